@@ -1,33 +1,55 @@
-"""Hypothesis profiles: `dev` by default, `ci` for repeatable runs, `brief` for short ones of the same kind, and `thorough` for
-long ones (HYPOTHESIS_PROFILE=thorough).
-"""
+"""Hooks and fixtures of all tests. What the quick and the thorough profile run is in `profiles.py`."""
 
 import gc
-import os
 import signal
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from tinygrad_cnn import nn
 from tinygrad_cnn.compile import compiled
 
+from . import profiles
 from .tuning import tuned
 
 compiled.PLAIN = (
     0  # the first call of a compiled function is recorded; `tests/compile/test_compile.py` looks at the default
 )
-settings.register_profile("dev", max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, print_blob=True)
-settings.register_profile("brief", settings.get_profile("ci"), max_examples=6)
-settings.register_profile("thorough", settings.get_profile("dev"), max_examples=1000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+
+def pytest_addoption(parser):
+    profiles.add_options(parser)
+
+
+def pytest_configure(config):
+    profiles.configure(config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_generate_tests(metafunc):
+    yield from profiles.rotate(metafunc)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    profiles.leave_out_slow(config, items)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    profiles.tell(terminalreporter, config)
 
 
 def pytest_collection_finish():
     """Objects made so far live to the end: spare the garbage collector the half second that looking at them takes."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+    """So do those that a file's tests leave: tests that call the collector need not wait for it to look at them."""
+    if nextitem is not None and nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

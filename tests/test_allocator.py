@@ -1,49 +1,109 @@
-"""Freed memory that stays with the process, seen in the page faults of another one."""
+"""Freed memory that stays with the process, seen in the page faults and the resident memory of another one."""
 
-import platform
+import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.allocator import LEAST, MOST
+from tinygrad_cnn import allocator
+from tinygrad_cnn.allocator import MOST, VARIABLE, find_glibc
 
-FAULTS = """
-import resource, numpy as np, tinygrad_cnn as tg
-{first}
+on_glibc = pytest.mark.skipif(find_glibc() is None, reason="other allocators have rules of their own")
+
+STEPS = """
+import os, resource, numpy as np, tinygrad_cnn as tg
+x = tg.Tensor(np.ones({size}, "f"), requires_grad=True)
 def step():
-    kept = [np.ones(1 << 19, "f") for _ in range(6)]
-    return sum(a[0] for a in kept)
-for _ in range(3):
+    y = x
+    for _ in range(12):
+        y = y * x
+    y.sum().backward()
+{first}
+for _ in range(4):
     step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(10):
     step()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+resident = lambda: int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+kept = resident()
+tg.keep_freed_memory(0)
+print(kept - resident())
 """
 
 
-def faults(first):
-    """Of ten steps that each make and free six arrays of 512 pages."""
-    done = subprocess.run([sys.executable, "-c", FAULTS.format(first=first)], capture_output=True, check=True)
-    return int(done.stdout)
+def steps(first="", size=1 << 17, **environment):
+    """The page faults of ten steps on arrays of 128 pages, and the bytes that `keep_freed_memory(0)` then gives back."""
+    done = subprocess.run(
+        [sys.executable, "-c", STEPS.format(first=first, size=size)],
+        capture_output=True, check=False, env={**os.environ, **environment}, text=True,
+    )  # fmt: skip
+    assert not done.returncode, done.stderr
+    faults, returned = map(int, done.stdout.split())
+    return faults, returned
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have rules of their own")
-@pytest.mark.parametrize("nbytes", ["", MOST])
-def test_freed_memory_is_used_again(nbytes):
-    assert faults(f"tg.keep_freed_memory({nbytes})") < 500
-    assert faults("") > 5000
+@on_glibc
+def test_a_large_backward_pass_keeps_freed_memory():
+    faults, returned = steps()
+    assert faults < 500
+    assert returned > 1 << 22
+
+
+@pytest.mark.slow
+@on_glibc
+@pytest.mark.parametrize("off", [{"first": "tg.keep_freed_memory(0)"}, {VARIABLE: "0"}], ids=["switch", "environment"])
+def test_it_can_be_turned_off_before(off):
+    assert steps(**off)[0] > 2000
+
+
+@on_glibc
+def test_a_small_backward_pass_leaves_the_allocator_alone(monkeypatch):
+    calls = []
+    monkeypatch.setattr(allocator, "_decided", False)
+    monkeypatch.setattr(allocator, "find_glibc", lambda: SimpleNamespace(mallopt=lambda *a: calls.append(a)))
+    for size, expected in [((1 << 15) - 1, 0), (1 << 15, 2), (1 << 15, 2)]:
+        tg.exp(tg.Tensor([0.0] * size, requires_grad=True)).sum().backward()
+        assert len(calls) == expected
+
+
+@on_glibc
+def test_the_number_of_bytes_in_the_environment(monkeypatch):
+    calls = {}
+    monkeypatch.setattr(allocator, "find_glibc", lambda: SimpleNamespace(mallopt=calls.__setitem__))
+    monkeypatch.setattr(allocator, "_decided", False)
+    monkeypatch.setenv(VARIABLE, "12345")
+    allocator.keep_by_default()
+    assert calls == {allocator.TRIM_THRESHOLD: 12345, allocator.MMAP_MAX: 0}
+
+
+def test_a_senseless_environment_is_refused(monkeypatch):
+    monkeypatch.setattr(allocator, "_decided", False)
+    monkeypatch.setenv(VARIABLE, "yes")
+    with pytest.raises(ValueError, match=f"{VARIABLE} is 'yes'; it must be a number of bytes"):
+        allocator.keep_by_default()
+
+
+@pytest.mark.parametrize("library", [SimpleNamespace(), OSError, TypeError])
+def test_without_glibc_nothing_happens(monkeypatch, library):
+    def load(name):
+        if isinstance(library, type):
+            raise library
+        return library
+
+    monkeypatch.setattr(allocator.ctypes, "CDLL", load)
+    monkeypatch.setattr(allocator, "find_glibc", find_glibc.__wrapped__)
+    assert allocator.find_glibc() is None
+    tg.keep_freed_memory()
+    tg.keep_freed_memory(0)
 
 
 @pytest.mark.parametrize(
     ("nbytes", "error", "rule"),
-    [
-        (1.5, TypeError, "an integer"),
-        (LEAST - 1, ValueError, "it must be from"),
-        (MOST + 1, ValueError, "it must be from"),
-    ],
+    [(1.5, TypeError, "an integer"), (-1, ValueError, "from 0"), (MOST + 1, ValueError, "from 0")],
 )
 def test_sizes_out_of_range_are_refused(nbytes, error, rule):
     with pytest.raises(error, match=rf"keep_freed_memory: `nbytes` is {nbytes}; .*{rule}"):

@@ -70,9 +70,8 @@ def number(pattern, text):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_example_is_short_and_says_how_to_run_it(name):
+def test_an_example_says_how_to_run_it(name):
     text = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
-    assert text.count("\n") < 120
     assert f"\nRun:  python examples/{name}.py" in text.split('"""')[1]
 
 
@@ -105,6 +104,7 @@ def test_logistic_regression(quick):
     assert 90 < share < 100, "guessing gives 10"
 
 
+@pytest.mark.slow
 def test_custom_op(quick):
     out = quick("custom_op")
     row = r"largest relative error of the value ([\w.+-]+), of the gradient ([\w.+-]+)$"
@@ -113,6 +113,7 @@ def test_custom_op(quick):
     assert "the property test passed" in out
 
 
+@pytest.mark.slow
 def test_custom_op_leaves_nothing_where_it_runs(tmp_path):
     """In a process of its own: here, Hypothesis has its folder already."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("HYPOTHESIS")}
@@ -131,6 +132,7 @@ def test_custom_op_runs_without_hypothesis(monkeypatch, capsys):
     assert "Hypothesis is not installed; pip install 'tinygrad_cnn[test]'" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["scaled by 1.001", "`y` left out", "rounded to float32"])
 def test_the_property_test_of_the_custom_op_notices_a_broken_rule(name):
     example = load("custom_op")
@@ -139,6 +141,7 @@ def test_the_property_test_of_the_custom_op_notices_a_broken_rule(name):
         example.property_test(20)
 
 
+@pytest.mark.slow
 def test_denoising_autoencoder(quick):
     out = quick("denoising_autoencoder")
     noisy, linear, network = (
@@ -161,6 +164,7 @@ def test_the_linear_filter_and_the_measure_of_the_denoising():
     assert least - 0.05 < psnr(linear_filter(clean, noisy), clean) <= least
 
 
+@pytest.mark.slow
 def test_adversarial(quick):
     out = quick("adversarial")
     clean = number(r"that were not trained on: ([\d.]+)% right$", out)
@@ -182,6 +186,7 @@ def test_the_fast_gradient_sign_is_that_of_the_loss():
     assert all(p.grad is None for p in model.parameters())
 
 
+@pytest.mark.slow
 def test_physics(quick):
     out = quick("physics")
     assert number(r"^largest error ([\d.]+), for a solution between", out) < 0.05
@@ -204,6 +209,7 @@ def test_the_boundary_conditions_hold_for_any_network():
     assert u(np.array([[0.0], [1.0]], np.float32)).tolist() == [[0.0], [0.0]]
 
 
+@pytest.mark.slow
 def test_meta_gradient(quick):
     out = quick("meta_gradient")
     found = {
@@ -235,6 +241,7 @@ def test_the_meta_gradient_passes_through_the_inner_step():
         assert tg.grad(outer, argnum)(*last).item() == pytest.approx(difference, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_ode(quick):
     k, c, error = number(
         r"^true k = 4.00, c = 0.30; learned k = ([\d.]+), c = ([\d.]+), with an error of ([\d.]+)$", quick("ode")

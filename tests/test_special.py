@@ -13,8 +13,14 @@ import pytest
 import tinygrad_cnn as tg
 
 ROOT = Path(__file__).parents[1]
+OF_ONE = [
+    "digamma", "entr", "erf", "erfc", "erfcinv", "erfinv", "expit", "gamma", "gammaln", "i0", "i0e", "i1", "i1e", "j0", "j1",
+    "log_ndtr", "logit", "ndtr", "ndtri", "psi", "rgamma", "y0", "y1",
+]  # fmt: skip
+"""The functions of one array."""
 
 
+@pytest.mark.slow
 def test_without_scipy_the_library_works_and_the_module_says_what_to_install():
     script = (
         "import sys; sys.modules['scipy'] = None\n"
@@ -35,7 +41,7 @@ def test_with_the_array_api_of_scipy_the_functions_are_the_same():
         "from scipy import special\n"
         "assert not isinstance(special.erfc, np.ufunc)\n"
         "x = np.array([0.25, 0.5])\n"
-        "for name in set(tg.special.__all__) - {'polygamma', 'betaln', 'xlogy', 'xlog1py'}:\n"
+        f"for name in {OF_ONE}:\n"
         "    y, g = tg.value_and_grad(lambda x: getattr(tg.special, name)(x).sum())(x)\n"
         "    np.testing.assert_allclose(y, getattr(special, name)(x).sum(), rtol=1e-14)\n"
         "    assert g.numpy().all()\n"
@@ -51,7 +57,7 @@ def test_with_the_array_api_of_scipy_the_functions_are_the_same():
 
 def test_functions_of_scipy_record():
     scipy = pytest.importorskip("scipy.special")
-    for name in set(tg.special.__all__) - {"polygamma", "betaln", "xlogy", "xlog1py"}:
+    for name in OF_ONE:
         x = tg.Tensor(np.array([0.25, 0.5]), requires_grad=True)
         getattr(scipy, name)(x).sum().backward()
         y = tg.Tensor(np.array([0.25, 0.5]), requires_grad=True)

@@ -17,6 +17,7 @@ from .rows import CASES
 every_kink = pytest.mark.parametrize("kink", KINKS, ids=[f"{k.label}-{n}" for n, k in enumerate(KINKS)])
 
 
+@pytest.mark.whole
 @every_kink
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_first_and_second_derivatives_are_those_of_the_table(kink: Kink, dtype):

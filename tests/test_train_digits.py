@@ -55,6 +55,7 @@ def rows(output):
     return {row[0]: dict(zip(cells[0], row, strict=True)) for row in cells[1:] if row[0]}
 
 
+@pytest.mark.slow
 def test_a_log_file_gets_plain_lines(quick):
     assert max(map(len, quick.splitlines())) < 80
     assert all(character == "\n" or character.isprintable() for character in quick)
@@ -214,6 +215,7 @@ def test_the_parts_of_the_picture_are_named_and_hold_the_results(example):
         assert ax.get_title()
 
 
+@pytest.mark.slow
 def test_without_matplotlib_a_message_names_the_extra_and_training_runs(tmp_path):
     stub = tmp_path / "stub" / "matplotlib"
     stub.mkdir(parents=True)
@@ -226,6 +228,7 @@ def test_without_matplotlib_a_message_names_the_extra_and_training_runs(tmp_path
     assert not (tmp_path / "digits.png").exists()
 
 
+@pytest.mark.slow
 def test_the_classifier_recognizes_nearly_all_digits(example, tmp_path, capsys):
     assert example.main(["--classify", "--epochs", "10", "--save", str(tmp_path / "weights.npz")]) == 0
     share, images = re.search(

@@ -40,6 +40,7 @@ def files(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_quick_run_learns_and_says_what_it_mixes_up(example, files, capsys):
     assert example.main(["--quick", "--root", str(files), "--epochs", "4"]) == 0
     out = capsys.readouterr().out
@@ -101,6 +102,7 @@ def test_the_parts_of_the_pictures_hold_the_results(example):
     assert lines == [[2.0, 1.0], [2.5, 1.5], [0.5, 0.6], [0.4, 0.5]]
 
 
+@pytest.mark.slow
 def test_without_the_data_it_says_how_to_get_it_or_makes_do_with_digits(example, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(tg.data.mnist_family, "DEBIAN", tmp_path)
     assert example.main([]) == 1

@@ -33,6 +33,7 @@ def run(folder, *arguments):
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_a_quick_run_learns_even_without_mnist(tmp_path):
     done = run(tmp_path, "--quick")
     assert (done.returncode, done.stderr) == (0, "")
@@ -44,6 +45,7 @@ def test_a_quick_run_learns_even_without_mnist(tmp_path):
     assert share > 40, "guessing gives 10"
 
 
+@pytest.mark.slow
 def test_without_mnist_it_says_how_to_get_it(tmp_path):
     done = run(tmp_path)
     assert done.returncode == 1
@@ -69,6 +71,7 @@ def test_all_of_mnist_and_the_official_test_set(example, monkeypatch):
     assert example.load(None, "b", quick=False)[:2] == ("five thousand", "official test")
 
 
+@pytest.mark.slow
 def test_a_saved_run_goes_on(example, tmp_path, capsys):
     path = str(tmp_path / "run.npz")
     assert example.main(["--quick", "--epochs", "1", "--save", path]) == 0

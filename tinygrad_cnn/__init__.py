@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from . import autograd, functional, linalg, numpy_api, ops
 from .allocator import keep_freed_memory
+from .core import remedies as _remedies
 from .core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from .core.graph import op
+from .numpy_api.creation import *
 from .numpy_api.difference import *
 from .numpy_api.join import *
 from .numpy_api.nan import *
@@ -48,12 +50,12 @@ from .ops.shape import *
 from .ops.softmax import *
 from .ops.sort import *
 from .ops.transcendental import *
-from .tensor import Tensor, creation, get_default_dtype, set_default_dtype
-from .tensor.creation import *
+from .tensor import Tensor, get_default_dtype, set_default_dtype
 from .transforms import anomaly
 from .transforms.anomaly import *
 from .transforms.autograd import *
 from .transforms.checkpoint import *
+from .transforms.ravel import ravel_pytree
 from .transforms.vmap import vmap
 
 if TYPE_CHECKING:
@@ -66,7 +68,12 @@ if TYPE_CHECKING:
     from .io import load, save
     from .training import evaluate, fit, predict
 
-try:  # both folders may be absent: the definitions suffice
+try:  # each of these folders may be absent: the definitions suffice
+    from .names import remedy as _remedy  # noqa: F401 - names/ attaches remedies
+except ModuleNotFoundError as _error:
+    if not (_error.name or "").startswith("tinygrad_cnn"):
+        raise
+try:
     from .kernels import table as _table  # noqa: F401 - it attaches the kernels
     from .kernels.parallel.threads import get_num_threads, set_num_threads
 except ModuleNotFoundError as _error:
@@ -122,6 +129,7 @@ __all__ += ops.pool.__all__
 __all__ += ops.regression.__all__
 __all__ += ops.resize.__all__
 __all__ += ops.softmax.__all__
+__all__ += numpy_api.creation.__all__
 __all__ += numpy_api.join.__all__
 __all__ += numpy_api.products.__all__
 __all__ += numpy_api.select.__all__
@@ -133,7 +141,6 @@ __all__ += ops.running.__all__
 __all__ += anomaly.__all__
 __all__ += autograd.__all__
 __all__ += compare.__all__
-__all__ += creation.__all__
 __all__ += ops.einsum.__all__
 __all__ += elementwise.__all__
 __all__ += ops.gather.__all__
@@ -143,7 +150,7 @@ __all__ += ops.masked.__all__
 __all__ += ops.matmul.__all__
 __all__ += random.__all__
 __all__ += ops.rearrange.__all__
-__all__ += ["checkpoint", "vmap"]
+__all__ += ["checkpoint", "ravel_pytree", "vmap"]
 __all__ += reduce.__all__
 __all__ += ops.rounding.__all__
 __all__ += scan.__all__
@@ -166,7 +173,7 @@ if not TYPE_CHECKING:  # a checker would take every name for an attribute
 
     def __getattr__(name: str) -> Any:
         if name not in _LATER:
-            raise import_module(".names", __name__).missing(name, f"module {__name__!r}", "torch")
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}{_remedies.hint(__name__, name)}")
         path, _, inside = _LATER[name].partition(":")
         module = import_module(path, __name__)
         globals()[name] = value = getattr(module, inside) if inside else module
@@ -176,3 +183,6 @@ if not TYPE_CHECKING:  # a checker would take every name for an attribute
 def __dir__() -> list[str]:
     """Public names only."""
     return sorted([*__all__, "__version__"])
+
+
+_remedies.publish(globals())

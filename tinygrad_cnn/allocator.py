@@ -2,39 +2,82 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+from functools import cache
 from operator import index
+from typing import Any
 
-import numpy as np
+VARIABLE = "TINYGRAD_CNN_KEEP_FREED_MEMORY"
+"""The environment variable with the number of bytes to keep; 0 for glibc's own rules."""
 
-LEAST, MOST = 1 << 17, 31 << 20
-"""Within glibc's own limits for the size that it learns, which with its headers is below 32 MB."""
+KEPT, MOST = 1 << 30, (1 << 31) - 1
+"""Bytes kept by default, and at most: the parameter of glibc is an int."""
+
+TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4
+"""Parameters of mallopt, in malloc.h."""
+
+INITIAL = {TRIM_THRESHOLD: 1 << 17, MMAP_THRESHOLD: 1 << 17, MMAP_MAX: 1 << 16}
+"""Their initial values. Once mallopt was called, glibc does not adapt them to the program any more."""
+
+_decided = False
 
 
-def keep_freed_memory(nbytes: int = 1 << 24) -> None:
-    """Let arrays of up to `nbytes` reuse freed memory, where Python runs on glibc, as on most Linux.
+def keep_freed_memory(nbytes: int = KEPT) -> None:
+    """Keep up to `nbytes` of freed memory in the process, for the next arrays; 0 gives free memory back, now and from now on.
 
-    glibc asks the system for large blocks one by one, and gives back what is free at the end of its heap, both beyond a
-    size that follows the largest block ever freed (`M_MMAP_THRESHOLD` and twice that, `M_TRIM_THRESHOLD`). A training step
-    of eager calls, which frees all it made, then faults on the same pages in every step. This allocates a block of `nbytes`
-    and frees it untouched: from then on the process keeps up to 2 `nbytes` of free memory. Other allocators are not
-    affected. It concerns every library in the process, and cannot be undone, so nothing calls it for you.
+    A training step frees all that it made. glibc, the C library of most Linux systems, returns it to the system: large
+    arrays at once, others as soon as the end of its heap is free. The next step gets the memory back as new pages, which the
+    system fills with zeros one by one. Kept memory spares a step that.
+
+    The library calls this itself, once, in the first backward pass with a gradient of 32,768 or more elements. To prevent that,
+    call ``keep_freed_memory(0)`` before, or set the environment variable ``TINYGRAD_CNN_KEEP_FREED_MEMORY=0``; another number
+    there is used for `nbytes`. It concerns every library in the process. Without glibc (macOS, Windows, musl) it does nothing.
+
+    What it costs: after a large model was deleted, up to `nbytes` stay with the process until ``keep_freed_memory(0)``.
 
     Reference: "Memory Allocation Tunable Parameters" in the GNU C Library manual.
 
     Args:
-        nbytes: the size of the largest arrays that a step allocates; from 128 KB to 31 MB.
+        nbytes: from 0 to 2 GiB - 1.
 
     Raises:
         TypeError: if `nbytes` is not an integer.
         ValueError: if it is out of range.
 
     >>> import tinygrad_cnn as tg
-    >>> tg.keep_freed_memory()
+    >>> tg.keep_freed_memory(0)
     """
+    global _decided
     try:
         nbytes = index(nbytes)
     except TypeError:
         raise TypeError(f"keep_freed_memory: `nbytes` is {nbytes!r}; it must be an integer") from None
-    if not LEAST <= nbytes <= MOST:
-        raise ValueError(f"keep_freed_memory: `nbytes` is {nbytes}; it must be from {LEAST} to {MOST}")
-    np.empty(nbytes, np.uint8)
+    if not 0 <= nbytes <= MOST:
+        raise ValueError(f"keep_freed_memory: `nbytes` is {nbytes}; it must be from 0 to {MOST}")
+    undecided, _decided = not _decided, True
+    if (glibc := find_glibc()) is None or (undecided and not nbytes):
+        return
+    for parameter, value in ({TRIM_THRESHOLD: nbytes, MMAP_MAX: 0} if nbytes else INITIAL).items():
+        glibc.mallopt(parameter, value)
+    if not nbytes:
+        glibc.malloc_trim(0)
+
+
+def keep_by_default() -> None:
+    """Call :func:`keep_freed_memory` once, with the number in the environment, if nobody has called it yet."""
+    if not _decided:
+        text = os.environ.get(VARIABLE) or str(KEPT)
+        if not text.isdecimal():
+            raise ValueError(f"the environment variable {VARIABLE} is {text!r}; it must be a number of bytes, or 0")
+        keep_freed_memory(int(text))
+
+
+@cache
+def find_glibc() -> Any:
+    """The C library of the process if it is glibc, else None."""
+    try:
+        library = ctypes.CDLL(None)
+    except (OSError, TypeError):  # Windows has no library of the process
+        return None
+    return library if hasattr(library, "gnu_get_libc_version") else None

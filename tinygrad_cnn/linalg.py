@@ -1,8 +1,6 @@
 """Linear algebra under NumPy's names: ``tinygrad_cnn.linalg.inv`` for ``np.linalg.inv``."""
 
-from typing import TYPE_CHECKING
-
-from .names import explaining_getattr
+from .core.remedies import publish
 from .numpy_api.matrix_functions import (
     cond,
     diagonal,
@@ -29,10 +27,10 @@ __all__ = [
     "solve", "svd", "svdvals", "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot", "vector_norm",
 ]  # fmt: skip
 
-if not TYPE_CHECKING:  # a checker would take every name for an attribute
-    __getattr__ = explaining_getattr("tinygrad_cnn.linalg", "torch.linalg")
-
 
 def __dir__() -> list[str]:
     """Public names only."""
     return list(__all__)
+
+
+publish(globals())

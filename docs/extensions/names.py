@@ -90,11 +90,16 @@ def listed(block: str) -> list[Entry]:
     return [entry for entry in entries if not isinstance(entry.thing, types.ModuleType)]
 
 
+def identity(thing: Any) -> int:
+    """The same for a function and for its wrapper: public modules hold wrappers, which explain calls that fail."""
+    return id(inspect.unwrap(thing) if inspect.isfunction(thing) else thing)
+
+
 def _path(module: str, name: str, thing: Any) -> str:
     parts = module.split(".")
     for n in range(1, len(parts) + 1):
         public = namespaces().get(".".join(parts[:n]))
-        if public and vars(public).get(name) is thing:
+        if public and name in vars(public) and identity(vars(public)[name]) == identity(thing):
             return f"{public.__name__}.{name}"
     return f"{thing.__module__}.{name}"
 
@@ -118,9 +123,9 @@ def by_identity() -> dict[int, Entry]:
     """The entry of each object, without members. What is listed twice has the shortest of its paths, and its first place."""
     found: dict[int, Entry] = {}
     for entry in itertools.chain(*pages().values()):
-        known = found.setdefault(id(entry.thing), entry)
+        known = found.setdefault(identity(entry.thing), entry)
         if entry.path.count(".") < known.path.count("."):
-            found[id(entry.thing)] = entry
+            found[identity(entry.thing)] = entry
     return found
 
 
@@ -138,13 +143,15 @@ def members(entry: Entry) -> Iterator[Entry]:
     cls = entry.thing
     if not inspect.isclass(cls):
         return
-    own = [c for c in cls.__mro__ if c.__module__.startswith(PACKAGE) and (c is cls or id(c) not in by_identity())]
+    own = [
+        c for c in cls.__mro__ if c.__module__.startswith(PACKAGE) and (c is cls or identity(c) not in by_identity())
+    ]
     known = {name for base in cls.__mro__ if base not in own for name in vars(base)}
     found: dict[str, Any] = {}
     for base in own:
         found |= {name: value for name, value in vars(base).items() if name not in found}
     for name, value in found.items():
-        if name.startswith("_") or name in known or id(getattr(value, "__func__", value)) in by_identity():
+        if name.startswith("_") or name in known or identity(getattr(value, "__func__", value)) in by_identity():
             continue
         if isinstance(value, types.FunctionType | property | classmethod | staticmethod) and doc(value):
             yield Entry(f"{entry.path}.{name}", value, entry)
@@ -190,14 +197,14 @@ def _reached(path: str) -> Entry | None:
                 thing = importlib.import_module(".".join(parts[: i + 1]))
             except ImportError:
                 return None
-    if found := by_identity().get(id(thing)):
+    if found := by_identity().get(identity(thing)):
         return found
     if inspect.isclass(owner):
         for base in owner.__mro__:
-            shown = by_identity().get(id(base))
+            shown = by_identity().get(identity(base))
             if shown and (found := documented().get(f"{shown.path}.{parts[-1]}")):
                 return found
-        return by_identity().get(id(vars(owner).get(parts[-1])))
+        return by_identity().get(identity(vars(owner).get(parts[-1])))
     return None
 
 

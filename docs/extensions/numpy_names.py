@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.core.graph import numpy_ops
+from tinygrad_cnn.core.registry import numpy_ops
 from tinygrad_cnn.names import TABLES
-from tinygrad_cnn.tensor.refused import FORM, QUERIES, REFUSED
+from tinygrad_cnn.numpy_api.refused import FORM, QUERIES, REFUSED
 
 VERSION = ".".join(np.__version__.split(".")[:2])
 

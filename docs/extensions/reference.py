@@ -54,7 +54,7 @@ class Names(SphinxDirective):
         entries = names.listed("\n".join(self.content) + "\n")
         text = ["``````{eval-rst}", *table(entries)]
         for entry in entries:
-            if names.by_identity()[id(entry.thing)] is entry:
+            if names.by_identity()[names.identity(entry.thing)] is entry:
                 text += described(entry)
         node = nodes.container()
         self.state.nested_parse(StringList([*text, "``````"], self.get_source_info()[0]), self.content_offset, node)
@@ -67,7 +67,7 @@ def table(entries: list[Entry]) -> Iterator[str]:
     for entry in entries:
         first = " ".join(itertools.takewhile(bool, names.doc(entry.thing).splitlines())) or f"``{entry.thing!r}``"
         sentence = re.split(r"(?<=[.])\s{2,}|(?<=[.])\s(?=[A-Z\"`])", first)[0]
-        yield f"   * - {link(names.by_identity()[id(entry.thing)])}"
+        yield f"   * - {link(names.by_identity()[names.identity(entry.thing)])}"
         yield f"     - {prose(sentence, entry)}"
     yield ""
 
@@ -109,7 +109,9 @@ def process_docstring(app: Sphinx, what: str, name: str, thing: Any, options: An
 
 def methods(cls: type) -> list[Entry]:
     """The ops that a class has as methods."""
-    found = {key: names.by_identity().get(id(value)) for base in cls.__mro__ for key, value in vars(base).items()}
+    found = {
+        key: names.by_identity().get(names.identity(value)) for base in cls.__mro__ for key, value in vars(base).items()
+    }
     return [entry for key, entry in sorted(found.items()) if entry and not key.startswith("_")]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tinygrad_cnn.names.keywords import ABSENT, BESIDE, OF_FUNCTION, RENAMED
-from tinygrad_cnn.names.torch import FUNCTIONS, PROPERTIES, TABLES
+from tinygrad_cnn.names.torch import FUNCTIONS, TABLES
 
 ELSEWHERE = {
     "tg.gradients(y, x)": "torch.autograd.grad",
@@ -47,7 +47,9 @@ def tables() -> str:
     for theirs, table in TABLES.items():
         if not theirs.startswith("torch"):
             continue  # Keras', MyGrad's
-        called = {f"{name}()": use for name, use in PROPERTIES.items()} if theirs == "torch.Tensor" else {}
+        called = (
+            {"size()": "x.shape, or x.shape[i]"} if theirs == "torch.Tensor" else {}
+        )  # x.size is the number of elements
         out += [f"### {theirs}", "", *rows({**called, **table}, "PyTorch")]
         if theirs == "torch.Tensor":
             names = " ".join(f"`{name}`" for name in FUNCTIONS)
@@ -57,9 +59,12 @@ def tables() -> str:
             ]
     out += ["### Further modules", "", *rows({name: use for use, name in ELSEWHERE.items()}, "PyTorch")]
     renamed = {k: use for k, use in RENAMED.items() if k != "axis"}  # NumPy's name for layers, where PyTorch's is right
+    renamed |= {
+        k: f"(works where the function means the same; its name here is `{renamed[k]}=`)" for k in ("dim", "keepdim")
+    }
     by_position = {k: "(give it by position)" for k, use in BESIDE.items() if use}
     by_position["input"] = (
-        "(functions of three parameters and more take it: `tg.cross_entropy(input=x, target=t)`; give it to others by position)"
+        "(works in functions of three parameters or more: `tg.cross_entropy(input=x, target=t)`; elsewhere give it by position)"
     )
     reasons = {k: f"({why})" for k, why in ABSENT.items()}
     out += [

@@ -3,14 +3,15 @@
 import { el } from "./view/format.js";
 
 export class Editor {
-  // `run` is called by Ctrl+Enter.
-  constructor(label, text, rows, run) {
-    this.original = text;
+  // `texts` is what stands there first, or texts to choose from, by name. `run` is called by Ctrl+Enter.
+  constructor(label, texts, rows, run) {
+    const text = typeof texts === "string" ? texts : Object.values(texts)[0];
+    const choice = typeof texts === "string" ? null : el("select", { "aria-label": `begin with, for ${label}`, onchange: () => this.set(texts[choice.value]) }, Object.keys(texts).map((name) => el("option", {}, name)));
     this.input = el("textarea", { class: "code", rows, spellcheck: "false", autocapitalize: "off", autocomplete: "off", "aria-label": label, wrap: "off" });
     this.input.value = text;
     this.error = el("pre", { class: "error", role: "alert", hidden: true });
     this.output = el("pre", { class: "output", "aria-label": "what was printed", hidden: true });
-    this.element = el("div", { class: "editor" }, this.input, this.error, this.output);
+    this.element = el("div", { class: "editor" }, choice && el("label", { class: "preset" }, "begin with ", choice), this.input, this.error, this.output);
     this.input.addEventListener("keydown", (event) => {
       if (event.key !== "Enter") return;
       if (event.ctrlKey || event.metaKey) {
@@ -27,6 +28,16 @@ export class Editor {
 
   get text() {
     return this.input.value;
+  }
+
+  // Replace the text, in a way that can be undone.
+  set(text) {
+    const before = document.activeElement;
+    this.input.focus();
+    this.input.select();
+    if (!document.execCommand("insertText", false, text)) this.input.value = text;
+    before?.focus();
+    this.show({});
   }
 
   // Show what came back from a call; true if it went well. An error in this text is marked in it.

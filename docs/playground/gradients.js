@@ -3,26 +3,9 @@
 import { el, num } from "./view/format.js";
 import { start } from "./view/main.js";
 import { Editor } from "./editor.js";
+import { PROGRAMS, RULES } from "./presets.js";
 
 const WAIT = 400; // milliseconds without typing after which a program is run
-const PROGRAM = `a = 2.0
-b = -3.0
-c = 10.0
-e = a * b
-d = e + c
-f = -0.2
-loss = (d * f).tanh() + a
-`;
-const RULE = `# y is x below 1, and x² above. The rule is wrong.
-@tg.op
-def bent(x):
-    return np.where(x < 1, x, x * x)
-
-bent.vjp(x=lambda g, x: g * tg.where(x < 1, 1.0, x))
-
-gradcheck(bent, np.array([0.5, -1.0, 2.0, 3.0]))
-`;
-
 export class Gradients {
   name = "gradients";
   title = "Gradients";
@@ -30,8 +13,8 @@ export class Gradients {
   constructor(call, stop) {
     this.call = call;
     this.halt = stop;
-    this.program = new Editor("a program, in Python", PROGRAM, 9, () => this.show());
-    this.rule = new Editor("an op with a rule, and its check, in Python", RULE, 10, () => this.check());
+    this.program = new Editor("a program, in Python", PROGRAMS, 9, () => this.show());
+    this.rule = new Editor("an op with a rule, and its check, in Python", RULES, 10, () => this.check());
     this.numbers = el("div", { class: "fields numbers" });
     this.place = el("div", { class: "graph-place" });
     this.verdict = el("div", { class: "verdict" });
@@ -142,24 +125,25 @@ export class Gradients {
   async check() {
     const result = await this.run("gradients.check", this.rule, this.ends[1]);
     if (!result) return void this.verdict.replaceChildren();
-    const { passed, text, failures, tables } = result;
+    const { passed, text, tables, incoming } = result;
+    const entries = tables.some((table) => table.wrong.length);
     this.verdict.replaceChildren(
       el("p", { class: passed ? "good" : "bad", role: "status" }, passed ? "The rule agrees with the differences." : "The rule is wrong."),
-      el("pre", {}, text),
-      ...tables.map((table) => this.table(table, failures)));
+      ...(passed || entries ? [] : [el("pre", {}, text)]), // what the table does not show
+      ...tables.map((table) => this.table(table, incoming)));
   }
 
-  table({ input, rules, differences, wrong }, failures) {
+  table({ input, rules, differences, wrong, kinks }, incoming) {
     const flat = (values) => (Array.isArray(values) ? values.flat(Infinity) : [values]);
     const indices = (values) => (Array.isArray(values) ? values.flatMap((each, i) => indices(each).map((rest) => [i, ...rest])) : [[]]);
-    const found = failures.filter((failure) => failure.input === input && failure.index).map((failure) => failure.index.join(", "));
     const [given, known] = [flat(rules), flat(differences)];
     const rows = indices(rules).map((index, i) => {
-      const bad = wrong.includes(i) || found.includes(index.join(", "));
-      return el("tr", { class: bad ? "bad" : null }, el("th", { scope: "row" }, `(${index.join(", ")})`), el("td", {}, num(given[i], 6)), el("td", {}, num(known[i], 6)), el("td", {}, bad ? "wrong" : "agrees"));
+      const bad = wrong.includes(i);
+      return el("tr", { class: bad ? "bad" : null }, el("th", { scope: "row" }, `(${index.join(", ")})`), el("td", {}, num(given[i], 6)), el("td", {}, num(known[i], 6)), el("td", {}, bad ? "wrong" : kinks.includes(i) ? "a kink" : "agrees"));
     });
+    const of = { ones: "the sum of the outputs (the incoming gradient g is 1)", counted: "the outputs, multiplied by 1, 2, 3, … and added (these are g)" }[incoming];
     return el("figure", {}, el("table", { class: "entries" },
       el("thead", {}, el("tr", {}, ["entry", "by the rule", "by differences", ""].map((head) => el("th", { scope: "col" }, head)))), el("tbody", {}, rows)),
-      el("figcaption", {}, `Input ${input}: derivatives of the outputs, which are multiplied by 1, 2, 3, … and added.`));
+      el("figcaption", {}, `Input ${input}: derivative of ${of}.`));
   }
 }

@@ -1,8 +1,10 @@
-// The playground: three tabs that share one Python.
+// The playground: tabs that share one Python.
 
 import { el, num } from "./view/format.js";
+import { Course } from "./course.js";
 import { Gradients } from "./gradients.js";
 import { Notebook } from "./notebook.js";
+import { Plane } from "./plane.js";
 import { Python, Stopped } from "./python.js";
 import { Train } from "./train.js";
 
@@ -19,13 +21,14 @@ const base = new URLSearchParams(location.search).get("pyodide");
 const python = new Python(base, {
   starting() {
     enabled(false);
+    tabs.forEach((tab) => tab.leaving?.());
     retry.hidden = true;
   },
   progress({ url, config, done, total }) {
     bar.value = done / total;
     state.textContent = done < total ? `Loading Python: ${megabytes(done)} of ${megabytes(total)} …` : "Starting Python …";
     const from = new URL(url).origin === location.origin ? "from this site" : `from ${new URL(url).host}`;
-    about.textContent = `This page runs Python ${config.python} with NumPy ${config.numpy} in your browser. It loads Pyodide ${config.version} ${from}, ${megabytes(total)} in all, which is about half as much when compressed on the way, and checks each file against its hash. What you write and draw stays here: it is sent nowhere.`;
+    about.textContent = `This page runs Python ${config.python} with NumPy ${config.numpy} in your browser. It loads Pyodide ${config.version} ${from}, ${megabytes(total)} in all, which is about half as much when compressed on the way, and checks each file against its hash. The browser keeps them, and then the page works without a network. What you write and draw stays here: it is sent nowhere.`;
   },
   ready() {
     enabled(true);
@@ -64,7 +67,7 @@ async function call(name, ...args) {
   }
 }
 
-const tabs = [new Train(call, stop), new Gradients(call, stop), new Notebook(call)];
+const tabs = [new Course(call, stop), new Train(call, stop), new Plane(call, stop), new Gradients(call, stop), new Notebook(call)];
 
 // The tabs: arrow keys move between them, as is usual.
 const buttons = tabs.map((tab, i) => el("button", {
@@ -86,11 +89,17 @@ function choose(at, focus = false) {
   tabs[at].shown?.();
 }
 
-document.getElementById("app").append(
+document.getElementById("app").replaceChildren(
   el("header", { class: "head" }, el("h1", {}, "tinygrad_cnn"), el("div", { role: "tablist", "aria-label": "playground" }, buttons),
     el("div", { class: "python" }, state, bar, retry)),
   el("main", { class: "panels" }, panels),
   el("footer", {}, about),
 );
 choose(Math.max(0, tabs.findIndex((tab) => `#${tab.name}` === location.hash)));
-python.start();
+if (typeof WebAssembly === "object") python.start();
+else {
+  enabled(false);
+  bar.hidden = true;
+  state.textContent = "This browser has no WebAssembly, or it is turned off, so Python cannot run here. You can read the exercises and their solutions.";
+}
+navigator.serviceWorker?.register("offline.js").catch(() => {}); // without it, the page needs a network when it is opened again

@@ -4,19 +4,11 @@ import { el, num, percent, plural, shape } from "./view/format.js";
 import { livePage } from "./view/live.js";
 import { Digit } from "./digit.js";
 import { Editor } from "./editor.js";
+import { NETWORKS } from "./presets.js";
 
 const SLICE = 0.1; // seconds of training between two looks at the page
 const LOOK = 250; // milliseconds between two looks at the digit
 
-const NETWORK = `model = nn.Sequential(
-    nn.Conv2d(1, 9, 3),
-    nn.BatchNorm2d(9),
-    nn.ReLU(),
-    nn.MaxPool2d(2),
-    nn.Flatten(),
-    nn.Linear(81, 10),
-)
-`;
 const OPTIMIZERS = ["Adam", "AdamW", "SGD", "SGD with momentum", "RMSprop"];
 
 export class Train {
@@ -25,7 +17,7 @@ export class Train {
 
   constructor(call, stop) {
     Object.assign(this, { call, halt: stop, running: false, made: null, epochs: 0, looked: 0, examples: 0 });
-    this.editor = new Editor("the network, in Python", NETWORK, 10, () => this.train());
+    this.editor = new Editor("the network, in Python", NETWORKS, 10, () => this.train());
     this.optimizer = el("select", {}, OPTIMIZERS.map((name) => el("option", {}, name)));
     const number = (value, step) => el("input", { type: "number", min: step, step, value });
     this.rate = number("0.003", "any");

@@ -1,9 +1,10 @@
 // Python in a Web Worker: loads Pyodide and the library, and answers calls of Python functions, one after the other.
 //
 // Every file of Pyodide is fetched here, against its hash in pyodide.json, and Pyodide is given what was fetched: so nothing
-// of it runs or is read that was not checked.
+// of it runs or is read that was not checked. The browser keeps what was fetched, for the next visit.
 
 const fetched = new Map(); // by address
+const KEPT = "pyodide "; // the beginning of a cache's name
 
 async function load(base) {
   const tell = (progress) => postMessage({ progress });
@@ -14,10 +15,14 @@ async function load(base) {
   let done = 0;
   tell({ url, config, done, total });
   const library = own("library.zip");
+  const cache = await self.caches?.open(`${KEPT}${config.version}`).catch(() => null); // absent where storage is turned off
+  const fresh = [];
   await Promise.all(pins.map(async ([name, { bytes, integrity }]) => {
-    const response = await fetch(url + name, { integrity }).catch(() => null);
+    const kept = await cache?.match(url + name);
+    const response = kept ?? await fetch(url + name, { integrity }).catch(() => null);
     if (!response?.ok) throw new Error(`${url}${name} cannot be loaded, or it is not the file whose hash is in pyodide.json`);
     const body = await response.arrayBuffer();
+    if (!kept) fresh.push([url + name, new Response(body)]);
     fetched.set(url + name, { body, type: name.endsWith(".wasm") ? "application/wasm" : "text/javascript" });
     tell({ url, config, done: (done += bytes), total });
   }));
@@ -31,16 +36,27 @@ async function load(base) {
   };
   const script = (name) => import(URL.createObjectURL(new Blob([fetched.get(url + name).body], { type: "text/javascript" })));
   const { loadPyodide } = await script("pyodide.mjs");
-  await script("pyodide.asm.js");
-  const info = { abi_version: "2024_0", arch: "wasm32", platform: "emscripten_3_1_58", python: config.python, version: config.version };
-  const lock = `data:application/json,${encodeURIComponent(JSON.stringify({ info, packages: {} }))}`; // it is to load no packages
-  const pyodide = await loadPyodide({ indexURL: url, lockFileURL: lock, env: { HOME: "/home" } });
+  const lock = { info: config.info, packages: {} }; // it is to load no packages
+  const options = { indexURL: url, env: { HOME: "/home" } };
+  if (config.files["pyodide.asm.mjs"]) Object.assign(options, { createPyodideModule: (await script("pyodide.asm.mjs")).default, lockFileContents: lock, packageBaseUrl: url });
+  else { // before version 314
+    await script("pyodide.asm.js");
+    options.lockFileURL = `data:application/json,${encodeURIComponent(JSON.stringify(lock))}`;
+  }
+  const pyodide = await loadPyodide(options);
   pyodide.unpackArchive(fetched.get(url + pins.at(-1)[0]).body, "wheel");
   pyodide.unpackArchive(archive, "zip", { extractDir: "/library" });
   self.fetch = network;
   fetched.clear();
   pyodide.runPython("import sys; sys.path.insert(0, '/library')");
+  if (cache) keep(cache, config.version, fresh);
   return pyodide;
+}
+
+// Keep files for the next visit, and drop those of another version.
+async function keep(cache, version, fresh) {
+  await Promise.allSettled(fresh.map(([address, response]) => cache.put(address, response)));
+  for (const name of await caches.keys()) if (name.startsWith(KEPT) && name !== `${KEPT}${version}`) await caches.delete(name);
 }
 
 // A file of the page itself.
@@ -59,7 +75,8 @@ onmessage = async ({ data: { id, base, name, args } }) => {
       pyodide = await load(base);
       importModule = pyodide.pyimport("importlib").import_module;
       importModule("playground.call");
-      return postMessage({ id, reply: { result: true } });
+      postMessage({ id, reply: { result: true } });
+      return void setTimeout(() => importModule("playground.course")); // NumPy and the library, while the first text is read
     }
     const [module, method] = name.split(".");
     const { answer } = pyodide.pyimport("playground.call");

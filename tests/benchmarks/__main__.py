@@ -57,7 +57,7 @@ def main() -> None:
 def _rows(args: argparse.Namespace, records: Records) -> list[str]:
     """Measure what is asked for, keep each outcome at once, and return what failed."""
     peers = [peer for peer in args.peers.split(",") if _present(peer)]
-    effort = replace(Effort(turns=2, seconds=0.1) if args.quick else Effort(), keeps=args.keep_freed_memory)
+    effort = replace(Effort(turns=2, seconds=0.1) if args.quick else Effort(), keeps=not args.return_freed_memory)
     quiet: list[float] = []
     failed = []
     asked = [(row, peer) for row in ROWS if _matches(row.name, args.rows) for peer in row.peers if peer in peers]
@@ -144,7 +144,7 @@ def _arguments() -> argparse.Namespace:
         "--quick", action="store_true", help="fewer and shorter turns: a first look, not a figure to quote"
     )
     parser.add_argument(
-        "--keep-freed-memory", action="store_true", help="with tinygrad_cnn.keep_freed_memory, for both sides"
+        "--return-freed-memory", action="store_true", help="with tinygrad_cnn.keep_freed_memory(0), for both sides"
     )
     parser.add_argument(
         "--out",

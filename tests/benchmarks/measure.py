@@ -35,12 +35,12 @@ PAUSE = 0.1
 @dataclass(frozen=True)
 class Effort:
     """How long to measure: turns for each side, of about so many seconds, after some calls that do not count; and whether the
-    process keeps freed memory, which spares both sides page faults."""
+    process keeps freed memory, which our first large backward pass turns on, and which spares both sides page faults."""
 
     turns: int = 5
     seconds: float = 0.3
     warm_up: int = 3
-    keeps: bool = False
+    keeps: bool = True
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,7 @@ def isolated(function: Callable[..., Any], *args: Any) -> Any:
 def compare(name: str, peer: str, effort: Effort) -> Outcome:
     """Time our ways and the peer's, having seen that they compute the same."""
     row = BY_NAME[name]
-    if effort.keeps:
-        SIDES["eager"].load().keep_freed_memory()
+    SIDES["eager"].load().keep_freed_memory(*([] if effort.keeps else [0]))
     agree(row, [*row.ours(peer), peer])
     calls = {}
     for side in (*row.ours(peer), peer):

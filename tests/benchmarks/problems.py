@@ -38,6 +38,19 @@ def convolution(x: tuple[int, ...], w: tuple[int, ...], padding: int, groups: in
     return Problem([_normal(rng, w), _normal(rng, w[:1])], _normal(rng, x), _normal(rng, y), options=options)
 
 
+def function(x: tuple[int, ...], *weights: tuple[int, ...], labels: int = 0) -> Problem:
+    """A function of x and of weights; `target` is the gradient that arrives at its value, or so many kinds of labels."""
+    rng = np.random.default_rng(0)
+    target = rng.integers(0, labels, x[0]) if labels else _normal(rng, x)
+    return Problem([_normal(rng, w) for w in weights], _normal(rng, x), target)
+
+
+def embedding(words: int, rows: int, features: int) -> Problem:
+    """`rows` words looked up in a table of features; `target` is the gradient that arrives."""
+    rng = np.random.default_rng(0)
+    return Problem([_normal(rng, (words, features))], rng.integers(0, words, rows), _normal(rng, (rows, features)))
+
+
 def onnx_file(name: str, shape: tuple[int, ...]) -> Problem:
     """A trained model of another package, its file as bytes, and an example of its input."""
     from ..onnx.models import example, real_path

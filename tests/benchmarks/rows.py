@@ -77,9 +77,11 @@ class Row:
 
 def _convolution(x: tuple[int, ...], w: tuple[int, ...], padding: int, target: float, groups: int = 1) -> Row:
     n, channels, size, _ = x
-    kind = "depthwise " if groups > 1 else ""
+    depthwise = w[1] == 1 < groups
+    kind = "depthwise " if depthwise else f"{groups} groups, " if groups > 1 else ""
     title = f"convolution {n} x {channels} x {size} x {size}, {kind}{w[0]} filters {w[2]} x {w[3]}, padding {padding}"
-    name = f"conv-{n}x{channels}x{size}-{w[0]}x{w[2]}{'-depthwise' if groups > 1 else ''}"
+    end = "-depthwise" if depthwise else f"-{groups}" if groups > 1 else ""
+    name = f"conv-{n}x{channels}x{size}-{w[0]}x{w[2]}{end}"
     problem = partial(problems.convolution, x, w, padding, groups)
     return Row(name, title, "convolution", problem, {("eager", "pytorch"): target}, "ops", threads=(2,))
 
@@ -112,6 +114,18 @@ def _file(name: str, *shape: int) -> Row:
     return Row(f"onnx-{name}", title, "onnx_file", partial(problems.onnx_file, name, shape), targets, "files")
 
 
+def _function(name: str, title: str, problem: Callable[[], Problem], target: float) -> Row:
+    return Row(
+        name,
+        f"{title}, one thread",
+        name.partition("-")[0],
+        problem,
+        {("eager", "pytorch"): target},
+        "ops",
+        threads=(1,),
+    )
+
+
 OTHERS = ("jax", "autograd", "mygrad", "tinygrad")
 
 ROWS = [
@@ -131,6 +145,22 @@ ROWS = [
     _convolution((64, 32, 26, 26), (64, 32, 3, 3), 0, 1.3),
     _convolution((64, 3, 32, 32), (32, 3, 3, 3), 1, 0.8),
     _convolution((32, 64, 32, 32), (64, 1, 3, 3), 1, 3, groups=64),
+    _convolution((8, 512, 4, 4), (512, 512, 3, 3), 1, 1.3),
+    _convolution((8, 256, 8, 8), (256, 256, 3, 3), 1, 1.2),
+    _convolution((1, 64, 32, 32), (64, 64, 3, 3), 1, 1.3),
+    _convolution((16, 64, 32, 32), (64, 1, 7, 7), 3, 3, groups=64),
+    _convolution((16, 128, 16, 16), (128, 4, 3, 3), 1, 2, groups=32),
+    _function("gelu", "exact GELU of 4096 x 2048", partial(problems.function, (4096, 2048)), 2.5),
+    _function("silu", "SiLU of 4096 x 2048", partial(problems.function, (4096, 2048)), 1.5),
+    _function("sigmoid", "sigmoid of 4096 x 2048", partial(problems.function, (4096, 2048)), 2),
+    _function("softmax", "softmax over 128, 16,384 rows", partial(problems.function, (16384, 128)), 1.3),
+    _function("log_softmax", "its logarithm", partial(problems.function, (16384, 128)), 1.3),
+    _function("layer_norm", "layer norm of 8192 x 256", partial(problems.function, (8192, 256), (256,), (256,)), 5),
+    _function(
+        "cross_entropy", "cross-entropy of 1024 x 1000", partial(problems.function, (1024, 1000), labels=1000), 4
+    ),
+    _function("embedding", "embedding of 4,096 rows", partial(problems.embedding, 10000, 4096, 128), 2),
+    _function("cumsum", "cumulative sum of 1024 x 1024", partial(problems.function, (1024, 1024)), 1.6),
     Row(
         "adam",
         "Adam, a step of 1.2 million parameters",

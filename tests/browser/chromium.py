@@ -54,6 +54,7 @@ class Chromium:
         self._buffer = b""
         self._number = 0
         self.events: list[dict[str, Any]] = []
+        self._services: set[str] = set()  # sessions of service workers
         target = self._send("Target.createTarget", {"url": "about:blank"}, "")["targetId"]
         self._session = self._send("Target.attachToTarget", {"targetId": target, "flatten": True}, "")["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
@@ -92,6 +93,8 @@ class Chromium:
             if "method" in answer:
                 self.events.append(answer)
             if answer.get("method") == "Target.attachedToTarget":  # a worker, which waits until it may start
+                if answer["params"]["targetInfo"]["type"] == "service_worker":
+                    self._services.add(answer["params"]["sessionId"])
                 for each in ("Runtime.enable", "Network.enable", "Runtime.runIfWaitingForDebugger"):
                     self._write(each, {}, answer["params"]["sessionId"])
 
@@ -195,8 +198,9 @@ class Chromium:
                 found.append(params["entry"]["text"])
         return found
 
-    def requests(self) -> list[str]:
-        """The addresses that the page has asked for, without data it carries itself."""
+    def requests(self, services: bool = True) -> list[str]:
+        """The addresses that the page and its service workers have asked for, without data that it carries itself."""
         self.run("0")
-        sent = [e["params"]["request"]["url"] for e in self.events if e["method"] == "Network.requestWillBeSent"]
+        events = [e for e in self.events if e["method"] == "Network.requestWillBeSent"]
+        sent = [e["params"]["request"]["url"] for e in events if services or e.get("sessionId") not in self._services]
         return [url for url in sent if not url.startswith(("data:", "blob:"))]

@@ -6,10 +6,20 @@ import os
 from pathlib import Path
 
 import pytest
+from build_playground import build
 
 from .chromium import Chromium, executable
+from .playground import ready
+from .server import served
 
 PICTURES = Path(os.environ.get("TINYGRAD_CNN_SCREENSHOTS", Path(__file__).parents[2] / "build" / "screenshots"))
+
+
+def pytest_collection_modifyitems(items):
+    """A browser takes seconds to start, and longer to draw."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +46,35 @@ def pictures():
     """The folder for screenshots, which is kept out of the repository."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     return PICTURES
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """The playground, complete with the Pyodide that TINYGRAD_CNN_PYODIDE names."""
+    pyodide = os.environ.get("TINYGRAD_CNN_PYODIDE")
+    if not pyodide:
+        pytest.skip("no Pyodide: name the folder of a distribution in the variable TINYGRAD_CNN_PYODIDE")
+    made = tmp_path_factory.mktemp("playground")
+    build(made, Path(pyodide))
+    return made
+
+
+@pytest.fixture(scope="module")
+def site(folder):
+    """Its address."""
+    with served(folder) as address:
+        yield address
+
+
+@pytest.fixture
+def opened(browser, site):
+    """A function that opens a tab and waits for Python."""
+
+    def load(tab="train", **how):
+        browser.look(**how)
+        browser.load(f"{site}#{tab}")
+        ready(browser)
+        return browser
+
+    yield load
+    browser.load("about:blank?")  # a worker that still computes would slow the next test

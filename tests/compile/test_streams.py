@@ -44,7 +44,7 @@ def skewed(seed):
         patch.setattr(program, "get_num_threads", lambda: threads)
         tune(memory, LEAST=1)
         tune(program, LARGE=0)
-        tune(cached_im2col, MOST_BYTES=0)
+        tune(cached_im2col, MOST=0, FOR_EACH=0, MOST_TURNED=0)
         tune(blocking, ALONE=-1)
         tune(channelwise, SMALL=1, LONG=1, LARGE=1)
         tune(chunks, SMALL=1, LARGE=0)
@@ -95,6 +95,7 @@ places = st.integers(0, 3)
 steps = st.lists(st.tuples(st.sampled_from([*UNARY, *BINARY]), places, places), min_size=2, max_size=10)
 
 
+@pytest.mark.slow
 @settings(max_examples=10 * settings.default.max_examples)
 @given(steps, st.booleans(), seeds)
 @example(

@@ -15,7 +15,7 @@ OPTIMIZERS = {
     **{row.name: (row.optimizer, row.full | {"lr": 0.01}) for row in ROWS},
     **{name: (kind, options | {"lr": 0.01}) for name, (kind, options) in VARIANTS.items()},
 }
-few = settings(max_examples=max(4, settings.default.max_examples // 4))
+few = settings(max_examples=max(1, settings.default.max_examples // 4))
 
 
 def network(kind: str, seed: int) -> nn.Module:
@@ -85,12 +85,14 @@ def assert_same(a, b, path=""):
         assert a == b, path
 
 
+@pytest.mark.part(8)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_fifty_steps_with_every_optimizer(optimizer: str):
     a, b = (trained(compiled, "plain", optimizer, 1, 50) for compiled in (False, True))
     assert_same(a, b)
 
 
+@pytest.mark.part(1)
 @pytest.mark.parametrize("kind", ["dense", "plain", "normalized"])
 def test_fifty_steps_of_every_kind_of_network(kind: str):
     a, b = (trained(compiled, kind, "Adam", 0, 50, clip=True) for compiled in (False, True))

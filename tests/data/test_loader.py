@@ -546,7 +546,6 @@ def test_an_iterator_over_tensors_can_be_closed():
 def test_habits_of_pytorch_on_a_batch_get_their_hints():
     ((x,),) = DataLoader(np.ones((2, 3)), batch_size=2)
     for call, hint in [
-        (lambda: x.size(0), "shape"),
         (lambda: x.view(6), "reshape"),
         (lambda: x.cuda(), "CPU|processor"),
     ]:

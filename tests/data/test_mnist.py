@@ -112,6 +112,7 @@ def sheet():
     return images, np.repeat(np.arange(10), 500)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pack", [bytes, lambda text: gzip.compress(text, 1)])
 def test_mnist5k_reads_what_was_written(tmp_path, sheet, pack):
     (tmp_path / "some.csv").write_bytes(pack(table(*sheet).encode()))
@@ -139,6 +140,7 @@ def test_mnist5k_names_what_is_wrong(tmp_path, text, message):
         data.mnist5k(tmp_path / "some.csv")
 
 
+@pytest.mark.slow
 def test_mnist5k_checks_labels(tmp_path, sheet):
     (tmp_path / "some.csv").write_text(table(sheet[0], sheet[1] + 1))
     with pytest.raises(data.DataFileError, match="labels: label 4500 is 10; it must be from 0 to 9"):

@@ -142,7 +142,7 @@ def test_a_rank_that_is_killed_ends_all(tmp_path, whole, ranks, who):
     assert not monitors(tmp_path)
 
 
-@settings(max_examples=4)
+@settings(max_examples=min(4, settings.default.max_examples // 4))
 @given(st.integers(2, 4), st.floats(0, 0.2), st.data())
 def test_a_rank_that_is_killed_at_any_moment_is_named(tmp_path_factory, ranks, seconds, data):
     folder, who = tmp_path_factory.mktemp("moment"), data.draw(st.integers(0, ranks - 1))
@@ -176,7 +176,7 @@ def test_a_training_without_failure_leaves_no_monitor_and_no_report(tmp_path):
         time.sleep(0.01)
 
 
-@settings(max_examples=4)
+@settings(max_examples=min(4, settings.default.max_examples // 4))
 @given(st.integers(1, 59), st.sampled_from(["raise", "exit", "kill", "stop"]), st.integers(2, 4), st.data())
 def test_any_rank_at_any_step(tmp_path_factory, whole, at, how, ranks, data):
     """Whatever fails and when: it goes on from the last checkpoint, on another number of ranks, to the same bits."""

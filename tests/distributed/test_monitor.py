@@ -85,6 +85,7 @@ def host(tmp_path):
             rank.stdout.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [(2, 0, 1), (0, 1, 2), (1, 2, 0)])
 def test_a_late_monitor_names_the_first_rank(host, order):
     ranks = host(3)
@@ -103,12 +104,14 @@ def test_a_late_monitor_names_the_first_rank(host, order):
     assert report.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_child_process_does_not_hide_the_end_of_a_rank(host):
     ranks = host(2, "fork")
     ranks.kill(1)
     assert "rank 1 on node" in ranks.ended()
 
 
+@pytest.mark.slow
 def test_a_rank_that_closes_its_connection_is_not_reported_nor_are_those_that_end_after_it(host):
     ranks = host(2)
     ranks.close(0)
@@ -117,6 +120,7 @@ def test_a_rank_that_closes_its_connection_is_not_reported_nor_are_those_that_en
     assert not ranks.report.exists()
 
 
+@pytest.mark.slow
 def test_the_monitor_adds_nothing_if_a_rank_has_reported_an_error(host):
     ranks = host(2)
     ranks.report.write_text("rank 5 on another host raised ValueError: no good\n")

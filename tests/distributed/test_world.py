@@ -346,7 +346,8 @@ def test_eager_and_compiled_have_the_same_bits():
 uninterrupted = cache(fit_in_shards)  # what it returns depends on its arguments alone
 
 
-@settings(max_examples=8)
+@pytest.mark.slow
+@settings(max_examples=min(8, settings.default.max_examples // 4))
 @given(st.integers(1, 15), st.booleans(), st.booleans())
 def test_stopped_and_resumed(tmp_path_factory, at, compile, schedule):
     path = tmp_path_factory.mktemp("resume") / "run.npz"
@@ -515,6 +516,7 @@ def run(code, **environment):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=60)
 
 
+@pytest.mark.slow
 def test_a_launcher_without_mpi4py():
     code = "import sys; sys.modules['mpi4py'] = None\nimport tinygrad_cnn as tg; tg.distributed.World(4)"
     result = run(code, PMI_SIZE="4")
@@ -523,6 +525,7 @@ def test_a_launcher_without_mpi4py():
     assert run(code, PMI_SIZE="1").returncode == 0, "one process needs no MPI"
 
 
+@pytest.mark.slow
 def test_it_is_imported_when_it_is_used():
     code = "import sys, tinygrad_cnn as tg; assert 'tinygrad_cnn.extra.distributed' not in sys.modules; tg.distributed.World"
     assert run(code + "; assert 'mpi4py' not in sys.modules").returncode == 0
@@ -532,6 +535,7 @@ def test_errors_are_runtime_errors():
     assert issubclass(DistributedError, RuntimeError)
 
 
+@pytest.mark.slow
 def test_the_accuracy_is_that_of_plain_fit():
     """With the same batches: the shards differ by their draws and batch-norm moments only."""
     accuracy = []

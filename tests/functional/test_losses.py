@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -104,12 +105,22 @@ def test_where_no_label_counts_the_mean_is_nan_and_the_gradient_zero(loss, label
     assert loss(x, labels, reduction="sum") == 0
 
 
-def test_an_ignored_row_has_no_part_even_if_its_logits_are_infinite():
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8])
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("loss", [F.cross_entropy, F.nll_loss])
+@pytest.mark.parametrize("ignored", [-100, 0])
+def test_an_ignored_row_has_no_part_even_if_its_logits_are_infinite(ignored, loss, smoothing, dtype):
+    if (smoothing and loss is F.nll_loss) or (ignored < 0 and dtype == np.uint8):
+        return
+    options = {"ignore_index": ignored} | ({"label_smoothing": smoothing} if smoothing else {})
+    labels = np.array([1, 2, ignored, 1, ignored], dtype)
     x = np.vstack([LOGITS, [[-np.inf, 0.0, 0.0]]])
-    labels = np.array([*LABELS, -100])
-    y, first, _ = derivatives(lambda a: F.cross_entropy(a, labels), x)
-    np.testing.assert_allclose(y, F.cross_entropy(LOGITS, LABELS), rtol=1e-12)
-    assert not first[0][-1].any()
+    kept = labels != ignored
+    y, first, _ = derivatives(lambda a: loss(a, labels, **options), x)
+    expected, slopes, _ = derivatives(lambda a: loss(a, labels[kept], **options), x[kept])
+    np.testing.assert_allclose(y, expected, rtol=1e-12)
+    assert not first[0][~kept].any()
+    np.testing.assert_allclose(first[0][kept], slopes[0], rtol=1e-12)
 
 
 @given(labels=st.lists(st.integers(0, 2), min_size=4, max_size=4), smoothing=st.sampled_from([0.0, 0.3]))
@@ -401,3 +412,38 @@ def test_a_class_that_cannot_be_is_nothing_to_ignore_among_probabilities():
     expected = F.cross_entropy(LOGITS, probabilities)
     for index in (-100, -1):
         assert F.cross_entropy(LOGITS, probabilities, ignore_index=index) == expected
+
+
+WRONGLY_FED = [
+    (F.softmax, F.cross_entropy, LABELS, "leave softmax out of the model"),
+    (F.softmax, F.nll_loss, LABELS, "nll_loss: `log_probs` is the result of softmax, and it must be logarithms"),
+    (F.softmax, F.kl_div, np.full((4, 3), 1 / 3), "kl_div: `prediction` is the result of softmax"),
+    (tg.sigmoid, F.binary_cross_entropy_with_logits, np.ones((4, 3)), "leave sigmoid out, or use binary_cross_entropy"),
+]
+
+
+@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize(("last", "loss", "target", "message"), WRONGLY_FED, ids=lambda f: getattr(f, "__name__", ""))
+def test_a_result_that_the_loss_would_take_for_something_else(last, loss, target, message, compile):
+    def step(x):
+        return loss(last(x), target)
+
+    x = tg.Tensor(LOGITS, requires_grad=True)
+    step = tg.compile(step) if compile else step
+    for _ in range(4):
+        with pytest.warns(UserWarning, match=message) as found:
+            step(x)
+        assert [each.filename for each in found] == [__file__]
+
+
+def test_the_warning_comes_once_for_a_training_and_not_for_the_right_losses():
+    x, y = LOGITS.astype(np.float32), LABELS
+    model = nn.Sequential(nn.Linear(3, 3), nn.Softmax())
+    optimizer = tg.optim.SGD(model.parameters(), lr=0.1)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("default")
+        tg.fit(model, (x, y), tg.cross_entropy, optimizer, epochs=5, batch_size=2, progress=False)
+    assert ["leave softmax out" in str(each.message) for each in found] == [True]
+    tg.nll_loss(tg.log_softmax(model(x)), y)
+    tg.cross_entropy(model(x).log(), y)
+    tg.binary_cross_entropy(model(x), y[:, None] == np.arange(3))

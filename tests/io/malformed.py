@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-import os
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from hypothesis import settings
 
 import tinygrad_cnn as tg
 
@@ -113,7 +113,8 @@ def malformed(state: Any, objects: bool = True) -> list[tuple[str, Callable[[], 
 
 
 def some(states: list[tuple[str, Callable[[], Any]]], most: int = 250) -> Iterator[tuple[str, Any]]:
-    """A part of them, spread over all, or with HYPOTHESIS_PROFILE=thorough each."""
-    thorough = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
-    for change, make in states if thorough or len(states) < most else random.Random(0).sample(states, most):
+    """A part of them, spread over all: `most` where Hypothesis draws 20 examples, fewer where it draws few, else all."""
+    examples = settings.default.max_examples
+    count = len(states) if examples > 100 else min(len(states), most * examples // 20)
+    for change, make in random.Random(0).sample(states, count):
         yield change, make()

@@ -46,6 +46,7 @@ print(n, most)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked, to be quick")
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_process_that_is_killed_leaves_a_whole_file(suffix, tmp_path):
@@ -204,6 +205,7 @@ except PermissionError:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
 def test_a_folder_that_can_be_written_but_not_read():
     with tempfile.TemporaryDirectory() as folder:  # pytest's lies below one that others may not enter

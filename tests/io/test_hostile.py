@@ -22,7 +22,10 @@ from tinygrad_cnn.io import CheckpointError
 
 from .states import SUFFIXES, assert_same, training_state
 
-in_a_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
+in_a_folder = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=min(100, 5 * settings.default.max_examples),
+)
 
 FLAT = {"weight": np.arange(6, dtype=np.float32).reshape(2, 3), "bias": np.ones(3, np.float32)}
 

@@ -107,8 +107,8 @@ def refusal(change, call, *arguments, **options):
 def test_every_malformed_state_of_a_part_is_refused_whole_or_can_be_used(name):
     part = PARTS[name]()
     state, before = part.thing.state_dict(), part.look()
-    refused = 0
-    for change, wrong in some(malformed(state)):
+    refused, tried = 0, [*some(malformed(state))]
+    for change, wrong in tried:
         said = refusal(change, part.thing.load_state_dict, wrong)
         if said is None:
             part.thing.load_state_dict(part.thing.state_dict())  # what was taken over can be saved, loaded and used
@@ -120,7 +120,7 @@ def test_every_malformed_state_of_a_part_is_refused_whole_or_can_be_used(name):
             assert said.startswith(f"{type(part.thing).__name__}.load_state_dict: nothing was loaded:\n- "), change
             assert_same(part.look(), before, change)
             refused += 1
-    assert refused > 200
+    assert refused > 0.7 * len(tried)
 
 
 def test_every_malformed_state_of_the_random_generator_is_refused_whole_or_comes_back():
@@ -196,8 +196,8 @@ def internals(run):
 
 def test_every_malformed_state_of_a_run_is_refused_whole(saved, tmp_path):
     run = ready(tmp_path / "run.npz")
-    before, refused = internals(run), 0
-    for change, wrong in some(malformed(saved), 500):
+    before, refused, tried = internals(run), 0, [*some(malformed(saved), 500)]
+    for change, wrong in tried:
         said = refusal(change, run.restore, wrong)
         if said is None:
             run = ready(tmp_path / "run.npz")
@@ -206,11 +206,11 @@ def test_every_malformed_state_of_a_run_is_refused_whole(saved, tmp_path):
             assert said.startswith("restore: "), change
             assert_same(internals(run), before, change)
             refused += 1
-    assert refused > 300
+    assert refused > 0.6 * len(tried)
 
 
 @pytest.mark.filterwarnings("ignore:fit. the loss is")  # a file may hold NaN
-@settings(max_examples=60)
+@settings(max_examples=min(60, 3 * settings.default.max_examples))
 @given(data=st.data())
 def test_a_malformed_file_to_resume_is_refused_by_an_error_that_names_it_or_trains(saved, data, tmp_path_factory):
     path = tmp_path_factory.mktemp("resume") / "run.npz"

@@ -39,17 +39,29 @@ EXACT = {
 }
 ZERO = {activation.gelu_slope: -0.7517916, activation.silu_slope: -1.2784645}
 """Where a slope is 0."""
+UNITS = dict.fromkeys(EXACT, 4.0) | {activation.silu_slope: 6.5}
+"""In the last place of float32; s (1 + a (1 - s)) amplifies the error of its second factor."""
 every_function = pytest.mark.parametrize("f", EXACT, ids=lambda f: f.__name__)
 
 
 @every_function
 def test_float32_keeps_its_digits_where_the_value_is_small(f):
-    x = POINTS[np.float32].astype(np.float32)
+    x = np.concatenate([POINTS[np.float32], np.random.default_rng(0).uniform(-14, 8, 300_000)]).astype(np.float32)
     x = x[np.abs(x - ZERO.get(f, np.inf)) > 0.5]
     exact = EXACT[f](x.astype(np.float64))
     y = f(x)
     assert y.dtype == np.float32
-    assert (np.abs(y - exact) / np.spacing(np.maximum(np.abs(exact), 1e-38).astype(np.float32))).max() < 6
+    assert (np.abs(y - exact) / np.spacing(np.maximum(np.abs(exact), 1e-38).astype(np.float32))).max() <= UNITS[f]
+
+
+@pytest.mark.parametrize("f", [tg.silu, activation.silu_slope], ids=lambda f: f.__name__)
+def test_silu_keeps_its_digits_where_its_sigmoid_is_subnormal(f):
+    x = np.linspace(-91, -84, 100_001).astype(np.float32)
+    exact = EXACT[f](x.astype(np.float64))
+    x, exact = (values[np.abs(exact) > np.finfo(np.float32).tiny] for values in (x, exact))
+    assert (np.abs(f(x) - exact) / np.spacing(np.abs(exact).astype(np.float32))).max() <= UNITS[f]
+    beside_nan = np.append(x, np.float32(np.nan))
+    np.testing.assert_array_equal(f(beside_nan)[:-1], f(x))
 
 
 @every_function

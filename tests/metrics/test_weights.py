@@ -67,7 +67,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-@settings(max_examples=20)
+@settings(max_examples=min(20, settings.default.max_examples))
 @given(st.integers(0, 2**32), st.integers(2, 20))
 def test_values_are_scikit_learn_s(name, seed, n):
     metric, draw, reference = CASES[name]

@@ -96,6 +96,7 @@ def test_repr_is_that_of_pytorch(case):  # of the average pools, PyTorch shows t
     assert repr(made(case)) == ROWS[CASES.index(case)]["repr"]
 
 
+@pytest.mark.whole
 @with_inputs
 @pytest.mark.usefixtures("double")
 def test_outputs_gradients_and_running_statistics_are_those_of_pytorch(case):

@@ -20,6 +20,7 @@ def rosenbrock(p):
     return (1 - x) ** 2 + 100 * (y - x * x) ** 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("row", "options"),
     [(row, options) for row in ROWS for options in row.descents],

@@ -40,6 +40,7 @@ def rates(schedule, steps):
 # Values
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("schedules", "run", "recorded"), [(*c, r) for c, r in zip(CASES, RECORDED, strict=True)], ids=IDS
 )

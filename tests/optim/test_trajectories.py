@@ -43,6 +43,7 @@ def units(ours, theirs, scale):
     return np.max(np.abs(ours - theirs) / np.spacing(scale.astype(ours.dtype)))
 
 
+@pytest.mark.whole
 @every_case
 @both_dtypes
 def test_every_step_is_pytorchs(case, dtype):

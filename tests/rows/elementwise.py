@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tinygrad_cnn.ops import elementwise as ops
@@ -41,6 +43,7 @@ CASES = [
     Case(ops.clip, (EVEN, ODD), lambda a, min: np.maximum(a, min)),
     Case(ops.clip, (Arg(away=(0.5,)),), lambda a, max: np.minimum(a, max), {"max": 0.5}),
     Case(ops.clip, (THIRDS[0], THIRDS[1], THIRDS[2]), np.clip),  # bounds in either order
+    Case(ops.clip, tuple(replace(arg, shape=(4, 6)) for arg in THIRDS), np.clip),  # enough for every order
     Case(ops.lerp, (REAL, REAL, REAL), lambda a, b, weight: a + weight * (b - a)),
     Case(ops.square, (REAL,), np.square),
     Case(ops.reciprocal, (Arg(low=0.5),), np.reciprocal),

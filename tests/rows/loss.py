@@ -38,6 +38,21 @@ CASES = [
     Case(
         classification.softmax_nll, (SCORES, LABELS, KEPT), lambda x, t, w: w * -(np.log(share(x)) * one_hot(t)).sum(1)
     ),
+    Case(
+        classification.softmax_nll,
+        (Arg((4, 3)), replace(LABELS, shape=(4,)), replace(KEPT, shape=(4,))),
+        lambda x, t, w: w * -(np.log(share(x)) * one_hot(t)).sum(1),
+    ),
+    Case(
+        classification.softmax_nll_pull,
+        (Arg((4,)), Arg((4, 3)), replace(LABELS, shape=(4,))),
+        lambda u, x, t: np.expand_dims(u, 1) * (share(x) - one_hot(t)),
+    ),
+    Case(
+        classification.softmax_nll_pull,
+        (Arg((2, 2)), SCORES, LABELS),
+        lambda u, x, t: np.expand_dims(u, 1) * (share(x) - one_hot(t)),
+    ),
     Case(classification.mean_by, (Arg((2, 2)), Arg((2, 2), kind="int", low=1, high=1)), averaged),
     Case(
         classification.bernoulli_nll,

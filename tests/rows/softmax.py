@@ -21,5 +21,20 @@ def share(a: NDArray[Any], axis: int = -1) -> NDArray[Any]:
 CASES = [
     *(Case(ops.softmax, (WHOLE,), share, p) for p in ({}, {"axis": 1})),
     *(Case(ops.softmin, (WHOLE,), lambda a, axis=-1: share(-a, axis), p) for p in ({}, {"axis": 0})),
+    *(
+        Case(
+            ops.softmax_pull, (WHOLE, WHOLE), lambda u, p, axis: p * (u - (u * p).sum(axis, keepdims=True)), {"axis": i}
+        )
+        for i in (-1, 1)
+    ),
+    *(
+        Case(
+            ops.log_softmax_pull,
+            (WHOLE, WHOLE),
+            lambda u, q, axis: u - np.exp(q) * u.sum(axis, keepdims=True),
+            {"axis": i},
+        )
+        for i in (-1, 1)
+    ),
     *(Case(ops.log_softmax, (WHOLE,), lambda a, axis=-1: np.log(share(a, axis)), p) for p in ({}, {"axis": 1})),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,18 @@ def normalized_dx(u: NDArray[Any], x: NDArray[Any], w: Any = 1.0, *, over: ops.O
     return np.asarray(w * r * (u - over.centred * mean(u, over) - s * mean(u * s, over)))
 
 
+def with_moments(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Called with the moments of x, which are known where x was normalized before."""
+
+    def call(u: Any, x: Any, *w: Any, over: ops.Over) -> Any:
+        if f not in (ops.correlations, ops.normalized_dx):
+            return f(u, x, *w, over=over)
+        stats = ops.moments(x, over=over)
+        return f(u, x, *(w or (None,)), None, stats, over=over) if f is ops.normalized_dx else f(u, x, stats, over=over)
+
+    return call
+
+
 CASES = [
     *(
         case
@@ -61,14 +74,17 @@ CASES = [
             Case(ops.normalized, (WHOLE,), normalized, {"over": over}),
             Case(ops.correlations, (WHOLE, WHOLE), correlations, {"over": over}),
             Case(ops.normalized_dx, (WHOLE, WHOLE), normalized_dx, {"over": over}),
+            Case(ops.correlations, (WHOLE, WHOLE), correlations, {"over": over}, via=with_moments),
+            Case(ops.normalized_dx, (WHOLE, WHOLE), normalized_dx, {"over": over}, via=with_moments),
         )
     ),
     *(
         case
-        for over, size in ((BATCH, (1, 3, 1)), (EXAMPLE, (1, 3, 1)), (ROOT, (2, 1, 1)))
+        for over, size in ((BATCH, (1, 3, 1)), (EXAMPLE, (1, 3, 1)), (ROOT, (2, 1, 2)))
         for case in (
             Case(ops.normalized, (WHOLE, Arg(size), Arg(size)), normalized, {"over": over}),
             Case(ops.normalized_dx, (WHOLE, WHOLE, Arg(size)), normalized_dx, {"over": over}),
+            Case(ops.normalized_dx, (WHOLE, WHOLE, Arg(size)), normalized_dx, {"over": over}, via=with_moments),
         )
     ),
     Case(affine.product_to, (WHOLE, WHOLE), lambda a, b, shape: (a * b).sum((0, 2)).reshape(shape), {"shape": (3, 1)}),

@@ -54,6 +54,7 @@ CASES = [
     Case(ops.arccosh, (Arg(low=1.5, high=4.0),), np.arccosh),
     Case(ops.arctanh, (INSIDE,), np.arctanh),
     Case(ops.sigmoid, (Arg(low=-6, high=6),), lambda a: 1 / (1 + np.exp(-a))),
+    Case(ops.sigmoid_pull, (Arg(), Arg(low=0.1, high=0.9)), lambda u, s: u * s * (1 - s)),
     Case(ops.logaddexp, (REAL, REAL), lambda a, b: np.log(np.exp(a) + np.exp(b))),
     Case(lambda a: ops.logaddexp(a, 0.5), (REAL,), lambda a: np.log(np.exp(a) + math.exp(0.5))),
     Case(ops.erf, (Arg(low=-3, high=3),), lambda a: np.vectorize(math.erf, otypes=[float])(a)),

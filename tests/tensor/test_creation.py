@@ -116,6 +116,7 @@ def test_bad_arguments():
         tg.from_numpy(np.array(["a"]))
 
 
+@pytest.mark.slow
 def test_the_global_generator_of_numpy_is_never_used():
     allowed = {"Generator", "PCG64", "default_rng", "RandomState", "SeedSequence", "get_state", "set_state"}
     for path in (Path(tg.__file__).parent).rglob("*.py"):

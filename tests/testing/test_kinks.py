@@ -15,6 +15,7 @@ from .broken import selecting, values, wrong
 seeds = st.integers(0, 2**32 - 1)
 
 
+@pytest.mark.part(2)
 @pytest.mark.parametrize(
     ("f", "inputs", "kinks"),
     [
@@ -37,6 +38,7 @@ def test_kinks_are_recognised_and_not_called_wrong(f, inputs, kinks):
     assert higher, higher
 
 
+@pytest.mark.slow
 @given(seed=seeds)
 def test_every_kink_among_many_elements_is_found_whatever_the_seed(seed):
     rng = np.random.default_rng(seed)
@@ -86,6 +88,7 @@ def greedy(**over):
     return largest
 
 
+@pytest.mark.part(2)
 @pytest.mark.parametrize(
     ("f", "x"),
     [
@@ -133,6 +136,7 @@ def test_a_sum_of_gradients_at_a_tie_must_be_that_of_the_tie(seed, ties, sort):
     assert not check(0.99)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("f", "x"),
     [

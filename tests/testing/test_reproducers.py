@@ -51,6 +51,7 @@ def failing(f, *inputs, **options):
     return str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_reproducer_fails_again(library, tmp_path):
     x = np.random.default_rng(0).normal(size=(2, 3))
     joined = Case(library.join, (Arg((2, 3)), Arg((1, 3))), np.concatenate, {"axis": 0}, sequence=True)
@@ -67,6 +68,7 @@ def test_the_reproducer_fails_again(library, tmp_path):
         assert text.splitlines()[1] in result.stderr, "the same failure, to the last digit"
 
 
+@pytest.mark.slow
 def test_the_reproducer_of_large_inputs_loads_them(library, tmp_path):
     x = np.random.default_rng(0).normal(size=(20, 30))
     script = failing(partial(library.scale, by=3.0), x).split("Reproduce with:\n")[1]

@@ -39,6 +39,12 @@ def test_arrays_lie_where_they_should(data, dtype):
     assert np.array_equal(a * 512, np.round(a.astype(np.float64) * 512)), "exact in any dtype"
 
 
+def test_dtypes_are_drawn_for_each_array():
+    pairs = st.tuples(*(tst.arrays((2,), tst.floating_dtypes()) for _ in range(2)))
+    for a, b in [(np.float16, np.float16), (np.float16, np.float64), (np.float64, np.float32)]:
+        assert simplest(pairs, lambda pair: (pair[0].dtype, pair[1].dtype) == (a, b))  # noqa: B023
+
+
 @given(data=st.data())
 def test_distinct_arrays_integers_and_truth_values(data):
     values = np.sort(data.draw(tst.arrays(distinct=True)), axis=None)
@@ -58,6 +64,11 @@ def square(*shapes):
     return any(n > 1 and shape.count(n) > 1 for shape in shapes for n in shape)
 
 
+def outer(a, b):
+    """Whether a is a row (1, n) and b a column (n, 1)."""
+    return len(a) == len(b) == 2 and a[0] == b[1] == 1 < min(a[1], b[0])
+
+
 SHAPES = [
     (tst.shapes(), {"empty": (lambda s: 0 in s, 0.01, 0.1), "square": (square, 0.3, 0.7),
                     "long": (lambda s: max(s, default=0) > 3, 0.01, 0.15), "4-d": (lambda s: len(s) == 4, 0.05, 0.25)}),
@@ -66,6 +77,8 @@ SHAPES = [
         "equal": (lambda s: s[0] == s[1] and np.prod(s[0]) > 1, 0.2, 0.6),
         "not equal": (lambda s: s[0] != s[1], 0.15, 0.5),
         "square": (lambda s: square(*s), 0.15, 0.7),
+        "row, column": (lambda s: outer(*s), 0.02, 0.1),
+        "column, row": (lambda s: outer(*s[::-1]), 0.02, 0.1),
     }),
     (tst.matmul_shapes(), {
         "empty": (lambda s: 0 in s[0] + s[1], 0.0, 0.15),
@@ -91,6 +104,7 @@ VALUES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("strategy", "shares"), [*SHAPES, *VALUES])
 def test_what_matters_is_drawn_often(strategy, shares):
     """The shares of 300 draws that are the same in each run."""
@@ -137,6 +151,7 @@ def test_layouts_are_what_their_names_say():
     assert not strided(a).flags.writeable
 
 
+@pytest.mark.slow
 def test_every_layout_is_drawn():
     for condition in (
         lambda a: a.size > 1 and a.strides[0] < 0 and a.flags.writeable,
@@ -151,6 +166,7 @@ def test_every_layout_is_drawn():
         find(tst.arrays(layouts=["plain"]), lambda a: not a.flags.c_contiguous, settings=settings(max_examples=50))
 
 
+@pytest.mark.slow
 def test_arrays_shrink():
     assert same(simplest(tst.arrays()), np.array(0.0))
     assert same(simplest(tst.arrays(), lambda a: a.size > 1), np.zeros(2))
@@ -253,6 +269,7 @@ SIMPLEST = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("strategy", "condition", "expected"), SIMPLEST)
 def test_strategies_shrink_to_small_cases(strategy, condition, expected):
     found = simplest(strategy, condition or (lambda value: True))

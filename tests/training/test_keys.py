@@ -61,6 +61,7 @@ WAYS = {
 }
 
 
+@pytest.mark.part(2)
 @pytest.mark.parametrize("way", WAYS)
 def test_dicts_train_as_tuples_do(way):
     tuples, named, _ = loaders(KEYS)

@@ -332,6 +332,7 @@ def test_a_run_that_cannot_be_saved_warns_and_is_not_lost(tmp_path):
     assert history.epochs == 3
 
 
+@pytest.mark.slow
 def test_the_page_of_a_large_model_stays_below_the_limit(tmp_path, monkeypatch):
     live = tg.training.Live(serve=False, save=tmp_path / "run.html")
     trained([live])
@@ -478,6 +479,7 @@ def test_a_forked_process_closes_without_the_threads_and_the_address_stays(live)
     assert get(live.address)[0] == 200
 
 
+@pytest.mark.slow
 def test_the_graph_is_drawn_when_a_browser_asks(live, often):
     class Ask(tg.training.Callback):
         def on_step_end(self, run):

@@ -60,7 +60,7 @@ uninterrupted = cache(run)  # what it returns depends on its arguments alone
 
 
 @pytest.mark.parametrize("compile", [False, True])
-@settings(max_examples=8)
+@settings(max_examples=min(8, settings.default.max_examples // 2))
 @given(
     at=st.integers(1, EPOCHS * STEPS),
     schedule=st.sampled_from(["none", "epoch", "step", "plateau"]),
@@ -186,6 +186,7 @@ print("not reached")
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_program_saves_says_how_to_resume_and_ends_it_by_the_signal(tmp_path):
     root = str(Path(__file__).parents[2])
     script = tmp_path / "train.py"

@@ -178,6 +178,7 @@ def test_bad_arguments(tmp_path):
             TensorBoard(tmp_path, every=every)
 
 
+@pytest.mark.slow
 def test_without_the_package_it_says_what_to_install():
     script = (
         "import sys; sys.modules['tensorboardX'] = None\n"

@@ -75,6 +75,8 @@ WRONG = [
     (lambda: tg.fit(MODEL, X, Y, loss=CE, optimizer=SGD, epochs=1), "`optimizer`; whole arrays are one tuple: (x, y)"),
     (lambda: tg.evaluate(MODEL, X, Y, loss=CE), "`model`, `loader`, `loss`; whole arrays are one tuple: (x, y)"),
     (lambda: fit(loss=nn.CrossEntropyLoss(reduction="sum")), "`loss` has reduction='sum', which grows with the batch"),
+    (lambda: tg.evaluate(MODEL, (X, Y), CE, step=T.train_step(MODEL, CE, SGD)), "`step` is what train_step returned"),
+    (lambda: tg.evaluate(MODEL, (X, Y), CE, step=tg.compile(T.train_step(MODEL, CE, SGD))), "make it with eval_step"),
     (lambda: tg.evaluate(MODEL, (X, Y), partial(CE, reduction="sum")), "evaluate: `loss` has reduction='sum'"),
     (lambda: fit(callbacks=[STOPPING, STOPPING]), "`callbacks` has the same EarlyStopping twice"),
     (lambda: fit(scheduler=STEPS, callbacks=[T.EachEpoch(STEPS)]), "the StepLR would be stepped twice"),

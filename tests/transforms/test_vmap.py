@@ -416,6 +416,19 @@ class TestDraws:
 
 
 class TestRefusals:
+    def test_a_step_of_an_optimizer(self):
+        p = tg.Tensor([1.0, 2.0], requires_grad=True)
+        optimizer = tg.optim.SGD([p], lr=1.0)
+        p.grad = tg.ones(2)
+
+        def train(x):
+            optimizer.step()
+            return x
+
+        with pytest.raises(ValueError, match="changes state"):
+            tg.vmap(train)(tg.ones(3))
+        assert p.tolist() == [1, 2]
+
     @pytest.mark.parametrize(
         "f",
         [lambda x: x * x.item(), lambda x: x if x > 0 else -x, lambda x: tg.Tensor(x.numpy()), lambda x: x[int(x)]],

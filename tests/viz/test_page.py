@@ -55,6 +55,7 @@ def test_nan_and_infinity_are_strings_in_the_file_and_numbers_in_the_data():
     assert page.data["nodes"][1]["value"]["values"][0] == -np.inf
 
 
+@pytest.mark.slow
 def test_a_page_stays_below_its_limit_and_says_what_is_missing():
     page = heavy()
     full = page.html(max_bytes=None)

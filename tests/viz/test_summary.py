@@ -77,6 +77,7 @@ def test_wide_floats_are_plain_numbers():
     assert json.dumps(summarize(np.array(0.5, np.longdouble))["values"]) == "0.5"
 
 
+@pytest.mark.slow
 def test_an_activation_of_200_megabytes_leaves_statistics_and_a_thumbnail():
     array = np.zeros((50, 1000, 1000), np.float32)
     array[3, 5, 7] = 50.0

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from ..names.keywords import explain_keywords
 from ..transforms.recorded_call import check_callable
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ _LATER = {"Compiled": "compiled"}
 def compile(function: Callable[P, R], /, *, cache_size: int = 8) -> Compiled[P, R]: ...
 @overload
 def compile(*, cache_size: int = 8) -> Callable[[Callable[P, R]], Compiled[P, R]]: ...
-@explain_keywords
 def compile(function: Any = None, /, *, cache_size: int = 8) -> Any:
     """The same function, faster: its Python runs in every call, and what the ops do below it is prepared once.
 

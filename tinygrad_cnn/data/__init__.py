@@ -1,8 +1,6 @@
 """Data as plain NumPy arrays: datasets, readers of data files, transforms of images, and loaders of batches."""
 
-from typing import TYPE_CHECKING
-
-from ..names import explaining_getattr
+from ..core.remedies import publish
 from . import readers, transforms
 from .dataset import ConcatDataset, Dataset, Subset, TensorDataset, collate
 from .digits import digits
@@ -22,10 +20,10 @@ __all__ += ["fashion_mnist", "mnist", "mnist5k", "random_split", "stratified_spl
 __all__ += readers.__all__
 __all__ += transforms.__all__
 
-if not TYPE_CHECKING:  # a checker would take every name for an attribute
-    __getattr__ = explaining_getattr("tinygrad_cnn.data", "torch.utils.data")
-
 
 def __dir__() -> list[str]:
     """Public names only."""
     return list(__all__)
+
+
+publish(globals())

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import Loadable, checked, entries, flag, loadable, whole
-from ..names.keywords import explain_keywords
 from ..ops.random import generator
 from ..tensor import Tensor
 from .dataset import Array, Batch, Dataset, as_dataset, integers
@@ -145,7 +144,6 @@ class DataLoader(Loadable):
     tensors: bool
     prefetch: int
 
-    @explain_keywords
     def __init__(
         self, dataset: Dataset | Sequence[Any] | Array | Tensor, batch_size: int = 1, shuffle: bool = False,
         drop_last: bool = False, *, sampler: Sampler | Sequence[int] | Array | None = None, seed: int | None = None,

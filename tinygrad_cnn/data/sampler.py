@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import checked, flag, whole
-from ..names.keywords import explain_keywords
 from ..ops.random import generator
 from .dataset import Array, as_array, integers
 
@@ -62,7 +61,6 @@ class WeightedRandomSampler(Sampler):
     (0, True)
     """
 
-    @explain_keywords
     def __init__(self, weights: Sequence[float] | Array, num_samples: int, replacement: bool = True) -> None:
         name = type(self).__name__
         options = checked(name, {"num_samples": whole(1), "replacement": flag}, locals())
@@ -109,7 +107,6 @@ class SubsetRandomSampler(Sampler):
     [2, 3, 5]
     """
 
-    @explain_keywords
     def __init__(self, indices: Sequence[int] | Array) -> None:
         self.indices = integers(type(self).__name__, "indices", indices)
 

@@ -6,13 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..names.keywords import explain_keywords
 from ..ops.random import Seed, generator
 from ..tensor import Tensor
 from .dataset import Array, Dataset, Subset, as_array, as_dataset
 
 
-@explain_keywords
 def random_split(
     dataset: Dataset | Sequence[Any] | Array | Tensor, lengths: Sequence[float], rng: Seed = None
 ) -> list[Subset]:
@@ -37,7 +35,6 @@ def random_split(
     return _cut(dataset, generator(rng).permutation(len(dataset)), sizes)
 
 
-@explain_keywords
 def stratified_split(
     dataset: Dataset | Sequence[Any] | Array | Tensor, lengths: Sequence[float], labels: Any, rng: Seed = None
 ) -> list[Subset]:

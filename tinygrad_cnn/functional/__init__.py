@@ -3,10 +3,8 @@
 Some are ops and others are composed of ops; they are called in the same way.
 """
 
-from typing import TYPE_CHECKING
-
 from .. import ops
-from ..names import explaining_getattr
+from ..core.remedies import publish
 from ..ops.activation import *
 from ..ops.adaptive_pool import *
 from ..ops.attention import *
@@ -41,10 +39,10 @@ __all__ += regression.__all__
 __all__ += ops.resize.__all__
 __all__ += ops.softmax.__all__
 
-if not TYPE_CHECKING:  # a checker would take every name for an attribute
-    __getattr__ = explaining_getattr("tinygrad_cnn.functional", "torch.nn.functional")
-
 
 def __dir__() -> list[str]:
     """Public names only."""
     return list(__all__)
+
+
+publish(globals())

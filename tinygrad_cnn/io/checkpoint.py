@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ..checks import check_path
-from ..names.keywords import explain_keywords
 from . import npz, safetensors
 from .atomic import replacing
 from .errors import CheckpointError
@@ -15,7 +14,6 @@ from .structure import pack, unpack
 PathLike: TypeAlias = str | os.PathLike[str]
 
 
-@explain_keywords
 def save(path: PathLike, state: Any) -> None:
     """Write nested state to a file, atomically: a process killed at any moment leaves the old file or the new one.
 
@@ -56,7 +54,6 @@ def save(path: PathLike, state: Any) -> None:
         write(file, arrays, text)
 
 
-@explain_keywords
 def load(path: PathLike) -> Any:
     """The state that :func:`save` wrote; from a file of another origin, a flat dict of its arrays.
 

@@ -43,6 +43,20 @@ class Geometry(NamedTuple):
         """Whether the convolution is 1 x 1 with stride 1 and no padding."""
         return volume(self.kernel) == 1 and all(s == 1 for s in self.stride) and not any(map(any, self.padding))
 
+    def turned(self, sizes: Sizes) -> Geometry | None:
+        """The windows of a convolution that gives the gradient in images of these sizes, from the incoming gradient with zeros
+        between its positions if there is a stride, and filters that are :func:`turned`; None for too much padding."""
+        axes = list(zip(sizes, *self, strict=True))
+        padding = tuple((d * (k - 1) - before, n + before - 1 - s * (out - 1)) for n, k, out, s, (before, _), d in axes)
+        if min(map(min, padding)) < 0:
+            return None
+        return self._replace(out=sizes, stride=(1,) * len(sizes), padding=padding)
+
+
+def turned(w: np.ndarray) -> np.ndarray:
+    """A view of filters (O, c, *k) from their last element to the first."""
+    return w[(slice(None), slice(None), *[slice(None, None, -1)] * (w.ndim - 2))]
+
 
 class Block(NamedTuple):
     """Output positions: the images, and the rows along the first spatial axis."""
@@ -83,10 +97,10 @@ def by_block(blocks: Sequence[Block], little: bool, arrange: Callable[[Block], l
 
 def summed(
     blocks: Sequence[Block], little: bool, shape: Sizes, dtype: np.dtype[Any], term: Callable[[Block, np.ndarray], list[Call]],
-    after: Callable[[np.ndarray], list[Call]],
+    w: np.ndarray, turned: Callable[[np.ndarray], np.ndarray],
 ) -> Work:  # fmt: skip
-    """Work that sums `term(block, out)`, calls that write a block's term of this shape to `out`, and ends with the calls
-    `after(total)`. Each lane, a range of consecutive blocks, is summed by one thread.
+    """Work that fills w with the sum of `term(block, out)`, calls that write a block's term of the given shape to `out`;
+    ``turned(sum)`` is a view like w. Each lane, a range of consecutive blocks, is summed by one thread.
     """
     lanes = in_lanes(blocks)
     totals = np.empty((max(1, len(lanes)), *shape), dtype)
@@ -101,9 +115,10 @@ def summed(
                 calls += [*term(block, out), partial(np.add, totals[lane], out, totals[lane])]
         return calls
 
-    last: list[Call] = [partial(np.add, totals[0], total, totals[0]) for total in totals[1:]]
-    last += [] if lanes else [partial(totals.fill, 0)]
-    last += after(totals[0])
+    last: list[Call] = [] if lanes else [partial(totals.fill, 0)]
+    last += [partial(np.add, totals[0], total, totals[0]) for total in totals[1:-1]]
+    first = turned(totals[0])
+    last.append(partial(np.add, first, turned(totals[-1]), w) if len(totals) > 1 else partial(np.copyto, w, first))
     images = [slice(lane[0].images.start, lane[-1].images.stop) for lane in lanes]
     return Work(range(len(lanes)), arrange, (), last, images, little)
 

@@ -39,16 +39,6 @@ def prepare_laid_out(out: np.ndarray | None, a: np.ndarray, *, axes: tuple[int, 
     return partial(_into, out, np.copyto, out, a)
 
 
-def prepare_add_at_zeros(
-    out: np.ndarray | None, u: Any, *, index: Any, shape: tuple[int, ...]
-) -> Callable[[], Any] | None:
-    """A task for ``add_at_zeros`` where `index` makes views; None without `out`."""
-    parts = index if isinstance(index, tuple) else (index,)
-    if out is None or not all(part is None or part is Ellipsis or part.__class__ in (slice, int) for part in parts):
-        return None
-    return partial(_at_zeros, out, out[(*parts, ...)] if Ellipsis not in parts else out[index], u)
-
-
 def flattened(*operands: Any) -> list[Any] | None:
     """Arrays of one shape, without gaps and in one memory order, as 1-d views, which NumPy iterates faster. Numbers and 0-d
     arrays stay. None if the arrays are not alike, or are 1-d already."""
@@ -64,12 +54,6 @@ def flattened(*operands: Any) -> list[Any] | None:
         else:
             views.append(a)
     return views if first.ndim > 1 else None
-
-
-def _at_zeros(out: np.ndarray, place: np.ndarray, u: Any) -> np.ndarray:
-    out.fill(0)
-    np.copyto(place, u)
-    return out
 
 
 def _into(out: np.ndarray, copy: Callable[..., object], *arrays: Any) -> np.ndarray:

@@ -34,7 +34,7 @@ D = (
 )  # fmt: skip
 
 
-def prepare(out: np.ndarray | None, a: Any) -> Callable[[], Any]:
+def prepare(out: np.ndarray | None, a: Any) -> Callable[[], Any] | None:
     """A task for ``erf``."""
     return blocks.prepare(_erf, out, a)
 

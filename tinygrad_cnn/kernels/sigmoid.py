@@ -1,36 +1,38 @@
-"""``sigmoid`` from e = e^-|x|: n / (1 + e), where n = 1 for x >= 0, else e, which is the larger of e and the sign of x."""
+"""The sigmoid and its gradient in cache-sized blocks, on several threads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
 from . import blocks
+from .blocks import temporary
+
+ONE = 87.0
+"""From here on e^x / (1 + e^x) is 1 in every dtype, and e^x does not overflow yet in float32."""
 
 
-def prepare(out: np.ndarray | None, a: Any) -> Callable[[], Any] | None:
-    """A task for ``sigmoid``; None for dtypes other than float32 and float64."""
-    if a.__class__ is not np.ndarray or a.dtype.char not in "fd":
-        return None
-    if a.size > blocks.BLOCK:
-        return blocks.prepare(_fill, out, a)
-    return partial(_fill, a, np.empty_like(a) if out is None else out)
+def prepare(out: np.ndarray | None, a: Any) -> Any:
+    """A task for ``sigmoid``; None for dtypes other than floats of up to 64 bits."""
+    return blocks.prepare(_sigmoid, out, a) if blocks.fits(a) else None
 
 
-def _fill(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Write the values to y, which may be x."""
-    one, minus_one = _ones(x.dtype)
-    n = np.copysign(one, x)
-    np.copysign(x, minus_one, y)
-    np.exp(y, y)
-    n = np.maximum(y, n)
-    np.add(y, one, y)
-    return np.divide(n, y, y)  # type: ignore[no-any-return]
+def prepare_pull(out: np.ndarray | None, u: Any, s: Any) -> Any:
+    """A task for ``sigmoid_pull``; None for arrays that differ in shape, dtype or memory order."""
+    return blocks.prepare(_pull, out, u, s) if blocks.fits(u, s) else None
 
 
-@lru_cache(maxsize=8)
-def _ones(dtype: np.dtype[Any]) -> tuple[np.ndarray, np.ndarray]:
-    return np.array(1, dtype), np.array(-1, dtype)
+def _sigmoid(x: np.ndarray, y: np.ndarray) -> None:
+    """e^x / (1 + e^x)."""
+    if not x.max() <= ONE:
+        x = np.minimum(x, ONE, out=y)
+    np.exp(x, y)
+    np.divide(y, np.add(y, 1, temporary("block", y)), y)
+
+
+def _pull(u: np.ndarray, s: np.ndarray, y: np.ndarray) -> None:
+    """u s (1 - s)."""
+    rest = np.subtract(1, s, temporary("block", y))
+    np.multiply(rest, s, rest)
+    np.multiply(rest, u, y)

@@ -1,59 +1,69 @@
-"""SiLU and its derivative in cache-sized blocks, from e = e^-|x|, which cannot overflow."""
+"""SiLU and its derivative in cache-sized blocks, from e = e^-x, with s = sigmoid(x) = 1 / (1 + e).
+
+Below FAR, where e would overflow, s is e^x, and the factor x or 1 + x is multiplied by e^(x + SHIFT) first: s may be subnormal
+where the result is not.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from ..ops.transcendental import FLAT
 from . import blocks
+from .blocks import temporary
+
+FAR = {np.dtype(np.float32): -87, np.dtype(np.float64): -700}
+SHIFT = 16
+ONE = {dtype: np.ones((), dtype) for dtype in FAR}
 
 
 def prepare(out: np.ndarray | None, a: Any) -> Any:
     """A task for ``silu``; None for dtypes other than floats of up to 64 bits."""
-    return blocks.prepare(_silu, out, a) if _fits(a) else None
+    return blocks.prepare(_silu, out, a) if blocks.fits(a) else None
 
 
 def prepare_slope(out: np.ndarray | None, a: Any) -> Any:
     """A task for ``silu_slope``."""
-    return blocks.prepare(_slope, out, a) if _fits(a) else None
+    return blocks.prepare(_slope, out, a) if blocks.fits(a) else None
 
 
-def _fits(a: Any) -> bool:
-    return a.__class__ is np.ndarray and a.dtype.char in "efd"
+def _decay(x: np.ndarray) -> tuple[np.ndarray, bool]:
+    """e^-x, for x from FAR on; and whether all x are."""
+    e, least = temporary("e", x), FAR[x.dtype]
+    all_near = bool(x.min() >= least)
+    np.negative(x, e)
+    if not all_near:
+        np.minimum(e, -least, out=e)
+    return np.exp(e, e), all_near
 
 
-def _decay(x: np.ndarray) -> np.ndarray:
-    """e^-|x|."""
-    e = np.abs(x)
-    np.negative(e, out=e)
-    return np.exp(e, out=e)  # type: ignore[no-any-return]
+def _far(x: np.ndarray, y: np.ndarray, shift: int) -> None:
+    """y = (x + shift) e^x where x < FAR."""
+    at = np.flatnonzero(x < FAR[x.dtype])
+    far = np.maximum(x[at], 2 * FAR[x.dtype])
+    y[at] = (far + shift) * np.exp(far + SHIFT) * math.exp(-SHIFT)
 
 
 def _silu(x: np.ndarray, y: np.ndarray) -> None:
-    """x / (1 + e) where x > 0, else x e / (1 + e)."""
-    e = _decay(x)
-    low = np.maximum(x, -FLAT)
-    np.minimum(low, 0, out=low)
-    low *= e
-    e += 1
-    np.add(np.maximum(x, 0), low, out=low)
-    np.divide(low, e, out=y)
+    """x / (1 + e)."""
+    e, all_near = _decay(x)
+    e += ONE[x.dtype]
+    np.divide(x, e, y)
+    if not all_near:
+        _far(x, y, 0)
 
 
 def _slope(x: np.ndarray, y: np.ndarray) -> None:
-    """(n + x e / (1 + e)) / (1 + e), with n = 1 where x > 0, else e."""
-    e = _decay(x)
-    n = np.copysign(1, x)
-    np.maximum(n, 0, out=n)
-    part = 1 - n
-    part *= e
-    n += part
-    np.maximum(x, -FLAT, out=part)
-    np.minimum(part, FLAT, out=part)
-    part *= e
-    e += 1
-    part /= e
-    part += n
-    np.divide(part, e, out=y)
+    """s (1 + x e s)."""
+    e, all_near = _decay(x)
+    one = ONE[x.dtype]
+    s = np.add(e, one, temporary("s", x))
+    np.divide(one, s, s)
+    e *= s
+    e *= np.minimum(x, -FAR[x.dtype], out=y)  # e s is 0 at infinity
+    e += one
+    np.multiply(e, s, y)
+    if not all_near:
+        _far(x, y, 1)

@@ -6,7 +6,7 @@ definition, or None where the definition is fast enough.
 
 from __future__ import annotations
 
-from ..core.graph import accelerate
+from ..core.acceleration import accelerate
 from ..numpy_api import matrix_functions
 from ..ops import (
     activation,
@@ -21,14 +21,32 @@ from ..ops import (
     pool,
     reduce,
     shape,
+    softmax,
     transcendental,
 )
 from ..ops import dropout as dropout_ops
 from ..ops import matmul as matmul_ops
-from ..ops.losses import regression
+from ..ops.losses import classification, regression
 from ..optim import SGD, Adam
 from ..optim.optimizer import repeats
-from . import batch_norm, copies, dropout, erf, gelu, lapack, losses, matmul, relu, sigmoid, silu, sums, update, where
+from . import (
+    batch_norm,
+    copies,
+    dropout,
+    erf,
+    gelu,
+    lapack,
+    losses,
+    matmul,
+    relu,
+    rows,
+    scatter,
+    sigmoid,
+    silu,
+    sums,
+    update,
+    where,
+)
 from . import pool as pooling
 from .conv import convolution
 
@@ -42,7 +60,7 @@ accelerate(dropout_ops.keep_mask, dropout.prepare)
 accelerate(elementwise.copy, copies.prepare)
 accelerate(elementwise.laid_out, copies.prepare_laid_out)
 accelerate(elementwise.where, where.prepare)
-accelerate(index.add_at_zeros, copies.prepare_add_at_zeros)
+accelerate(index.add_at_zeros, scatter.prepare)
 accelerate(matmul_ops.linear, matmul.prepare_linear)
 accelerate(matmul_ops.matmul, matmul.prepare)
 accelerate(reduce.mean, sums.prepare_mean)
@@ -50,8 +68,15 @@ accelerate(reduce.sum, sums.prepare_sum)
 accelerate(regression.mse, losses.prepare_mse)
 accelerate(shape.reshape, copies.prepare_reshape, along=("a", "y"))
 accelerate(shape.sum_to, sums.prepare_sum_to)
+accelerate(softmax.softmax, rows.prepare_softmax)
+accelerate(softmax.softmax_pull, rows.prepare_softmax_pull)
+accelerate(softmax.log_softmax, rows.prepare_log_softmax)
+accelerate(softmax.log_softmax_pull, rows.prepare_log_softmax_pull)
+accelerate(classification.softmax_nll, rows.prepare_nll)
+accelerate(classification.softmax_nll_pull, rows.prepare_nll_pull)
 accelerate(transcendental.erf, erf.prepare)
 accelerate(transcendental.sigmoid, sigmoid.prepare)
+accelerate(transcendental.sigmoid_pull, sigmoid.prepare_pull)
 accelerate(conv.convolve, convolution.convolve, along=("x", "y"))
 accelerate(conv.convolve_dx, convolution.convolve_dx, along=("u", "y"))
 accelerate(conv.convolve_dw, convolution.convolve_dw, along=("x", "u"))

@@ -1,8 +1,6 @@
 """Measures of a model's predictions: accuracy, errors, F1 and the confusion matrix."""
 
-from typing import TYPE_CHECKING
-
-from ..names import explaining_getattr
+from ..core.remedies import publish
 from .classes import F1, Accuracy, BinaryAccuracy, TopK, correct
 from .confusion import confusion_matrix, plot_confusion_matrix
 from .errors import MAE, MAPE, MSLE, R2, RMSE, Cosine
@@ -14,10 +12,10 @@ __all__ = [
     "confusion_matrix", "correct", "plot_confusion_matrix", "resolved",
 ]  # fmt: skip
 
-if not TYPE_CHECKING:  # a checker would take every name for an attribute
-    __getattr__ = explaining_getattr("tinygrad_cnn.metrics", "keras.metrics")
-
 
 def __dir__() -> list[str]:
     """Public names only."""
     return list(__all__)
+
+
+publish(globals())

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import checked, whole
-from ..names.keywords import explain_keywords
 from ..tensor import Tensor
 from .metric import checked_weights
 
@@ -20,7 +19,6 @@ LABELLED = 20
 """Classes up to which the picture has a number in each cell."""
 
 
-@explain_keywords
 def confusion_matrix(
     target: Array, prediction: Array, num_classes: int | None = None, sample_weight: Array | None = None
 ) -> NDArray[Any]:

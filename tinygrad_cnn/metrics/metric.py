@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.grad_mode import no_grad
-from ..names.keywords import explain_keywords
 from ..tensor import Tensor
 
 if TYPE_CHECKING:
@@ -48,6 +47,10 @@ class Metric(ABC):
         """How many measures of a batch the sums have: one for each element of the target, by default."""
         return target.size
 
+    def weighted_elements(self, target: Tensor, weight: Tensor) -> float:
+        """How many they are if each counts by the weight of its example, (N, 1, ...)."""
+        return self.elements(target) * float(weight.mean().item())
+
     def totals(self, measured: Tensor, target: Tensor) -> list[float]:
         """The number of elements, and after it the sums: numbers that add up over batches."""
         return [self.elements(target), *np.ravel(measured.numpy()).tolist()]
@@ -56,7 +59,6 @@ class Metric(ABC):
         """The measure, from the number of elements of all targets and the sums over all batches. Their ratio by default."""
         return sums[0] / count if count else float("nan")
 
-    @explain_keywords
     def __call__(self, output: Array, target: Array, sample_weight: Array | None = None) -> float:
         """The measure of these outputs.
 
@@ -79,7 +81,7 @@ class Metric(ABC):
             raise ValueError(f"{self!r}: there is nothing to measure in these outputs and targets")
         count, *sums = self.totals(measured, target)
         if weight:
-            count = self.elements(target) * weight["weight"].mean().item()
+            count = self.weighted_elements(target, weight["weight"])
         return float(self.result(count, sums))
 
     def _weight(self, sample_weight: Any, target: Tensor) -> Tensor:
@@ -164,6 +166,10 @@ class Average(Metric):
                 f"metric '{self.name}': it returned shape {value.shape}; it must return the mean of the batch"
             )
         return value
+
+    def weighted_elements(self, target: Tensor, weight: Tensor) -> float:
+        """How many they are if each counts by the weight of its example, (N, 1, ...)."""
+        return self.elements(target) * float(weight.mean().item())
 
     def totals(self, measured: Tensor, target: Tensor) -> list[float]:
         """The number of examples, and the mean times it."""

@@ -9,8 +9,14 @@ from copy import copy
 from functools import partial
 from typing import Any
 
-from ..ops.losses.classification import binary_cross_entropy, binary_cross_entropy_with_logits
-from .classes import F1, Accuracy, BinaryAccuracy, TopK
+from ..core.remedies import original
+from ..ops.losses.classification import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    nll_loss,
+)
+from .classes import F1, IGNORED, Accuracy, BinaryAccuracy, TopK
 from .errors import MAE, MAPE, MSLE, R2, RMSE, Cosine
 from .metric import Average, Metric, checked_name
 
@@ -24,13 +30,24 @@ def function_of(loss: Any) -> Any:
         return function_of(loss.func)
     if hasattr(loss, "unweighted"):
         return function_of(loss.unweighted)
-    return getattr(type(loss), "function", loss)
+    return original(getattr(type(loss), "function", loss))
 
 
 def threshold_of(loss: Any) -> float | None:
     """The output above which a binary loss means the positive class; None for any other loss."""
     function = function_of(loss)
     return 0.0 if function is binary_cross_entropy_with_logits else 0.5 if function is binary_cross_entropy else None
+
+
+def ignored_by(loss: Any) -> int:
+    """The class whose positions a cross-entropy leaves out; the default for any other loss."""
+    if hasattr(loss, "unweighted"):
+        return ignored_by(loss.unweighted)
+    if function_of(loss) not in (cross_entropy, nll_loss):
+        return IGNORED
+    if isinstance(loss, partial):
+        return int(loss.keywords["ignore_index"]) if "ignore_index" in loss.keywords else ignored_by(loss.func)
+    return int(getattr(loss, "ignore_index", IGNORED))
 
 
 def resolved(metrics: Any, loss: Any) -> list[Metric]:
@@ -40,7 +57,7 @@ def resolved(metrics: Any, loss: Any) -> list[Metric]:
         metrics: names, functions of (output, target), and objects of :class:`Metric`, in a list; or in a dict, by the
             names that they have in the history; or one of them. None for the default: "accuracy" for binary
             cross-entropies, and for any other loss where the targets are classes.
-        loss: for which "accuracy" and thresholds are chosen.
+        loss: for which "accuracy", thresholds and `ignore_index` are chosen.
 
     Raises:
         TypeError: if one of them is something else.
@@ -52,12 +69,13 @@ def resolved(metrics: Any, loss: Any) -> list[Metric]:
     >>> tg.metrics.resolved(["accuracy"], tg.binary_cross_entropy)
     [BinaryAccuracy(threshold=0.5)]
     """
-    threshold = threshold_of(loss)
+    threshold, ignored = threshold_of(loss), ignored_by(loss)
     if metrics is None:
-        return [Accuracy(if_classes=True) if threshold is None else BinaryAccuracy(threshold, "accuracy")]
+        return [Accuracy(True, ignored) if threshold is None else BinaryAccuracy(threshold, "accuracy")]
     if isinstance(metrics, Mapping):
         named = [
-            Average(value, name) if _is_function(value) else _one(value, threshold) for name, value in metrics.items()
+            Average(value, name) if _is_function(value) else _one(value, threshold, ignored)
+            for name, value in metrics.items()
         ]
         given: list[Any] = [copy(metric) for metric in named]
         for metric, name in zip(given, metrics, strict=True):
@@ -66,7 +84,7 @@ def resolved(metrics: Any, loss: Any) -> list[Metric]:
         given = [metrics]
     else:
         given = list(metrics)
-    found = [_one(metric, threshold) for metric in given]
+    found = [_one(metric, threshold, ignored) for metric in given]
     for name, times in Counter(metric.name for metric in found).items():
         if times > 1 or name in TAKEN or name.startswith("val_"):
             why = "occurs twice" if times > 1 else "is the name of another column of the history"
@@ -78,15 +96,15 @@ def _is_function(value: Any) -> bool:
     return callable(value) and not isinstance(value, Metric | type)
 
 
-def _one(metric: Any, threshold: float | None) -> Metric:
+def _one(metric: Any, threshold: float | None, ignored: int) -> Metric:
     if isinstance(metric, Metric):
         return metric
     if isinstance(metric, str):
         if top := re.fullmatch(r"top([1-9]\d*)", metric):
-            return TopK(int(top[1]))
+            return TopK(int(top[1]), ignored)
         if metric not in _BY_NAME:
             raise ValueError(f"`metrics` has '{metric}'; the names are {NAMES}, with any other number for top-k")
-        return _BY_NAME[metric](threshold)
+        return _BY_NAME[metric](threshold, ignored)
     if isinstance(metric, type):
         raise TypeError(f"`metrics` has the class {metric.__name__}; pass an object: {metric.__name__}(...)")
     if _is_function(metric):
@@ -96,9 +114,9 @@ def _one(metric: Any, threshold: float | None) -> Metric:
     )
 
 
-_BY_NAME: dict[str, Callable[[float | None], Metric]] = {
-    "accuracy": lambda at: Accuracy() if at is None else BinaryAccuracy(at, "accuracy"),
-    "binary_accuracy": lambda at: BinaryAccuracy(at or 0.0),
-    "f1": lambda at: F1(at or 0.0),
-    **{kind.name: lambda at, kind=kind: kind() for kind in (Cosine, MAE, MAPE, MSLE, R2, RMSE)},  # type: ignore[misc]
+_BY_NAME: dict[str, Callable[[float | None, int], Metric]] = {
+    "accuracy": lambda at, ignored: Accuracy(False, ignored) if at is None else BinaryAccuracy(at, "accuracy"),
+    "binary_accuracy": lambda at, ignored: BinaryAccuracy(at or 0.0),
+    "f1": lambda at, ignored: F1(at or 0.0, ignored),
+    **{kind.name: lambda at, ignored, kind=kind: kind() for kind in (Cosine, MAE, MAPE, MSLE, R2, RMSE)},  # type: ignore[misc]
 }

@@ -1,120 +1,153 @@
-"""What to use here for names of PyTorch, MyGrad, autograd and Keras: for errors of absent names, and the documentation."""
+"""Remedies for names and keywords of PyTorch, Keras, MyGrad and autograd, attached to ``core/remedies.py``.
+
+Only the package's ``__init__`` imports this folder, and nothing needs it. It changes what users see of a public module: unknown
+attributes are answered, and functions, constructors and a few methods are wrapped in :func:`~.calls.explaining`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from importlib import import_module
-from inspect import getattr_static
+import inspect
+import sys
+from collections.abc import Callable
+from types import FunctionType, ModuleType
 from typing import Any, NoReturn
 
-import numpy as np
+from ..core import remedies
+from .attributes import PACKAGE, answer_misses, answer_misses_of_tensors, remedy, with_page
+from .calls import explaining, foreign
+from .others import HOOKS
+from .torch import TABLES
 
-from .called import Uncalled
-from .torch import FUNCTIONS, IN_PLACE, PROPERTIES, TABLES
+__all__ = ["TABLES", "original", "published", "remedy", "replacement"]
 
-PACKAGE = __name__.partition(".")[0]
-MODULES = {"tg": "", "tg.linalg": ".linalg", "nn": ".nn", "optim": ".optim", "tg.data": ".data"}
-"""The modules in which a name is looked up."""
-
-OTHERS = {
-    "torch": ("torch.nn.functional", "mygrad", "autograd"), "torch.Tensor": ("mygrad.Tensor",),
-    "torch.nn.functional": ("mygrad.nnet",), "torch.nn": ("mygrad.nnet", "keras.layers"), "torch.nn.Module": ("keras.Model",),
+NAMESPACES = {
+    "": "torch", "functional": "torch.nn.functional", "linalg": "torch.linalg", "autograd": "torch.autograd", "nn": "torch.nn",
+    "nn.init": "torch.nn.init", "optim": "torch.optim", "optim.lr_scheduler": "torch.optim.lr_scheduler",
+    "data": "torch.utils.data", "training": "keras.callbacks", "metrics": "keras.metrics",
 }  # fmt: skip
-"""Namespaces to look in next: `tg` has the functions of `torch.nn.functional`, too; others are of other packages."""
+"""The table for each public module."""
+
+CLASSES = {
+    "Tensor": "torch.Tensor", "Module": "torch.nn.Module", "Optimizer": "torch.optim.Optimizer",
+    "LRScheduler": "torch.optim.lr_scheduler.LRScheduler",
+}  # fmt: skip
+"""The table for the attributes of a class and its subclasses."""
+
+METHODS = ("Tensor", "Module", "LRScheduler", "Metric", "Estimator")
+"""Classes whose methods are wrapped, if there is an answer to a keyword. Other classes explain their constructors."""
+
+CALLBACK = "training.Callback"
+
+_wrappers: dict[tuple[FunctionType, str], Any] = {}
+"""The wrapper of each function by its public name: ``tg.amax`` and ``tg.max`` are one function, and two in PyTorch."""
+
+_originals: dict[Any, FunctionType] = {}
+"""The function of each wrapper."""
+
+_opened: set[type] = set()
+"""Classes whose constructors and methods are wrapped."""
 
 
-def _elsewhere(name: str) -> str | None:
-    """The name with its module, if this package has it, or NumPy, whose functions take Tensors."""
-    for place, module in MODULES.items():
-        if name in getattr(import_module(PACKAGE + module), "__all__", ()):  # the module may be half imported
-            return f"{place}.{name}"
-    function = getattr(np, name, None)
-    ops = import_module(f"{PACKAGE}.core.graph").numpy_ops
-    known = getattr(ops.get(function) if callable(function) else None, "__name__", "")
-    if known in getattr(import_module(PACKAGE), "__all__", ()):
-        return f"tg.{known}"
-    return f"np.{name}" if hasattr(np, name) else None
+def original(function: Any) -> Any:
+    """See :meth:`tinygrad_cnn.core.remedies.Remedies.original`."""
+    return _originals.get(function, function) if isinstance(function, FunctionType) else function
 
 
-def remedy(theirs: str, name: str, others: object = None) -> str | None:
-    """What to use for a name of PyTorch's `theirs`, or of MyGrad's, or, in brackets, why there is nothing; None if unknown.
+def replacement(place: str, name: str) -> str | None:
+    """See :meth:`tinygrad_cnn.core.remedies.Remedies.replacement`."""
+    place = place.removeprefix(PACKAGE).removeprefix(".")
+    if place == CALLBACK:
+        return HOOKS.get(name)
+    use = remedy(NAMESPACES[place], name)
+    return None if use is None else with_page(NAMESPACES[place], name, use)
 
-    A name that ends with an underscore writes in place in PyTorch; `others` has the attributes that exist here.
+
+def published(namespace: dict[str, Any]) -> None:
+    """Answer unknown attributes of a module and of its classes, and wrap its functions, constructors and methods."""
+    module = namespace["__name__"]
+    if module.removeprefix(PACKAGE).removeprefix(".") in NAMESPACES:
+        namespace.setdefault("__getattr__", _getattr_of(module))
+    if module == PACKAGE:
+        sys.modules[f"{PACKAGE}.tensor"].__class__ = _TensorModule
+    public = {name: namespace[name] for name in namespace["__all__"] if name in namespace}  # others are imported later
+    for name, thing in public.items():
+        if isinstance(thing, FunctionType):
+            namespace[name] = _wrapped(thing, name, _parameters(thing), module)
+    for thing in public.values():
+        if isinstance(thing, type) and _is_ours(thing):
+            has_methods = not {kind.__name__ for kind in thing.__mro__}.isdisjoint(METHODS)
+            for kind in thing.__mro__:
+                if _is_ours(kind) and kind not in _opened:
+                    _opened.add(kind)
+                    _open(kind, has_methods)
+
+
+def _getattr_of(module: str) -> Callable[[str], NoReturn]:
+    def __getattr__(name: str) -> NoReturn:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}{remedies.hint(module, name)}")
+
+    return __getattr__
+
+
+class _TensorModule(ModuleType):
+    """The folder ``tensor/``, which has the name of PyTorch's function."""
+
+    def __call__(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("tg.tensor is a module; use tg.Tensor(data), which is what torch.tensor(data) is in PyTorch")
+
+
+def _is_ours(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == PACKAGE
+
+
+def _open(kind: Any, has_methods: bool) -> None:
+    """Wrap the constructor that a class defines, and perhaps its methods, and answer its unknown attributes."""
+    for name, function in list(vars(kind).items()):
+        if not isinstance(function, FunctionType):
+            continue
+        if name == "__init__":
+            setattr(kind, name, explaining(function))
+        elif has_methods and name != "forward" and (name[0] != "_" or name == "__call__"):
+            names = _parameters(function)
+            if names is not None and not any(n[0] == "*" for n in names):
+                setattr(kind, name, _wrapped(function, name.removeprefix("__call__"), ["self", *names[1:]]))
+    theirs = CLASSES.get(kind.__name__)
+    if theirs == "torch.Tensor":
+        answer_misses_of_tensors(kind, theirs)
+    elif theirs:
+        answer_misses(kind, theirs)
+
+
+def _wrapped(function: FunctionType, name: str, names: list[str] | None, module: str = "") -> Any:
+    """`function`, wrapped if there is an answer to a keyword that its parameters `names` lack.
+
+    A wrapper is pickled by its name in a public module.
     """
-    if name.startswith("_"):
+    if function in _originals or names is None or not foreign(name, names):
+        return function
+    if (function, name) not in _wrappers:
+        _wrappers[function, name] = wrapper = explaining(function, name)
+        _originals[wrapper] = function
+        if module:
+            wrapper.__module__, wrapper.__qualname__ = module, name
+    return _wrappers[function, name]
+
+
+def _parameters(function: Any) -> list[str] | None:
+    """The names of a function's parameters, with a star for any number of them; None if it takes any keyword.
+
+    ``inspect.signature`` would take a tenth of the library's import.
+    """
+    own = vars(function)
+    if "__signature__" in own:
+        return [*own["__signature__"].parameters]
+    if "__wrapped__" in own:
+        return _parameters(own["__wrapped__"])
+    code = function.__code__
+    if code.co_flags & inspect.CO_VARKEYWORDS:
         return None
-    places = (theirs, "torch", *OTHERS.get(theirs, ()))
-    known = next((TABLES[place][name] for place in places if name in TABLES[place]), None)
-    if known is None and name.endswith("_"):
-        use = name[:-1] if hasattr(others, name[:-1]) else remedy(theirs, name[:-1])
-        if use is not None:
-            return use if use.startswith("(") else IN_PLACE.format(use)
-    return known or _elsewhere(name)
+    count = code.co_argcount + code.co_kwonlyargcount
+    return [*code.co_varnames[:count], *([f"*{code.co_varnames[count]}"] if code.co_flags & inspect.CO_VARARGS else ())]
 
 
-def missing(name: str, where: str, theirs: str, others: object = None) -> AttributeError:
-    """The error for a name that `where` lacks, with the :func:`remedy` if PyTorch has the name in its namespace `theirs`."""
-    text = f"{where} has no attribute {name!r}"
-    known = remedy(theirs, name, others)
-    if known is None:
-        return AttributeError(text)
-    if known.startswith("("):
-        return AttributeError(f"{text} {known}")
-    page = f" (docs/from-{'keras' if theirs.startswith('keras') else 'pytorch'}.md)" if name in TABLES[theirs] else ""
-    return AttributeError(f"{text}; use {known}{page}")
-
-
-class Absent:
-    """A class attribute that raises the error of :func:`missing`, as if it did not exist.
-
-    The class has one for each name instead of a ``__getattr__``, which makes Python 3.11 four times slower to read every
-    other attribute.
-    """
-
-    __slots__ = ("name", "theirs")
-
-    def __init__(self, name: str, theirs: str) -> None:
-        self.name, self.theirs = name, theirs
-
-    def __get__(self, instance: object, owner: type) -> NoReturn:
-        raise missing(self.name, owner.__name__, self.theirs, owner)
-
-
-def _present(instance: object) -> list[str]:
-    """The names that ``dir`` lists, without absent ones."""
-    own = getattr(instance, "__dict__", ())
-    return [
-        n
-        for n in object.__dir__(instance)
-        if n in own or not isinstance(getattr_static(type(instance), n, None), Absent)
-    ]
-
-
-def _called(name: str) -> TypeError:
-    return TypeError(f"Tensor has no method {name!r}; use {PROPERTIES[name]} (docs/from-pytorch.md)")
-
-
-def explain_names(kind: Any, theirs: str, names: Iterable[str] = ()) -> None:
-    """Make a class raise :func:`missing` for the names of PyTorch's class `theirs` that it lacks, and for `names`."""
-    tables = [TABLES[place] for place in (theirs, *OTHERS.get(theirs, ()))]
-    for name in {*names, *(name for table in tables for name in table)} - {*dir(kind)}:
-        setattr(kind, name, Absent(name, theirs))
-    kind.__dir__ = _present
-
-
-def explain_tensor_names(tensor: Any) -> None:
-    """The same for Tensors, with names that write in place, and calls of properties that are methods in PyTorch."""
-    there = {name for name in dir(tensor) if not name.startswith("_")}
-    absent = {*TABLES["torch.Tensor"], *TABLES["mygrad.Tensor"], *FUNCTIONS}
-    explain_names(tensor, "torch.Tensor", {*absent, *(f"{name}_" for name in there | absent if not name.endswith("_"))})
-    for name in PROPERTIES:
-        setattr(tensor, name, Uncalled(getattr(tensor, name), _called))
-
-
-def explaining_getattr(where: str, theirs: str) -> Callable[[str], NoReturn]:
-    """The ``__getattr__`` of a module: it raises :func:`missing` for the names of PyTorch's namespace `theirs`."""
-
-    def getattr_(name: str) -> NoReturn:
-        raise missing(name, where, theirs)
-
-    return getattr_
+remedies.attach(sys.modules[__name__])

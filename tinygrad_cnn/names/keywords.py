@@ -1,15 +1,8 @@
-"""Keywords of PyTorch, NumPy, Keras and autograd that have other names here or are absent, for errors."""
+"""Keywords of PyTorch and NumPy that have other names here, or none: the tables."""
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, TypeVar
-
-from . import autograd, keras
-
-F = TypeVar("F", bound=Callable[..., Any])
+from .others import KEYWORDS
 
 RENAMED = {
     "dim": "axis", "keepdim": "keepdims", "start_dim": "start_axis", "end_dim": "end_axis", "dim1": "axis1", "dim2": "axis2",
@@ -19,18 +12,21 @@ RENAMED = {
     "opset_version": "opset", "axis": "dim", "input1": "x1", "input2": "x2", "interpolation": "method",
     "in_dims": "in_axes", "out_dims": "out_axes", "source": "src", "ndarray": "array", "train": "training",
 }  # fmt: skip
-"""Our keyword for each of PyTorch's: the first one that the function has."""
+"""Our keyword for each of PyTorch's; of several, the first that the function has."""
 
-THEIRS = {
-    name: [k for k, ours in RENAMED.items() if name in ours.split()] for name in " ".join(RENAMED.values()).split()
-}
-"""PyTorch's keywords for each of ours."""
+DONE = ("dim", "keepdim", "input")
+"""Keywords that can only mean one thing, so that a call with them is made. The errors of other keywords say what to use."""
+
+THEIRS: dict[str, list[str]] = {}
+for _keyword, _ours in (*RENAMED.items(), *KEYWORDS.items()):
+    for _name in () if _ours.startswith("(") else _ours.split():
+        THEIRS.setdefault(_name, []).append(_keyword)
+"""Their keywords for each of ours."""
 
 BESIDE = {
     "input": "prediction logits log_probs probabilities indices t ary a x m v tup x1", "other": "b x2", "out": "",
 }  # fmt: skip
-"""The same for keywords of nearly all of PyTorch's functions. A function of one or two parameters declares them only if
-it declares others, because the check would slow down its calls. `input` is understood, see :func:`answer`."""
+"""The same for keywords that nearly all of PyTorch's functions have."""
 
 TUPLE = "(whole arrays are one tuple: (x, y))"
 WEIGHTS = (
@@ -74,7 +70,7 @@ _EXCEPTIONS = {
     "random_split stratified_split": {"generator": "rng", "seed": "rng"},
     "matrix_rank": {"input": "A"},
     "l1_loss": {"weight": "(weight the elements of reduction='none')"}, "solve": {"A": "a", "B": "b"},
-    "softmax log_softmax softmin norm matrix_norm": {
+    "softmax log_softmax softmin norm matrix_norm vector_norm": {
         "dtype": "(convert before or after: x.astype(dtype))"},
     "searchsorted": {
         "input": "v", "sorted_sequence": "a", "values": "v", "right": "(use side='right')",
@@ -111,6 +107,9 @@ for _names, _table in _NUMPY.items():
     for _name in _names.split():
         NUMPY.setdefault(_name, {}).update(_table)
 """The same for NumPy's keywords."""
+
+OWN = {name: {**OF_FUNCTION.get(name, {}), **NUMPY.get(name, {})} for name in (*OF_FUNCTION, *NUMPY)}
+"""Both tables."""
 
 _ABSENT = {
     "leave it out: every result is a new Tensor": "inplace out",
@@ -152,6 +151,11 @@ _TAKEN = {
     "device layout pin_memory memory_format out": f"""
         {_CREATION} linspace logspace geomspace from_numpy from_dlpack""",
     "max_norm norm_type scale_grad_by_freq sparse": "embedding",
+    "inputs": "backward", "non_blocking": "copy_", "device": "to", "assign": "load_state_dict",
+    "destination keep_vars": "state_dict",
+    "prepend": """
+        register_forward_hook register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook""",
+    "always_call with_kwargs": "register_forward_hook register_forward_pre_hook",
 }  # fmt: skip
 TAKEN: dict[str, list[str]] = {}
 for _keywords, _names in _TAKEN.items():
@@ -163,133 +167,21 @@ NOTES = {
     "max": "it returns the largest values, and argmax their positions; tg.maximum(x, y) compares two Tensors",
     "min": "it returns the smallest values, and argmin their positions; tg.minimum(x, y) compares two Tensors",
     "median": "it returns values only, the mean of the middle two of an even number",
+    "nanmedian": "it returns values only, the mean of the middle two of an even number",
     "sort": "it returns values only, and argsort their positions",
+    "var": "the sum is divided by n; for n - 1, PyTorch's default, give correction=1",
+    "std": "the sum is divided by n; for n - 1, PyTorch's default, give correction=1",
+    "split": "it takes the positions at which parts begin, or their number, and no sizes",
+    "gradient": "for one axis it returns an array, and no tuple",
 }
-"""Other differences of functions that are called with `dim`."""
+"""How functions differ from PyTorch's, which make `dim` ambiguous."""
 
-
-def _own(function: str) -> Mapping[str, str]:
-    return {**OF_FUNCTION.get(function, {}), **NUMPY.get(function, {})}
-
-
-def _ours(function: str, keyword: str, names: Collection[str]) -> str | None:
-    """Our keyword, or in brackets what to do; None if the function has no counterpart."""
-    found = (table.get(keyword) for table in (_own(function), RENAMED, BESIDE, keras.KEYWORDS, autograd.KEYWORDS))
-    known = next(filter(None, found), "")
-    if keyword == "input" and known == BESIDE[keyword]:
-        names = [*names][:1]  # take(a, indices) has two of these
-    return known if known.startswith("(") else next((name for name in known.split() if name in names), None)
-
-
-def foreign(function: str, names: Collection[str]) -> list[str]:
-    """PyTorch's and NumPy's keywords for a function with parameters `names`. It declares them, to raise an error."""
-    own = _own(function)
-    found = [k for name in names for k in THEIRS.get(name, ()) if k not in own]
-    found += [*(k for k in own if _ours(function, k, names)), *TAKEN.get(function, ())]
-    if len(names) > (0 if found else 2) and "self" not in names:
-        found += [k for k in BESIDE if (k in ABSENT and len(names) > 1) or _ours(function, k, names)]
-    return [k for k in dict.fromkeys(found) if k not in names]
-
-
-def unexpected(function: str, names: Collection[str], given: Mapping[str, Any]) -> TypeError | None:
-    """The error for a keyword of PyTorch's in `given` that is not in `names`, those of a function; None if there is none."""
-    for keyword, value in sorted(given.items(), key=lambda item: item[1] is None):
-        if keyword in names:
-            continue
-        text = f"{function}() got an unexpected keyword argument {keyword!r}"
-        if (ours := _ours(function, keyword, names)) is not None:
-            if ours.startswith("("):
-                return TypeError(f"{text}; {ours[1:-1]}")
-            if keyword == "unbiased":
-                return TypeError(f"{text}; use correction={int(bool(value))}: the sum is divided by n - correction")
-            shown = (
-                repr(value) if isinstance(value, int | str | float | tuple | list) and len(repr(value)) < 40 else "..."
-            )
-            shown = repr(bool(value)) if ours == "progress" else shown
-            note = f"; {NOTES[function]}" if keyword in ("dim", "keepdim") and function in NOTES else ""
-            return TypeError(f"{text}; use {ours}={shown}{note}")
-        if keyword in ABSENT:
-            return TypeError(f"{text}; {ABSENT[keyword]}")
-    return None
-
-
-def answer(again: Callable[..., Any], names: Collection[str], given: Mapping[str, Any]) -> Any:
-    """Call the function `again` with PyTorch's `input` under our name; raise :func:`unexpected` for other foreign keywords.
-
-    `given` has the values of the parameters `names`, if they have any, and of the keywords that :func:`foreign` gives for them.
-    """
-    own = {k: v for k, v in given.items() if k in names}
-    others = {k: v for k, v in given.items() if k not in names and v is not None}
-    ours = _ours(again.__name__, "input", names)
-    if [*others] == ["input"] and ours is not None and ours in names and ours not in own:
-        return again(**own, **{ours: others["input"]})
-    parameters = inspect.signature(again).parameters
-    for keyword in others:
-        ours = _ours(again.__name__, keyword, names)
-        if ours in own and own[ours] is not parameters[ours].default:  # as in x.flip(0, 1)
-            places = f"it takes {', '.join(names)}{', and several axes as one tuple' if ours == 'axis' else ''}"
-            text = f"{again.__name__}() got an unexpected keyword argument {keyword!r}; `{ours}` is given already"
-            raise TypeError(f"{text}, or there is an argument too many: {places}")
-    error = unexpected(again.__name__, names, others)
-    assert error is not None, f"{again.__name__} declares {[*others]}"
-    raise error
-
+UNCLEAR = "name the axes, in axis=: for PyTorch () is all axes or none, and None a guess, by function"
+"""What to do about `dim=()` and `dim=None`, whose meaning depends on the function."""
 
 POSITIONAL = {
     "fit": "; whole arrays are one tuple: (x, y)", "evaluate": "; whole arrays are one tuple: (x, y)",
     "Tensor": "; for a shape, use tg.zeros(2, 3)", "step": "; a schedule counts its steps",
+    "transpose": "; it takes all axes in their new order, as one tuple: to exchange two, use swapaxes(x, dim0, dim1)",
 }  # fmt: skip
-"""More text for the error of too many positional arguments."""
-
-
-def _too_many(owner: str, parameters: Sequence[inspect.Parameter], given: int) -> TypeError | None:
-    """The error for more arguments by position than a function takes."""
-    kinds = [p.kind for p in parameters]
-    most = sum(kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD) for kind in kinds)
-    named = ", ".join(f"{p.name}=" for p in parameters if p.kind is p.KEYWORD_ONLY)
-    if (
-        given <= most
-        or inspect.Parameter.VAR_POSITIONAL in kinds
-        or not (named or (owner in POSITIONAL and owner != "fit"))
-    ):
-        return None
-    places = " and ".join(f"`{p.name}`" for p in parameters[:most] if p.name != "self") or "nothing"
-    more = f"; give the others by name: {named}" if named else ""
-    return TypeError(f"{owner}() takes {places} by position{more}{POSITIONAL.get(owner, '')}")
-
-
-def _twice(
-    owner: str, parameters: Sequence[inspect.Parameter], given: int, keywords: Collection[str]
-) -> TypeError | None:
-    """The error for an argument that is given by position and by name, as in Keras's fit(model, x, y, loss=...)."""
-    places = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    twice = [name for name in places[:given] if name in keywords]
-    if not twice:
-        return None
-    named = ", ".join(f"`{name}`" for name in places if name != "self")
-    text = f"{owner}() got `{twice[0]}` by position and by name; its positions are {named}"
-    return TypeError(f"{text}{POSITIONAL.get(owner, '')}")
-
-
-def explain_keywords(function: F) -> F:
-    """A decorator: errors of `function` name our keyword for PyTorch's. It is slow; :func:`foreign` is for frequent calls."""
-
-    @functools.wraps(function)
-    def explained(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return function(*args, **kwargs)
-        except TypeError:
-            names = inspect.signature(function).parameters
-            owner = (
-                type(args[0]).__name__
-                if function.__name__ in ("__init__", "__call__")
-                else function.__name__.lstrip("_")
-            )
-            error = None if any(p.kind is p.VAR_KEYWORD for p in names.values()) else unexpected(owner, names, kwargs)
-            error = error or _twice(owner, list(names.values()), len(args), kwargs)
-            error = error or _too_many(owner, list(names.values()), len(args))
-            if error is None:
-                raise
-            raise error from None
-
-    return explained  # type: ignore[return-value]
+"""What to do about too many arguments by position, by function."""

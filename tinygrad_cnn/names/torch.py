@@ -1,12 +1,11 @@
-"""What PyTorch's names are called here: the table of the errors of names that do not exist, and of docs/from-pytorch.md.
+"""Names of PyTorch, by their replacements: runnable Python, or a reason in brackets.
 
-Each entry of a namespace has what to use, as Python that works here, or, in brackets, why there is nothing; and the names
-that it replaces.
+Errors of names that do not exist and docs/from-pytorch.md are made from these tables.
 """
 
 from __future__ import annotations
 
-from . import autograd, keras, mygrad
+from . import others
 
 IN_PLACE = "(recorded values are never written in place: use {0}, which returns a new Tensor, or copy_ on a leaf)"
 DEVICES = "(there is one device, the processor: leave it out)"
@@ -163,11 +162,8 @@ _FUNCTIONS = """
 FUNCTIONS = _FUNCTIONS.split()
 """Methods of ``torch.Tensor`` that are functions here, of the same name or of the name that the other tables have."""
 
-PROPERTIES = {"size": "x.shape, or x.shape[i]; x.size is the number of elements, as in NumPy"}
-"""Methods of ``torch.Tensor`` that are properties here, and what to use for a call."""
-
 _NN = {
-    "tg.functional": "functional", "tg.optim.clip_grad_norm_, ...": "utils",
+    "tg.optim.clip_grad_norm_, ...": "utils",
     RECURRENT: """
         RNNCellBase LSTM GRU RNN RNNBase RNNCell LSTMCell GRUCell MultiheadAttention Transformer TransformerEncoder
         TransformerEncoderLayer TransformerDecoder TransformerDecoderLayer""",
@@ -285,13 +281,13 @@ TABLES = {
     "torch.optim.lr_scheduler": _by_name(_SCHEDULES),
     "torch.optim.lr_scheduler.LRScheduler": _by_name(_SCHEDULE),
     "torch.utils.data": _by_name(_DATA),
-    "mygrad": _by_name(mygrad.MYGRAD),
-    "mygrad.Tensor": _by_name(mygrad.TENSOR),
-    "mygrad.nnet": _by_name(mygrad.NNET),
-    "keras.Model": _by_name(keras.MODEL),
-    "keras.layers": _by_name(keras.LAYERS),
-    "keras.callbacks": _by_name(keras.CALLBACKS),
-    "keras.metrics": _by_name(keras.METRICS),
-    "autograd": _by_name(autograd.AUTOGRAD),
+    "mygrad": _by_name(others.MYGRAD),
+    "mygrad.Tensor": _by_name(others.MYGRAD_TENSOR),
+    "mygrad.nnet": _by_name(others.MYGRAD_NNET),
+    "keras.Model": _by_name(others.KERAS_MODEL),
+    "keras.layers": _by_name(others.KERAS_LAYERS),
+    "keras.callbacks": _by_name(others.KERAS_CALLBACKS),
+    "keras.metrics": _by_name(others.KERAS_METRICS),
+    "autograd": _by_name(others.AUTOGRAD),
 }
 """For each namespace, the replacements of its names. Names of ``torch`` are looked up for the other namespaces too."""

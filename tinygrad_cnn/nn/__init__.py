@@ -1,8 +1,6 @@
 """Models: modules, layers and losses, with PyTorch's names, arguments and initialization."""
 
-from typing import TYPE_CHECKING
-
-from ..names import explaining_getattr
+from ..core.remedies import publish
 from . import (
     activation,
     containers,
@@ -18,6 +16,7 @@ from . import (
     pool,
     resize,
 )
+from . import functional as functional
 from . import init as init
 from . import models as models
 from .activation import *
@@ -50,10 +49,10 @@ __all__ += parameter.__all__
 __all__ += pool.__all__
 __all__ += resize.__all__
 
-if not TYPE_CHECKING:  # a checker would take every name for an attribute
-    __getattr__ = explaining_getattr("tinygrad_cnn.nn", "torch.nn")
-
 
 def __dir__() -> list[str]:
     """Public names only."""
     return list(__all__)
+
+
+publish(globals())

@@ -10,12 +10,12 @@ import functools
 import inspect
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ..checks import Check, checked, finite, non_negative, number, one_of, whole
-from ..names import explaining_getattr
+from ..core.remedies import publish
 from ..ops.decomposition import qr_packed
 from ..ops.random import Seed, generator
 from ..tensor import Tensor
@@ -24,10 +24,6 @@ __all__ = [
     "calculate_gain", "constant_", "dirac_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_", "orthogonal_",
     "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
 ]  # fmt: skip
-
-if not TYPE_CHECKING:  # a checker would take every name for an attribute
-    __getattr__ = explaining_getattr("tinygrad_cnn.nn.init", "torch.nn.init")
-
 
 F = TypeVar("F", bound=Callable[..., Tensor])
 
@@ -254,3 +250,6 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
         for i in range(min(group.shape[:2])):
             group[(i, i, *centre)] = 1
     return _write(tensor, filters.reshape(tensor.shape))
+
+
+publish(globals())

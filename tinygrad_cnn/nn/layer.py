@@ -10,10 +10,9 @@ from typing import Any, ClassVar
 from numpy.typing import DTypeLike
 
 from ..core.codegen import made
-from ..core.composite import accepting_lists
-from ..names.keywords import explain_keywords
+from ..numpy_api import creation
+from ..ops.composite import accepting_lists
 from ..ops.geometry import sizes
-from ..tensor import creation
 from . import init
 from .module import Module
 from .parameter import Parameter
@@ -38,8 +37,6 @@ class Layer(Module):
         """Keywords in the head of a class are its attributes; `function` gives it a ``forward`` unless one is defined."""
         for name, value in attributes.items():
             setattr(cls, name, value)
-        if "__init__" in vars(cls):
-            cls.__init__ = explain_keywords(vars(cls)["__init__"])  # type: ignore[method-assign]
         definer = next(base for base in cls.__mro__ if "forward" in vars(base))
         if definer is cls:
             cls.forward = accepting_lists(vars(cls)["forward"])

@@ -12,8 +12,6 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..checks import checked, flag, only_to_none
-from ..names import explain_names
-from ..names.keywords import explain_keywords
 from ..tensor import Tensor
 from .backward_hooks import HOOK, PRE_HOOK, Watch
 from .handle import Handle
@@ -212,7 +210,6 @@ class Module:
             yield path, module
             waiting += [(_joined(path, name), child) for name, child in reversed([*module._own("module")])]
 
-    @explain_keywords
     def modules(self) -> Iterator[Module]:
         """This module and all below it, each once."""
         return (module for _, module in self.named_modules())
@@ -301,7 +298,6 @@ class Module:
             parameter.requires_grad = requires_grad
         return self
 
-    @explain_keywords
     def to(self, dtype: DTypeLike) -> Self:
         """Convert all floating-point parameters and buffers, and the gradients of parameters; return this module.
 
@@ -353,7 +349,6 @@ class Module:
             for name, value in (*module._own("parameter"), *module._own("buffer"))
         }
 
-    @explain_keywords
     def state_dict(self, prefix: str = "") -> dict[str, NDArray[Any]]:
         """Copies of all parameters and persistent buffers as arrays, under PyTorch's names.
 
@@ -361,7 +356,6 @@ class Module:
         """
         return {name: tensor.numpy().copy() for name, tensor in self._stateful(prefix).items()}
 
-    @explain_keywords
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, finite: bool = False
     ) -> IncompatibleKeys:
@@ -390,7 +384,6 @@ class Module:
 
     # Hooks
 
-    @explain_keywords
     def register_forward_pre_hook(self, hook: Callable[[Any, tuple[Any, ...]], Any]) -> Handle:
         """Call ``hook(module, args)`` before every forward. A result other than None replaces the positional arguments.
 
@@ -398,7 +391,6 @@ class Module:
         """
         return Handle("register_forward_pre_hook", self._own_dict("_pre_hooks"), hook)
 
-    @explain_keywords
     def register_forward_hook(self, hook: Callable[[Any, tuple[Any, ...], Any], Any]) -> Handle:
         """Call ``hook(module, args, output)`` after every forward. A result other than None replaces the output.
 
@@ -406,7 +398,6 @@ class Module:
         """
         return Handle("register_forward_hook", self._own_dict("_hooks"), hook)
 
-    @explain_keywords
     def register_full_backward_hook(self, hook: Callable[[Any, Any, Any], Any]) -> Handle:
         """Call ``hook(module, grad_input, grad_output)`` when the gradients of a call's arguments are complete.
 
@@ -427,7 +418,6 @@ class Module:
         """
         return Handle(HOOK, self._own_dict("_backward_hooks"), hook)
 
-    @explain_keywords
     def register_full_backward_pre_hook(self, hook: Callable[[Any, Any], Any]) -> Handle:
         """Call ``hook(module, grad_output)`` when the gradients of a call's outputs are complete, before it passes them on.
 
@@ -497,6 +487,3 @@ def _converted(tensor: Tensor, dtype: np.dtype[Any]) -> Tensor:
 
 def _joined(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
-
-
-explain_names(Module, "torch.nn.Module")

@@ -8,7 +8,6 @@ from typing import Any
 
 from numpy.typing import DTypeLike
 
-from ..names.keywords import explain_keywords
 from ..tensor import Tensor
 
 __all__ = ["Parameter"]
@@ -26,7 +25,6 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
-    @explain_keywords
     def __init__(self, data: Any, *, requires_grad: bool = True, dtype: DTypeLike | None = None) -> None:
         super().__init__(data, requires_grad=requires_grad, dtype=dtype)
         if not requires_grad:

@@ -1,9 +1,6 @@
 """The primitive ops, by family. Importing this package declares all of them."""
 
-from ..core import keywords
-from ..core.composite import accept_lists
-from ..core.graph import numpy_ops
-from ..names.keywords import answer, foreign
+from ..core.registry import numpy_ops
 from . import (
     activation,
     adaptive_pool,
@@ -38,6 +35,7 @@ from . import (
     sort,
     transcendental,
 )
+from .composite import accept_lists
 from .losses import classification, distance, regression
 
 __all__ = [
@@ -78,6 +76,5 @@ __all__ = [
     "transcendental",
 ]
 
-keywords.attach(foreign, answer)
 for name in __all__:
     accept_lists(vars(globals()[name]), numpy_ops)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import numpy as np
 
 from ..core.graph import Array, Tensor, implements
-from .ufunc import discrete_binary, discrete_unary
+from .ufunc import ufuncs
 
 __all__ = [
     "bitwise_and", "bitwise_count", "bitwise_not", "bitwise_or", "bitwise_xor", "equal", "gcd", "greater", "greater_equal",
     "isfinite", "isinf", "isnan", "lcm", "left_shift", "less", "less_equal", "logical_and", "logical_not", "logical_or",
     "logical_xor", "not_equal", "right_shift", "signbit",
 ]  # fmt: skip
+
+discrete_unary, discrete_binary = ufuncs(__name__, differentiable=False)
 
 equal = discrete_binary(np.equal, "y = (a == b), Boolean, without a gradient.")
 not_equal = discrete_binary(np.not_equal, "y = (a != b), Boolean, without a gradient.")

@@ -13,12 +13,14 @@ from numpy.typing import DTypeLike
 from ..core.graph import Array, Tensor, implements, op
 from .compare import isfinite, isnan
 from .real import dtype_of
-from .ufunc import binary, unary
+from .ufunc import ufuncs
 
 __all__ = [
     "abs", "add", "ceil", "clip", "copy", "div", "exp", "fabs", "floor", "fmax", "fmin", "lerp", "log", "maximum", "minimum",
     "mul", "neg", "pow", "reciprocal", "round", "sign", "sqrt", "square", "sub", "where",
 ]  # fmt: skip
+
+unary, binary = ufuncs(__name__)
 
 
 @op(elementwise=True, numpy=np.where)

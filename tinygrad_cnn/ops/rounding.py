@@ -12,12 +12,14 @@ from .compare import isinf, isnan, signbit
 from .elementwise import copy, in_floats, where, zero_gradient
 from .elementwise import round as rounded
 from .elementwise import sign as sign_of
-from .ufunc import binary, unary
+from .ufunc import ufuncs
 
 __all__ = [
     "copysign", "divmod", "floor_divide", "fmod", "frexp", "heaviside", "ldexp", "modf", "nan_to_num", "positive",
     "remainder", "trunc",
 ]  # fmt: skip
+
+unary, binary = ufuncs(__name__)
 
 trunc = unary(np.trunc, "y = a without its fraction, towards 0.   a' = 0.", a=zero_gradient)
 implements(np.fix)(trunc)

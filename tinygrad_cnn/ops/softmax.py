@@ -51,22 +51,59 @@ def log_softmax(a: Array, *, axis: int = -1) -> Array:
     return z - np.log(sum(np.exp(z), axis=axis, keepdims=True))
 
 
-@in_float32
-def _softmax_rule(g: Array, y: Array, axis: int) -> Array:
-    return y * (g - sum(g * y, axis=axis, keepdims=True))
+def _whole(a: Array, axis: int) -> Any:
+    """The sum of a along `axis`, with keepdims."""
+    return sum(a, axis=axis, keepdims=True)
 
 
+@op(linear=["u"])
 @in_float32
+def softmax_pull(u: Array, p: Array, *, axis: int) -> Array:
+    """y = p (u - sum of u p) along `axis`, the gradient in a for p = softmax(a).
+
+    u' = p (g - sum of g p),  p' = g (u - sum of u p) - u sum of g p.
+    """
+    return p * (u - _whole(u * p, axis))
+
+
+softmax_pull.vjp(
+    u=lambda g, p, axis: softmax_pull(g, p, axis=axis),
+    p=in_float32(lambda g, u, p, axis: g * (u - _whole(u * p, axis)) - u * _whole(g * p, axis)),
+)
+softmax_pull.jvp(p=lambda t, u, p, axis: t * (u - _whole(u * p, axis)) - p * _whole(u * t, axis))
+
+
+@op(linear=["u"])
+@in_float32
+def log_softmax_pull(u: Array, q: Array, *, axis: int) -> Array:
+    """y = u - e^q sum of u along `axis`, the gradient in a for q = log_softmax(a).
+
+    u' = g - sum of g e^q,  q' = -g e^q sum of u.
+    """
+    return u - exp(q) * _whole(u, axis)
+
+
+log_softmax_pull.vjp(
+    u=in_float32(lambda g, q, axis: g - _whole(g * exp(q), axis)),
+    q=in_float32(lambda g, u, q, axis: -g * (exp(q) * _whole(u, axis))),
+)
+log_softmax_pull.jvp(q=lambda t, u, q, axis: -t * (exp(q) * _whole(u, axis)))
+
+
 def _log_softmax_rule(g: Array, a: Array, y: Array, axis: int) -> Array:
-    whole: Array = sum(g, axis=axis, keepdims=True)
     if a.dtype == np.float32 and a.ndim and a.shape[axis] > MANY:
-        return (g - softmax(a.astype(np.float64), axis=axis) * whole).astype(g.dtype)
-    return g - exp(y) * whole
+        return (g - softmax(a.astype(np.float64), axis=axis) * _whole(g, axis)).astype(g.dtype)
+    return log_softmax_pull(g, y, axis=axis)
 
 
-softmax.vjp(a=_softmax_rule)
-softmin.vjp(a=lambda g, y, axis: -_softmax_rule(g, y, axis))
+def _negative(g: Array, p: Array, axis: int) -> Array:
+    y: Array = softmax_pull(g, p, axis=axis)
+    return -y
+
+
+softmax.vjp(a=lambda g, y, axis: softmax_pull(g, y, axis=axis))
+softmin.vjp(a=lambda g, y, axis: _negative(g, y, axis))
 log_softmax.vjp(a=_log_softmax_rule)
-softmax.jvp(a=lambda t, y, axis: _softmax_rule(t, y, axis))  # the matrix of dy/da is symmetric
-softmin.jvp(a=lambda t, y, axis: -_softmax_rule(t, y, axis))
+softmax.jvp(a=lambda t, y, axis: softmax_pull(t, y, axis=axis))  # the matrix of dy/da is symmetric
+softmin.jvp(a=lambda t, y, axis: _negative(t, y, axis))
 log_softmax.jvp(a=lambda t, y, axis: t - sum(exp(y) * t, axis=axis, keepdims=True))

@@ -13,13 +13,15 @@ import numpy as np
 from ..core.graph import Array, OpFunction, Tensor, implements, op
 from .elementwise import cast, clip, exp, in_floats, pow, sqrt, where
 from .half import in_float32
-from .ufunc import binary, unary
+from .ufunc import ufuncs
 
 __all__ = [
     "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt", "cos", "cosh", "deg2rad", "erf",
     "exp2", "expm1", "float_power", "hypot", "i0", "log1p", "log2", "log10", "logaddexp", "logaddexp2", "rad2deg",
     "sigmoid", "sin", "sinc", "sinh", "tan", "tanh",
 ]  # fmt: skip
+
+unary, binary = ufuncs(__name__)
 
 LOG2, LOG10 = math.log(2), math.log(10)
 FLAT = 1000.0
@@ -115,7 +117,15 @@ def sigmoid(a: Array) -> Array:
     return where(np.less(a, 0), e, 1) / (1 + e)
 
 
-sigmoid.vjp(a=lambda g, y: g * y * (1 - y))
+@op(elementwise=True)
+def sigmoid_pull(u: Array, s: Array) -> Array:
+    """y = u s (1 - s), the gradient in a for s = sigmoid(a).   u' = g s (1 - s),  s' = g u (1 - 2 s)."""
+    return u * (s * (1 - s))
+
+
+sigmoid.vjp(a=lambda g, y: sigmoid_pull(g, y))
+sigmoid_pull.vjp(u=lambda g, s: sigmoid_pull(g, s),
+                 s=lambda g, u, s: g * u * (1 - 2 * s))  # fmt: skip
 
 
 @op(elementwise=True, numpy=np.logaddexp)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any, Concatenate, ParamSpec
@@ -14,13 +13,15 @@ from ..core.graph import Array, OpFunction, op
 P = ParamSpec("P")
 
 
-def _declaring(inputs: Callable[Concatenate[Any, P], Any], differentiable: bool = True) -> Callable[..., OpFunction[P]]:
-    """A function that declares ops with the input names of `inputs`."""
+def _declaring(
+    module: str, inputs: Callable[Concatenate[Any, P], Any], differentiable: bool
+) -> Callable[..., OpFunction[P]]:
+    """A function that declares ops of a module, with the input names of `inputs`."""
 
     def declare(ufunc: np.ufunc, doc: str, name: str = "", **rules: Callable[..., Any]) -> OpFunction[P]:
         raw = FunctionType(inputs.__code__, {}, name or ufunc.__name__)
         raw.__qualname__, raw.__doc__ = raw.__name__, doc
-        raw.__module__ = sys._getframe(1).f_globals["__name__"]
+        raw.__module__ = module
         function: OpFunction[P] = op(ufunc=ufunc, differentiable=differentiable)(raw)
         if rules:
             function.vjp(**rules)
@@ -35,11 +36,12 @@ def _one(a: Array) -> Any: ...
 def _two(a: Array, b: Array) -> Any: ...
 
 
-unary = _declaring(_one)
-"""``unary(ufunc, doc, name, a=rule)`` declares an op of one input."""
+def ufuncs(
+    module: str, differentiable: bool = True
+) -> tuple[Callable[..., OpFunction[[]]], Callable[..., OpFunction[[Array]]]]:
+    """Two functions that declare a module's ops of one and of two inputs.
 
-binary = _declaring(_two)
-"""``binary(ufunc, doc, name, a=rule, b=rule)`` declares an op of two inputs."""
-
-discrete_unary, discrete_binary = _declaring(_one, differentiable=False), _declaring(_two, differentiable=False)
-"""The same for ops without a gradient, whose results are Booleans or integers."""
+    They are called ``unary(ufunc, doc, name, a=rule)`` and ``binary(ufunc, doc, name, a=rule, b=rule)``. The results of ops
+    that are not differentiable are Booleans or integers.
+    """
+    return _declaring(module, _one, differentiable), _declaring(module, _two, differentiable)

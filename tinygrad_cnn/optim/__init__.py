@@ -1,8 +1,6 @@
 """Optimizers, learning-rate schedules, gradient clipping and averaged weights, with PyTorch's names and arithmetic."""
 
-from typing import TYPE_CHECKING
-
-from ..names import explaining_getattr
+from ..core.remedies import publish
 from . import lr_scheduler
 from .adadelta import Adadelta
 from .adafactor import Adafactor
@@ -14,7 +12,17 @@ from .clip import clip_grad_norm_, clip_grad_value_
 from .ema import EMA
 from .lbfgs import LBFGS
 from .lion import Lion
-from .lr_scheduler import *
+from .lr_scheduler import (
+    ChainedScheduler,
+    CyclicLR,
+    LambdaLR,
+    LRScheduler,
+    MultiplicativeLR,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    SequentialLR,
+)
+from .lr_scheduler.curves import *
 from .muon import Muon
 from .nadam import NAdam
 from .optimizer import Optimizer
@@ -24,15 +32,16 @@ from .rprop import Rprop
 from .sgd import SGD
 
 __all__ = [
-    "ASGD", "EMA", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Muon", "NAdam",
-    "Optimizer", "RAdam", "RMSprop", "Rprop", "clip_grad_norm_", "clip_grad_value_", "lr_scheduler",
+    "ASGD", "EMA", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "ChainedScheduler",
+    "CyclicLR", "LRScheduler", "LambdaLR", "Lion", "MultiplicativeLR", "Muon", "NAdam", "OneCycleLR", "Optimizer", "RAdam",
+    "RMSprop", "ReduceLROnPlateau", "Rprop", "SequentialLR", "clip_grad_norm_", "clip_grad_value_", "lr_scheduler",
 ]  # fmt: skip
-__all__ += lr_scheduler.__all__
-
-if not TYPE_CHECKING:  # a checker would take every name for an attribute
-    __getattr__ = explaining_getattr("tinygrad_cnn.optim", "torch.optim")
+__all__ += lr_scheduler.curves.__all__
 
 
 def __dir__() -> list[str]:
     """Public names only."""
     return list(__all__)
+
+
+publish(globals())

@@ -18,8 +18,6 @@ from ..checks import Check, Faults, Loadable, Options, accepted, examined, non_n
 from ..core import tracing
 from ..core.grad_mode import enable_grad
 from ..core.versions import marking
-from ..names import explain_names
-from ..names.keywords import explain_keywords
 from ..ops import in_place
 from ..tensor import Tensor
 from .hyperparameters import INITIAL_LR, Array, declared, several
@@ -87,8 +85,6 @@ class Optimizer(Loadable, ABC):
         super().__init_subclass__(**kwargs)
         if "options" not in vars(cls):
             cls.options = declared(cls)
-        if "__init__" in vars(cls):
-            cls.__init__ = explain_keywords(vars(cls)["__init__"])  # type: ignore[method-assign]
 
     def __init__(self, params: Params, defaults: Mapping[str, Any]) -> None:
         self._name = type(self).__name__
@@ -368,6 +364,3 @@ class Optimizer(Loadable, ABC):
             for g in self.param_groups
         ]
         return f"{self._name}({'; '.join(groups)})"
-
-
-explain_names(Optimizer, "torch.optim.Optimizer")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from opcode import opmap
@@ -14,20 +13,19 @@ from typing import Any, NoReturn, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..allocator import keep_by_default
 from ..core import hooks, tracing
-from ..core.backward import Finished, in_tensors, pull_back
-from ..core.frames import PACKAGE
+from ..core.backward import in_tensors, pull_back
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
-from ..core.graph import register_tensor
 from ..core.node import Argument, Leaf, Node
 from ..core.operands import gather
+from ..core.registry import above, register_tensor
 from ..core.versions import mark_written
-from ..names.keywords import explain_keywords
+from ..frames import PACKAGE, warn_user
 from ..ops import compare, elementwise, index, shape
 from ..ops.real import dtype_of
-from . import dlpack, in_place, interop
-from .data import to_array
-from .methods import Methods, TensorLike
+from .data import TensorLike, to_array
+from .methods import Methods
 
 
 class Tensor(Methods):
@@ -58,7 +56,6 @@ class Tensor(Methods):
     _node: Node | Leaf | None
     _grad: Tensor | None  # unset until the first gradient: most Tensors never have one
 
-    @explain_keywords
     def __init__(self, data: Any, *, requires_grad: bool = False, dtype: DTypeLike | None = None) -> None:
         data = gather(data)
         dtype = None if dtype is None else dtype_of(type(self).__name__, dtype)
@@ -70,10 +67,9 @@ class Tensor(Methods):
             self._array, self._node = to_array(data, dtype), None
         if requires_grad:
             if self._node is not None:
-                warnings.warn(
+                warn_user(
                     f"{type(self).__name__}: `data` requires a gradient, and a leaf that is copied from it passes none on "
-                    "to it; give data.detach() if that is meant, or leave out `requires_grad` to record the copy",
-                    stacklevel=3 if type(self).__init__ is Tensor.__init__ else 5,
+                    "to it; give data.detach() if that is meant, or leave out `requires_grad` to record the copy"
                 )
             self._node = None
             self.requires_grad = requires_grad
@@ -244,7 +240,7 @@ class Tensor(Methods):
             raise BufferError("__dlpack__: this Tensor requires a gradient, which would be lost; use t.detach()")
         if tracing.watchers:
             tracing.tracer().read(self)
-        return dlpack.export(self._array, max_version, copy, stream=stream, dl_device=dl_device)
+        return above.dlpack(self._array, max_version, copy, stream=stream, dl_device=dl_device)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._array.__dlpack_device__()
@@ -267,7 +263,6 @@ class Tensor(Methods):
         """The same values, sharing memory, outside the graph."""
         return Tensor._of(self._array)
 
-    @explain_keywords
     def copy_(self, source: TensorLike) -> Tensor:
         """Write `source` into this leaf in place, as optimizers do. Graphs that saved the old values then refuse backward.
 
@@ -306,7 +301,6 @@ class Tensor(Methods):
 
     # Gradients
 
-    @explain_keywords
     def backward(
         self, gradient: TensorLike | None = None, retain_graph: bool | None = None, create_graph: bool = False
     ) -> None:
@@ -322,34 +316,11 @@ class Tensor(Methods):
                 if its graph was freed by an earlier backward; or if a value saved in the graph has been overwritten.
             ValueError: if `gradient` has another shape.
         """
-        self._backward(gradient, retain_graph, create_graph)
-
-    def _backward(
-        self,
-        gradient: TensorLike | None,
-        retain_graph: bool | None,
-        create_graph: bool,
-        finished: Finished | None = None,
-    ) -> None:
         root = incoming("backward", self, gradient, create_graph)
         retain = create_graph if retain_graph is None else retain_graph
         if tracing.watchers:
             tracing.tracer().set_grad()
-        results = pull_back([root], None, retain=retain, create=create_graph, finished=finished)
-        of = Tensor._of
-        for leaf, g in results.items():
-            tensor = leaf.tensor()  # type: ignore[union-attr]
-            if tensor is None:
-                continue
-            old = getattr(tensor, "_grad", None)
-            if old is not None and g.__class__ is Tensor and not in_tensors(create_graph):
-                g = g._array
-            if g.__class__ is np.ndarray:  # a new Tensor, so that a gradient held by the user never changes
-                g = of(g if old is None else np.asarray(old._array + g))
-            elif old is not None:
-                with enable_grad() if create_graph else no_grad():
-                    g = old + g
-            tensor._grad = g
+        add_to_grads(pull_back([root], None, retain=retain, create=create_graph), create_graph)
 
     def zero_grad(self) -> None:
         """Set ``grad`` to None."""
@@ -446,29 +417,26 @@ class Tensor(Methods):
             )
         return _rebuild, (self.numpy(), self.requires_grad)
 
-    # In place
-
-    __iadd__, __isub__, __imul__, __itruediv__, __ipow__, __imatmul__, __iand__, __ior__, __ixor__ = map(
-        in_place.operator_of, ("+", "-", "*", "/", "**", "@", "&", "|", "^")
-    )
-    __ifloordiv__, __imod__ = map(in_place.operator_of, ("//", "%"))
-
     # NumPy called on Tensors
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        return interop.array_ufunc(ufunc, method, inputs, kwargs, Tensor)
+        return above.array_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(
         self, function: Callable[..., Any], types: Sequence[type], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Any:
-        return interop.array_function(function, args, kwargs, Tensor)
+        return above.array_function(function, args, kwargs)
 
 
-_ASKING = (f"{np.__path__[0]}{os.sep}", f"{PACKAGE}ops{os.sep}", f"{PACKAGE}tensor{os.sep}")
+_ASKING = (f"{np.__path__[0]}{os.sep}", *(f"{PACKAGE}{folder}{os.sep}" for folder in ("ops", "tensor", "numpy_api")))
 
 
 def _asks_unseen(frame: FrameType) -> bool:
-    """Whether NumPy or an op asks for a Python number by itself, as in ``a[i] = t`` or ``np.sum(a, initial=t)``."""
+    """Whether NumPy or an op asks for a Python number by itself, as in ``a[i] = t`` or ``np.sum(a, initial=t)``.
+
+    NumPy calls ``__float__`` there, as a user does with ``float(loss)``, and would store the value without its gradient: a
+    silently wrong result. Only the caller's instruction tells the two apart.
+    """
     return frame.f_code.co_filename.startswith(_ASKING) or frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
 
 
@@ -491,6 +459,30 @@ def _rebuild(data: NDArray[Any], requires_grad: bool) -> Tensor:
     return tensor
 
 
+def add_to_grads(gradients: Mapping[Any, Any], create: bool = False) -> None:
+    """Add gradients to the ``grad`` of the Tensors whose leaves they belong to, if these are alive.
+
+    Each ``grad`` is a new Tensor, so that a gradient that the user holds never changes.
+    """
+    for leaf, g in gradients.items():
+        tensor = leaf.tensor()
+        if tensor is None:
+            continue
+        old = getattr(tensor, "_grad", None)
+        if old is not None:
+            g = _sum_of_gradients(old, g, create)
+        elif g.__class__ is np.ndarray:
+            g = Tensor._of(g)
+        tensor._grad = g
+
+
+def _sum_of_gradients(old: Tensor, g: Any, create: bool) -> Tensor:
+    if g.__class__ is np.ndarray or not in_tensors(create):
+        return Tensor._of(np.asarray(old._array + (g if g.__class__ is np.ndarray else g._array)))
+    with enable_grad() if create else no_grad():
+        return old + g
+
+
 @cache
 def _one(dtype: np.dtype[Any]) -> NDArray[Any]:
     """The incoming gradient of most backward walks: a read-only 1."""
@@ -501,7 +493,7 @@ def _one(dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: bool) -> tuple[Node | Leaf, Any]:
     """The node or leaf of `output` and its checked incoming gradient, as the backward walk takes them."""
-    tensors = in_tensors(create)
+    array, tensors = output._array, in_tensors(create)
     if output._node is None:
         raise RuntimeError(
             f"{name}: the Tensor does not require a gradient: nothing it was computed from has requires_grad=True, or it "
@@ -509,12 +501,12 @@ def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: boo
             "compile the whole step, with backward() in it"
         )
     if gradient is None:
-        if output._array.size != 1:
+        if array.size != 1:
             raise RuntimeError(
-                f"{name}: the Tensor has shape {output.shape}; only a single element has an implied gradient of 1: reduce it "
+                f"{name}: the Tensor has shape {array.shape}; only a single element has an implied gradient of 1: reduce it "
                 "with sum() or mean(), or pass the gradient"
             )
-        g = _one(output.dtype) if not output.ndim else np.ones(output.shape, output.dtype)
+        g = _one(array.dtype) if not array.ndim else np.ones(array.shape, array.dtype)
         return output._node, Tensor._of(g) if tensors else g
     gradient = gather(gradient, name)
     array = gradient._array if isinstance(gradient, Tensor) else np.asarray(gradient)
@@ -535,6 +527,7 @@ register_tensor(
     to_array,
     broadcast_to=shape.broadcast_to,
     copy=elementwise.copy,
+    keep_freed_memory=keep_by_default,
     laid_out=elementwise.laid_out,
     sum_to=shape.sum_to,
 )

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.backward import pull_back
-from ..core.forward import push_forward
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from ..core.node import Leaf
+from ..numpy_api.creation import from_numpy
 from ..tensor import Tensor
-from ..tensor.creation import from_numpy
+from ..transforms.forward import push_forward
 
 Arrays: TypeAlias = Sequence[NDArray[Any]]
 Flat: TypeAlias = NDArray[np.float64]
@@ -40,11 +40,14 @@ class Level:
         with no_grad():
             return [y._array for y in floating_outputs(self.f(*map(from_numpy, arrays)))]
 
-    def record(self, arrays: Arrays) -> Record:
-        """Run it at `arrays` and keep the graph."""
-        xs = _leaves([from_numpy(a) for a in arrays])
+    def record(self, arrays: Arrays, wanted: Sequence[int] | None = None) -> Record:
+        """Run it at `arrays` and keep the graph, for the gradients of the inputs at some positions, by default of all."""
+        xs = [from_numpy(a) for a in arrays]
+        places = self.floating if wanted is None else wanted
+        for p in places:
+            xs[p] = _leaf(xs[p])
         with enable_grad():
-            return Record(floating_outputs(self.f(*xs)), [xs[p] for p in self.floating])
+            return Record(floating_outputs(self.f(*xs)), [xs[p] for p in places])
 
     def widened(self) -> Level:
         """The same in float64."""

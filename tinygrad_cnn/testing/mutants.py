@@ -77,7 +77,7 @@ def mutants(op: Any) -> Iterator[Mutant]:
             install, restore = (partial(_register, declared, inputs, r) for r in (functools.wraps(rule)(broken), rule))
             yield Mutant(declared, served, name, install, restore)
     if declared.elementwise and declared.rules and len(declared.signature.inputs) > 1:
-        install, restore = (partial(setattr, declared, "elementwise", value) for value in (False, True))
+        install, restore = (partial(_declare_elementwise, declared, value) for value in (False, True))
         yield Mutant(declared, "", "no sum over what was broadcast", install, restore)
 
 
@@ -99,6 +99,11 @@ def survivors(op: Any, check: Callable[[], Any]) -> list[Mutant]:
         if result is None or result:
             found.append(mutant)
     return found
+
+
+def _declare_elementwise(op: Op, value: bool) -> None:
+    op.elementwise = value
+    vars(op).pop("tangents", None)  # forward rules are derived from it
 
 
 def _is_joint(op: Op, inputs: tuple[str, ...]) -> bool:

@@ -30,6 +30,9 @@ TOLERANCES = {
 TERMS = 64
 """The number of terms, of the size of the inputs, that may cancel and leave their rounding."""
 
+ALONE = 8
+"""The most inputs whose gradient is computed without those of the others."""
+
 ROUNDING = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-4, np.dtype(np.float16): 5e-2}
 """How far two computations of the same value may differ, relative to the largest element."""
 
@@ -57,11 +60,13 @@ class Structure:
             return
         self._types_and_memory(record, us, found)
         self._run_narrow(us)
+        self._alone(us, found)
 
         vs = [self._of_every_size(rng, u) for u in us]
         other, mixed = record.pull(vs), record.pull([np.asarray(2 * u - v / 2) for u, v in zip(us, vs, strict=True)])
         expected = [None if a is None or b is None else 2 * a - b / 2 for a, b in zip(found, other, strict=True)]
-        self._same(expected, mixed, "the gradient is not linear in the incoming gradient: a rule must multiply by g")
+        linear = "the gradient is not linear in the incoming gradient: a rule must multiply by g"
+        self._same(expected, mixed, linear)
 
         first, second = _Results(), _Results()
         with trace(first):
@@ -82,8 +87,11 @@ class Structure:
         self._same(record.values, moved.values, "f depends on the memory layout of its inputs", gradient=False)
         pulled = moved.pull([strided(u) for u in us])
         self._same(found, pulled, layout)
-        equal = [np.broadcast_to(np.asarray(0.75, u.dtype), u.shape) for u in us]  # as the gradient of a sum is
-        self._same(record.pull([u.copy() for u in equal]), record.pull(equal), layout)
+        equal = [np.broadcast_to(np.ones((), u.dtype), u.shape) for u in us]  # as the gradient of a sum is
+        ones = record.pull([u.copy() for u in equal])
+        self._same(ones, record.pull(equal), layout)
+        more = [a if b is None else b if a is None else a + b for a, b in zip(found, ones, strict=True)]
+        self._same(more, record.pull([np.asarray(u + 1) for u in us]), linear)
 
         self._modified(before)
         if not all(np.array_equal(u, k) for u, k in zip(us, kept, strict=True)):
@@ -120,11 +128,32 @@ class Structure:
                 self._fail(f"its gradient shares memory with {name}", p)
             known.append((f"the gradient of {level.names[p]}", g))
 
+    def _alone(self, us: Arrays, found: Gradients) -> None:
+        """The gradient of each of several inputs is the same if the others require none."""
+        for p, g in zip(self.level.floating[:ALONE], found, strict=False) if len(self.level.floating) > 1 else ():
+            try:
+                alone = self.level.record(self.level.arrays, [p]).pull(us)
+            except Exception as error:
+                self._fail(f"{type(error).__name__} if no other input requires a gradient: {error}", p)
+                continue
+            self._same([g], alone, "the gradient is another if no other input requires one", positions=[p])
+
     def _run_narrow(self, us: Arrays) -> None:
-        """Run f and its rules in float32, unless an input is narrow already, and look at each op by itself."""
+        """Run f and its rules in float32 and with inputs of both dtypes, unless an input is narrow already."""
+        level = self.level
+        if any(level.arrays[p].dtype != np.float64 for p in level.floating):
+            self._run(us, level.arrays, "in other dtypes", whole=True)
+            return
+        self._run(us, self._narrowed(level.floating), "in float32", whole=True)
+        for part in (level.floating[::2], level.floating[1::2]) if len(level.floating) > 1 else ():
+            self._run(us, self._narrowed(part), f"with {level.names[part[0]]} in float32", whole=False)
+
+    def _narrowed(self, positions: Sequence[int]) -> Arrays:
+        return [a.astype(np.float32) if p in positions else a for p, a in enumerate(self.level.arrays)]
+
+    def _run(self, us: Arrays, arrays: Arrays, how: str, whole: bool) -> None:
+        """Run f and its rules and look at each op by itself; f may refuse some dtypes unless all inputs have them (`whole`)."""
         level, ops, again = self.level, _NarrowOps(), _Results()
-        narrow = all(level.arrays[p].dtype == np.float64 for p in level.floating)
-        arrays = [a.astype(np.float32) if narrow and a.dtype == np.float64 else a for a in level.arrays]
         if not all(np.isfinite(a).all() for a in arrays if a.dtype.kind == "f"):
             return
         try:
@@ -134,15 +163,21 @@ class Structure:
                     record.pull([u.astype(y.dtype) for u, y in zip(us, record.values, strict=True)])
                 with trace(again):
                     level.record(arrays)
-        except np.linalg.LinAlgError as error:  # a matrix may be singular in float32 only
-            self.report.notes.append(f"not checked in float32, where f raises {type(error).__name__}: {error}")
         except Exception as error:
-            self._fail(f"f raises {type(error).__name__} in float32 and not in float64: {error}")
+            text = f"f raises {type(error).__name__}"
+            if whole and not isinstance(error, np.linalg.LinAlgError):  # a matrix may be singular in float32 only
+                self._fail(f"{text} {how} and not in float64: {error}")
+            else:
+                self.report.notes.append(f"not checked {how}, where {text}: {error}")
         for text in sorted({*ops.found, *ops.shared_with(again)}):
             self._fail(text)
 
-    def _same(self, a: Gradients, b: Gradients, text: str, exact: bool = False, gradient: bool = True) -> None:
-        """Two lists of arrays are equal, up to rounding."""
+    def _same(
+        self, a: Gradients, b: Gradients, text: str, exact: bool = False, gradient: bool = True,
+        positions: Sequence[int] | None = None,
+    ) -> None:  # fmt: skip
+        """Two lists of arrays, of the gradients of all inputs or of those at some positions, are equal up to rounding."""
+        positions = self.level.floating if positions is None else positions
         scale = max((float(np.abs(x).max(initial=0.0)) for x in a if x is not None), default=0.0)
         for k, (x, y) in enumerate(zip(a, b, strict=True)):
             if x is None or y is None:
@@ -154,7 +189,7 @@ class Structure:
             allowed = max(self.rtol, ROUNDING[dtype]) * scale + TERMS * float(np.finfo(dtype).eps) * self.largest
             index = most_different(x, y, 0.0 if exact else allowed)
             if index is not None:
-                p = self.level.floating[k] if gradient else None
+                p = positions[k] if gradient else None
                 where = f"output {k}" if p is None else self.level.names[p]
                 values = f"{float(x[index])!r} and {float(y[index])!r}"
                 self.report.failures.append(Failure(f"{where}, index {index}: {text} ({values})", 1, p, index))
@@ -199,11 +234,12 @@ class _NarrowOps(_Results):
 
     def call(self, op: Op, inputs: Args, params: Args) -> Tensor:
         output = super().call(op, inputs, params)
-        if _narrow(output.dtype) and not any(isinstance(p, np.random.Generator) for p in params):
-            sig, given = op.signature, tuple(getattr(i, "_array", i) for i in inputs)
+        sig, given = op.signature, tuple(getattr(i, "_array", i) for i in inputs)
+        dtype = _narrowest((output._array, *given))
+        if dtype is not None and not any(isinstance(p, np.random.Generator) for p in params):
             options = dict(zip(sig.params, params, strict=True))
             run = lambda noisy: (op.function(*([noisy] if sig.variadic else noisy), **options),)  # noqa: E731
-            self._compare((output._array,), given, output.dtype, run, lambda _: f"{op.name} gives")
+            self._compare((output._array,), given, dtype, run, lambda _: f"{op.name} gives")
         return output
 
     def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
@@ -215,10 +251,11 @@ class _NarrowOps(_Results):
         differentiates = any(
             "parents" in names for names in op.signature.rules.values()
         )  # f itself, whose rules are seen
-        if isinstance(g, np.ndarray) and _narrow(g.dtype) and not differentiates:
+        dtype = _narrowest((g, saved)) if isinstance(g, np.ndarray) else None
+        if dtype is not None and not differentiates:
             run, served = (lambda noisy: op.pull(*noisy, node.params, parents)), op.signature.served
             name = lambda k: f"the rule of {op.name} for `{served[min(k, len(served) - 1)]}` gives"  # noqa: E731
-            self._compare(gradients, (g, saved), g.dtype, run, name)
+            self._compare(gradients, (g, saved), dtype, run, name)
         return gradients
 
     def _compare(
@@ -228,7 +265,7 @@ class _NarrowOps(_Results):
         exact = run(_widened(given, dtype, lambda a: a))
         size = float(np.abs(given[0]).max(initial=0.0)) if isinstance(given[0], np.ndarray) else 0.0
         for k, (a, b) in enumerate(zip(results, exact, strict=True)):
-            if not isinstance(a, np.ndarray) or a.dtype != dtype or a.shape != b.shape or not np.isfinite(b).all():
+            if not isinstance(a, np.ndarray) or a.dtype.kind != "f" or a.shape != b.shape or not np.isfinite(b).all():
                 continue
             largest = float(np.abs(b).max(initial=0.0))
             allowed = rtol * np.abs(b) + atol * largest + 8 * eps * size
@@ -241,13 +278,29 @@ class _NarrowOps(_Results):
             index = most_different(a, b, allowed + 8 * np.max([np.abs(n - b) for n in noisy], axis=0))
             if index is not None:
                 self.found.add(
-                    f"{name(k)} {float(a[index])!r} in {dtype}, but {float(b[index])!r} in float64, for the same numbers at "
-                    f"index {index}"
+                    f"{name(k)} {float(a[index])!r} {_dtypes(given)}, but {float(b[index])!r} in float64, for the same numbers "
+                    f"at index {index}"
                 )
 
 
-def _narrow(dtype: np.dtype[Any]) -> bool:
-    return dtype in TOLERANCES and dtype != np.float64
+def _arrays(value: Any) -> Iterator[NDArray[Any]]:
+    """The floating-point arrays in nested tuples."""
+    if isinstance(value, np.ndarray) and value.dtype in TOLERANCES:
+        yield value
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from _arrays(each)
+
+
+def _narrowest(value: Any) -> np.dtype[Any] | None:
+    """The narrowest dtype in nested tuples, if it is narrower than float64."""
+    found = {a.dtype for a in _arrays(value)} - {np.dtype(np.float64)}
+    return min(found, key=lambda dtype: dtype.itemsize, default=None)
+
+
+def _dtypes(value: Any) -> str:
+    """ "in float32", or "in float32 with float64"."""
+    return "in " + " with ".join(sorted({str(a.dtype) for a in _arrays(value)}))
 
 
 def _widened(value: Any, dtype: np.dtype[Any], change: Callable[[NDArray[Any]], NDArray[Any]]) -> Any:

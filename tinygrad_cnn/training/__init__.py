@@ -3,8 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ..core.remedies import hint, publish
 from ..metrics import correct
-from ..names import explaining_getattr
 from .callbacks import Callback, EachEpoch, EachStep, EarlyStopping
 from .checkpoint import Checkpoint
 from .finder import LRFinder
@@ -27,11 +27,10 @@ if TYPE_CHECKING:
     from ..extra.live import Live
     from ..extra.tensorboard import TensorBoard
 else:  # a checker would take every name for an attribute
-    _explaining = explaining_getattr("tinygrad_cnn.training", "keras.callbacks")
 
     def __getattr__(name):
         if name not in _LATER:
-            return _explaining(name)
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint(__name__, name)}")
         globals()[name] = value = getattr(import_module(_LATER[name], __name__), name)
         return value
 
@@ -43,3 +42,6 @@ _LATER = {"Live": "..extra.live", "TensorBoard": "..extra.tensorboard"}
 def __dir__() -> list[str]:
     """Public names only."""
     return list(__all__)
+
+
+publish(globals())

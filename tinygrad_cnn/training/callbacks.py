@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..checks import Loadable, any_number, checked, flag, read, whole
-from ..names.hooks import HOOKS
-from ..names.keywords import explain_keywords
+from ..core.remedies import replacement
 from ..optim import LRScheduler, ReduceLROnPlateau
 from .state import prepared
 
@@ -107,8 +106,10 @@ def _meant(name: str) -> str | None:
     """The hook that a method was probably meant to be; "" if it looks like another hook; None if it looks like none."""
     plain = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
     for known in (plain, f"on_{plain}"):
-        if known in HOOKS or (known in EVENTS and known.count("_") > 1):
-            return HOOKS.get(known, known)
+        if theirs := replacement("tinygrad_cnn.training.Callback", known):
+            return theirs
+        if known in EVENTS and known.count("_") > 1:
+            return known
     return next(iter(get_close_matches(plain, EVENTS, 1)), "") if plain.startswith("on_") else None
 
 
@@ -216,7 +217,6 @@ class EarlyStopping(Loadable, Callback):
     >>> stopping = tg.training.EarlyStopping(patience=3, metric="val_accuracy", min_delta=0.001)
     """
 
-    @explain_keywords
     def __init__(
         self, patience: int = 5, metric: str = "val_loss", min_delta: float = 0.0, restore_best: bool = True,
         mode: str | None = None,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..checks import Loadable, check_path, read
 from ..io import save
-from ..names.keywords import explain_keywords
 from .callbacks import Best, Callback
 
 if TYPE_CHECKING:
@@ -44,7 +43,6 @@ class Checkpoint(Loadable, Callback):
     'run.best.npz'
     """
 
-    @explain_keywords
     def __init__(
         self, path: str | os.PathLike[str], every: int = 1, best: str | None = None, mode: str | None = None
     ) -> None:

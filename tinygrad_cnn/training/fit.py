@@ -12,7 +12,6 @@ import numpy as np
 
 from ..checks import check_path, checked, flag
 from ..metrics import resolved
-from ..names.keywords import explain_keywords
 from ..optim import LRScheduler, Optimizer
 from .arguments import (
     Data,
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from .steps import Distributed
 
 
-@explain_keywords
 def fit(
     model: Module, loader: Data, loss: Loss, optimizer: Optimizer, *, epochs: int, batch_size: int | None = None,
     shuffle: bool | None = None, keys: Keys | None = None, metrics: Any = None, class_weight: Any = None,
@@ -71,8 +69,9 @@ def fit(
         metrics: the metrics besides the loss: a list of names, functions of (output, target) that return the mean of the
             batch, and objects of :class:`tinygrad_cnn.metrics.Metric`; or a dict, by their names in the history. The names are
             "accuracy", "binary_accuracy", "cosine", "f1", "mae", "mape", "msle", "r2", "rmse", and "top3" for any number.
-            "accuracy" and "f1" take the sides of the threshold that the loss has, if it is a binary cross-entropy. None
-            measures "accuracy" for binary cross-entropies, and for other losses if targets are classes.
+            "accuracy" and "f1" take the sides of the threshold that the loss has, if it is a binary cross-entropy, and leave
+            out the class that it ignores (`ignore_index`). None measures "accuracy" for binary cross-entropies, and for other
+            losses if targets are classes.
         class_weight: factors for the losses of examples by their class, in training and validation: a dict, a sequence,
             or "balanced" for n / (k n_c), for k classes with n_c of n examples. For cross-entropies only.
         scheduler: stepped after each epoch, see :class:`EachEpoch`; in :class:`EachStep` it is stepped after each batch.

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from ..checks import any_number, read, whole
 from ..core.grad_mode import no_grad
 from ..metrics import Metric, resolved
-from ..names.keywords import explain_keywords
+from ..numpy_api.creation import zeros
 from ..tensor import Tensor
-from ..tensor.creation import zeros
 from ..transforms.pytree import leaves, rebuild
 from .arguments import Data, Loader, Loss, check_loss, check_model, is_arrays, keys_of_batches, loader_of
 from .batches import Keys, check_keys, inputs_of, tensors
@@ -83,6 +82,7 @@ def train_step(
         optimizer.step()
         return results
 
+    vars(step)["trains"] = True  # a compiled step has it, too
     return step
 
 
@@ -219,7 +219,6 @@ def modes(model: Module) -> Iterator[None]:
             module.training = training
 
 
-@explain_keywords
 def evaluate(
     model: Module,
     loader: Data,
@@ -262,6 +261,10 @@ def evaluate(
     check_keys("evaluate", keys)
     if step is not None and not callable(step):
         raise TypeError(f"evaluate: `step` is {step!r:.80}; it must be what eval_step returns, which may be compiled")
+    if getattr(step, "trains", False):
+        raise ValueError(
+            "evaluate: `step` is what train_step returned, which would train the model; make it with eval_step(model, loss)"
+        )
     of_batches = keys_of_batches(loader, keys)
     loader = loader_of("evaluate", loader, batch_size, keys=keys)
     measures = resolved(metrics, loss)
@@ -281,7 +284,6 @@ def measure(model: Module, loader: Loader, step: Step, means: Means, keys: Keys 
             means.add(step(*parts), parts[-1])
 
 
-@explain_keywords
 def predict(model: Module, data: Any, *, batch_size: int | None = None, keys: Keys | None = None) -> Any:
     """The outputs of a model for all examples, as NumPy arrays: in evaluation mode and without gradients.
 

@@ -7,6 +7,7 @@ outer variable. If an argument is itself part of a graph, its new node is above 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, ParamSpec, overload
 
@@ -14,9 +15,8 @@ import numpy as np
 
 from ..core.backward import pull_back
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
-from ..names.keywords import explain_keywords
 from ..ops.elementwise import copy
-from ..tensor.methods import TensorLike
+from ..tensor.data import TensorLike
 from ..tensor.tensor import Tensor, incoming
 from .batched_call import as_tensor
 from .pytree import leaves, matched, rebuild
@@ -182,7 +182,6 @@ def grad(*args: Any, **kwargs: Any) -> Any:
     return _grad(*args, **kwargs)
 
 
-@explain_keywords
 def _grad(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[P, Any]:
     both = _value_and_grad("grad", f, argnums, has_aux)
 
@@ -193,7 +192,9 @@ def _grad(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) -> C
     return named_after(f, gradient)
 
 
-@explain_keywords
+grad.__signature__ = inspect.signature(_grad)  # type: ignore[attr-defined]
+
+
 def value_and_grad(
     f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False, numpy: bool = False
 ) -> Callable[P, tuple[Any, Any]]:
@@ -283,7 +284,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     """f's result at `primals`, and its derivative along `tangents`: (df/dx) t, in the structure of the result.
 
     `tangents` has the structure and shapes of `primals`; None for a leaf means zero. The call of f is recorded, and one
-    forward walk over its nodes gives the derivative (see :mod:`tinygrad_cnn.core.forward`): it costs about as much as f.
+    forward walk over its nodes gives the derivative (see :mod:`tinygrad_cnn.transforms.forward`): it costs about as much as f.
 
     Raises:
         TypeError: if `primals` or `tangents` is not a tuple or list.
@@ -350,7 +351,6 @@ def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     return products[0] if len(primals) == 1 else products
 
 
-@explain_keywords
 def jacobian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
     """The function that returns df_i/dx_j, of shape f's shape + x's shape, by one walk for each element of the result.
 
@@ -368,13 +368,11 @@ def jacobian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
     return _jacobian("jacobian", f, argnums)
 
 
-@explain_keywords
 def jacrev(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
     """:func:`jacobian` by its name in JAX and PyTorch: one backward walk for each element of the result."""
     return _jacobian("jacrev", f, argnums)
 
 
-@explain_keywords
 def jacfwd(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
     """The function that gives the same as :func:`jacobian`, by one forward walk for each element of the arguments.
 
@@ -403,7 +401,6 @@ def jacfwd(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
     return named_after(f, columns)
 
 
-@explain_keywords
 def hessian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
     """The function that returns the second derivatives of `f`, of shape f's shape + x's shape + x's shape.
 

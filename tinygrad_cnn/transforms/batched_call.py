@@ -7,7 +7,6 @@ whole batch, each by the batching rule of its op. So the batch is computed, reco
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from ..core.graph import Op
 from ..core.node import Argument, Node
 from ..core.tracing import NO_TRACER, Args, Tracer, performed, trace, tracer
 from ..core.versions import tick
+from ..frames import warn_user
 from ..ops.elementwise import astype
 from ..ops.index import add_at_zeros, getitem
 from ..ops.shape import broadcast_to, concatenate, reshape, stack
@@ -262,11 +262,7 @@ class _Batch:
         call = Call(step.op, values, flags, shapes, params, step.output.shape, self.n)
         rule = rule_of(step.op)
         if rule is None:
-            warnings.warn(
-                f"vmap: {step.op.name} has no batching rule, so it runs once for each sample",
-                RuntimeWarning,
-                stacklevel=6,
-            )
+            warn_user(f"vmap: {step.op.name} has no batching rule, so it runs once for each sample", RuntimeWarning)
         return (rule or looped)(call)
 
     def _computed(self, step: _Step) -> Tensor:

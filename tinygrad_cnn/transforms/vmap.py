@@ -7,7 +7,6 @@ from typing import Any, ParamSpec, TypeAlias
 
 import numpy as np
 
-from ..names.keywords import explain_keywords
 from ..ops.shape import concatenate, moveaxis
 from ..tensor.tensor import Tensor
 from .batched_call import as_tensor, batch
@@ -20,7 +19,6 @@ P = ParamSpec("P")
 Axes: TypeAlias = int | Sequence[Any] | dict[Any, Any] | None
 
 
-@explain_keywords
 def vmap(f: Callable[P, Any], in_axes: Axes = 0, out_axes: Axes = 0, chunk_size: int | None = None) -> Callable[P, Any]:
     """The function that applies `f`, a function of one sample, to a batch of samples at once.
 

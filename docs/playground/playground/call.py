@@ -11,8 +11,6 @@ from contextlib import redirect_stderr, redirect_stdout
 from types import CodeType
 from typing import Any
 
-from tinygrad_cnn.extra.show.page import embedded
-
 OUTPUT = 20_000
 """Characters of printed text that the page is sent; of a longer text, the end."""
 
@@ -26,6 +24,8 @@ class Refusal(Exception):
 
 def answer(function: Callable[..., Any], *args: Any) -> str:
     """``function(*args)`` as JSON: "result" or "error", and "output", what was printed."""
+    from tinygrad_cnn.extra.show.page import embedded  # not before the first call, since Python should be ready soon
+
     printed = io.StringIO()
     try:
         with redirect_stdout(printed), redirect_stderr(printed):
@@ -37,10 +37,15 @@ def answer(function: Callable[..., Any], *args: Any) -> str:
 
 def execute(source: str, filename: str, space: dict[str, Any], tree: ast.Module | None = None) -> None:
     """Run the user's text, with its lines known to tracebacks."""
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    remember(filename, source)
     code: CodeType = compile(source if tree is None else tree, filename, "exec")
     space.setdefault("__name__", "__main__")
     exec(code, space)
+
+
+def remember(filename: str, source: str) -> None:
+    """Let tracebacks show the lines of a text that is no file."""
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
 
 
 def described(error: BaseException) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -91,9 +92,10 @@ def check(source: str) -> dict[str, Any]:
     """Run a program that calls gradcheck, and tell what its last call found.
 
     Returns:
-        "passed", "text", the report, and "tables", for each input of at most 64 elements the derivatives of the outputs,
-        weighted 1, 2, 3, ... and added: "rules" and "differences" as nested lists, and "wrong", the flat
-        positions where they differ.
+        "passed"; "text", the report; "tables", for each input of at most 64 elements its gradient as "rules" and "differences",
+        nested lists, and the flat positions of what is "wrong" and of "kinks", where the two may differ; "incoming", the
+        gradient of the outputs: "ones", which adds them up, or "counted", which multiplies them by 1, 2, 3, ... first, where
+        ones would not show what is wrong.
     """
     calls: list[tuple[Any, tuple[Any, ...], testing.Report]] = []
 
@@ -108,18 +110,38 @@ def check(source: str) -> dict[str, Any]:
             "your text did not call gradcheck; end it with a line such as gradcheck(cube, np.array([0.5, -1.0]))"
         )
     f, inputs, report = calls[-1]
-    failures = [{"text": str(each), "input": each.input, "index": each.index} for each in report.failures]
+    kinks = {(kink.input, kink.index) for kink in report.kinks if kink.order == 1}
+    tables, incoming = _tables(f, inputs, _ones, kinks), "ones"
+    if not any(table["wrong"] for table in tables):
+        counted = _tables(f, inputs, _counted, kinks)
+        if any(table["wrong"] for table in counted) or not _tells(tables):
+            tables, incoming = counted, "counted"
     text = str(report).partition("\nReproduce with:")[0]
-    return {"passed": bool(report), "text": text, "failures": failures, "tables": _tables(f, inputs)}
+    return {"passed": bool(report), "text": text, "tables": tables, "incoming": incoming}
 
 
-def _tables(f: Any, inputs: tuple[Any, ...]) -> list[dict[str, Any]]:
+def _ones(output: tg.Tensor) -> np.ndarray:
+    return np.ones(output.shape)
+
+
+def _counted(output: tg.Tensor) -> np.ndarray:
+    return np.arange(1.0, output.size + 1).reshape(output.shape)
+
+
+def _tells(tables: list[dict[str, Any]]) -> bool:
+    """Whether there is a gradient to be seen: the outputs of a softmax, say, add up to 1 whatever its inputs are."""
+    return any(np.abs(table["differences"]).max(initial=0) > 1e-5 for table in tables)
+
+
+def _tables(
+    f: Any, inputs: tuple[Any, ...], incoming: Callable[[tg.Tensor], np.ndarray], kinks: set[Any]
+) -> list[dict[str, Any]]:
     arrays = [np.array(each.numpy() if isinstance(each, tg.Tensor) else each) for each in inputs]
 
     def weighted(*given: Any) -> tg.Tensor:
         out = f(*given)
         parts = out if isinstance(out, tuple | list) else [out]
-        return sum((part * np.arange(1.0, part.size + 1).reshape(part.shape)).sum() for part in parts)
+        return sum((part * incoming(part)).sum() for part in parts)
 
     tables = []
     for position, array in enumerate(arrays):
@@ -140,12 +162,13 @@ def _tables(f: Any, inputs: tuple[Any, ...]) -> list[dict[str, Any]]:
                     ends.append(weighted(*given).item())
             differences[index] = (ends[0] - ends[1]) / (2 * STEP)
         off = np.abs(rules - differences) > 1e-4 * np.maximum(1.0, np.abs(differences))
-        wrong = np.flatnonzero(off).tolist()
+        bent = np.array([(position, index) in kinks for index in np.ndindex(array.shape)]).reshape(array.shape)
         table = {
             "input": position,
             "rules": rules.tolist(),
             "differences": differences.round(7).tolist(),
-            "wrong": wrong,
+            "wrong": np.flatnonzero(off & ~bent).tolist(),
+            "kinks": np.flatnonzero(bent).tolist(),
         }
         tables.append(table)
     return tables

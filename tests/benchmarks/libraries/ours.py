@@ -39,6 +39,40 @@ def convolution(p: Problem) -> Callable[[], Any]:
     return call
 
 
+def _differentiated(f: Callable[..., Any]) -> Callable[[Problem], Callable[[], Any]]:
+    """The value of a function and its gradients, for the gradient that arrives at it."""
+
+    def build(p: Problem) -> Callable[[], Any]:
+        leaves = [tg.Tensor(a, requires_grad=True) for a in (p.x, *p.weights)]
+
+        def call() -> Any:
+            y = f(*leaves)
+            return [y.detach(), *tg.gradients(y, leaves, p.target)]
+
+        return call
+
+    return build
+
+
+gelu, silu, sigmoid = map(_differentiated, (tg.gelu, tg.silu, tg.sigmoid))
+softmax = _differentiated(lambda x: tg.softmax(x, axis=-1))
+log_softmax = _differentiated(lambda x: tg.log_softmax(x, axis=-1))
+cumsum = _differentiated(lambda x: tg.cumsum(x, axis=-1))
+layer_norm = _differentiated(lambda x, w, b: tg.layer_norm(x, x.shape[-1], w, b))
+
+
+def cross_entropy(p: Problem) -> Callable[[], Any]:
+    """The loss, and the gradient in the scores."""
+    x = tg.Tensor(p.x, requires_grad=True)
+    return lambda: [loss := tg.cross_entropy(x, p.target), *tg.gradients(loss, [x])]
+
+
+def embedding(p: Problem) -> Callable[[], Any]:
+    """Rows of a table, and the gradient in the table."""
+    table = tg.Tensor(p.weights[0], requires_grad=True)
+    return lambda: [y := tg.embedding(p.x, table), *tg.gradients(y, [table], p.target)]
+
+
 def adam(p: Problem) -> Callable[[], Any]:
     """One update of every parameter, the gradients being there."""
     weights = _leaves(p)

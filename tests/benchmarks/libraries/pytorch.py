@@ -41,6 +41,41 @@ def convolution(p: Problem) -> Callable[[], Any]:
     return call
 
 
+def _differentiated(f: Callable[..., Any]) -> Callable[[Problem], Callable[[], Any]]:
+    """The value of a function and its gradients, for the gradient that arrives at it."""
+
+    def build(p: Problem) -> Callable[[], Any]:
+        leaves = [torch.tensor(a, requires_grad=True) for a in (p.x, *p.weights)]
+        u = torch.tensor(p.target)
+
+        def call() -> Any:
+            y = f(*leaves)
+            return [y.detach(), *torch.autograd.grad(y, leaves, u)]
+
+        return call
+
+    return build
+
+
+gelu, silu, sigmoid = map(_differentiated, (F.gelu, F.silu, torch.sigmoid))
+softmax = _differentiated(lambda x: torch.softmax(x, -1))
+log_softmax = _differentiated(lambda x: torch.log_softmax(x, -1))
+cumsum = _differentiated(lambda x: torch.cumsum(x, -1))
+layer_norm = _differentiated(lambda x, w, b: F.layer_norm(x, x.shape[-1:], w, b))
+
+
+def cross_entropy(p: Problem) -> Callable[[], Any]:
+    """The loss, and the gradient in the scores."""
+    x, target = torch.tensor(p.x, requires_grad=True), torch.tensor(p.target)
+    return lambda: [loss := F.cross_entropy(x, target), *torch.autograd.grad(loss, x)]
+
+
+def embedding(p: Problem) -> Callable[[], Any]:
+    """Rows of a table, and the gradient in the table."""
+    table, x, u = torch.tensor(p.weights[0], requires_grad=True), torch.tensor(p.x), torch.tensor(p.target)
+    return lambda: [y := F.embedding(x, table), *torch.autograd.grad(y, table, u)]
+
+
 def adam(p: Problem) -> Callable[[], Any]:
     """One update of every parameter, the gradients being there."""
     weights = _leaves(p)

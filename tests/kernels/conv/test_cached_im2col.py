@@ -9,7 +9,7 @@ import pytest
 
 from tinygrad_cnn.kernels.blocking import Geometry
 from tinygrad_cnn.kernels.conv import cached_im2col
-from tinygrad_cnn.kernels.conv.convolution import convolve, convolve_dw
+from tinygrad_cnn.kernels.conv.convolution import convolve, convolve_dw, convolve_dx
 
 from .test_convolution import PLAIN, channels_last, definition
 
@@ -80,7 +80,7 @@ def test_plans_are_few_and_each_thread_has_its_own():
 
     def look():
         geometry = Geometry((3, 3), (6, 6), *(PLAIN[name] for name in ("stride", "padding", "dilation")))
-        seen.extend(cached_im2col.plan(geometry, x, x.dtype, "key", None) for _ in range(2))
+        seen.extend(cached_im2col.plan(geometry, x.shape, x.dtype, "key", None, x.size * 9) for _ in range(2))
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -106,3 +106,31 @@ def test_filters_that_have_gaps_are_read_in_every_call():
     for factor in (1, 2):
         view[...] = w * factor
         np.testing.assert_array_equal(task(), convolve(None, x, w * factor, **PLAIN)())
+
+
+def test_columns_may_be_as_large_as_half_of_the_filters(filled):
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(8, 128, 4, 4)), rng.normal(size=(256, 128, 3, 3))
+    for n in (4, 8):
+        convolve(None, x[:n], w, **PLAIN)()
+    assert len(filled) == 2
+    convolve(None, np.concatenate([x] * 3), w[:64], **PLAIN)()  # 442,368 elements, for 73,728
+    assert len(filled) == 2
+
+
+@pytest.mark.parametrize("lay", [np.ascontiguousarray, channels_last])
+@pytest.mark.parametrize(("channels", "stride"), [(3, 1), (9, 1), (3, 2), (9, 2)])
+def test_the_gradient_in_small_images_is_a_convolution(filled, channels, stride, lay):
+    rng = np.random.default_rng(0)
+    geometry = {**PLAIN, "stride": (stride, stride)}
+    x, w = rng.normal(size=(2, channels, 6, 6)), rng.normal(size=(5, channels, 3, 3))
+    size = 6 // stride
+    u = lay(rng.normal(size=(2, 5, size, size)))
+    dx = convolve_dx(None, u, w, shape=x.shape, **geometry)()
+    assert [a is u for a in filled] == [True]
+    y = definition(x, w, **geometry)
+    np.testing.assert_allclose(np.vdot(dx, x), np.vdot(y, u), rtol=1e-12)
+    for i in rng.integers(x.size, size=20):
+        one = np.zeros(x.size)
+        one[i] = 1
+        np.testing.assert_allclose(np.vdot(definition(one.reshape(x.shape), w, **geometry), u), dx.reshape(-1)[i])

@@ -3,6 +3,7 @@
 Needs the package onnx: pip install 'tinygrad_cnn[onnx]'.
 """
 
+from ...core.remedies import publish
 from .errors import OnnxError
 from .export import export
 from .model import GraphModule, load
@@ -13,3 +14,6 @@ __all__ = ["GraphModule", "OnnxError", "export", "load"]
 def __dir__() -> list[str]:
     """Public names only."""
     return list(__all__)
+
+
+publish(globals())

@@ -8,6 +8,7 @@ except ModuleNotFoundError as error:
         name="sklearn",
     ) from error
 
+from ...core.remedies import publish
 from .classifier import Classifier
 from .regressor import Regressor
 
@@ -17,3 +18,6 @@ __all__ = ["Classifier", "Regressor"]
 def __dir__() -> list[str]:
     """Public names only."""
     return list(__all__)
+
+
+publish(globals())

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
-from ...names.keywords import explain_keywords
 from ...nn import Module
 from ...ops.losses.classification import cross_entropy
 from ...ops.softmax import softmax
@@ -54,7 +53,6 @@ class Classifier(ClassifierMixin, Estimator):
 
     classes_: NDArray[Any]
 
-    @explain_keywords
     def __init__(
         self, module: Module | Build, *, loss: Loss = cross_entropy, optimizer: Callable[..., Optimizer] = Adam,
         lr: float = 1e-3, scheduler: Callable[[Optimizer], LRScheduler] | None = None, epochs: int = 10,
@@ -69,7 +67,6 @@ class Classifier(ClassifierMixin, Estimator):
         )  # fmt: skip
         self.class_weight = class_weight
 
-    @explain_keywords
     def fit(self, X: Any, y: Any) -> Self:
         """Train a new model on examples X (N, features, ...) with labels y (N,).
 

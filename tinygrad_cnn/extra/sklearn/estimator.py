@@ -15,7 +15,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ...checks import checked, number
-from ...names.keywords import explain_keywords, unexpected
 from ...nn import Module
 from ...ops.losses.regression import mse
 from ...ops.random import generator, stream
@@ -36,7 +35,6 @@ class Estimator(BaseEstimator):
     history_: History
     n_features_in_: int
 
-    @explain_keywords
     def __init__(
         self, module: Module | Build, *, loss: Loss = mse, optimizer: Callable[..., Optimizer] = Adam,
         lr: float = 1e-3, scheduler: Callable[[Optimizer], LRScheduler] | None = None, epochs: int = 10,
@@ -64,7 +62,7 @@ class Estimator(BaseEstimator):
         """TypeError unless each keyword is of the form module__name."""
         if wrong := [name for name in options if not name.startswith(PREFIX)]:
             names = self._get_param_names()
-            raise unexpected(self._name, names, {wrong[0]: options[wrong[0]]}) or TypeError(
+            raise TypeError(
                 f"{self._name}() got an unexpected keyword argument {wrong[0]!r}; it has {', '.join(names)}, and "
                 "module__name=... for an argument of the function that builds the module"
             )

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_array
 
-from ...names.keywords import explain_keywords
 from ...tensor import get_default_dtype
 from .estimator import Estimator
 
@@ -36,7 +35,6 @@ class Regressor(RegressorMixin, Estimator):
     array([1.5])
     """
 
-    @explain_keywords
     def fit(self, X: Any, y: Any) -> Self:
         """Train a new model on examples X (N, features, ...) with targets y, (N,) or (N, targets).
 

@@ -2,7 +2,8 @@
 
 A plan holds the padded image, a view of its windows, and a buffer for them as columns (c k, n P), above a row of ones that
 multiplies the biases. A call is then two copies and one GEMM. The gradient in the filters reuses the columns of the preceding
-convolution.
+convolution. The gradient in the image is itself a convolution: of the incoming gradient, spread by the stride, with turned
+filters.
 
 With few filters, a channels-last output would have short runs, which make every later op slow; its memory order is then
 (O, n, *out).
@@ -19,11 +20,14 @@ from typing import Any
 import numpy as np
 
 from ...ops.windows import Sizes, interior, last_view, volume, windows
-from ..blocking import Geometry
+from ..blocking import Geometry, turned
 from ..matmul import prepare as prepare_product
 
-MOST_BYTES = 1 << 20
-"""Columns larger than this are filled in blocks instead."""
+MOST, FOR_EACH = 1 << 18, 0.5
+"""Columns of at most MOST elements are kept, or FOR_EACH element of the filters, which other methods copy."""
+
+MOST_TURNED, FEW_NUMBERS = 1 << 16, 1 << 14
+"""For the gradient in the image, the most elements of columns, and of filters, which it copies."""
 
 FEW_FILTERS = 8
 """Below this many filters, an output has memory order (O, n, *out)."""
@@ -52,13 +56,15 @@ def _nothing() -> None:
 
 
 class Plan:
-    """Buffers and views for windows g on images (n, c, *sizes)."""
+    """Buffers and views for windows g on images (n, c, *sizes), whose pixels are `spread` apart, with zeros between them."""
 
-    def __init__(self, shape: Sizes, g: Geometry, dtype: np.dtype[Any]) -> None:
+    def __init__(self, shape: Sizes, g: Geometry, dtype: np.dtype[Any], spread: Sizes) -> None:
         n, c, *sizes = shape
         d, self.out = len(sizes), g.out
+        sizes = [(m - 1) * s + 1 for m, s in zip(sizes, spread, strict=True)]
         padded = np.zeros((n, c, *(m + sum(pair) for m, pair in zip(sizes, g.padding, strict=True))), dtype)
-        self._inner = padded[interior(tuple(sizes), g.padding)]
+        inner = padded[interior(tuple(sizes), g.padding)]
+        self._inner = inner[(..., *(slice(None, None, s) for s in spread))]
         view = windows(padded, g.kernel, g.out, g.stride, g.dilation)  # (n, c, *out, *k)
         self._windows = view.transpose(1, *range(2 + d, 2 + 2 * d), 0, *range(2, 2 + d))  # (c, *k, n, *out)
         self.with_ones = np.ones((c * volume(g.kernel) + 1, n * volume(g.out)), dtype)
@@ -88,9 +94,11 @@ class Plan:
 
 
 def plan(
-    g: Geometry, x: np.ndarray, dtype: np.dtype[Any], key: Any, plans: dict[Any, Plan | None] | None
-) -> Plan | None:
-    """The plan for windows g on x, from `plans` or this thread's plans; None if its columns are not small."""
+    g: Geometry, shape: Sizes, dtype: np.dtype[Any], key: Any, plans: dict[Any, Plan | None] | None,
+    most: int, spread: Sizes = (),
+) -> Plan | None:  # fmt: skip
+    """The plan for windows g on images of a shape, from `plans` or this thread's plans; None if its columns have more than
+    `most` elements."""
     if plans is None:
         plans = _here.plans
     try:
@@ -98,15 +106,15 @@ def plan(
     except KeyError:
         if len(plans) >= KEPT:
             del plans[next(iter(plans))]
-        size = x.shape[0] * x.shape[1] * volume(g.kernel) * volume(g.out) * dtype.itemsize
-        found = plans[key] = Plan(x.shape, g, dtype) if 0 < size <= MOST_BYTES else None
+        size = shape[0] * shape[1] * volume(g.kernel) * volume(g.out)
+        found = plans[key] = Plan(shape, g, dtype, spread or (1,) * len(g.out)) if 0 < size <= most else None
         return found
 
 
 def convolve(
     plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray | None
-) -> Callable[[], np.ndarray] | None:
-    """A function that fills y (N, O, *out), or a new array, and returns it; None if y has an unsupported memory order."""
+) -> Callable[[], np.ndarray]:
+    """A function that fills y (N, O, *out), or a new array, and returns it."""
     plan.has_convolution = True
     filters, copies = plan.filters(w, b)
     columns = plan.columns if b is None else plan.with_ones
@@ -115,12 +123,15 @@ def convolve(
         y = np.empty((o, *shape), columns.dtype).swapaxes(0, 1)
     elif y is None:
         y = np.empty((*shape, o), columns.dtype).transpose(0, -1, *range(1, len(shape)))
-    if (first := y.swapaxes(0, 1)).flags.c_contiguous:
-        product = _product(first.reshape(o, -1), filters, columns)
-    elif (last := last_view(y)).flags.c_contiguous:
+    after = Copies()
+    if (last := last_view(y)).flags.c_contiguous and not y.swapaxes(0, 1).flags.c_contiguous:
         product = _product(last.reshape(-1, o), columns.T, filters.T)
     else:
-        return None
+        first = y.swapaxes(0, 1)
+        rows = first if first.flags.c_contiguous else np.empty(first.shape, y.dtype)
+        product = _product(rows.reshape(o, -1), filters, columns)
+        if rows is not first:
+            after = [(first, rows)]
 
     def run() -> np.ndarray:
         plan.fill(x)
@@ -128,6 +139,8 @@ def convolve(
         for to, source in copies:
             np.copyto(to, source)
         product()
+        for to, source in after:
+            np.copyto(to, source)
         return y
 
     return run
@@ -157,6 +170,11 @@ def weight_gradient(plan: Plan, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> 
         return w
 
     return run
+
+
+def input_gradient(plan: Plan, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Callable[[], np.ndarray]:
+    """A function that fills x (N, c, *sizes) from u (N, O, *out) and w (O, c, *k), and returns it."""
+    return convolve(plan, u, turned(w).swapaxes(0, 1), None, x)
 
 
 def _product(out: np.ndarray, a: np.ndarray, b: np.ndarray) -> Callable[[], object]:

@@ -44,10 +44,10 @@ def convolve(
         return _in_float32(convolve, out, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
     how = _method(x.shape, w.shape, stride, padding, dilation, groups)
     y = None if out is None else _result(out, (len(x), len(w), *how.g.out), dtype)
-    if how.is_small:
-        plan = cached_im2col.plan(how.g, x, dtype, (how, dtype), shared)
-        if plan is not None and (task := cached_im2col.convolve(plan, x, w, b, y)) is not None:
-            return task
+    if how.most is not None:
+        plan = cached_im2col.plan(how.g, x.shape, dtype, (how, dtype), shared, how.most)
+        if plan is not None:
+            return cached_im2col.convolve(plan, x, w, b, y)
     if y is None:
         y = _result(None, (len(x), len(w), *how.g.out), dtype, last=True)
     return how.work(how.module.convolve, y, (x, 1), (w, 0), (b, 0), (y, 1))
@@ -56,6 +56,7 @@ def convolve(
 def convolve_dx(
     out: np.ndarray | None, u: np.ndarray, w: np.ndarray, *,
     shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
+    shared: dict[Any, Any] | None = None,
 ) -> Task:  # fmt: skip
     """The adjoint of the convolution in x: u (N, O, *out) to an array of the given shape (N, C, *sizes)."""
     dtype = _common(u, w)
@@ -65,6 +66,12 @@ def convolve_dx(
         )
     how = _method(shape, w.shape, stride, padding, dilation, groups)
     x = _result(out, shape, dtype, last=shape[1] >= FEW_CHANNELS and is_last(u))
+    if how.turned is not None:
+        plan = cached_im2col.plan(
+            how.turned, u.shape, dtype, ("dx", how, dtype), shared, cached_im2col.MOST_TURNED, stride
+        )
+        if plan is not None:
+            return cached_im2col.input_gradient(plan, u, w, x)
     module = how.module
     if module in (im2col, kn2row):
         module = kn2row if w.shape[1] * w.shape[-1] >= LONG_RUN else im2col
@@ -86,8 +93,8 @@ def convolve_dw(
         )
     how = _method(x.shape, shape, stride, padding, dilation, groups)
     w = _result(out, shape, dtype)
-    if how.is_small:
-        plan = cached_im2col.plan(how.g, x, w.dtype, (how, w.dtype), shared)
+    if how.most is not None:
+        plan = cached_im2col.plan(how.g, x.shape, w.dtype, (how, w.dtype), shared, how.most)
         if plan is not None:
             return cached_im2col.weight_gradient(plan, x, u, w)
     return how.work(how.module.weight_gradient, w, (x, 1), (u, 1), (w, 0))
@@ -95,13 +102,15 @@ def convolve_dw(
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """How a convolution is computed: the windows, the module, the number of groups its arrays are split into, and whether it is
-    small enough for cached_im2col.py. There is one instance for each geometry, so it serves as a cache key."""
+    """How a convolution is computed: the windows, the module, the number of groups its arrays are split into; and if
+    cached_im2col.py may compute it, the most elements of columns there, and the windows of its gradient in the images. There is
+    one instance for each geometry, so it serves as a cache key."""
 
     g: Geometry
     module: ModuleType
     groups: int
-    is_small: bool
+    most: int | None = None
+    turned: Geometry | None = None
 
     def work(self, function: Callable[..., Work], out: np.ndarray, *parts: tuple[Any, int]) -> Work:
         """The work of one of the module's functions, on arrays split along the given axes, to fill `out`."""
@@ -119,10 +128,13 @@ def _method(x: Sizes, w: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, 
     """The method for x (N, C, *sizes) and w (O, C / groups, *k)."""
     g = Geometry(w[2:], output_sizes(x[2:], w[2:], stride, padding, dilation), stride, padding, dilation)
     if w[1] == 1 and groups > 1:
-        return Method(g, depthwise, 1, False)
-    if w[1] < FEW_CHANNELS:
-        return Method(g, im2col, groups, groups == 1)
-    return Method(g, pointwise if g.is_pointwise else kn2row, groups, groups == 1 and volume(g.kernel) > 1)
+        return Method(g, depthwise, 1)
+    few = w[1] < FEW_CHANNELS
+    most, around = None, None
+    if groups == 1 and (few or volume(g.kernel) > 1):
+        most = max(cached_im2col.MOST, int(volume(w) * cached_im2col.FOR_EACH))
+        around = g.turned(x[2:]) if volume(w) <= cached_im2col.FEW_NUMBERS else None
+    return Method(g, im2col if few else pointwise if g.is_pointwise else kn2row, groups, most, around)
 
 
 def _in_float32(prepare: Callable[..., Task], out: np.ndarray | None, *arrays: np.ndarray | None, **how: Any) -> Task:

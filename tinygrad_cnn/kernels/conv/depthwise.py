@@ -17,7 +17,7 @@ import numpy as np
 
 from ...ops.windows import Sizes, last_view, overlaps, volume, windows
 from .. import blocking
-from ..blocking import Block, Geometry, channels_last
+from ..blocking import Block, Geometry, channels_last, turned
 from ..parallel.task import Call, Work
 from ..parallel.workspace import scratch
 
@@ -42,6 +42,10 @@ def convolve(g: Geometry, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y:
 
 def input_gradient(g: Geometry, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
     """The adjoint in x: x (N, G, *sizes) of u (N, G o, *out)."""
+    around = g.turned(x.shape[2:])
+    alike = w.shape[0] == x.shape[1] and u.dtype == x.dtype
+    if alike and around is not None and all(s == 1 for s in g.stride):
+        return convolve(around, u, turned(w), None, x)
     filters, laid_out = _repeated(w, g.out[-1], x.dtype)
 
     def arrange(block: Block) -> list[Call]:
@@ -58,7 +62,9 @@ def weight_gradient(g: Geometry, x: np.ndarray, u: np.ndarray, w: np.ndarray) ->
         return [partial(_correlate, g, x, u, block, out)]
 
     blocks, little = _blocks(g, x.shape, w.shape, w.itemsize)
-    return blocking.summed(blocks, little, last.shape, w.dtype, term, lambda total: [partial(np.copyto, last, total)])
+    return blocking.summed(
+        blocks, little, last.shape, w.dtype, term, w, lambda total: np.moveaxis(total, -1, 0)[:, None]
+    )
 
 
 def _convolve(

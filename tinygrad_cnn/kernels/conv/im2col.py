@@ -73,11 +73,8 @@ def weight_gradient(g: Geometry, x: np.ndarray, u: np.ndarray, w: np.ndarray) ->
         add_up = partial(np.add.reduce, terms, (0, 1), None, out)
         return [*calls, *ready, partial(np.matmul, columns, positions, terms), add_up]
 
-    def after(total: np.ndarray) -> list[Call]:
-        return [partial(np.copyto, w, total.T.reshape(w.shape))]
-
     blocks, little = _blocks(g, x.shape, w.shape, k * w.itemsize)
-    return blocking.summed(blocks, little, (k, o), w.dtype, term, after)
+    return blocking.summed(blocks, little, (k, o), w.dtype, term, w, lambda total: total.T.reshape(w.shape))
 
 
 def input_gradient(g: Geometry, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:

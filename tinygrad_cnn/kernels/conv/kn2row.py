@@ -5,9 +5,10 @@ matrix. k such matrices, each shifted by one pixel, hold all windows of a row. A
 products, one for each element of the kernel. With A the windows, W the filters of one element and U the grid of all output
 positions, each product is
 
-    U += A W  for the convolution,    A += U W^T  for its adjoint in x,    W += A^T U  for its adjoint in w,
+    U += A W^T  for the convolution,    A += U W  for its adjoint in x,    W += U^T A  for its adjoint in w,
 
-and BLAS accumulates it in place. Images are copied once: see kn2row_layout.py.
+and BLAS accumulates it in place. A row of W has the window's numbers for one filter, so filters (O, c, *k) are copied to
+(O, *k, c): exchanging filters and channels would take ten times as long. Images are copied once: see kn2row_layout.py.
 
 Reference: Vasudevan, Anderson and Gregg, "Parallel multi channel convolution using general matrix multiplication",
 arXiv:1704.04428.
@@ -29,7 +30,8 @@ from ..parallel.workspace import blank, scratch
 from .kn2row_layout import Layout, layout, pitch
 
 BLOCK_BYTES = 5 << 18
-"""Size of the larger of a block's image and grid: calls are few, and both stay in the L3 cache."""
+"""Size of the larger of a block's image and grid: calls are few, and both stay in the L3 cache. It is larger for
+large filters, which BLAS reads for each block."""
 
 UNROLLED, LONG_RUN = 20, 16
 """Copying a number takes as long as UNROLLED multiplications, in runs of at least LONG_RUN numbers."""
@@ -91,12 +93,11 @@ def weight_gradient(g: Geometry, x: np.ndarray, u: np.ndarray, w: np.ndarray) ->
     def term(block: Block, out: np.ndarray) -> list[Call]:
         how, image, calls = _image(g, x, block, w.shape, w.dtype)
         grid, spread = _grid(how, u[block.images, :, block.rows], w.dtype)
-        products = _products("w", how, x.shape[1], len(w), w.dtype).on(image, grid, out)
+        products = _products("w", how, x.shape[1], len(w), w.dtype).on(grid, image, out)
         return [*calls, *spread, products]
 
-    ordered = _ordered(w)
     blocks, little = _blocks(g, x.shape, w.shape, w.itemsize)
-    return summed(blocks, little, ordered.shape, w.dtype, term, lambda total: [partial(np.copyto, ordered, total)])
+    return summed(blocks, little, last_view(w).shape, w.dtype, term, w, lambda total: np.moveaxis(total, -1, 1))
 
 
 @lru_cache(maxsize=256)
@@ -111,13 +112,13 @@ def _products(kind: str, how: Layout, channels: int, filters: int, dtype: DType)
             pixel = phase * how.length + first * how.step + offset
             a = Matrix(m, k, pixel * channels, shifts * how.step * channels)
             u = Matrix(m, filters, first * filters, shifts * filters)
-            w = Matrix(k, filters, e * k * filters, filters)
+            w = Matrix(filters, k, e * k, len(how.elements) * k)
             if kind == "y":
-                terms.append(Term(a, w, u, adds=e > 0))
+                terms.append(Term(a, w.transposed, u, adds=e > 0))
             elif kind == "x":
-                terms.append(Term(u, w.transposed, a, adds=True))
+                terms.append(Term(u, w, a, adds=True))
             else:
-                terms.append(Term(a.transposed, u, w, adds=first > 0))
+                terms.append(Term(u.transposed, a, w, adds=first > 0))
     return Products(terms, dtype)
 
 
@@ -133,21 +134,17 @@ def _channels_last(shape: Sizes, dtype: DType) -> np.ndarray:
     return np.moveaxis(scratch("total", (n, *sizes, c), dtype), -1, 1)
 
 
-def _ordered(w: np.ndarray) -> np.ndarray:
-    """w (O, c, *k) as (*k, c, O), the order of the products."""
-    return w.transpose(*range(2, w.ndim), 1, 0)
-
-
 def _filters(w: np.ndarray, dtype: DType) -> tuple[np.ndarray, Call]:
-    """A buffer for w in that order, and the call that fills it."""
-    ordered = _ordered(w)
-    filters = np.empty(ordered.shape, dtype)
-    return filters, partial(np.copyto, filters, ordered)
+    """A buffer for w (O, c, *k) in the order (O, *k, c), and the call that fills it."""
+    last = last_view(w)
+    filters = np.empty(last.shape, dtype)
+    return filters, partial(np.copyto, filters, last)
 
 
 def _blocks(g: Geometry, x: Sizes, w: Sizes, itemsize: int, *, whole: bool = False) -> tuple[list[Block], bool]:
     pixels = g.kernel[-1] * volume(g.stride[:-1]) if _is_unrolled(g, w) else volume(g.stride)
-    return blocking.blocks(x[0], g.out, volume(w), max(w[1] * pixels, w[0]) * itemsize, BLOCK_BYTES, whole=whole)
+    size = max(BLOCK_BYTES, volume(w) * itemsize)
+    return blocking.blocks(x[0], g.out, volume(w), max(w[1] * pixels, w[0]) * itemsize, size, whole=whole)
 
 
 def _image(g: Geometry, x: np.ndarray, block: Block, w: Sizes, dtype: DType) -> tuple[Layout, np.ndarray, list[Call]]:
@@ -156,8 +153,15 @@ def _image(g: Geometry, x: np.ndarray, block: Block, w: Sizes, dtype: DType) -> 
     out = (block.rows.stop - block.rows.start, *g.out[1:])
     how = layout(len(images), images.shape[2:], g._replace(out=out, padding=padding), _is_unrolled(g, w))
     image = blank((how, x.shape[1], dtype), (how.phases, how.length, x.shape[1]), dtype)  # zero around the copies
-    copies = [partial(copy_channels_last, how.pixels(image[c.phase])[c.target], images[c.source]) for c in how.copies]
-    return how, image, [*copies]
+    calls: list[Call] = []
+    if len(how.copies) > how.phases and not is_last(
+        images
+    ):  # so that pixels are turned once, though copied several times
+        turned = scratch("turned", last_view(images).shape, x.dtype)
+        calls.append(partial(copy_channels_last, turned, images))
+        images = np.moveaxis(turned, -1, 1)
+    calls += [partial(copy_channels_last, how.pixels(image[c.phase])[c.target], images[c.source]) for c in how.copies]
+    return how, image, calls
 
 
 def _grid(how: Layout, u: np.ndarray, dtype: DType) -> tuple[np.ndarray, list[Call]]:

@@ -36,9 +36,7 @@ def weight_gradient(g: Geometry, x: np.ndarray, u: np.ndarray, w: np.ndarray) ->
         return [partial(_correlate, x[block.images, :, block.rows], u[block.images, :, block.rows], out)]
 
     blocks, little = blocking.blocks(len(x), g.out, w.size, w.shape[1] * w.itemsize, blocking.BLOCK_BYTES)
-    return blocking.summed(
-        blocks, little, w.shape[:2], w.dtype, term, lambda total: [partial(np.copyto, w, total.reshape(w.shape))]
-    )
+    return blocking.summed(blocks, little, w.shape[:2], w.dtype, term, w, lambda total: total.reshape(w.shape))
 
 
 def _product(x: np.ndarray, filters: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...core.graph import Array, Tensor
+from ...frames import warn_user
 from ..elementwise import in_floats
 from ..reduce import mean, sum
 
@@ -33,6 +34,13 @@ def check_target(name: str, prediction: Array, target: Array, label: str = "targ
         raise ValueError(
             f"{name}: `{label}` has shape {given}, which does not broadcast to the {wanted} it is compared with; reshape it"
         )
+
+
+def warn_if_from(function: Any, scores: Array, message: str) -> None:
+    """Warn at the user's line if `scores` is what an op returned: training would go on, only badly."""
+    node = getattr(scores, "_node", None)
+    if node is not None and node.op is function.op:
+        warn_user(message)
 
 
 def reduced(name: str, each: Array, reduction: str) -> Tensor:

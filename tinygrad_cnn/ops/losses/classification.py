@@ -18,9 +18,9 @@ from ..real import real, refuse
 from ..reduce import mean, sum
 from ..scan import cumsum
 from ..shape import broadcast_to, expand_dims, reshape
-from ..softmax import log_softmax, softmax
+from ..softmax import log_softmax, softmax, softmax_pull
 from ..transcendental import sigmoid
-from .base import as_array, check_reduction, numbers, pair, reduced
+from .base import as_array, check_reduction, numbers, pair, reduced, warn_if_from
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "multi_margin_loss", "multilabel_margin_loss",
@@ -66,13 +66,29 @@ def softmax_nll(logits: Array, target: Array, w: Array) -> Array:
     return w * np.subtract(0, _pick(log_softmax(logits, axis=1), target))
 
 
-def _softmax_nll_rule(g: Array, logits: Array, target: Array, w: Array) -> Array:
-    p: Array = softmax(logits, axis=1)
-    return expand_dims(g * w, 1) * (p - label_mask(target, classes=logits.shape[1]))
+@op(linear=["u"])
+def softmax_nll_pull(u: Array, logits: Array, target: Array) -> Array:
+    """y[n, c, ...] = u[n, ...] (softmax over axis 1 - one at target): the gradient of softmax_nll in the logits, for u = g w.
+
+    u' = sum over axis 1 of g (softmax - one at target),  logits' = u times the gradient of softmax for g.
+    """
+    return np.expand_dims(u, 1) * _over_target(logits, target)
 
 
-softmax_nll.vjp(logits=_softmax_nll_rule)
-softmax_nll.jvp(logits=lambda t, logits, target, w: sum(t * _softmax_nll_rule(1, logits, target, w), axis=1))
+def _over_target(logits: Array, target: Array) -> Array:
+    return softmax(logits, axis=1) - label_mask(target, classes=logits.shape[1])
+
+
+def _softmax_nll_pull_logits(g: Array, u: Array, logits: Array) -> Array:
+    return softmax_pull(g * expand_dims(u, 1), softmax(logits, axis=1), axis=1)
+
+
+softmax_nll.vjp(logits=lambda g, logits, target, w: softmax_nll_pull(g * w, logits, target))
+softmax_nll.jvp(logits=lambda t, logits, target, w: w * sum(t * _over_target(logits, target), axis=1))
+softmax_nll_pull.vjp(
+    u=lambda g, logits, target: sum(g * _over_target(logits, target), axis=1), logits=_softmax_nll_pull_logits
+)
+softmax_nll_pull.jvp(logits=lambda t, u, logits: _softmax_nll_pull_logits(t, u, logits))
 
 
 @op(linear=["a"])
@@ -129,6 +145,12 @@ def cross_entropy(
     name = "cross_entropy"
     check_reduction(name, reduction)
     logits, target = as_array(logits), as_array(target)
+    warn_if_from(
+        softmax,
+        logits,
+        "cross_entropy: `logits` is the result of softmax, which the loss applies itself; "
+        "leave softmax out of the model",
+    )
     ignore_index = int(real(name, "ignore_index", ignore_index, "be an integer", float.is_integer))
     label_smoothing = real(name, "label_smoothing", label_smoothing, "be from 0 to 1", lambda x: 0 <= x <= 1)
     if logits.ndim == 1:
@@ -137,11 +159,12 @@ def cross_entropy(
     classes = _classes(name, "logits", logits, target, weight, dense=True)
     if target.shape != logits.shape:
         w = label_weights(target, weight, classes=classes, ignore_index=ignore_index, function=name, dtype=logits.dtype)
+        labels = _without(target, ignore_index)
         if not label_smoothing:
-            return _labelled(name, softmax_nll(logits, target, w), w, reduction)
+            return _labelled(name, softmax_nll(logits, labels, w), w, reduction)
         log_p = log_softmax(logits, axis=1)
         spread = where(target != ignore_index, _over_classes(log_p, weight), 0)
-        each = w * _pick(log_p, target) * (label_smoothing - 1) - spread * (label_smoothing / classes)
+        each = w * _pick(log_p, labels) * (label_smoothing - 1) - spread * (label_smoothing / classes)
         return _labelled(name, each, w, reduction)
     if target.dtype.kind != "f":
         raise TypeError(
@@ -173,12 +196,23 @@ def nll_loss(
     check_reduction("nll_loss", reduction)
     ignore_index = int(real("nll_loss", "ignore_index", ignore_index, "be an integer", float.is_integer))
     log_probs, target = as_array(log_probs), as_array(target)
+    warn_if_from(
+        softmax,
+        log_probs,
+        "nll_loss: `log_probs` is the result of softmax, and it must be logarithms; "
+        "use log_softmax, or cross_entropy without softmax",
+    )
     if log_probs.ndim == 1:
         return _single(nll_loss, log_probs, target, weight=weight, ignore_index=ignore_index, reduction=reduction)
     classes = _classes("nll_loss", "log_probs", log_probs, target, weight, dense=False)
     form = {"classes": classes, "ignore_index": ignore_index, "function": "nll_loss", "dtype": log_probs.dtype}
     w = label_weights(target, weight, **form)
-    return _labelled("nll_loss", -(w * _pick(log_probs, target)), w, reduction)
+    return _labelled("nll_loss", -(w * _pick(log_probs, _without(target, ignore_index))), w, reduction)
+
+
+def _without(target: Tensor, ignore_index: int) -> Tensor:
+    """The labels, out of range where they are ignored: a log-probability of -inf there would be NaN times a weight of 0."""
+    return target if ignore_index < 0 else where(equal(target, ignore_index), -1, target.astype(np.int64))
 
 
 def _single(loss: Callable[..., Tensor], scores: Tensor, target: Tensor, **options: Any) -> Tensor:
@@ -295,6 +329,12 @@ def binary_cross_entropy_with_logits(
     Raises:
         ValueError: for a shape that does not match, or another `reduction`.
     """
+    warn_if_from(
+        sigmoid,
+        logits,
+        "binary_cross_entropy_with_logits: `logits` is the result of sigmoid, which the loss applies "
+        "itself; leave sigmoid out, or use binary_cross_entropy",
+    )
     x, t = pair("binary_cross_entropy_with_logits", logits, target)
     each = bernoulli_nll_logits(x, t if pos_weight is None else t * numbers(pos_weight, x.dtype), 1 - t)
     each = each if weight is None else each * numbers(weight, x.dtype)

@@ -11,7 +11,8 @@ from ...core.graph import Array, Tensor, op
 from ..elementwise import abs, clip, exp, in_floats, log, square, where
 from ..real import not_negative, positive, refuse
 from ..shape import expand_dims, sum_to
-from .base import check_reduction, check_target, numbers, pair, reduced
+from ..softmax import softmax
+from .base import check_reduction, check_target, numbers, pair, reduced, warn_if_from
 
 __all__ = ["gaussian_nll_loss", "huber_loss", "kl_div", "l1_loss", "mse", "poisson_nll_loss", "smooth_l1_loss"]
 
@@ -226,6 +227,9 @@ def kl_div(prediction: Array, target: Array, reduction: str = "mean", log_target
     Raises:
         ValueError: if the shape of `target` does not match, or for another `reduction`.
     """
+    warn_if_from(
+        softmax, prediction, "kl_div: `prediction` is the result of softmax, and it must be logarithms; use log_softmax"
+    )
     x, t = pair("kl_div", prediction, target)
     each = exp(t) * (t - x) if log_target else divergence(t, x)
     if reduction == "batchmean":

@@ -1,8 +1,6 @@
 """Schedules of the learning rate, with PyTorch's names, arguments and values."""
 
-from typing import TYPE_CHECKING
-
-from ...names import explaining_getattr
+from ...core.remedies import publish
 from . import curves
 from .base import LRScheduler
 from .compose import ChainedScheduler, SequentialLR
@@ -18,5 +16,5 @@ __all__ = [
 ]  # fmt: skip
 __all__ += curves.__all__
 
-if not TYPE_CHECKING:  # a checker would take every name for an attribute
-    __getattr__ = explaining_getattr("tinygrad_cnn.optim.lr_scheduler", "torch.optim.lr_scheduler")
+
+publish(globals())

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from ...checks import Check, Loadable, Options, checked, entries, loadable, non_negative, whole
 from ...core.tracing import deferred
-from ...names import explain_names
-from ...names.keywords import explain_keywords
 from ..hyperparameters import INITIAL_LR, declared
 from ..optimizer import Optimizer
 
@@ -84,10 +82,8 @@ class LRScheduler(Loadable):
         super().__init_subclass__(**kwargs)
         if "options" not in vars(cls):
             cls.options = declared(cls)
-        if "__init__" in vars(cls):
-            cls.__init__ = explain_keywords(vars(cls)["__init__"])  # type: ignore[method-assign]
         if "step" in vars(cls):
-            cls.step = deferred(explain_keywords(vars(cls)["step"]))  # type: ignore[attr-defined]
+            cls.step = deferred(vars(cls)["step"])  # type: ignore[attr-defined]
 
     def __init__(self, optimizer: Optimizer, options: Mapping[str, Any]) -> None:
         self._name = type(self).__name__
@@ -155,9 +151,6 @@ class LRScheduler(Loadable):
     def __repr__(self) -> str:
         options = [f"{name}={getattr(self, name)!r}" for name in self.options]
         return f"{self._name}({', '.join([*options, f'last_epoch={self.last_epoch}'])})"
-
-
-explain_names(LRScheduler, "torch.optim.lr_scheduler.LRScheduler")
 
 
 class Timed(LRScheduler, ABC):

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import DTypeLike, NDArray
 
+from ...numpy_api.creation import from_numpy
 from ...tensor import Tensor
-from ...tensor.creation import from_numpy
 from ..cases import Arg, Case, Draws
 from ..layouts import LAYOUTS
 from .shapes import broadcastable, shapes
@@ -80,9 +80,19 @@ def case_inputs(draw: Any, case: Case) -> tuple[NDArray[Any], ...]:
     return case.draw(Drawn(draw))
 
 
+def floating_dtypes() -> st.SearchStrategy[np.dtype[Any]]:
+    """float64, float32 or float16: a rule may be wrong in one of them only, or for inputs of several.
+
+    >>> from tinygrad_cnn.testing.strategies import arrays, floating_dtypes
+    >>> numbers = arrays((2, 3), floating_dtypes())
+    """
+    return st.sampled_from([np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.float16)])
+
+
 @st.composite
 def arrays(
-    draw: Any, shape: tuple[int, ...] | st.SearchStrategy[tuple[int, ...]] | None = None, dtype: DTypeLike = np.float64, *,
+    draw: Any, shape: tuple[int, ...] | st.SearchStrategy[tuple[int, ...]] | None = None,
+    dtype: DTypeLike | st.SearchStrategy[Any] = np.float64, *,
     low: float | None = None, high: float | None = None, away: Sequence[float] = (), distinct: bool = False,
     layouts: Sequence[str] = tuple(LAYOUTS),
 ) -> NDArray[Any]:  # fmt: skip
@@ -92,7 +102,7 @@ def arrays(
 
     Args:
         shape: a shape or a strategy for one; by default any of up to three axes, sizes 0 to 3.
-        dtype: a floating-point, integer or Boolean dtype.
+        dtype: a floating-point, integer or Boolean dtype, or a strategy for one, such as :func:`floating_dtypes`.
         low, high: the range of the values; None is -2 or 2, and in one array of five a number up to 1024.
         away: points such as kinks and poles, which are not drawn. Values keep a distance of 1/8, but in a quarter of the arrays
             every second value has one of 1/128 or 1/512.
@@ -108,7 +118,7 @@ def arrays(
     >>> find(arrays(low=0.5), lambda a: a.ndim == 1 and a.size == 2)
     array([0.5, 0.5])
     """
-    wanted = np.dtype(dtype)
+    wanted: np.dtype[Any] = np.dtype(draw(dtype) if isinstance(dtype, st.SearchStrategy) else dtype)
     kind = {"f": "float", "b": "bool"}.get(wanted.kind, "int")
     if wanted.kind == "u":
         low = max(low or 0, 0)

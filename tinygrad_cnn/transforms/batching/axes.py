@@ -78,8 +78,8 @@ def _searchsorted(call: Call) -> Any:
     return call.run(*call.values) if call.only(1) else looped(call)
 
 
-@rule(scan.recurrence)
-def _recurrence(call: Call) -> Any:
+@rule(scan.recurrence, softmax.softmax_pull, softmax.log_softmax_pull)
+def _along_axis_of_two(call: Call) -> Any:
     axis = moved(call.params["axis"], len(call.out))
     return call.run(*(call.full(i, call.out) for i in range(2)), axis=axis)
 

@@ -39,7 +39,7 @@ MANY = 1 << 22
 @rule(
     pool.max_pool, pool.max_pool_which, pool.put_elements, pool.take_elements, pool.sum_windows, pool.spread_windows,
     pool.flat_indices, adaptive_pool.max_region_indices, conv.columns, conv.add_columns, classification.label_mask,
-    classification.softmax_nll,
+    classification.softmax_nll, classification.softmax_nll_pull,
 )  # fmt: skip
 def _more_images(call: Call) -> Any:
     values = [_merged(call.full(i)) for i in range(len(call.values))]

@@ -1,0 +1,90 @@
+"""Kernels of rows: softmax and the cross-entropy beside formulas in long double; a row does not depend on its neighbours."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn as tg
+from tinygrad_cnn.kernels import rows
+from tinygrad_cnn.ops import softmax as ops
+from tinygrad_cnn.ops.losses import classification
+
+
+def exact(x):
+    """The softmax and its logarithm."""
+    x = x.astype(np.longdouble)
+    z = x - x.max(-1, keepdims=True)
+    log = z - np.log(np.exp(z).sum(-1, keepdims=True))
+    return np.exp(log), log
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("columns", [1, 7, 64, 128, 130, 997, 1000])
+@pytest.mark.parametrize("scale", [1, 10, 1000])
+def test_softmax_and_its_logarithm(columns, scale, dtype):
+    x = (np.random.default_rng(0).normal(size=(1 + 4096 // columns, columns)) * scale).astype(dtype)
+    p, log = exact(x)
+    eps, tiny = np.finfo(dtype).eps, np.finfo(dtype).tiny
+    span = np.abs(x - x.max(-1, keepdims=True))  # the difference is rounded
+    assert tg.softmax.op.prepare(None, x, axis=-1) is not None
+    assert (np.abs(tg.softmax(x, axis=-1) - p) <= eps * (4 + (span if scale > 10 else 0)) * p + tiny).all()
+    assert tg.log_softmax.op.prepare(None, x, axis=-1) is not None
+    assert (np.abs(tg.log_softmax(x, axis=-1) - log) <= 4 * eps * (1 + np.abs(log))).all()
+
+
+def test_a_row_does_not_depend_on_its_neighbours():
+    x = np.random.default_rng(0).normal(size=(64, 50)).astype(np.float32)
+    alone = tg.softmax(x, axis=-1)
+    for far in (100.0, -100.0, np.inf, np.nan):
+        other = x.copy()
+        other[::2, 3] = far
+        np.testing.assert_array_equal(tg.softmax(other, axis=-1)[1::2], alone[1::2])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_blocks_and_threads_change_little_or_nothing(name, threads, tuning):
+    from tinygrad_cnn.kernels.parallel import chunks
+
+    rng = np.random.default_rng(0)
+    x, u = rng.normal(size=(2, 3, 40, 100)).astype(np.float32)
+    f, pull = getattr(ops, name), getattr(ops, f"{name}_pull")
+    y = f(x, axis=-1)
+    dx = pull(u, y, axis=-1)
+    tuning(rows, BLOCK=1000)
+    tuning(chunks, LARGE=1)
+    tg.set_num_threads(1)
+    one = f(x, axis=-1), pull(u, y, axis=-1)
+    tg.set_num_threads(threads)
+    for a, b, c in zip((f(x, axis=-1), pull(u, y, axis=-1)), one, (y, dx), strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_allclose(a, c, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("special", [np.inf, -np.inf, np.nan])
+def test_rows_with_infinity_and_nan_are_those_of_the_definition(special):
+    x = np.zeros((32, 80), np.float32)
+    x[3, 5], x[7], x[9, :40] = special, special, special
+    for f in (tg.softmax, tg.log_softmax):
+        np.testing.assert_allclose(f(x, axis=-1), f.op.raw(x, axis=-1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_cross_entropy_of_a_matrix(dtype):
+    rng = np.random.default_rng(0)
+    x, u = (rng.normal(size=(40, 100)) * 5).astype(dtype), rng.normal(size=40).astype(dtype)
+    target = rng.integers(0, 100, 40)
+    target[:3] = -1, 100, -100
+    w = np.where((target < 0) | (target > 99), 0, rng.uniform(1, 2, 40)).astype(dtype)
+    for op, args in ((classification.softmax_nll, (x, target, w)), (classification.softmax_nll_pull, (u, x, target))):
+        assert op.op.prepare(None, *args) is not None
+        scale = 1 if op is classification.softmax_nll else 4
+        np.testing.assert_allclose(op(*args), op.op.raw(*args), rtol=2e-6, atol=scale * np.finfo(dtype).eps)
+    p, log = exact(x)
+    rest = slice(3, None)
+    known = np.arange(40)[rest], target[rest]
+    np.testing.assert_allclose(classification.softmax_nll(x, target, w)[rest], -w[rest] * log[known], rtol=1e-6)
+    dx = p.copy()
+    dx[known] -= 1
+    np.testing.assert_allclose(classification.softmax_nll_pull(u, x, target), u[:, None] * dx, rtol=1e-5, atol=1e-7)

@@ -1,0 +1,54 @@
+"""``python -m tinygrad_cnn``: the digits, the graph page, and the check of an installation."""
+
+from __future__ import annotations
+
+import re
+import webbrowser
+
+import pytest
+
+import tinygrad_cnn as tg
+from tinygrad_cnn.__main__ import main
+
+
+def test_it_trains_and_prints_the_accuracy_on_held_out_images(capsys):
+    assert main(["--epochs", "2"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert float(re.match(r"([\d.]+)% of 360 images", last)[1]) > 90, last
+
+
+def test_a_sound_installation_passes_the_check(capsys):
+    assert main(["--check"]) == 0
+    assert re.search(r"gradients: (\d+) of \1 functions agree", capsys.readouterr().out)
+
+
+def test_the_check_names_a_function_whose_gradient_is_wrong(capsys, monkeypatch):
+    monkeypatch.setattr(tg, "tanh", lambda x: tg.sinh(x.detach()) + x)
+    assert main(["--check"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("tanh: ") == 1
+    assert "20 of 21 functions" in out
+
+
+def test_show_opens_a_page(monkeypatch):
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", lambda address, *_: opened.append(address) or True)
+    assert main(["--show"]) == 0
+    assert opened[0].startswith("file:")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [(["--epochs", "0"], "must be at least 1"), (["--check", "--show"], "not allowed")]
+)
+def test_a_wrong_command_line_is_refused(given, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(given)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"tinygrad_cnn {tg.__version__}\n"

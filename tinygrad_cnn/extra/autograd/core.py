@@ -1,0 +1,133 @@
+"""Derivatives of a function of one argument at a point, by HIPS/autograd's names: ``make_vjp`` and ``make_jvp``.
+
+The argument and the result are arrays, floats, or nested tuples, lists and dicts of them. Inside the function they are Tensors.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...core.grad_mode import enable_grad, is_grad_enabled
+from ...core.versions import tick
+from ...tensor import Tensor
+from ...transforms.batched_call import as_tensor
+from ...transforms.pytree import leaves, matched, rebuild
+from ...transforms.recorded_call import Run, directions, fresh, is_differentiable, kind, shaped
+from .extend import defjvp, defjvp_argnum, defjvp_argnums, defvjp, defvjp_argnum, defvjp_argnums, primitive
+from .trees import as_recordable, plain, recorded, refuse_complex
+from .vspaces import VSpace, vspace
+
+__all__ = [
+    "VSpace", "defjvp", "defjvp_argnum", "defjvp_argnums", "defvjp", "defvjp_argnum", "defvjp_argnums", "make_jvp", "make_vjp",
+    "primitive", "run_of", "vspace",
+]  # fmt: skip
+
+
+class _OfOne(Run):
+    """A recorded call with one array, number or Tensor."""
+
+    def __init__(self, name: str, fun: Callable[[Any], Any], x: Any) -> None:
+        self.name, self.single, self.recorded, self.since = name, True, is_grad_enabled(), tick()
+        self.selected, self.differentiable = (x,), [True]
+        self.inputs = [fresh(x)]
+        with enable_grad():
+            self.result = fun(self.inputs[0])
+
+
+def run_of(name: str, fun: Callable[[Any], Any], x: Any) -> Run:
+    """The recorded call fun(x).
+
+    Raises:
+        TypeError: if x has no floating-point number, or x or the result has a complex one.
+    """
+    refuse_complex(name, x)
+    if not isinstance(x, list | tuple | dict):
+        given = as_recordable(x)
+        if not is_differentiable(given):
+            raise TypeError(f"{name}: the argument is {kind(x)}, which has no derivative; give floating-point numbers")
+        run: Run = _OfOne(name, fun, given)
+        if recorded(run.result):
+            return run
+    else:
+        found = [leaf for _, leaf in leaves(x)]
+        if found and not any(map(is_differentiable, found)):
+            raise TypeError(
+                f"{name}: the argument is {kind(found[0])}, which has no derivative; give floating-point numbers"
+            )
+        run = Run(name, fun, (rebuild(x, map(as_recordable, found)),), {}, 0)
+    refuse_complex(name, run.result)
+    if not any(recorded(leaf) for _, leaf in leaves(run.result)):
+        warnings.warn("Output seems independent of input.", stacklevel=4)
+    return run
+
+
+def detached(run: Run, tree: Any) -> Any:
+    """Results of a run as arrays and floats; those stay Tensors that another derivative records."""
+    if not isinstance(tree, list | tuple | dict):
+        return plain(run._detached(tree) if isinstance(tree, Tensor) else tree)
+    return plain(rebuild(tree, [run._detached(v) if isinstance(v, Tensor) else v for _, v in leaves(tree)]))
+
+
+def pulled(run: Run, cotangent: Any) -> Any:
+    """The product of a cotangent, in the structure of the run's result, and the Jacobian."""
+    roots = []
+    for path, y, u in matched(run.name, "the cotangent", cotangent, run.result):
+        if isinstance(y, Tensor) and y._node is not None and u is not None:
+            roots.append((y, shaped(run.name, f"the cotangent{path}", as_recordable(u), y.shape, y.dtype)))
+    asked = is_grad_enabled() and any(u.requires_grad for _, u in roots)
+    found = run.like_arguments(run.pull(roots, create=asked or (is_grad_enabled() and run.open), retain=True))
+    return plain(found) if asked else detached(run, found)
+
+
+def make_vjp(fun: Callable[[Any], Any], x: Any) -> tuple[Callable[[Any], Any], Any]:
+    """The function u -> u^T dfun/dx, which may be called any number of times, and fun(x).
+
+    u has the structure and shapes of the result.
+
+    >>> from tinygrad_cnn.extra.autograd.core import make_vjp
+    >>> pull, y = make_vjp(lambda x: x**3, 2.0)
+    >>> float(y), float(pull(1.0))
+    (8.0, 12.0)
+    """
+    run = run_of("make_vjp", fun, x)
+    return lambda g: pulled(run, g), detached(run, run.result)
+
+
+def make_jvp(fun: Callable[[Any], Any], x: Any) -> Callable[[Any], tuple[Any, Any]]:
+    """The function v -> (fun(x), dfun/dx v). It calls `fun` each time, and v has the structure and shapes of x.
+
+    >>> from tinygrad_cnn.extra.autograd.core import make_jvp
+    >>> y, t = make_jvp(lambda x: x**3, 2.0)(0.5)
+    >>> float(y), float(t)
+    (8.0, 6.0)
+    """
+
+    def jvp(v: Any) -> tuple[Any, Any]:
+        run = run_of("make_jvp", fun, x)
+        along = rebuild(v, [as_recordable(leaf) for _, leaf in leaves(v)])
+        steps = directions("make_jvp", run.selected, (along,))
+        found = iter(run.push(steps, [as_tensor(y) for _, y in leaves(run.result) if is_differentiable(y)]))
+        tangents = [next(found) if is_differentiable(y) else np.zeros(()) for _, y in leaves(run.result)]
+        return detached(run, run.result), detached(run, rebuild(run.result, tangents))
+
+    return jvp
+
+
+def getval(x: Any) -> Any:
+    """The value of what is being differentiated, as an array or a float; anything else unchanged."""
+    return x.numpy()[()] if isinstance(x, Tensor) else x
+
+
+def isbox(x: Any) -> bool:
+    """Whether x is being differentiated."""
+    return isinstance(x, Tensor) and x._node is not None
+
+
+Box = Tensor
+primitive_vjps: dict[
+    Callable[..., Any], Any
+] = {}  # of which some programs ask for members; the rules are the primitives' own

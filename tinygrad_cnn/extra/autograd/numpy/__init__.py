@@ -1,0 +1,110 @@
+"""NumPy, whose functions record what is being differentiated: ``import tinygrad_cnn.extra.autograd.numpy as np``.
+
+With arrays, each function is NumPy's. With Tensors it is the op of the library for it, or a TypeError that says why there is
+none. A list that holds Tensors is stacked.
+"""
+
+from __future__ import annotations
+
+import sys as _sys
+from typing import Any as _Any
+
+import numpy as _np
+
+from ....core.operands import gather as _gather
+from ....ops.elementwise import copy as _copy
+from ....ops.shape import broadcast_to as _broadcast_to
+from ..trees import holds as _holds
+from ..wrapping import recording as _recording
+from ..wrapping import wrapped as _wrapped
+
+globals().update(_wrapped({**vars(_np), "linalg": None, "fft": None, "random": None}, __name__))
+
+
+def __getattr__(name: str) -> _Any:
+    """What NumPy itself imports when it is first used."""
+    if name.startswith("__"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(_np, name)
+    globals()[name] = value
+    return value
+
+
+def _array(
+    object: _Any, dtype: _Any = None, *, copy: bool | None = True, order: str = "K", subok: bool = False, ndmin: int = 0,
+    like: _Any = None,
+) -> _Any:  # fmt: skip
+    x = _gather(object, "array")
+    if isinstance(x, tuple | list | _np.ndarray):
+        return _np.array(x, dtype)
+    if x is object and copy:
+        x = _copy(x)
+    if dtype is not None and _np.dtype(dtype) != x.dtype:
+        x = x.astype(dtype)
+    return x.reshape((1,) * (ndmin - x.ndim) + x.shape) if ndmin > x.ndim else x
+
+
+def _as_array(a: _Any, dtype: _Any = None, order: _Any = None, **_: _Any) -> _Any:
+    return _array(a, dtype, copy=False)
+
+
+def _full(shape: _Any, fill_value: _Any, dtype: _Any = None, order: str = "C", **_: _Any) -> _Any:
+    sizes = (int(shape),) if not isinstance(shape, tuple | list) else tuple(map(int, shape))
+    return _broadcast_to(_array(fill_value, dtype), shape=sizes)
+
+
+array = _recording(_np.array, __name__, _array)
+asarray = _recording(_np.asarray, __name__, _as_array)
+asanyarray = _recording(_np.asanyarray, __name__, _as_array)
+ascontiguousarray = _recording(_np.ascontiguousarray, __name__, _as_array)
+full = _recording(_np.full, __name__, _full)
+_where_positional = globals()["where"]
+
+
+def where(condition: _Any, x: _Any = None, y: _Any = None) -> _Any:
+    """x where the condition is true and y elsewhere; without both, the indices where it is true."""
+    return _where_positional(condition) if x is None and y is None else _where_positional(condition, x, y)
+
+
+_original_where = _where_positional
+
+
+def make_diagonal(D: _Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> _Any:
+    """The matrices with the last axis of D as their diagonal, along the last two axes."""
+    if not (offset == 0 and axis1 == -1 and axis2 == -2):
+        raise NotImplementedError("make_diagonal: give offset=0, axis1=-1 and axis2=-2")
+    return expand_dims(D, -1) * eye(shape(D)[-1])  # type: ignore[name-defined]  # noqa: F821
+
+
+class _Joined:
+    """``np.r_`` and ``np.c_``, which join arrays and slices along an axis."""
+
+    def __init__(self, numpys: _Any, columns: bool) -> None:
+        self._numpys = numpys
+        self._columns = columns
+
+    def __getitem__(self, key: _Any) -> _Any:
+        parts = key if isinstance(key, tuple) else (key,)
+        if not _holds(parts):
+            return self._numpys[key]
+        if isinstance(parts[0], str):
+            raise TypeError(f"np.r_: {parts[0]!r} is refused beside a Tensor; use np.concatenate")
+        arrays = [self._numpys[part] if isinstance(part, slice) else asarray(part) for part in parts]
+        if self._columns:
+            arrays = [a if a.ndim > 1 else a.reshape(-1, 1) for a in arrays]
+        else:
+            arrays = [atleast_1d(a) for a in arrays]  # type: ignore[name-defined]  # noqa: F821
+        return concatenate(arrays, axis=-1 if self._columns else 0)  # type: ignore[name-defined]  # noqa: F821
+
+
+r_, c_ = _Joined(_np.r_, columns=False), _Joined(_np.c_, columns=True)
+
+for _old, _new in {"trapz": "trapezoid", "in1d": "isin", "row_stack": "vstack"}.items():  # names that NumPy 2 dropped
+    globals().setdefault(_old, globals()[_new])
+
+from . import fft, linalg, numpy_boxes, numpy_vjps, numpy_vspaces, random  # noqa: E402, F401 - they replace NumPy's modules
+
+numpy_wrapper = _sys.modules[__name__]
+_sys.modules[f"{__name__}.numpy_wrapper"] = numpy_wrapper
+
+__all__ = [name for name in globals() if not name.startswith("_") and name != "annotations"]

@@ -1,0 +1,7 @@
+"""``ArrayBox``: a Tensor."""
+
+from ....tensor import Tensor as ArrayBox
+
+Box = ArrayBox
+
+__all__ = ["ArrayBox", "Box"]

@@ -1,0 +1,79 @@
+"""Arguments and results: nested tuples, lists and dicts of arrays and numbers, in which Tensors stand for what is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ...tensor import Tensor
+from ...transforms.pytree import leaves, rebuild
+
+
+def holds(values: Iterable[Any]) -> bool:
+    """Whether one of the values is a Tensor, or a nested list, tuple or dict with one."""
+    for value in values:
+        if isinstance(value, Tensor):
+            return True
+        if isinstance(value, list | tuple):
+            if holds(value):
+                return True
+        elif isinstance(value, Mapping) and holds(value.values()):
+            return True
+    return False
+
+
+def recorded(value: Any) -> bool:
+    """Whether a value is a Tensor that is being differentiated."""
+    return isinstance(value, Tensor) and value._node is not None
+
+
+def values(tree: Any) -> Any:
+    """A tree with the values of its Tensors instead of the Tensors: read-only arrays, and NumPy's floats for numbers."""
+    if not isinstance(tree, list | tuple | dict):
+        return tree.numpy()[()] if isinstance(tree, Tensor) else tree
+    return rebuild(tree, [leaf.numpy()[()] if isinstance(leaf, Tensor) else leaf for _, leaf in leaves(tree)])
+
+
+def plain(tree: Any) -> Any:
+    """A tree with new arrays, and NumPy's floats, instead of Tensors; those stay that another derivative records."""
+    if not isinstance(tree, list | tuple | dict):
+        return _plain(tree)
+    return rebuild(tree, [_plain(leaf) for _, leaf in leaves(tree)])
+
+
+def _plain(leaf: Any) -> Any:
+    if not isinstance(leaf, Tensor) or leaf._node is not None:
+        return leaf
+    return np.array(leaf.numpy())[()]
+
+
+def counted(tree: Any) -> Any:
+    """A tree with new arrays instead of Tensors of integers and Booleans, which have no derivative.
+
+    Other Tensors stay, recorded or not: they may stand for a whole batch, as in the rows of a Jacobian.
+    """
+    if not isinstance(tree, list | tuple | dict):
+        return _counted(tree)
+    return rebuild(tree, [_counted(leaf) for _, leaf in leaves(tree)])
+
+
+def _counted(leaf: Any) -> Any:
+    return np.array(leaf.numpy())[()] if isinstance(leaf, Tensor) and leaf.dtype.kind not in "fc" else leaf
+
+
+def as_recordable(leaf: Any) -> Any:
+    """A float as an array of float64; any other leaf unchanged."""
+    return np.asarray(leaf) if isinstance(leaf, float) else leaf
+
+
+def refuse_complex(name: str, tree: Any) -> None:
+    """TypeError if a leaf is complex."""
+    if isinstance(tree, float | Tensor):
+        return
+    for path, leaf in leaves(tree):
+        if isinstance(leaf, complex) or (isinstance(leaf, np.ndarray | np.generic) and leaf.dtype.kind == "c"):
+            raise TypeError(
+                f"{name}: the value{path} is complex, and Tensors are real; give real and imaginary parts as two arrays"
+            )

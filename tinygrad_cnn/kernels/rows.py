@@ -1,0 +1,174 @@
+"""Softmax and the cross-entropy over the last axis of a matrix in memory, in blocks of rows that stay in the cache."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from . import sums
+from .parallel import chunks
+from .parallel.threads import each
+from .parallel.workspace import scratch
+from .sums import FEW, ones
+
+SMALL = 1 << 11
+"""Smaller arrays are not worth the preparation."""
+
+BLOCK = 1 << 16
+"""Elements in a block of rows, which stays in the L2 cache with one other."""
+
+RUN = 16
+"""NumPy's buffer size with which a row of any length is combined with its number without copies to the buffer."""
+
+FAR = 60.0
+"""e^x of numbers up to this size neither overflows nor loses digits, in sums of any length and in quotients."""
+
+Array = np.ndarray
+
+
+def prepare_softmax(out: Array | None, a: Any, *, axis: int) -> Any:
+    """A task for ``softmax``; None unless `a` is in C order and `axis` the last."""
+    return _by_rows(_softmax, out, [a]) if _fits(a, axis) else None
+
+
+def prepare_softmax_pull(out: Array | None, u: Any, y: Any, *, axis: int) -> Any:
+    """A task for ``softmax_pull``."""
+    return _by_rows(_softmax_pull, out, [u, y]) if _fits(y, axis, u) else None
+
+
+def prepare_log_softmax(out: Array | None, a: Any, *, axis: int) -> Any:
+    """A task for ``log_softmax``."""
+    return _by_rows(_log_softmax, out, [a]) if _fits(a, axis) else None
+
+
+def prepare_log_softmax_pull(out: Array | None, u: Any, y: Any, *, axis: int) -> Any:
+    """A task for ``log_softmax_pull``."""
+    return _by_rows(_log_softmax_pull, out, [u, y]) if _fits(y, axis, u) else None
+
+
+def prepare_nll(out: Array | None, logits: Any, target: Any, w: Any) -> Any:
+    """A task for ``softmax_nll`` of a matrix of logits, whose labels are in range or have w = 0."""
+    if not _fits(logits, -1) or logits.ndim != 2 or not _labels(target, logits) or not _numbers(w, logits):
+        return None
+    y = np.empty(len(logits), logits.dtype) if out is None else out
+    return _by_rows(_nll, y, [logits, target, w])
+
+
+def prepare_nll_pull(out: Array | None, u: Any, logits: Any, target: Any) -> Any:
+    """A task for ``softmax_nll_pull``."""
+    if not _fits(logits, -1) or logits.ndim != 2 or not _labels(target, logits) or not _numbers(u, logits):
+        return None
+    y = np.empty_like(logits) if out is None else out
+    return _by_rows(_nll_pull, y, [u, logits, target]) if y.flags.c_contiguous else None
+
+
+def _fits(a: Any, axis: int, *others: Any) -> bool:
+    """Whether the kernels can take an array, with others that are like it."""
+    if a.__class__ is not np.ndarray or a.size < SMALL or a.dtype.char not in "fd" or not a.dtype.isnative:
+        return False
+    alike = all(b.__class__ is np.ndarray and b.shape == a.shape and b.dtype == a.dtype for b in others)
+    return alike and axis in (-1, a.ndim - 1) and all(b.flags.c_contiguous for b in (a, *others))
+
+
+def _labels(target: Any, logits: Array) -> bool:
+    return target.__class__ is np.ndarray and target.dtype.kind in "iu" and target.shape == logits.shape[:1]
+
+
+def _numbers(w: Any, logits: Array) -> bool:
+    return w.__class__ is np.ndarray and w.dtype in (logits.dtype, bool) and w.shape == logits.shape[:1]
+
+
+def _by_rows(function: Callable[..., object], out: Array | None, arrays: Sequence[Array]) -> Any:
+    """A task that computes `function` of blocks of the rows of arrays, and of `out`, which it fills."""
+    y = np.empty_like(arrays[0]) if out is None else out
+    if not y.flags.c_contiguous:
+        return None
+    largest = max((*arrays, y), key=lambda a: a.size)
+    columns = largest.shape[-1]
+    rows = largest.size // columns
+    views = [a.reshape(rows, -1) if a.size == largest.size else a for a in (*arrays, y)]
+    step = max(1, BLOCK // columns)
+    blocks = [[a[i : i + step] for a in views] for i in range(0, rows, step)]
+
+    def task() -> Array:
+        each(partial(_quietly, function), blocks, alone=largest.size < chunks.LARGE)
+        return y
+
+    return task
+
+
+def _quietly(function: Callable[..., object], block: Sequence[Array]) -> None:
+    before = np.setbufsize(RUN)
+    try:
+        with np.errstate(invalid="ignore", over="ignore"):  # -inf gets probability 0
+            function(*block)
+    finally:
+        np.setbufsize(before)
+
+
+def _sums(a: Array) -> Array:
+    """The sums of rows, as a column of the dtype of a: blocks by BLAS, and the blocks in float64."""
+    rows, n = a.shape
+    size = n if n <= sums.BLOCK else next((k for k in range(sums.BLOCK, FEW, -1) if n % k == 0), 0)
+    if not size:
+        return np.add.reduce(a, 1, np.float64, keepdims=True).astype(a.dtype)
+    parts = np.matmul(a.reshape(-1, size), ones(size, a.dtype)).reshape(rows, -1)
+    return parts if size == n else np.add.reduce(parts, 1, np.float64, keepdims=True).astype(a.dtype)
+
+
+def _tops(x: Array) -> Array:
+    return np.asarray(np.maximum.reduce(x, 1, keepdims=True, initial=-math.inf))  # faster with `initial`
+
+
+def _softmax(x: Array, y: Array) -> None:
+    """e^(x - c) / sum, with c = 0 for rows of numbers up to FAR, and their maximum for others."""
+    if x.max() <= FAR and x.min() >= -FAR:
+        np.exp(x, y)
+    else:
+        top = _tops(x)
+        plain = (top <= FAR) & (np.minimum.reduce(x, 1, keepdims=True, initial=math.inf) >= -FAR)
+        np.exp(np.subtract(x, np.where(plain, 0, top), y), y)
+    np.multiply(y, 1 / _sums(y), y)
+
+
+def _softmax_pull(u: Array, p: Array, y: Array) -> None:
+    """p (u - sum of u p)."""
+    product = np.multiply(u, p, scratch("row", y.shape, y.dtype))
+    np.multiply(np.subtract(u, _sums(product), product), p, y)
+
+
+def _log_softmax(x: Array, y: Array) -> None:
+    """z - log sum e^z, with z = x less its maximum."""
+    np.subtract(x, _tops(x), y)
+    e = np.exp(y, scratch("row", y.shape, y.dtype))
+    np.subtract(y, np.log(_sums(e)), y)
+
+
+def _log_softmax_pull(u: Array, p: Array, y: Array) -> None:
+    """u - e^p sum of u."""
+    e = np.exp(p, scratch("row", y.shape, y.dtype))
+    np.subtract(u, np.multiply(e, _sums(u), e), y)
+
+
+def _nll(x: Array, target: Array, w: Array, y: Array) -> None:
+    """w (log sum e^z - z at the target)."""
+    z = np.subtract(x, _tops(x), scratch("row", x.shape, x.dtype))
+    rows, known = np.arange(len(x)), np.clip(target, 0, x.shape[1] - 1)
+    picked = z[rows, known]
+    np.multiply(np.log(_sums(np.exp(z, z)))[:, 0] - picked, w, y)
+    outside = known != target
+    if outside.any():
+        y[outside] = 0
+
+
+def _nll_pull(u: Array, x: Array, target: Array, y: Array) -> None:
+    """u (softmax - one at the target)."""
+    np.exp(np.subtract(x, _tops(x), y), y)
+    np.multiply(y, u[:, None] / _sums(y), y)
+    inside = (target >= 0) & (target < x.shape[1])
+    rows = np.flatnonzero(inside)
+    y[rows, target[rows]] -= u[rows]

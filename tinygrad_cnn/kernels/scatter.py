@@ -1,0 +1,56 @@
+"""The gradient of an index: a view of zeros that is filled; or for an embedding rows that are added to a table, in rounds in which
+no row of the table occurs twice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+WIDE = 16
+"""The fewest numbers in a row for which whole rows are faster than single numbers."""
+
+MOST = 64
+"""The most rounds: as many as the row that occurs most often needs."""
+
+
+def prepare(out: np.ndarray | None, u: Any, *, index: Any, shape: tuple[int, ...]) -> Callable[[], Any] | None:
+    """A task for ``add_at_zeros``, bit for bit; None unless `index` makes a view of `out`, or has rows of a table, which occur a
+    few times each."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if out is not None and all(part is None or part is Ellipsis or part.__class__ in (slice, int) for part in parts):
+        return partial(_at_zeros, out, out[parts if Ellipsis in parts else (*parts, Ellipsis)], u)
+    if u.__class__ is not np.ndarray or index.__class__ is not np.ndarray or index.dtype.kind not in "iu":
+        return None
+    width = math.prod(shape[1:])
+    if out is not None or width < WIDE or u.dtype.char not in "fd" or not index.size:
+        return None
+    rows = index.reshape(-1).astype(np.intp)
+    rows[rows < 0] += shape[0]
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    first = np.flatnonzero(np.diff(ordered, prepend=-1))  # where each row begins
+    place = np.arange(rows.size) - np.repeat(first, np.diff(first, append=rows.size))
+    rounds = int(place.max()) + 1
+    if rounds > MOST:
+        return None
+    values = u.reshape(-1, width)
+
+    def task() -> np.ndarray:
+        y = np.zeros((shape[0], width), u.dtype)
+        for i in range(rounds):
+            chosen = place == i
+            to = ordered[chosen]
+            y[to] += values[order[chosen]]
+        return y.reshape(shape)
+
+    return task
+
+
+def _at_zeros(out: np.ndarray, place: np.ndarray, u: Any) -> np.ndarray:
+    out.fill(0)
+    np.copyto(place, u)
+    return out

@@ -1,0 +1,144 @@
+"""Forward mode: directional derivatives in one pass over recorded nodes, oldest first.
+
+Each node maps the tangents of its inputs to the tangent of its output, dy = sum of dy/dx_i dx_i. Three kinds of ops need
+no extra rule. The rule of an elementwise op multiplies g by dy/dx element by element, so the same rule applied to the
+tangent is the forward rule. An op that is linear in an input is its own forward rule, with the tangent in place of that
+input. Other ops may declare a rule with ``.jvp``. Without one, the backward rule is transposed, which is also exact: the
+rule is linear in g, so the gradient of <rule(g), tangent> with respect to g is dy.
+(Townsend, "A new trick for calculating Jacobian vector products", 2017.)
+
+With ``create`` the rules are given Tensors and are recorded, so forward and backward passes nest to any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..core.backward import in_tensors, pull_back, reached
+from ..core.grad_mode import enable_grad, no_grad
+from ..core.gradients import check_recorded, fit, unusable
+from ..core.graph import Array, Op
+from ..core.node import Argument, Node, Place
+from ..core.registry import above
+from ..core.signature import COTANGENT, IN_SHAPE, OUT_SHAPE, TANGENT, asked
+from ..core.tracing import tracer
+
+Rule: TypeAlias = Callable[[Array, Mapping[str, Any]], Array]
+"""The tangent of an output, from that of one input and the values that the node has, by name."""
+
+
+def forward_rule(op: Op, name: str) -> Rule | None:
+    """The forward rule for an input: declared, or derived from the op itself. None if the backward rules must be transposed."""
+    if name in op.linear and name not in op.forward_rules:
+        others = [n for n in op.signature.inputs if n != name and n in op.signature.asked_for(name)]
+        given = [*others, *op.signature.params]  # an input that the backward rule does not ask for has no effect
+        return lambda t, values: op.function(**{name: t}, **{n: values[n] for n in given})
+    if name in op.forward_rules:
+        rule, tangent = op.forward_rules[name], TANGENT
+    elif op.elementwise and (name,) in op.signature.rules:
+        rule, tangent = op.rules[name], COTANGENT
+    else:
+        return None
+    return lambda t, values: rule(*[t if n == tangent else values[n] for n in asked(rule)])
+
+
+def push_forward(starts: Mapping[Place, Array], outputs: Sequence[Place], *, create: bool) -> list[Array | None]:
+    """The tangent at each output, given tangents at the `starts`; None for an output that depends on no start.
+
+    Tangents are arrays, or Tensors if :func:`in_tensors`. The results may share memory with the starts.
+
+    Raises:
+        RuntimeError: if a visited node was freed, or a value it saved has been overwritten.
+    """
+    oldest = min(place.number for place in starts)
+    order = reached(outputs, oldest)[0][::-1]
+    last = {parent: node for node in order if node.number > oldest for parent in node.parents or ()}
+    tensors, wanted = in_tensors(create), set(outputs)
+    tangents: dict[Any, Array] = dict(starts)
+    with enable_grad() if create else no_grad() if tensors else nullcontext():
+        for node in order:
+            if node.number <= oldest or not node.parents or node in starts:
+                continue
+            given = [None if parent is None else tangents.get(parent) for parent in node.parents]
+            if any(t is not None for t in given):
+                t = _push(node, given, tensors, create)
+                if t is not None:
+                    tangents[node] = t
+            for parent in node.parents:
+                if parent is not None and last[parent] is node and parent not in wanted:
+                    tangents.pop(parent, None)  # not needed any more
+    return [tangents.get(place) for place in outputs]
+
+
+def _push(node: Node, given: Sequence[Array | None], tensors: bool, create: bool) -> Array | None:
+    """The tangent of a node's output, from the tangents of its parents."""
+    op, saved = node.op, node.saved
+    assert saved is not None
+    sig = op.signature
+    if tensors:  # labels and indices too, so that a tracer sees their use
+        tensor_of = op.globals["Tensor"]._of
+        saved = tuple([tensor_of(a) if isinstance(a, np.ndarray) else a for a in op.saved_tensors(node)])
+    values = dict(zip(sig.saved, saved, strict=True))
+    values.update(zip(sig.params, node.params, strict=True))
+    values[OUT_SHAPE] = values[IN_SHAPE] = node.shape  # to an elementwise rule, an input has the shape of the output
+    total: Array | None = None
+    left = list(given)  # tangents not yet handled by a forward rule
+    turns: list[tuple[Sequence[int], Any]] = [([i], t) for i, t in enumerate(given)]
+    if sig.variadic:
+        turns = [(range(len(given)), tuple(given))]
+    for places, t in turns:
+        name = sig.inputs[0] if sig.variadic else sig.served[places[0]]
+        rule = None if t is None else forward_rule(op, name)
+        if rule is None:
+            continue
+        if op.elementwise and t.shape != node.shape:
+            t = above.broadcast_to(t, shape=node.shape)
+        found = rule(t, values)
+        if create and not isinstance(found, op.globals["Tensor"]):
+            raise unusable(op, f"the forward rule for `{name}`", found)
+        total = _added(total, _fitted(found, node, name))
+        for place in places:
+            left[place] = None
+    if any(t is not None for t in left):
+        transposed = _transposed(op, node, left, create)
+        total = total if transposed is None else _added(total, transposed)
+    return total
+
+
+def _added(total: Array | None, t: Array) -> Array:
+    return t if total is None else total + t
+
+
+def _fitted(t: Array, node: Node, name: str) -> Array:
+    """A tangent, from the forward rule for the input `name`, in the shape and dtype of a node's output."""
+    try:
+        if t.shape != node.shape:
+            t = above.broadcast_to(t, shape=node.shape)
+    except AttributeError:
+        raise unusable(node.op, f"the forward rule for `{name}`", t) from None
+    except ValueError:
+        raise ValueError(
+            f"{node.op.name}: the forward rule for `{name}` returned shape {t.shape} for an output of shape {node.shape}"
+        ) from None
+    return t if t.dtype == node.dtype else t.astype(node.dtype)
+
+
+def _transposed(op: Op, node: Node, given: Sequence[Array | None], create: bool) -> Array | None:
+    """The transpose of the backward rules: the gradient of <rules(u), tangents> with respect to u."""
+    assert node.parents is not None
+    parents = tuple(parent if t is not None else None for parent, t in zip(node.parents, given, strict=True))
+    with enable_grad():
+        u = op.globals["Tensor"]._of(np.zeros(node.shape, node.dtype))
+        u._node = place = Argument(u)
+        pulled = tracer().vjp(node, u, op.saved_tensors(node), parents)
+        check_recorded(op, pulled, parents)
+        roots = [
+            (fit(r, parent, op, i)._node, t)
+            for i, (r, t, parent) in enumerate(zip(pulled, given, parents, strict=True))
+            if parent is not None and r._node is not None
+        ]
+    return pull_back(roots, {place}, retain=create, create=create).get(place) if roots else None
