@@ -4,13 +4,14 @@ A value of a step is computed in the same memory in every call, unless somebody 
 Tensor, a view, a graph, a gradient. The reference count of the memory tells, since everybody else gets views of it. It is
 exact because the arrays that tasks use reach the memory through another object, and so do not count.
 
-Large values share memory: a step may take any block that nobody holds at that moment of the call. It looks again in every call.
+Large values share memory. When a step is prepared, it takes a block that nobody holds at that moment of the call, if there is
+one. Whether that is so is asked again in every call.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pickle import PickleBuffer
 from sys import getrefcount
 from typing import Any

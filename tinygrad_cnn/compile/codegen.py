@@ -1,7 +1,7 @@
 """Generate the Python that takes a step: compare the operands, compute the value, and return a Tensor with its node.
 
-The code depends only on the kinds of the operands, the structure of the parameters and what the node saves, so steps of one form
-share it. Print ``source(form)`` to read it.
+The code depends only on the kinds of the operands, the structure of the parameters and what the node saves, so steps of one
+form share it. Print ``source(form)`` to read it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ class Form(NamedTuple):
     """What the code of a step depends on."""
 
     kinds: str
-    """For each operand: `k` a Tensor that is kept, `t` a Tensor of a slot, `d` a detached one, `a` an array, `c` an array from outside that stays the
-    same, `n` a number, `v` a number that varies, `m` a Tensor from outside, `r` an array from outside."""
+    """For each operand: `k` a Tensor that is kept, `t` another Tensor of a slot, `d` a detached one, `a` an array, `c` an array
+    from outside that stays the same, `n` a number, `v` a number that varies, `m` a Tensor from outside, `r` an array from
+    outside."""
     patterns: tuple[Any, ...]
     """For each number and each parameter that stays the same, its structure (see `pattern`), or None if it was the very same
     object twice."""
@@ -52,8 +53,8 @@ class Form(NamedTuple):
 
 
 NAMES = (
-    "course", "step", "op", "out", "call", "fixed", "view", "block", "renew", "constants", "shape", "strides", "dtype", "releases",
-    "loose", "t", "n",
+    "course", "step", "op", "out", "call", "fixed", "view", "block", "renew", "constants", "shape", "strides", "dtype",
+    "releases", "loose", "t", "n",
 )  # fmt: skip
 """What the code of a step refers to, besides the slots of its operands."""
 
@@ -65,7 +66,9 @@ def source(form: Form) -> str:
     numbers = [i for i, kind in enumerate(form.kinds) if kind == "n"]
     places = [f"x{i}" for i in numbers] + [f"params[{i}]" for i in range(len(form.patterns) - len(numbers))]
     constants: list[str] = []
-    differ = [test for place, known in zip(places, form.patterns, strict=True) for test in _tests(place, known, constants)]
+    differ: list[str] = []
+    for place, known in zip(places, form.patterns, strict=True):
+        differ += _tests(place, known, constants)
     wrong, arrays = [], []
     for i, kind in enumerate(form.kinds):
         array = f"s{i}.array" if kind == "k" else f"a{i}" if kind in "tdm" else f"x{i}"
@@ -82,7 +85,11 @@ def source(form: Form) -> str:
             wrong += [f"x{i}.__class__ is not s{i}.array.__class__"]
         elif kind in "mr":
             given = f"(a{i} := x{i}._array)" if kind == "m" else f"x{i}"
-            wrong += [f"{given}.__class__ is not ndarray", f"{array}.shape != s{i}.shape", f"{array}.strides != s{i}.strides"]
+            wrong += [
+                f"{given}.__class__ is not ndarray",
+                f"{array}.shape != s{i}.shape",
+                f"{array}.strides != s{i}.strides",
+            ]
             wrong += [f"({array}.dtype is not s{i}.dtype and {array}.dtype != s{i}.dtype)"]
             wrong += [f"x{i}._node.__class__ is not s{i}.placed_as"] if kind == "m" else []
     other = "return step.otherwise(got, inputs, params)"

@@ -1,9 +1,9 @@
 """The course of a compiled function: the ops that its calls called, in order, and what is prepared for each of them.
 
 A `Slot` is the place of a value: the output of a step, or an operand from outside. A `Step` is an op call on slots. The
-steps form a tree, because calls may take different branches. While the function runs, the course is the tracer: an op call
-that is the expected step is computed by that step's task, and returns a Tensor on the slot's array with a new node. A call
-that is not expected is made plainly and recorded.
+steps form a tree, because calls may take different branches. While the function runs, the course is the tracer. Each op asks
+what is `expected`: the generated code of the next step (`codegen`), which computes the output if the call is that step. A
+call that is no prepared step is matched with the record, whose step is then prepared (`tasks`), or made plainly and recorded.
 """
 
 from __future__ import annotations
@@ -34,14 +34,15 @@ Taking: TypeAlias = Callable[[Op, Args, Args], Tensor | None]
 """Answers a call of an op, as `Tracer.expected` does."""
 
 
-def _nothing(op: Op, inputs: Args, params: Args) -> None:
-    """The answer where no step is expected."""
+MOST_STEPS = 50_000
+"""A course grows to this many steps. A function that calls more ops, such as a whole training, runs plainly from there on."""
 
 
 _node, _parents = attrgetter("node"), attrgetter("parents")
 
-MOST_STEPS = 50_000
-"""A course grows to this many steps. A function that calls more ops, such as a whole training, runs plainly from there on."""
+
+def _nothing(op: Op, inputs: Args, params: Args) -> None:
+    """The answer where no step is expected."""
 
 
 class Course(tracing.Tracer):
@@ -80,7 +81,7 @@ class Course(tracing.Tracer):
         if self._kernels != accelerations():  # the prepared tasks are of other kernels
             self._clear()
         self.thread = get_ident()
-        self.expected = self.start  # type: ignore[method-assign]
+        self._expect(self.start)
         if self.kept.unsure:
             self.kept.check()
         self.kept.unsure = True
@@ -135,6 +136,10 @@ class Course(tracing.Tracer):
                 return t
         return self._record(op, inputs, params)
 
+    def _expect(self, answer: Taking) -> None:
+        """Let `answer` be asked for the output of the next op call; the code of steps sets it directly."""
+        self.expected = answer  # type: ignore[method-assign, assignment]
+
     def link(self, step: Step | None) -> None:
         """Let the code of the steps that may come after this one, or first, follow one another as answers."""
         answer: Taking = _nothing
@@ -178,7 +183,7 @@ class Course(tracing.Tracer):
     def stop(self) -> None:
         """The rest of the call is plain: the form of a value depends on other values, and what follows was not recorded."""
         self.thread = 0
-        self.expected = _nothing  # type: ignore[method-assign]
+        self._expect(_nothing)
 
     def effect(self, function: Callable[..., None], *arrays: Any) -> None:
         """A change of state. If it writes into a value of this call, the copies of it that tasks read change, too."""
@@ -238,7 +243,8 @@ class Course(tracing.Tracer):
         self._note(slot)
         self.count += 1
         self.branches += branches
-        self.last, self.expected = step, _nothing  # type: ignore[method-assign]
+        self.last = step
+        self._expect(_nothing)
         return t
 
     def _use(self, x: Any) -> Use:
@@ -273,9 +279,7 @@ class Course(tracing.Tracer):
         releases: dict[Step, list[Slot]] = {}
         for step in path:
             slot = step.output
-            if slot.nbytes <= KEPT_BYTES or "y" in step.saved or not slot.users:
-                continue
-            if any(i in user.saved or "all" in user.saved for user in slot.users for i, use in enumerate(user.uses) if use.slot is slot):
+            if slot.nbytes <= KEPT_BYTES or "y" in step.saved or any(user.saves(slot) for user in slot.users):
                 continue
             for user in slot.users:
                 if not any(other is not user and other.follows(user) for other in slot.users):

@@ -1,7 +1,7 @@
 """Tensors and nodes of small values that stay from one call to the next, while nobody else holds them.
 
-After each call, reference counts tell whether somebody does: the references that the course and these objects have to each other
-are known. What is held goes to its holder, and its step makes new objects from then on.
+After each call, reference counts tell whether somebody does: the references that the course and these objects have to each
+other are known. What is held goes to its holder, and its step makes new objects from then on.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from ..core import hooks
 from ..core.node import Node
 from ..tensor import Tensor
+from .blocks import Block
 from .slots import Slot, Step
 
 (LISTED,) = map(getrefcount, [object()])
@@ -72,11 +73,7 @@ class Kept:
         """After a call: drop what somebody else holds."""
         if not self._objects:
             self._list()
-        if (
-            list(map(getrefcount, self._objects)) != self._counts
-            or any(map(getweakrefcount, self._tensors))
-            or (hooks.changes and hooks.hooked)
-        ):
+        if list(map(getrefcount, self._objects)) != self._counts or self._are_watched():
             self._forget_counts()
             for step in sorted(self._steps, key=attrgetter("position"), reverse=True):
                 if _is_held(step):
@@ -84,13 +81,19 @@ class Kept:
                     self.drop(step)
         self.unsure = False
 
+    def _are_watched(self) -> bool:
+        """Whether there are weak references, such as those of hooks to nodes."""
+        if any(map(getweakrefcount, self._tensors)):
+            return True
+        return bool(hooks.changes and hooks.hooked and any(getweakrefcount(t._node) for t in self._tensors))
+
     def _forget_counts(self) -> None:
         self._objects.clear()
         self._tensors.clear()
 
     def _list(self) -> None:
         """List the objects of all steps, and how many references to each are known."""
-        blocks = {}
+        blocks: dict[Block, None] = {}
         counts = self._counts
         counts.clear()
         self._tensors = [step.output.tensor for step in self._steps if step.output.tensor is not None]
@@ -111,7 +114,7 @@ class Kept:
 def _is_held(step: Step) -> bool:
     """Whether somebody else has the Tensor of a step, its node, its array, or the memory. Steps after it were looked at before.
 
-    The slot and the step's code refer to the Tensor and its node, and the slot to its array, as does the Tensor to both. No local
+    The slot and the step's code refer to the Tensor and its node, the slot to its array, and the Tensor to both. So no local
     name may refer to them here.
     """
     slot = step.output
@@ -122,7 +125,7 @@ def _is_held(step: Step) -> bool:
     if slot.node is not None:
         if getrefcount(slot.node) > ONE + 2 or getweakrefcount(slot.node):
             return True
-        slot.node.parents = slot.node.saved = None  # type: ignore[assignment, misc]
+        slot.node.parents = slot.node.saved = None
     if getrefcount(slot.array) > ONE + 1:
         return True
     return step.block is not None and not step.block.is_free()

@@ -19,13 +19,10 @@ from ..core.node import Node
 from ..core.tracing import NO_TRACER, Args, performed
 from ..core.versions import owner
 from ..tensor import Tensor
-from .slots import Slot
+from .slots import Slot, is_ours
 
 if TYPE_CHECKING:
     from .program import Program
-
-OURS = __name__.partition(".")[0] + ".ops."
-"""Rules of ops that are defined there have no effects, and call no other Python."""
 
 
 class _Opaque(Exception):
@@ -167,7 +164,7 @@ class Rules(tracing.Tracer):
             return tuple([r if r is None else _tensor(r) for r in node.op.pull(g, saved, node.params, parents)])
         self.visited.append(slot)
         mark = len(self.calls)
-        if node.op.function.__module__.startswith(OURS) and not slot.step.varies:
+        if is_ours(node.op) and not slot.step.varies:
             given = self._saved(slot, node)
             self._suspects = False
             try:
@@ -302,6 +299,6 @@ def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
         return {key: mapped(function, x) if x.__class__ in NESTED else function(x) for key, x in tree.items()}
     if kind is slice:
         bounds = (tree.start, tree.stop, tree.step)
-        if not all([bound is None or bound.__class__ is int for bound in bounds]):
+        if not all(bound is None or bound.__class__ is int for bound in bounds):
             return slice(*(mapped(function, bound) for bound in bounds))
     return function(tree)

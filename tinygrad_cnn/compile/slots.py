@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 _recorded = _recording.get
 
 
+OURS = tuple([f"{__name__.partition('.')[0]}.{room}." for room in ("ops", "numpy_api")])
+
+
+def is_ours(op: Op) -> bool:
+    """Whether an op is defined by this library: its definition and its rules have no effects, and call no other Python."""
+    return op.function.__module__.startswith(OURS)  # type: ignore[no-any-return]
+
+
 class Slot:
     """The place of a value in a course. Its array and node are those of the call that runs now.
 
@@ -119,6 +127,10 @@ class Step:
                 return False
             branch, position = start.branch, start.position
         return position >= other.position
+
+    def saves(self, slot: Slot) -> bool:
+        """Whether its node saves the value of a slot that is an operand."""
+        return any(what == "all" or (isinstance(what, int) and self.uses[what].slot is slot) for what in self.saved)
 
     def describe_node(self, node: Node) -> None:
         """Note how the node of its output is made: from which operands its parents and saved values are."""

@@ -13,7 +13,7 @@ from ..kernels.copies import flattened
 from ..kernels.parallel.task import Work
 from ..tensor import Tensor
 from .codegen import Form, leaves, maker, pattern
-from .slots import Slot, Step, Use
+from .slots import Slot, Step, Use, is_ours
 
 if TYPE_CHECKING:
     from .course import Course
@@ -33,8 +33,9 @@ TINY_BYTES = 1 << 10
 
 
 def readable(slot: Slot, ops: Sequence[Op | None]) -> Any:
-    """What prepared tasks of some ops may read in place of a slot: an array that is the same in every call, or a number; None if
-    there is none."""
+    """What prepared tasks of some ops may read in place of a slot: an array that is the same in every call, or a number; None
+    if there is none.
+    """
     if slot.is_number or slot.fixed is not None:
         return slot.array if slot.is_number else slot.fixed
     if slot.is_outside and slot.array is not None:
@@ -68,7 +69,9 @@ def prepare(step: Step, inputs: Sequence[Any], course: Course) -> Callable[..., 
         kinds, patterns, how.copied, how.compute, how.memory, step.parents, step.saved, step.recording, step.varies,
         bool(step.releases),
     )  # fmt: skip
-    constants = [leaf for x, parts in zip(known, patterns, strict=True) for leaf in ([x] if parts is None else leaves(x))]
+    constants = [
+        leaf for x, parts in zip(known, patterns, strict=True) for leaf in ([x] if parts is None else leaves(x))
+    ]
     if how.memory == "kept":
         course.kept.keep(step, how.array)
     view = step.outer.view if how.memory == "own" else None  # type: ignore[union-attr]
@@ -155,14 +158,11 @@ def _filling(step: Step, out: np.ndarray) -> tuple[str, Any, tuple[int, ...]]:
 
 
 def _renewed(step: Step, course: Course, got: Op, inputs: Any, params: Any) -> Any:
-    """Take a step whose Tensor of an earlier call was held at its end; if its memory still is, with other memory.
-
-    Its later values are taken to be held as well."""
+    """Take a step whose memory is held outside with other memory. Its later values are taken to be held as well."""
     step.take = None
-    if step.block is not None and not step.is_view and not step.block.is_free():
-        _free(step, course)
-        step.escapes = True
-        course.invalidate(step.output)
+    _free(step, course)
+    step.escapes = True
+    course.invalidate(step.output)
     return prepare(step, inputs, course)(got, inputs, params)
 
 
@@ -176,13 +176,13 @@ def _free(step: Step, course: Course) -> None:
 def _kept_view(step: Step) -> How | None:
     """The view that a step makes of an array that stays the same, and of the memory that tasks read in its place."""
     slots = [use.slot for use in step.uses]
-    if not step.is_view or not step.keeps or step.varies:
+    if not step.is_view or not step.keeps:
         return None
     if not all(x.is_number or (x.is_outside and not x.moves) or x.tensor is not None for x in slots):
         return None
     fixed = _fixed_view(step)
-    view = _view(step, [slot.array for slot in slots])
-    if fixed is None or view is None:
+    view = None if fixed is None else _view(step, [slot.array for slot in slots])
+    if view is None:
         return None
     owner = next((slot.step for slot in slots if slot.step is not None), None)
     step.block = None if owner is None else owner.block
@@ -191,9 +191,9 @@ def _kept_view(step: Step) -> How | None:
 
 
 def _fixed_view(step: Step) -> np.ndarray | None:
-    """The view that a step makes, of the fixed array of its operand; None if there is none."""
+    """The view that a step makes, of the fixed array of its operand; None if there is none, or other code would run."""
     read = [readable(use.slot, [step.op]) for use in step.uses]
-    if step.varies or any(use.slot.copied for use in step.uses):
+    if step.varies or any(use.slot.copied for use in step.uses) or not is_ours(step.op):
         return None
     if any(x is None and not use.slot.is_number for x, use in zip(read, step.uses, strict=True)):
         return None
@@ -208,7 +208,9 @@ def _view(step: Step, arrays: Sequence[Any]) -> np.ndarray | None:
     is_view = isinstance(view, np.ndarray) and any(
         isinstance(x, np.ndarray) and np.may_share_memory(x, view) for x in arrays
     )
-    return view if is_view and view.strides == slot.strides and view.shape == slot.shape else None
+    if not is_view or view.strides != slot.strides or view.shape != slot.shape:
+        return None
+    return view.view() if any(view is x for x in arrays) else view  # type: ignore[no-any-return]
 
 
 def bound(

@@ -483,7 +483,7 @@ def _sum_of_gradients(old: Tensor, g: Any, create: bool) -> Tensor:
     if g.__class__ is np.ndarray or not in_tensors(create):
         return Tensor._of(np.asarray(old._array + (g if g.__class__ is np.ndarray else g._array)))
     with enable_grad() if create else no_grad():
-        return old + g
+        return old + g  # type: ignore[no-any-return]
 
 
 @cache
