@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn, optim
 from tinygrad_cnn.compile import compiled as module
+from tinygrad_cnn.compile import kept as kept_module
 from tinygrad_cnn.testing.strategies import arrays, expressions
 
 from ..graphs import array_of, memory_of
@@ -589,8 +590,9 @@ class TestWhatIsKept:
         @tg.compile
         def step(x):
             with tg.no_grad():
-                y = x * 2
-            before = y.grad, y.requires_grad
+                y, z = x * 2, x * 3
+            before = y.grad, y.requires_grad, z.grad
+            z.grad = z * 2
             y.requires_grad = True
             (y * y).sum().backward()
             grad = y.grad
@@ -598,7 +600,7 @@ class TestWhatIsKept:
             return before, grad.tolist()
 
         for n in range(6):
-            assert step(np.full(2, n, np.float32)) == ((None, False), [4.0 * n] * 2)
+            assert step(np.full(2, n, np.float32)) == ((None, False, None), [4.0 * n] * 2)
 
     def test_arrays_that_an_op_of_the_user_keeps(self):
         kept = []
@@ -904,6 +906,29 @@ class TestCalls:
         other = ThreadPool(1)
         assert other.apply_async(f, (x,)).get(timeout=20) == expected
         other.terminate()
+
+    def test_an_interrupt_before_it_is_known_what_is_held(self, monkeypatch):
+        kept = []
+
+        @tg.compile
+        def f(x, keep=False):
+            y = x * 2
+            if keep:
+                kept.append(y)
+            return y.sum().item()
+
+        for n in range(4):
+            f(np.full(2, float(n)))
+
+        def interrupted(step):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(kept_module, "_is_held", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                f(np.full(2, 4.0), keep=True)
+        assert f(np.full(2, 5.0)) == 20
+        assert kept[0].tolist() == [8, 8]
 
     def test_anomaly_detection_sees_every_op(self):
         f = tg.compile(lambda x: x.log().sum())
