@@ -80,11 +80,12 @@ class Course(tracing.Tracer):
         """A call begins: become the tracer of this context."""
         if self._kernels != accelerations():  # the prepared tasks are of other kernels
             self._clear()
-        self.thread = get_ident()
-        self._expect(self.start)
-        if self.kept.unsure:
+        if self.kept.unsure:  # the last call was interrupted before its end
+            self._rest()
             self.kept.check()
         self.kept.unsure = True
+        self.thread = get_ident()
+        self._expect(self.start)
         tracing.watchers.append(self)
         self._token = tracing._tracer.set(self)
 
