@@ -211,6 +211,7 @@ class TestNotebook:
 
 
 class TestPlane:
+    @pytest.mark.slow
     @pytest.mark.parametrize("data", plane.DATA)
     def test_a_network_learns_it_and_a_linear_one_does_not(self, data):
         started = plane.start(data, 0.05, 16, "tanh")
@@ -253,6 +254,7 @@ class TestCourse:
         assert "return y" in error["text"]
         assert (answered(course.check, 1, "def (")["error"]["line"]) == 1
 
+    @pytest.mark.slow
     def test_the_trained_network_reads_a_digit(self, monkeypatch):
         monkeypatch.setattr(course, "trained", None)
         digit = train.example(3)
