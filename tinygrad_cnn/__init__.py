@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from .transforms.anomaly import *
     from .transforms.autograd import *
     from .transforms.checkpoint import *
+    from .transforms.ravel import ravel_pytree as ravel_pytree
     from .transforms.vmap import vmap as vmap
 
 try:  # each of these folders may be absent: the definitions suffice
@@ -161,6 +162,7 @@ _NAMES = {
     "transforms.anomaly": "AnomalyError detect_anomaly",
     "transforms.autograd": "grad gradients hessian hvp jacfwd jacobian jacrev jvp linearize value_and_grad vjp",
     "transforms.checkpoint": "checkpoint",
+    "transforms.ravel": "ravel_pytree",
     "transforms.vmap": "vmap",
 }
 """The names of modules that are imported when one of them is first used."""

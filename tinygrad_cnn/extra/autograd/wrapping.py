@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...tensor import Tensor, interop
+from ...numpy_api import dispatch
 from .extend import Rules
 from .trees import counted, holds, values
 
@@ -22,7 +22,6 @@ def recording(function: Callable[..., Any], module: str, other: Callable[..., An
     Then `other` is called, or the op that the library has for a function of NumPy's. ``defvjp`` can replace its rules.
     """
     rules = Rules(function)
-    ufunc = isinstance(function, np.ufunc)
 
     def called(*args: Any, **kwargs: Any) -> Any:
         if not holds(args) and not (kwargs and holds(kwargs.values())):
@@ -31,11 +30,11 @@ def recording(function: Callable[..., Any], module: str, other: Callable[..., An
             return rules.record(args, kwargs)
         if other is not None:
             return counted(other(*args, **kwargs))
-        if ufunc:
-            return counted(interop.array_ufunc(function, "__call__", args, kwargs, Tensor))  # type: ignore[arg-type]
+        if isinstance(function, np.ufunc):
+            return counted(dispatch.array_ufunc(function, "__call__", args, kwargs))
         if function in PLAIN:
             return function(*values(args), **values(kwargs))
-        return counted(interop.array_function(function, args, kwargs, Tensor))
+        return counted(dispatch.array_function(function, args, kwargs))
 
     functools.update_wrapper(called, function, updated=())
     called.__module__ = module
