@@ -22,6 +22,7 @@ def recording(function: Callable[..., Any], module: str, other: Callable[..., An
     Then `other` is called, or the op that the library has for a function of NumPy's. ``defvjp`` can replace its rules.
     """
     rules = Rules(function)
+    ufunc = isinstance(function, np.ufunc)
 
     def called(*args: Any, **kwargs: Any) -> Any:
         if not holds(args) and not (kwargs and holds(kwargs.values())):
@@ -30,8 +31,8 @@ def recording(function: Callable[..., Any], module: str, other: Callable[..., An
             return rules.record(args, kwargs)
         if other is not None:
             return counted(other(*args, **kwargs))
-        if isinstance(function, np.ufunc):
-            return counted(dispatch.array_ufunc(function, "__call__", args, kwargs))
+        if ufunc:
+            return counted(dispatch.array_ufunc(function, "__call__", args, kwargs))  # type: ignore[arg-type]
         if function in PLAIN:
             return function(*values(args), **values(kwargs))
         return counted(dispatch.array_function(function, args, kwargs))
