@@ -55,6 +55,7 @@ from .transforms import anomaly
 from .transforms.anomaly import *
 from .transforms.autograd import *
 from .transforms.checkpoint import *
+from .transforms.ravel import ravel_pytree
 from .transforms.vmap import vmap
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ __all__ += ops.masked.__all__
 __all__ += ops.matmul.__all__
 __all__ += random.__all__
 __all__ += ops.rearrange.__all__
-__all__ += ["checkpoint", "vmap"]
+__all__ += ["checkpoint", "ravel_pytree", "vmap"]
 __all__ += reduce.__all__
 __all__ += ops.rounding.__all__
 __all__ += scan.__all__

@@ -339,7 +339,7 @@ def defjvp(fun: Function, *jvpfuns: Function | str | None, argnums: Sequence[int
             return fun(*args[:i], g, *args[i + 1 :], **kwargs)
         if maker is None:
             return rebuild(ans, [np.zeros(np.shape(leaf)) for _, leaf in leaves(ans)])
-        return maker(g, ans, *args, **kwargs)  # type: ignore[operator]
+        return maker(g, ans, *args, **kwargs)
 
     _define_push(rules, one)
     rules.pushed = frozenset(makers)

@@ -34,12 +34,12 @@ class VSpace:
                 raise TypeError(f"vspace: the value{path} is {leaf!r:.60}; it must be a floating-point number or array")
             self._leaves.append(array)
         self._like = value
-        array = self._leaves[0] if not isinstance(value, list | tuple | dict) else None
+        single = None if isinstance(value, list | tuple | dict) else self._leaves[0]
         self.size = sum(leaf.size for leaf in self._leaves)
-        self.dtype = None if array is None else array.dtype
-        self.ndim = None if array is None else array.ndim
-        if array is not None:
-            self.shape: Any = array.shape
+        self.dtype = None if single is None else single.dtype
+        self.ndim = None if single is None else single.ndim
+        if single is not None:
+            self.shape: Any = single.shape
         elif isinstance(value, dict):
             self.shape = {name: VSpace(part) for name, part in value.items()}
         else:

@@ -51,7 +51,8 @@ _RECIPROCAL = _coefficients()
 
 def reciprocal_gamma(a: Floats, order: int) -> list[Floats]:
     """The derivatives of 1 / Gamma(a), from the 0-th to the `order`-th, where a < SMALL."""
-    found, powers, coefficients = [], np.arange(len(_RECIPROCAL)), _RECIPROCAL
+    found: list[Any] = []
+    powers, coefficients = np.arange(len(_RECIPROCAL)), _RECIPROCAL
     for _ in range(order + 1):
         found.append(np.polynomial.polynomial.polyval(a, coefficients))
         coefficients = coefficients[1:] * powers[1 : len(coefficients)]
@@ -130,7 +131,7 @@ def integral(
     return result
 
 
-def reach(start: Floats, center: Floats, slope: Floats, far: Floats, sign: int) -> Floats:
+def reach(start: Floats, center: Floats, slope: Floats, far: Floats, sign: int) -> Any:
     """How far beyond `start`, up (1) or down (-1), the density reaches: `far` beyond the center, or e^-DROP by its slope."""
     beyond = np.maximum(sign * (start - center), 0)
     falls = np.maximum(-sign * slope, 1e-300)

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ....core.operands import gather
-from ....ops.shape import concatenate
 from ....tensor import Tensor
 from ....transforms.pytree import leaves, rebuild
+from ....transforms.ravel import raveled
 
 __all__ = ["flatten", "flatten_func"]
 
@@ -26,30 +25,20 @@ def flatten(value: Any) -> tuple[Any, Callable[[Any], Any]]:
     >>> vector.tolist(), unflatten(2 * vector)["w"].tolist()
     ([1.0, 1.0, 1.0, 1.0, 3.0], [[2.0, 2.0], [2.0, 2.0]])
     """
-    parts = [leaf if isinstance(leaf, Tensor) else np.asarray(leaf) for _, leaf in leaves(value)]
-    if wrong := [part.dtype for part in parts if part.dtype.kind not in "fiub"]:
-        raise TypeError(f"flatten: `value` holds {wrong[0]}; it must hold real numbers and arrays")
-    shapes = [part.shape for part in parts]
-    dtypes = [part.dtype if part.dtype.kind == "f" else np.dtype(np.float64) for part in parts]
+    vector, unravel = raveled("flatten", rebuild(value, [_floating(leaf) for _, leaf in leaves(value)]))
 
-    def unflatten(vector: Any) -> Any:
-        vector = gather(vector, "unflatten")
-        vector = vector if isinstance(vector, Tensor) else np.asarray(vector)
-        count = sum(int(np.prod(shape)) for shape in shapes)
-        if vector.shape != (count,):
-            raise ValueError(f"unflatten: the vector has shape {vector.shape}; it must have shape {(count,)}")
-        found, start = [], 0
-        for shape, dtype in zip(shapes, dtypes, strict=True):
-            stop = start + int(np.prod(shape))
-            found.append(vector[start:stop].reshape(shape).astype(dtype)[()])
-            start = stop
-        return rebuild(value, found)
+    def unflatten(values: Any) -> Any:
+        found = unravel(values)
+        return rebuild(found, [leaf if isinstance(leaf, Tensor) else leaf[()] for _, leaf in leaves(found)])
 
-    rows = [part.reshape(-1) for part in parts]
-    if not rows:
-        return np.zeros(0), unflatten
-    joined = concatenate(rows) if any(isinstance(row, Tensor) for row in rows) else np.concatenate(rows)
-    return joined, unflatten
+    return vector, unflatten
+
+
+def _floating(leaf: Any) -> Any:
+    """A whole number, or an array of them, in float64."""
+    if isinstance(leaf, Tensor) or np.asarray(leaf).dtype.kind not in "iub":
+        return leaf
+    return np.asarray(leaf, np.float64)
 
 
 def flatten_func(func: Callable[..., Any], example: Any) -> tuple[Callable[..., Any], Callable[[Any], Any], Any]:

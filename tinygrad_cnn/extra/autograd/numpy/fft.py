@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as _np
 
 from ..wrapping import refusing as _refusing
+
+if TYPE_CHECKING:  # the names are those of NumPy
+
+    def __getattr__(name: str) -> Any: ...
+
 
 _WHY = (
     "Tensors are real, and the transform is complex; multiply by matrices of cosines and sines: with t = 2 np.pi "

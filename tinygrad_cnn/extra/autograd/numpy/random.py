@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as _np
 
 from ..wrapping import refusing as _refusing
+
+if TYPE_CHECKING:  # the names are those of NumPy
+
+    def __getattr__(name: str) -> Any: ...
+
 
 _WHY = "draws pass no gradient to their parameters; draw standard numbers, and shift and scale them"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from scipy import special as _special
 
 from tinygrad_cnn.extra import special as _ours  # a full name: see `install`
@@ -9,6 +11,11 @@ from tinygrad_cnn.extra import special as _ours  # a full name: see `install`
 from ..extend import notrace_primitive as _notrace
 from ..wrapping import recording as _recording
 from ..wrapping import refusing as _refusing
+
+if TYPE_CHECKING:  # the names are those of SciPy
+
+    def __getattr__(name: str) -> Any: ...
+
 
 _WHY = "no op records it; define its derivative with autograd.extend.primitive"
 
