@@ -20,7 +20,7 @@ __all__ = ["ravel_pytree"]
 def ravel_pytree(tree: Any) -> tuple[Tensor, Callable[[Any], Any]]:
     """The vector of all elements of nested lists, tuples and dicts of arrays and numbers, and the function that undoes it.
 
-    Both are recorded. The dtype of the vector is the common one of the leaves; the function gives each leaf its own dtype again.
+    Both are recorded. The vector has the common dtype of the leaves; the function gives each leaf its own dtype again.
 
     Raises:
         TypeError: if a leaf is not numeric.
