@@ -1,10 +1,11 @@
 """Complete the playground, so that any web server can serve it: add the scripts that draw graphs and trainings, the course, and
 the library as a zip file.
 
-    python docs/build_playground.py [OUT] [--pyodide FOLDER]
+    python docs/build_playground.py [OUT] [--pyodide FOLDER] [--pin FOLDER]
 
 OUT is a folder to write the whole playground to, by default docs/playground itself. With --pyodide, Pyodide's files are copied
-from a folder, and the page loads them from there instead of from the CDN.
+from a folder, and the page loads them from there instead of from the CDN. With --pin, pyodide.json is written anew for the
+distribution in a folder.
 
 To look at it: ``python -m http.server --bind 127.0.0.1 --directory OUT``.
 """
@@ -19,6 +20,7 @@ import shutil
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from course.exercises import EXERCISES
 
@@ -42,7 +44,7 @@ def build(out: Path = HERE, pyodide: Path | None = None) -> None:
         ValueError: if a file in `pyodide` is not the one whose hash `pyodide.json` has.
     """
     pinned = json.loads((HERE / "pyodide.json").read_text())
-    found = {} if pyodide is None else {name: _checked(pyodide / name, pin) for name, pin in pinned["files"].items()}
+    found = {} if pyodide is None else {name: _checked(pyodide / name, one) for name, one in pinned["files"].items()}
     out.mkdir(parents=True, exist_ok=True)
     for name in PAGE if out.resolve() != HERE else ():
         shutil.copyfile(HERE / name, out / name)
@@ -70,14 +72,41 @@ def build(out: Path = HERE, pyodide: Path | None = None) -> None:
     (out / "config.json").write_text(json.dumps(pinned, indent=2) + "\n")
 
 
-def _checked(path: Path, pin: dict[str, str]) -> Path:
+def pin(pyodide: Path) -> dict[str, Any]:
+    """What pyodide.json says about a distribution: its version, where it lies, and the sizes and hashes of its files.
+
+    Raises:
+        FileNotFoundError: if the folder lacks a file.
+        ValueError: if its NumPy is not the one of its lock file.
+    """
+    lock = json.loads((pyodide / "pyodide-lock.json").read_text())
+    version, numpy = json.loads((pyodide / "package.json").read_text())["version"], lock["packages"]["numpy"]
+    main = "pyodide.asm.mjs" if (pyodide / "pyodide.asm.mjs").exists() else "pyodide.asm.js"
+    files = {}
+    for name in ("pyodide.mjs", main, "pyodide.asm.wasm", "python_stdlib.zip", numpy["file_name"]):
+        content = (pyodide / name).read_bytes()
+        files[name] = {"bytes": len(content), "integrity": _integrity(content)}
+    if hashlib.sha256(content).hexdigest() != numpy["sha256"]:
+        raise ValueError(f"{name} is not the file whose hash is in pyodide-lock.json")
+    return {
+        "version": version, "python": lock["info"]["python"], "numpy": numpy["version"],
+        "url": f"https://cdn.jsdelivr.net/pyodide/v{version}/full/", "info": {**lock["info"], "version": version},
+        "files": files,
+    }  # fmt: skip
+
+
+def _integrity(content: bytes) -> str:
+    return f"sha384-{base64.b64encode(hashlib.sha384(content).digest()).decode()}"
+
+
+def _checked(path: Path, pinned: dict[str, str]) -> Path:
     """The path, if the file has the pinned hash."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; give a folder with the files that pyodide.json names")
-    digest = base64.b64encode(hashlib.sha384(path.read_bytes()).digest()).decode()
-    if f"sha384-{digest}" != pin["integrity"]:
+    found = _integrity(path.read_bytes())
+    if found != pinned["integrity"]:
         raise ValueError(
-            f"{path} has the hash sha384-{digest}, but pyodide.json has {pin['integrity']}; take the pinned version"
+            f"{path} has the hash {found}, but pyodide.json has {pinned['integrity']}; take the pinned version"
         )
     return path
 
@@ -101,8 +130,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("out", type=Path, nargs="?", default=HERE, help="the folder to write")
     parser.add_argument("--pyodide", type=Path, help="a folder with Pyodide's files, to be used instead of the CDN")
+    parser.add_argument(
+        "--pin", type=Path, help="a folder with another Pyodide, for which pyodide.json is written anew"
+    )
     arguments = parser.parse_args()
     try:
+        if arguments.pin:
+            (HERE / "pyodide.json").write_text(json.dumps(pin(arguments.pin), indent=2) + "\n")
         build(arguments.out, arguments.pyodide)
     except (OSError, ValueError) as error:
         print(f"build: {error}", file=sys.stderr)

@@ -17,9 +17,11 @@ PACKAGE = Path(__file__).parents[1] / "tinygrad_cnn"
 
 # From the lowest layer to the highest. Folders of one row may import each other, but not in a circle.
 LAYERS = [
-    ("core", "allocator"),
+    ("core", "allocator", "frames"),
     ("ops",),
-    ("functional", "linalg", "numpy_api", "tensor"),
+    ("tensor",),
+    ("numpy_api",),
+    ("functional", "linalg"),
     ("transforms", "autograd", "checks"),
     ("optim", "nn", "data", "metrics"),
     ("io", "testing"),

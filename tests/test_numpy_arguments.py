@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.core.graph import numpy_ops
-from tinygrad_cnn.tensor.numpy_arguments import HARMLESS, REASONS, places
+from tinygrad_cnn.core.registry import numpy_ops
+from tinygrad_cnn.numpy_api.arguments import HARMLESS, REASONS, places
 
 X = np.array([[0.5, -1.0, 2.0], [3.0, 1.5, -0.25]])
 MASK = np.array([[True, False, True], [True, True, False]])

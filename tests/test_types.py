@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from types import ModuleType
 import pytest
 
 import tinygrad_cnn as tg
+from tinygrad_cnn.tensor.methods import Methods
 
 api = pytest.importorskip("mypy.api", reason="types are checked where mypy is installed")
 
@@ -19,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 PROGRAM = """
 import numpy as np
 import tinygrad_cnn as tg
+
 import tinygrad_cnn.testing
 from tinygrad_cnn import Tensor, conv2d, mse, optim
 
@@ -82,6 +86,31 @@ def test_a_typed_program_passes_the_strictest_check_and_what_a_function_does_not
     assert len(errors) == 3, report
     assert all("wrong.py" in line for line in errors), report
     assert report.count('Revealed type is "tinygrad_cnn.tensor.tensor.Tensor"') == 9, report
+
+
+def test_the_types_of_methods_are_those_of_the_functions_that_are_bound():
+    stub = ast.parse((ROOT / "tinygrad_cnn/tensor/methods.pyi").read_text())
+    (methods,) = [node for node in stub.body if isinstance(node, ast.ClassDef)]
+    typed = {node.name: node.args for node in methods.body if isinstance(node, ast.FunctionDef)}
+    bound = {name: f for name, f in vars(Methods).items() if callable(f) and name != "__hash__"}
+    assert typed.keys() - {"__hash__"} == bound.keys()
+    for name, arguments in typed.items():
+        if name.startswith("__"):
+            continue
+        (_, *given), args = inspect.signature(bound[name]).parameters.values(), arguments.args[1:]
+        defaults = [inspect.Parameter.empty] * (len(args) - len(arguments.defaults)) + [
+            *map(_value, arguments.defaults)
+        ]
+        expected = {arg.arg: default for arg, default in zip(args, defaults, strict=True)}
+        if arguments.vararg:
+            expected[arguments.vararg.arg] = inspect.Parameter.empty
+        expected |= {a.arg: _value(d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)}
+        assert [(p.name, p.default) for p in given] == [*expected.items()], name
+        assert [p.name for p in given if p.kind is p.KEYWORD_ONLY] == [a.arg for a in arguments.kwonlyargs], name
+
+
+def _value(node):
+    return inspect.Parameter.empty if node is None else ast.literal_eval(node)
 
 
 NAMESPACES = [

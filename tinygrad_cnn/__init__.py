@@ -10,6 +10,7 @@ from .allocator import keep_freed_memory
 from .core import remedies as _remedies
 from .core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from .core.graph import op
+from .numpy_api.creation import *
 from .numpy_api.difference import *
 from .numpy_api.join import *
 from .numpy_api.nan import *
@@ -49,8 +50,7 @@ from .ops.shape import *
 from .ops.softmax import *
 from .ops.sort import *
 from .ops.transcendental import *
-from .tensor import Tensor, creation, get_default_dtype, set_default_dtype
-from .tensor.creation import *
+from .tensor import Tensor, get_default_dtype, set_default_dtype
 from .transforms import anomaly
 from .transforms.anomaly import *
 from .transforms.autograd import *
@@ -129,6 +129,7 @@ __all__ += ops.pool.__all__
 __all__ += ops.regression.__all__
 __all__ += ops.resize.__all__
 __all__ += ops.softmax.__all__
+__all__ += numpy_api.creation.__all__
 __all__ += numpy_api.join.__all__
 __all__ += numpy_api.products.__all__
 __all__ += numpy_api.select.__all__
@@ -140,7 +141,6 @@ __all__ += ops.running.__all__
 __all__ += anomaly.__all__
 __all__ += autograd.__all__
 __all__ += compare.__all__
-__all__ += creation.__all__
 __all__ += ops.einsum.__all__
 __all__ += elementwise.__all__
 __all__ += ops.gather.__all__

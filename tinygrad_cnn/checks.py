@@ -13,8 +13,7 @@ from operator import index
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
-
-from .tensor.interop import shown
+from numpy.typing import NDArray
 
 Options: TypeAlias = dict[str, Any]
 Check: TypeAlias = Callable[[Any], Any]
@@ -161,3 +160,28 @@ def only_to_none(name: str, set_to_none: bool) -> None:
             f"{name}.zero_grad: `set_to_none` is {set_to_none!r}; it must be True: gradients become None, and the next "
             "backward pass makes new ones"
         )
+
+
+def copied(value: Any) -> NDArray[Any]:
+    """A copy of the values of an array of any library, such as a PyTorch tensor that requires a gradient.
+
+    Raises:
+        ValueError: if `value` is not an array, or NumPy cannot read it.
+    """
+    if not hasattr(value, "__array__") and not hasattr(value, "__dlpack__"):
+        raise ValueError(f"a {type(value).__name__}; it must be an array")
+    try:
+        value = value.detach() if hasattr(value, "detach") else value
+        array = np.asarray(value) if hasattr(value, "__array__") else np.from_dlpack(value)
+        return array.copy("K")
+    except Exception as error:  # each library raises its own class
+        raise ValueError(f"a {type(value).__name__} that NumPy cannot read: {error}") from None
+
+
+def shown(value: Any) -> str:
+    """The beginning of the value's ``repr``, for an error message."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write out integers of more than 4,300 digits
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 500 else f"{text[:500]}..."

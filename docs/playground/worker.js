@@ -36,10 +36,14 @@ async function load(base) {
   };
   const script = (name) => import(URL.createObjectURL(new Blob([fetched.get(url + name).body], { type: "text/javascript" })));
   const { loadPyodide } = await script("pyodide.mjs");
-  await script("pyodide.asm.js");
-  const info = { abi_version: "2024_0", arch: "wasm32", platform: "emscripten_3_1_58", python: config.python, version: config.version };
-  const lock = `data:application/json,${encodeURIComponent(JSON.stringify({ info, packages: {} }))}`; // it is to load no packages
-  const pyodide = await loadPyodide({ indexURL: url, lockFileURL: lock, env: { HOME: "/home" } });
+  const lock = { info: config.info, packages: {} }; // it is to load no packages
+  const options = { indexURL: url, env: { HOME: "/home" } };
+  if (config.files["pyodide.asm.mjs"]) Object.assign(options, { createPyodideModule: (await script("pyodide.asm.mjs")).default, lockFileContents: lock, packageBaseUrl: url });
+  else { // before version 314
+    await script("pyodide.asm.js");
+    options.lockFileURL = `data:application/json,${encodeURIComponent(JSON.stringify(lock))}`;
+  }
+  const pyodide = await loadPyodide(options);
   pyodide.unpackArchive(fetched.get(url + pins.at(-1)[0]).body, "wheel");
   pyodide.unpackArchive(archive, "zip", { extractDir: "/library" });
   self.fetch = network;
@@ -71,7 +75,8 @@ onmessage = async ({ data: { id, base, name, args } }) => {
       pyodide = await load(base);
       importModule = pyodide.pyimport("importlib").import_module;
       importModule("playground.call");
-      return postMessage({ id, reply: { result: true } });
+      postMessage({ id, reply: { result: true } });
+      return void setTimeout(() => importModule("playground.course")); // NumPy and the library, while the first text is read
     }
     const [module, method] = name.split(".");
     const { answer } = pyodide.pyimport("playground.call");

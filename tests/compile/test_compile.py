@@ -518,7 +518,7 @@ class TestTheWorldOutside:
         f = tg.compile(lambda x: plus_one(x * 1.0))
         for _ in range(3):
             assert f(np.ones(2)).tolist() == [2, 2]
-        tg.core.graph.accelerate(plus_one, lambda out, a: lambda: np.add(a, 1.5, out=out))
+        tg.core.acceleration.accelerate(plus_one, lambda out, a: lambda: np.add(a, 1.5, out=out))
         assert f(np.ones(2)).tolist() == [2.5, 2.5]
 
 

@@ -55,6 +55,23 @@ class TestAccumulation:
             assert not any(np.shares_memory(x, y) for y in grads[i + 1 :])
 
     @pytest.mark.parametrize("create_graph", [False, True])
+    @pytest.mark.parametrize("second", [lambda d: d, lambda d: d[::-1], lambda d: d.reshape(2, 1).reshape(2)])
+    def test_one_array_that_a_joint_rule_returns_twice_is_two_gradients(self, second, create_graph):
+        @tg.op
+        def both(a, b):
+            return a + b[::-1]
+
+        @both.joint_vjp("a", "b")
+        def _(g):
+            d = g * 2
+            return d, second(d)
+
+        a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+        both(a, b).backward(np.array([1.0, 3.0]), create_graph=create_graph)
+        assert not np.shares_memory(a.grad.numpy(), b.grad.numpy())
+        assert a.grad.tolist() == [2, 6]
+
+    @pytest.mark.parametrize("create_graph", [False, True])
     @pytest.mark.parametrize("f", [tg.sum, lambda x: (x.T * np.ones((3, 2))).sum(), lambda x: x.T.sum() + x.sum()])
     def test_gradients_are_writable_contiguous_arrays(self, f, create_graph):
         x = tg.Tensor(np.ones((2, 3)), requires_grad=True)

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.core.graph import accelerate, registry
+from tinygrad_cnn.core.acceleration import accelerate
+from tinygrad_cnn.core.registry import registry
 from tinygrad_cnn.core.tracing import observe
 from tinygrad_cnn.testing import assert_gradients
 
@@ -421,11 +422,11 @@ def declared(ufunc, inputs):
     """An op that is `ufunc`, for a while."""
     scope = {}
     exec(f"def own({inputs}):\n    'What it is.'", {"__name__": __name__}, scope)
-    known, claimed = dict(tg.core.graph.registry), dict(tg.core.graph.numpy_ops)
+    known, claimed = dict(tg.core.registry.registry), dict(tg.core.registry.numpy_ops)
     try:
         yield tg.op(ufunc=ufunc)(scope["own"])
     finally:
-        for table, before in (tg.core.graph.registry, known), (tg.core.graph.numpy_ops, claimed):
+        for table, before in (tg.core.registry.registry, known), (tg.core.registry.numpy_ops, claimed):
             table.clear()
             table.update(before)
 
@@ -498,7 +499,7 @@ class TestCalls:
         x = leaf(8.0)
         ufunc(x).backward()
         assert x.grad.item() == 2.0
-        del tg.core.graph.numpy_ops[ufunc]
+        del tg.core.registry.numpy_ops[ufunc]
 
     def test_an_op_may_be_a_ufunc(self):
         with declared(np.logaddexp2, "x1, x2") as own:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.core.graph import registry
+from tinygrad_cnn.core.registry import registry
 
 from ..graphs import node_of
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.core.graph import registry
+from tinygrad_cnn.core.registry import registry
 
 OPS = [op for name, op in registry.items() if name.startswith("tinygrad_cnn.")]
 DEFINED = [op for op in OPS if not isinstance(op.raw, np.ufunc)]

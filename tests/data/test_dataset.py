@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
@@ -237,6 +237,7 @@ def test_the_parts_have_their_lengths_and_each_example_once(lengths, seed):
     assert all((a.indices == b.indices).all() for a, b in zip(parts, again, strict=True))
 
 
+@example(total=11, shares=[0.25] * 4)
 @given(total=st.integers(0, 50), shares=shares)
 def test_fractions_are_rounded_down_and_the_rest_given_from_the_first(total, shares):
     """As in PyTorch."""

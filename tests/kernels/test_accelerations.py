@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.core.graph import registry
+from tinygrad_cnn.core.registry import registry
 from tinygrad_cnn.core.tracing import observe
 from tinygrad_cnn.testing.cases import Draws
 

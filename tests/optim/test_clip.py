@@ -47,6 +47,13 @@ def test_the_norm_is_that_of_all_elements_and_gradients_are_scaled_to_it(seed, o
         np.testing.assert_allclose(p.grad.numpy(), a * min(1.0, limit / (norm.item() + 1e-6)), rtol=rounding)
 
 
+def test_a_small_number_is_added_to_the_norm():
+    """As in PyTorch, so that the norm may be 0: it is seen where the norm is small, too."""
+    (p,) = with_gradients([np.array([3e-6, 4e-6])])
+    clip_grad_norm_([p], 1e-6)
+    np.testing.assert_allclose(p.grad.numpy(), np.array([3e-6, 4e-6]) / 6, rtol=1e-12)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("clip", [lambda p: clip_grad_norm_(p, 1e-3), lambda p: clip_grad_value_(p, 1e-3)])
 def test_the_old_gradient_is_not_written_wherever_it_is(clip, layout):

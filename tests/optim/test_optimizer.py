@@ -485,3 +485,16 @@ def test_a_model_or_a_schedule_in_the_place_of_a_list_is_answered():
         tg.optim.StepLR(optimizer, 1, verbose=True)
     with pytest.raises(TypeError, match=r"'beta_1'; use betas=\(beta_1, beta_2\)"):
         tg.optim.Adam(model.parameters(), beta_1=0.8)
+
+
+@pytest.mark.parametrize("name", [name for name in tg.optim.__all__ if inspect.isclass(getattr(tg.optim, name))])
+def test_help_shows_types_and_no_checks(name):
+    assert "function" not in str(inspect.signature(getattr(tg.optim, name)))
+
+
+def test_a_subclass_with_the_same_constructor_keeps_its_checks():
+    class Mine(tg.optim.SGD):
+        pass
+
+    with pytest.raises(ValueError, match="Mine: `lr` is -1; it must be a finite number of at least 0"):
+        Mine([tg.Tensor(1.0, requires_grad=True)], lr=-1)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.core.graph import numpy_ops
+from tinygrad_cnn.core.registry import numpy_ops
 
 UFUNCS = sorted((u for u in vars(np).values() if isinstance(u, np.ufunc)), key=lambda u: u.__name__)
 

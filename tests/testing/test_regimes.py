@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
-from tinygrad_cnn.core.graph import accelerate
+from tinygrad_cnn.core.acceleration import accelerate
 from tinygrad_cnn.testing import assert_regimes_agree
 from tinygrad_cnn.testing.strategies import arrays, expressions
 from tinygrad_cnn.transforms.batching.call import rule

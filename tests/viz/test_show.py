@@ -346,7 +346,7 @@ def test_the_text_of_rules():
 
 @pytest.mark.slow
 def test_the_text_of_every_rule_of_the_library_is_found():
-    from tinygrad_cnn.core.graph import registry
+    from tinygrad_cnn.core.registry import registry
     from tinygrad_cnn.extra.show.rules import UNKNOWN, op_text
 
     for name, op in registry.items():

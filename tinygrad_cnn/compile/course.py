@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from ..core import hooks, tracing
+from ..core.acceleration import accelerations
 from ..core.backward import check_unwritten, pull_back, reached
-from ..core.graph import Op, accelerations
+from ..core.graph import Op
 from ..core.node import Leaf, Node
 from ..core.tracing import NO_TRACER, Args, performed
 from ..core.versions import owner, tick, written_since
@@ -298,7 +299,7 @@ class Course(tracing.Tracer):
                 return None
         if hooks.changes and hooks.hooked:
             oldest = min([place.number for place in wanted]) if wanted else 0
-            if any(hasattr(place, "hooks") for place in reached([place for place, _ in roots], oldest)):
+            if any(hasattr(p, "hooks") for places in reached([p for p, _ in roots], oldest) for p in places):
                 return None
         walks = self.walks.get(found)
         walk = None if walks is None else next((walk for walk in walks if walk.serves(wanted)), None)
@@ -314,7 +315,7 @@ class Course(tracing.Tracer):
             walk.program = Program(walk)
         if not walk.program.serves():
             return None
-        check_unwritten(nodes, 0)
+        check_unwritten(nodes)
         gradients = walk.program.run(roots, retain, finished)
         if gradients is None:  # somebody holds those of an earlier call: they get copies now
             walk.program = Program(walk)

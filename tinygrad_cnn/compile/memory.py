@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from ..core.codegen import OUTPUT
+from ..core.signature import OUTPUT
 from .blocks import ALIGNMENT
 from .rules import Call, Value
 from .tasks import COPIED_BYTES, is_dense

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core import tracing
-from ..core.backward import fit, input_name, unusable
+from ..core.gradients import fit, input_name, unusable
 from ..core.graph import Op
 from ..core.node import Node
 from ..core.tracing import NO_TRACER, Args, performed

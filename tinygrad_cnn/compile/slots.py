@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.codegen import OUTPUT
 from ..core.grad_mode import _recording
 from ..core.graph import Op
 from ..core.node import Leaf, Node
+from ..core.signature import OUTPUT
 from ..tensor import Tensor
 
 _recorded = _recording.get

@@ -2,95 +2,104 @@
 
 An op is declared once and called a million times. Everything that depends only on the declaration (which inputs can
 carry a gradient, which values a rule needs, the order of parameters) is therefore decided here, in source text, and
-nothing is looked up or inspected per call. Print ``tinygrad_cnn.mul.op.source`` to read the generated code of an op.
+nothing is looked up or inspected per call. Print ``tinygrad_cnn.mul.op.source`` to read the generated code of an op: for
+an input `a`, `a_` is its array and `a_n` its node.
 """
 
 from __future__ import annotations
 
+import inspect
 import linecache
-import re
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .operands import ODD
+from .signature import IN_SHAPE, IN_SHAPES, NEEDS, OUTPUT, PARENTS, Signature
 
-TAKEN = {"Tensor", "any", "enumerate", "isinstance", "params", "parents", "saved", "tuple"}
-"""Names that the generated functions use."""
+ARRAYS = """\
+    if not {some_tensor}:
+        {inside}try: return {run}
+        except AttributeError as _error: raise _explain(_op, _error, {inputs}) from _error
+"""
+"""A call without a Tensor."""
 
-TAKEN_FORM = re.compile("^_|_$|_n$")
-"""The form of their other names: for an input `a`, `a_` is its array and `a_n` its node."""
+OPERAND = """\
+    if isinstance({n}, Tensor): {n}_ = {n}._array; {n}_n = {n}._node
+    elif {n}.__class__ in _NUMBERS: {n}_ = {n}; {n}_n = None
+    else: {n}, {n}_, {n}_n = _operand({n}, '{name}', {is_label})
+"""
+"""One of several inputs, of which some are Tensors."""
 
-OUTPUT, COTANGENT, POSITION, IN_SHAPE = "y", "g", "i", "in_shape"
-TANGENT, OUT_SHAPE = "t", "out_shape"
-"""Names that only a forward rule may ask for."""
+TENSORS = """\
+    if _watchers and (_t := _tracer().call(_op, {inputs}, {params})) is not None: return _t
+    try: {results} = {run}
+    except (ValueError, TypeError, IndexError, AttributeError) as _error:
+        raise _explain(_op, _error, {arrays}) from _error
+    if _y.__class__ is not _ndarray: _y = _asarray(_y)
+    _t = _new(Tensor); _t._array = _y; _t._node = None
+"""
+"""A call with a Tensor."""
 
-NEEDS, IN_SHAPES, PARENTS = JOINT = "needs", "in_shapes", "parents"
-"""Names that only a joint rule may ask for: which gradients are wanted, and the shape and node of each input, or None."""
-
-
-@dataclass
-class Signature:
-    """An op's declared signature: the names of its inputs and parameters, and the names each rule asks for."""
-
-    name: str
-    inputs: tuple[str, ...]
-    params: tuple[str, ...]
-    required: frozenset[str]
-    residuals: tuple[str, ...]
-    variadic: bool
-    optional: frozenset[str]
-    rules: dict[tuple[str, ...], tuple[str, ...]] = field(
-        default_factory=dict
-    )  # inputs that a rule serves -> its names
-    joins: bool = False  # whether the rule of a variadic op returns all gradients
-    composed: tuple[str, ...] = ()  # keywords of calls that a function composed of ops computes
-    accelerated: bool = False
-    differentiable: bool = True
-
-    @property
-    def lacks_rules(self) -> bool:
-        """Whether gradients through the op are an error: it has no rules, and is not declared to need none."""
-        return self.differentiable and not self.rules
-
-    @property
-    def served(self) -> list[str]:
-        """The inputs whose nodes are parents of the op's nodes, in order: those with a rule, and all while there is no rule."""
-        return [name for name in self.inputs if self.lacks_rules or any(name in inputs for inputs in self.rules)]
-
-    @property
-    def saveable(self) -> tuple[str, ...]:
-        """Names whose values a node can save for its rules."""
-        return (*self.inputs, OUTPUT, *self.residuals)
-
-    @property
-    def saved(self) -> tuple[str, ...]:
-        """Names whose values a node does save: those that a rule asks for."""
-        wanted = {name for names in self.rules.values() for name in names}
-        return tuple(name for name in self.saveable if name in wanted)
-
-    def legal(self, joint: bool) -> tuple[str, ...]:
-        """Names that a rule may ask for."""
-        if joint:
-            return (COTANGENT, *self.saveable, *self.params, *JOINT)
-        return (COTANGENT, *self.saveable, *self.params, IN_SHAPE, *((POSITION,) if self.variadic else ()))
-
-    def asked_for(self, served: str) -> set[str]:
-        """Names that the backward rule of an input asks for."""
-        return {name for inputs, names in self.rules.items() if served in inputs for name in names}
-
-    def legal_forward(self, served: str) -> tuple[str, ...]:
-        """Names that the forward rule of an input may ask for: only saved values that its backward rule asks for too."""
-        asked = self.asked_for(served)
-        return (TANGENT, *(n for n in self.saveable if n in asked), *self.params, OUT_SHAPE)
+RECORD = """\
+    if {wanted} and _recording(){floating}:
+        _n = _t._node = _new(_Node); _n.op = _op; _n.number = _count()
+        _n.parents = {parents}
+        _n.saved = {saved}
+        _n.params = {params}
+        _n.shape = _y.shape; _n.strides = _y.strides; _n.dtype = _y.dtype
+"""
 
 
-def _tuple(items: list[str]) -> str:
+def emit_call(sig: Signature, first: str) -> str:
+    """Source of the public function: unwrap, run, wrap, and record if an input requires a gradient. `first` is its head."""
+    inputs, served, xs = sig.inputs, sig.served, sig.inputs[0]
+    s = {"params": _tuple(sig.params), "results": ", ".join(["_y", *map("{}_".format, sig.residuals)]), "inside": ""}
+    if sig.variadic:
+        source, given, arrays = f"    {xs} = _operands({xs}, '{sig.name}')\n", [f"*{xs}"], [f"*{xs}_"]
+        s |= {"inputs": xs, "arrays": f"tuple({xs}_)", "parents": f"{xs}_n", "wanted": f"any({xs}_n)"}
+        s |= {"some_tensor": f"any([isinstance(x, Tensor) for x in {xs}])"}
+        labels = []
+        unpack = (
+            f"    {xs}_ = [x._array if isinstance(x, Tensor) else x for x in {xs}]\n"
+            f"    {xs}_n = tuple([x._node if isinstance(x, Tensor) else None for x in {xs}])\n"
+        )
+    else:
+        source, given, arrays = "", list(inputs), [*map("{}_".format, inputs)]
+        s |= {"inputs": _tuple(given), "arrays": _tuple(arrays), "parents": _tuple([*map("{}_n".format, served)])}
+        s |= {"some_tensor": _any("isinstance({}, Tensor)", inputs), "wanted": _any("{}_n is not None", served)}
+        odd = " or ".join([ODD.format(n, "_FINE") for n in inputs])
+        s |= {"inside": f"if {odd}: return _inside(_op, {s['inputs']}, {s['params']})\n        "}
+        labels = [n for n in inputs if served and n not in served]
+        unpack = f"    {xs}_ = {xs}._array; {xs}_n = {xs}._node\n"
+        if len(inputs) > 1:
+            unpack = "".join([OPERAND.format(n=n, name=sig.name, is_label=n in labels) for n in inputs])
+    source += ARRAYS.format(run=_run(sig, given, sig.residuals), **s) + unpack
+    source += TENSORS.format(run=_run(sig, arrays), **s)
+    for n in labels:
+        source += f"    if {n}_n is not None and _recording(): _refuse(_op, '{n}')\n"
+    if served:
+        s |= {"saved": _tuple([_saved(sig, name) for name in sig.saved])}
+        source += RECORD.format(floating="" if sig.rules else " and _y.dtype.kind in 'fc'", **s)
+    return first + _composed(sig) + source + "    return _t\n"
+
+
+def _composed(sig: Signature) -> str:
+    """Source for the calls that a function composed of ops computes."""
+    if not sig.composed:
+        return ""
+    inputs = [n if sig.variadic else f"_gather({n}, '{sig.name}')" for n in sig.inputs]
+    given = ", ".join([*inputs, *map("{0}={0}".format, (*sig.params, *sig.composed))])
+    return f"    if {_any('{} is not None', sig.composed)}: return _composed({given})\n"
+
+
+def _tuple(items: Sequence[str]) -> str:
     return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
 
 
-def _some(inputs: tuple[str, ...] | list[str]) -> str:
-    """Python source for: is the gradient of one of these inputs wanted?"""
-    return " or ".join(f"{n}_n is not None" for n in inputs)
+def _any(form: str, names: Sequence[str]) -> str:
+    """Source for: does the condition `form` hold of one of the names, which stand in place of {}?"""
+    text = " or ".join([form.replace("{}", name) for name in names])
+    return text if len(names) == 1 else f"({text})"
 
 
 def rule_name(inputs: tuple[str, ...]) -> str:
@@ -98,182 +107,89 @@ def rule_name(inputs: tuple[str, ...]) -> str:
     return f"_rule_{'_'.join(inputs)}"
 
 
-def _header(sig: Signature) -> str:
-    # A variadic op takes its inputs as one sequence, as np.concatenate does, so parameters may follow by position.
-    inputs = [f"{n}=None" if n in sig.optional else n for n in sig.inputs]
-    required = [p for p in sig.params if p in sig.required]
-    if required and sig.optional:
-        required.insert(0, "*")
-    defaulted = [f"{p}=_default_{p}" for p in sig.params if p not in sig.required]
-    composed = [f"{k}=None" for k in sig.composed]
-    if composed and "*" not in required:
-        composed.insert(0, "*")
-    out = [f"def {sig.name}({', '.join([*inputs, *required, *defaulted, *composed])}):"]
-    if composed:
-        first = [n if sig.variadic else f"_gather({n}, '{sig.name}')" for n in sig.inputs]
-        given = ", ".join([*first, *(f"{n}={n}" for n in (*sig.params, *sig.composed))])
-        out.append(f"    if {' or '.join(f'{k} is not None' for k in sig.composed)}: return _composed({given})")
-    return "\n".join(out)
+def head(name: str, parameters: Iterable[inspect.Parameter], scope: dict[str, Any]) -> str:
+    """The first line of a function. Defaults that cannot be written out are put into its globals, `scope`."""
+    shown = []
+    for p in parameters:
+        if not (p.default is None or p.default is p.empty or type(p.default) in (bool, int, str)):
+            scope[f"_default_{p.name}"] = p.default
+            p = p.replace(default=_Written(f"_default_{p.name}"))
+        shown.append(p.replace(annotation=p.empty))
+    return f"def {name}{inspect.Signature(shown)}:\n"
 
 
-def _run(sig: Signature, arguments: list[str]) -> str:
-    """Source for the output: from the definition, or from the kernel if it returns a task."""
-    given = ", ".join([*arguments, *(f"{p}={p}" for p in sig.params)])
-    if not sig.accelerated:
-        return f"_raw({given})"
-    return f"_raw({given}) if (_task := _prepare(None, {given})) is None else _task()"
+class _Written(str):
+    """Source as the default of a parameter."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
 
 
-def _unpack(sig: Signature) -> str:
-    """The assignment target for the result of the raw function: the output, then the residuals."""
-    return ", ".join(["_y", *(f"{r}_" for r in sig.residuals)])
+def _run(sig: Signature, arguments: Sequence[str], residuals: Sequence[str] = ()) -> str:
+    """Source for the output: from the definition, or from the kernel if it returns a task. Without the `residuals`, if any."""
+    given = ", ".join([*arguments, *map("{0}={0}".format, sig.params)])
+    run = f"_raw({given})"
+    if sig.accelerated:
+        run += f" if (_task := _prepare(None, {given})) is None else _task()"
+    return f"({run})[0]" if residuals else run
 
 
-def _plain(sig: Signature, arguments: list[str], shown: str) -> list[str]:
-    """Source of a call without Tensors, below an `if`."""
-    return [
-        f"            try: return {_run(sig, arguments)}{'[0]' if sig.residuals else ''}",
-        f"            except AttributeError as _error: raise _explain(_op, _error, {shown}) from _error",
-    ]
-
-
-def _saved_expression(sig: Signature, name: str) -> str:
-    """Save a value only if an input whose rule asks for it requires a gradient."""
+def _saved(sig: Signature, name: str) -> str:
+    """Source for a value that a node saves, if an input whose rule asks for it requires a gradient."""
     value = "_y" if name == OUTPUT else f"{name}_"
     if sig.variadic:
         return f"tuple({value})" if name in sig.inputs else value
     users = [n for inputs, names in sig.rules.items() if name in names for n in inputs]
-    return value if set(users) >= set(sig.served) else f"{value} if {_some(users)} else None"
-
-
-def emit_call(sig: Signature) -> str:
-    """Source of the public function: unwrap, run, wrap, and record if an input requires a gradient."""
-    out, served = [_header(sig)], sig.served
-    if sig.variadic:
-        xs = sig.inputs[0]
-        out += [
-            f"    {xs} = tuple([_gather(x, '{sig.name}') if {ODD.format('x', '_FINE')} else x for x in {xs}])",
-            f"    if not any([isinstance(x, Tensor) for x in {xs}]):",
-            *_plain(sig, [f"*{xs}"], xs),
-            f"    {xs} = tuple([x if isinstance(x, Tensor) else _adapt(x) for x in {xs}])",
-            f"    {xs}_ = [x._array if isinstance(x, Tensor) else x for x in {xs}]",
-        ]
-        arguments, shown = [f"*{xs}_"], f"tuple({xs}_)"
-    else:
-        node = {n: f"; {n}_n = {n}._node" if n in served else "" for n in sig.inputs}
-        several = len(sig.inputs) > 1
-        for n in sig.inputs:
-            out.append(f"    if isinstance({n}, Tensor): {n}_ = {n}._array{node[n]}")
-            out += ["    else:", f"        {n}_ = {n}{f'; {n}_n = None' if n in served and several else ''}"]
-        plain = " and ".join(f"{n}_ is {n}" for n in sig.inputs)
-        out += [f"    if {plain}:"] if several else []
-        out += [f"        if {ODD.format(n, '_FINE')}: {n} = _gather({n}, '{sig.name}')" for n in sig.inputs]
-        out += [
-            f"        if {plain}:",
-            *_plain(sig, list(sig.inputs), _tuple(list(sig.inputs))),
-            f"        return _op.function({', '.join([*sig.inputs, *(f'{p}={p}' for p in sig.params)])})",
-        ]
-        if several:
-            for n in sig.inputs:  # labels and indices have no rule: lists of integers are not converted
-                take = "_adapt" if n in served or not sig.rules else "_gather"
-                out += [
-                    f"    if {n}_ is {n} and {ODD.format(f'{n}_', '_NUMBERS')}:",
-                    f"        {n}_ = {take}({n}_, '{sig.name}')",
-                    f"        {n} = {n}_",
-                    f"        if isinstance({n}, Tensor): {n}_ = {n}._array{node[n]}",
-                ]
-        arguments = [f"{n}_" for n in sig.inputs]
-        shown = _tuple(arguments)
-    operands = sig.inputs[0] if sig.variadic else _tuple(list(sig.inputs))
-    followed = f"_tracer().call(_op, {operands}, {_tuple(list(sig.params))})"
-    out += [
-        f"    if _watchers and (_t := {followed}) is not None: return _t",
-        f"    try: {_unpack(sig)} = {_run(sig, arguments)}",
-        "    except (ValueError, TypeError, IndexError, AttributeError) as _error:",
-        f"        raise _explain(_op, _error, {shown}) from _error",
-        "    if _y.__class__ is not _ndarray: _y = _asarray(_y)",
-        "    _t = _new(Tensor)",
-        "    _t._array = _y",
-        "    _t._node = None",
-        *_emit_record(sig),
-    ]
-    out.append("    return _t")
-    return "\n".join(out) + "\n"
-
-
-def _emit_record(sig: Signature) -> list[str]:
-    if not sig.rules and not sig.lacks_rules:
-        return []
-    if sig.variadic:
-        xs = sig.inputs[0]
-        out = [f"    {xs}_n = tuple([x._node if isinstance(x, Tensor) else None for x in {xs}])"]
-        alive, parents = f"any([n is not None for n in {xs}_n])", f"{xs}_n"
-    else:
-        out, alive, parents = [], _some(sig.served), _tuple([f"{n}_n" for n in sig.served])
-    floating = " and _y.dtype.kind in 'fc'" if sig.lacks_rules else ""
-    out += [
-        f"    if ({alive}) and _recording(){floating}:",
-        "        _n = _t._node = _new(_Node)",
-        f"        _n.op = _op; _n.parents = {parents}",
-        f"        _n.saved = {_tuple([_saved_expression(sig, name) for name in sig.saved])}",
-        f"        _n.params = {_tuple(list(sig.params))}",
-        "        _n.shape = _y.shape; _n.strides = _y.strides; _n.dtype = _y.dtype; _n.number = _count()",
-    ]
-    for n in () if sig.variadic else [n for n in sig.inputs if n not in sig.served]:
-        out.append(f"    if isinstance({n}, Tensor) and {n}._node is not None and _recording(): _refuse(_op, '{n}')")
-    return out
+    return value if {*users}.issuperset(sig.served) else f"{value} if {_any('{}_n is not None', users)} else None"
 
 
 def emit_pull(sig: Signature) -> str:
     """Source of ``pull(g, saved, params, parents)``: one gradient per parent, None where a parent is None."""
-    out = ["def _pull(g, saved, params, parents):"]
-    if sig.lacks_rules:
-        return out[0] + " raise _lacking(_op, parents)\n"
+    source = "def _pull(g, saved, params, parents):\n"
     if not sig.rules:
-        return out[0] + " return ()\n"
+        return source + ("    raise _lacking(_op, parents)\n" if sig.lacks_rules else "    return ()\n")
     if sig.saved:
-        out.append(f"    {_tuple(list(sig.saved))} = saved")
+        source += f"    {_tuple(sig.saved)} = saved\n"
     if sig.params:
-        out.append(f"    {_tuple(list(sig.params))} = params")
+        source += f"    {_tuple(sig.params)} = params\n"
     if sig.variadic:
         ((xs, names),) = sig.rules.items()
-        if sig.joins:
-            given = {
-                NEEDS: "tuple([_n is not None for _n in parents])",
-                IN_SHAPES: "tuple([_n and _n.shape for _n in parents])",
-            }
-            out += [
-                f"    _found = {rule_name(xs)}({', '.join(given.get(n, n) for n in names)})",
-                "    try: _fits = len(_found) == len(parents)",
-                "    except TypeError: _fits = False",
-                "    if not _fits: raise _miscounted(_op, parents, _found)",
-                "    return _found",
-            ]
-        else:
-            call = f"{rule_name(xs)}({', '.join('_n.shape' if n == IN_SHAPE else n for n in names)})"
-            out.append(f"    return tuple([{call} if _n is not None else None for i, _n in enumerate(parents)])")
-        return "\n".join(out) + "\n"
-    out.append(f"    {_tuple([f'{n}_n' for n in sig.served])} = parents")
-    for inputs, names in sig.rules.items():
-        nodes = [f"{n}_n" for n in inputs]
+        if not sig.joins:
+            call = f"{rule_name(xs)}({', '.join(['_n.shape' if n == IN_SHAPE else n for n in names])})"
+            return source + f"    return tuple([{call} if _n is not None else None for i, _n in enumerate(parents)])\n"
         given = {
-            IN_SHAPE: f"{nodes[0]}.shape",
-            NEEDS: _tuple([f"{node} is not None" for node in nodes]),
-            IN_SHAPES: _tuple([f"{node} and {node}.shape" for node in nodes]),
-            PARENTS: _tuple(nodes),
+            NEEDS: "tuple([_n is not None for _n in parents])",
+            IN_SHAPES: "tuple([_n and _n.shape for _n in parents])",
         }
-        call = f"{rule_name(inputs)}({', '.join(given.get(n, n) for n in names)})"
-        results, nothing = ", ".join(f"_{n}" for n in inputs), _tuple(["None" for _ in inputs])
-        if len(inputs) == 1:
-            out.append(f"    {results} = {call} if {_some(inputs)} else None")
-        else:
-            out += [
-                f"    _found = {call} if {_some(inputs)} else {nothing}",
-                f"    try: {results} = _found",
-                f"    except (TypeError, ValueError): raise _miscounted(_op, {inputs}, _found) from None",
-            ]
-    out.append(f"    return {_tuple([f'_{n}' for n in sig.served])}")
-    return "\n".join(out) + "\n"
+        return source + (
+            f"    _found = {rule_name(xs)}({', '.join([given.get(n, n) for n in names])})\n"
+            "    try: _fits = len(_found) == len(parents)\n"
+            "    except TypeError: _fits = False\n"
+            "    if not _fits: raise _miscounted(_op, parents, _found)\n"
+            "    return _found\n"
+        )
+    source += f"    {_tuple([*map('{}_n'.format, sig.served)])} = parents\n"
+    for inputs, names in sig.rules.items():
+        source += _emit_rule(inputs, names)
+    return source + f"    return {_tuple([*map('_{}'.format, sig.served)])}\n"
+
+
+def _emit_rule(inputs: tuple[str, ...], names: Sequence[str]) -> str:
+    """Source that applies a rule, for one input or for several."""
+    given = {
+        IN_SHAPE: f"{inputs[0]}_n.shape",
+        NEEDS: _tuple([*map("{}_n is not None".format, inputs)]),
+        IN_SHAPES: _tuple([*map("{0}_n and {0}_n.shape".format, inputs)]),
+        PARENTS: _tuple([*map("{}_n".format, inputs)]),
+    }
+    call, wanted = ", ".join([given.get(n, n) for n in names]), _any("{}_n is not None", inputs)
+    if len(inputs) == 1:
+        return f"    _{inputs[0]} = {rule_name(inputs)}({call}) if {wanted} else None\n"
+    return (
+        f"    _found = {rule_name(inputs)}({call}) if {wanted} else {_tuple(['None' for _ in inputs])}\n"
+        f"    try: {', '.join(map('_{}'.format, inputs))} = _found\n"
+        f"    except (TypeError, ValueError): raise _miscounted(_op, {inputs}, _found) from None\n"
+    )
 
 
 def made(filename: str, source: str, scope: dict[str, Any]) -> Any:

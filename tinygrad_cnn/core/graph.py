@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAli
 import numpy as np
 
 from . import codegen, operands
-from .codegen import COTANGENT, OUTPUT, TANGENT, Signature, build_and_call, rule_name
+from .acceleration import Accelerated, into_out
+from .codegen import build_and_call, rule_name
 from .errors import explain, lacking, miscounted, refuse
-from .frames import is_library
 from .grad_mode import _recording
 from .node import Node
-from .operands import adapt
-from .signature import OUT, asked, check_names, declared, explained
+from .registry import implements as implements
+from .registry import namespace, numpy_ops, registry
+from .signature import OUT, OUTPUT, TANGENT, Signature, asked, check_names, declared
 from .tracing import tracer, watchers
 from .versions import tick
 
@@ -59,7 +60,7 @@ class OpFunction(Protocol[P]):
         A forward rule may ask for ``t``, parameters, ``out_shape``, and those of the inputs, residuals and ``y`` that the
         backward rule of that input asks for. A variadic op has one forward rule; its ``t`` is a tuple with a tangent or None
         for each input. Forward rules are optional: elementwise and `linear` ops have them, others use backward rules
-        (:mod:`tinygrad_cnn.core.forward`).
+        (:mod:`tinygrad_cnn.transforms.forward`).
         """
 
     def joint_vjp(self, *inputs: str) -> Callable[[Rule], Rule]:
@@ -73,39 +74,8 @@ class OpFunction(Protocol[P]):
 
 Rule = TypeVar("Rule", bound=Callable[..., Any])
 
-Prepare: TypeAlias = Callable[..., Callable[[], Any] | None]
 
-registry: dict[str, Op] = {}
-numpy_ops: dict[Any, Callable[..., Any]] = {}
-
-_namespace: dict[str, Any] = {}
-
-
-class _Above:
-    """Ops that the walks apply to gradients, and what they call at a large one. The layers above register them, so that core
-    imports nothing from above."""
-
-    broadcast_to: Callable[..., Any]
-    copy: Callable[..., Any]
-    keep_freed_memory: Callable[[], None]
-    laid_out: Callable[..., Any]
-    sum_to: Callable[..., Any]
-
-
-above = _Above()
-
-
-def register_tensor(cls: type[Tensor], from_list: Callable[..., Any], **functions: Callable[..., Any]) -> None:
-    """Register the Tensor class, the function that converts a list to a Tensor, and the functions of
-    `above`."""
-    vars(above).update(functions)
-    operands.register(cls, from_list, numpy_ops[np.stack])
-    _namespace["Tensor"] = cls
-    for known in registry.values():
-        known.globals["Tensor"] = cls
-
-
-class Op:
+class Op(Accelerated):
     """An op's declaration: its definition in NumPy, its signature, its gradient rules and its kernel."""
 
     def __init__(
@@ -125,34 +95,27 @@ class Op:
         self.name = raw.__name__
         self.elementwise = elementwise or ufunc is not None
         self.in_place = ufunc is not None  # whether `out` may be an input
-        self.prepare: Prepare | None = None
-        self.along: tuple[str, ...] = ()
-        self.shares = False
         self.rules: dict[str, Callable[..., Any]] = {}  # by input; a joint rule serves several
         self.linear = linear
         self.forward_rules: dict[str, Callable[..., Any]] = {}
         given = inspect.signature(raw)
         parameters = given.parameters
-        self.signature = declared(raw, given, residuals, ufunc, linear, composed)
-        self.signature.differentiable = differentiable
+        self.signature = declared(raw, given, residuals, ufunc, linear, composed, differentiable)
         self.globals: dict[str, Any] = {
-            **_namespace,
+            **namespace,
             "__name__": raw.__module__,
             "_op": self,
             "_raw": self.raw,
             "_build": self.build,
-            **{f"_default_{name}": p.default for name, p in parameters.items()},
         }
         function: Any = FunctionType(build_and_call.__code__, self.globals, raw.__name__)
         functools.update_wrapper(function, raw)
-        if is_library(raw.__code__.co_filename):
-            function.__doc__ = explained(raw.__doc__)
         function.__signature__ = _by_position(given, self.signature)
         function.op, function.vjp, function.joint_vjp, function.jvp = self, self.vjp, self.joint_vjp, self.jvp
         self.function: Any = function
         self.pull: Callable[..., tuple[Any, ...]] = self._build_and_pull
         if OUT in parameters and ufunc is None:
-            prepare = _into_out(raw)
+            prepare = into_out(raw)
             self.accelerate(prepare, (), in_place or elementwise)
 
     def __reduce__(self) -> Any:
@@ -164,24 +127,11 @@ class Op:
     @property
     def source(self) -> str:
         """The Python source generated for this op."""
-        return codegen.emit_call(self.signature) + "\n" + codegen.emit_pull(self.signature)
+        return self._call_source() + "\n" + codegen.emit_pull(self.signature)
 
-    @property
-    def takes_out(self) -> bool:
-        """Whether the op can write its result into a given array."""
-        return self.prepare is not None or isinstance(self.raw, np.ufunc)
-
-    def run(self, *inputs: Any, **params: Any) -> Any:
-        """The output, for inputs that are arrays."""
-        task = None if self.prepare is None else self.prepare(None, *inputs, **params)
-        return self.raw(*inputs, **params) if task is None else task()
-
-    def bind(self, out: np.ndarray, *inputs: Any, **params: Any) -> Callable[[], Any]:
-        """A task that writes the output for these arrays into `out` on every call."""
-        if isinstance(self.raw, np.ufunc):
-            return functools.partial(self.raw, *inputs, **params, out=out)
-        task = None if self.prepare is None else self.prepare(out, *inputs, **params)
-        return task or (lambda: np.copyto(out, self.raw(*inputs, **params)))
+    def _call_source(self) -> str:
+        given = inspect.signature(self.function).parameters.values()
+        return codegen.emit_call(self.signature, codegen.head(self.name, given, self.globals))
 
     def vjp(self, *unnamed: Any, **rules: Callable[..., Any]) -> None:
         """Register rules (see :func:`op`). TypeError, naming the legal names, if one is ill-formed."""
@@ -217,45 +167,11 @@ class Op:
                 raise TypeError(f"{sig.name}.jvp: `{served}` has no backward rule; it has {', '.join(self.rules)}")
             check_names(f"{sig.name}.jvp", (served,), rule, sig.legal_forward(served))
         self.forward_rules.update(rules)
-        vars(self).pop("tangents", None)
-
-    @functools.cached_property
-    def tangents(self) -> dict[str, tuple[Callable[..., Any], tuple[str | None, ...]]]:
-        """The forward rules by input, declared or derived, and the names each asks for, with None for the tangent."""
-        found: dict[str, tuple[Callable[..., Any], tuple[str | None, ...]]] = {}
-        for name, rule in self.rules.items():
-            if name in self.forward_rules:
-                rule = self.forward_rules[name]
-                found[name] = rule, tuple(None if n == TANGENT else n for n in asked(rule))
-            elif self.elementwise and (name,) in self.signature.rules:
-                found[name] = rule, tuple(None if n == COTANGENT else n for n in asked(rule))
-            elif name in self.linear:
-                found[name] = self._linear_rule(name)
-        return found
-
-    def _linear_rule(self, name: str) -> tuple[Callable[..., Any], tuple[str | None, ...]]:
-        """The op itself, with the tangent in place of an input. Inputs that the backward rule does not need are left out."""
-        sig = self.signature
-        given = [*(n for n in sig.inputs if n != name and n in sig.asked_for(name)), *sig.params]
-        function = self.function
-
-        def rule(t: Any, *values: Any) -> Any:
-            return function(**{name: t}, **dict(zip(given, values, strict=True)))
-
-        return rule, (None, *given)
 
     def compose(self, function: F) -> F:
         """Let `function`, composed of ops, compute the calls with a keyword that was declared as `composed`."""
         self.globals["_composed"] = function
         return function
-
-    def accelerate(self, prepare: Prepare, along: tuple[str, ...], in_place: bool) -> None:
-        """See :func:`accelerate`."""
-        self.prepare, self.along, self.in_place = prepare, along, in_place
-        self.shares = "shared" in asked(prepare)
-        self.signature.accelerated = True
-        self.globals["_prepare"] = prepare
-        self._forget()
 
     def _register(self, rules: dict[tuple[str, ...], Callable[..., Any]], joint: bool) -> None:
         sig = self.signature
@@ -274,31 +190,29 @@ class Op:
         for inputs, rule in rules.items():
             self.rules.update(dict.fromkeys(inputs, rule))
             self.globals[rule_name(inputs)] = rule
-            sig.rules = {known: names for known, names in sig.rules.items() if set(known).isdisjoint(inputs)}
-            sig.rules[inputs] = asked(rule)
+            sig.add_rule(inputs, asked(rule))
         self.rules = {n: self.rules[n] for n in sig.served}
         sig.joins = joint and sig.variadic
-        self._forget()
+        self.forget()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """Drop the generated code, which depends on the declaration, rules and kernel; the next call generates it again."""
         self.function.__code__ = build_and_call.__code__
         self.pull = self._build_and_pull
-        vars(self).pop("tangents", None)
 
     def build(self) -> Any:
         """The public function, generated on first use."""
         with _building:
             if self.function.__code__ is build_and_call.__code__:
-                codegen.become(self.function, self._made("call", codegen.emit_call))
+                codegen.become(self.function, self._made("call", self._call_source()))
         return self.function
 
     def _build_and_pull(self, *args: Any) -> tuple[Any, ...]:
-        self.pull = self._made("pull", codegen.emit_pull)
+        self.pull = self._made("pull", codegen.emit_pull(self.signature))
         return self.pull(*args)
 
-    def _made(self, kind: str, emit: Callable[[Signature], str]) -> Any:
-        return codegen.made(f"<{self.name}: {kind}>", emit(self.signature), self.globals)
+    def _made(self, kind: str, source: str) -> Any:
+        return codegen.made(f"<{self.name}: {kind}>", source, self.globals)
 
     def saved_tensors(self, node: Node) -> tuple[Any, ...]:
         """The saved values of `node`, with differentiable inputs and the output as Tensors at their places in the graph."""
@@ -333,15 +247,6 @@ def _by_position(given: inspect.Signature, sig: Signature) -> inspect.Signature:
     ]
     found.sort(key=lambda p: (p.kind, p.default is not p.empty))
     return inspect.Signature(found)
-
-
-def _into_out(raw: Callable[..., Any]) -> Prepare:
-    """The kernel of an op whose definition has a keyword `out`."""
-
-    def prepare(out: np.ndarray | None, *inputs: Any, **params: Any) -> Callable[[], Any] | None:
-        return None if out is None else functools.partial(raw, *inputs, **params, out=out)
-
-    return prepare
 
 
 def _place(value: Any, at: Any, tensor_of: Callable[..., Any]) -> Any:
@@ -439,50 +344,9 @@ def op(
     return declare if raw is None else declare(raw)
 
 
-def accelerate(function: Any, prepare: Prepare, *, along: Sequence[str] = (), in_place: bool = False) -> None:
-    """Attach a kernel to an op: ``prepare(out, *inputs, **params)`` returns a task that computes the same as the definition.
-
-    A task is a function without arguments that returns the result. Eager calls pass ``out=None``, for a new array, and run
-    the task once. A compiled program passes an array of the result's shape, dtype and memory order, and runs the task in
-    each call on the same memory. ``prepare`` returns None where the definition is fast enough.
-
-    Args:
-        function: the function that ``@op`` returned.
-        prepare: the kernel. If it has a parameter ``shared``, a program passes a dictionary common to all calls prepared with
-            the same first input: a task can leave intermediate results there for later tasks.
-        along: the names, of inputs and ``y``, whose first axis is the batch, if a task may compute each image separately.
-        in_place: whether `out` may be an input. Elementwise kernels must allow it.
-    """
-    unknown = [repr(n) for n in along if n not in (*function.op.signature.inputs, OUTPUT)]
-    if unknown:
-        legal = ", ".join((*function.op.signature.inputs, OUTPUT))
-        raise TypeError(f"accelerate: `along` names {', '.join(unknown)}; legal names of {function.op} are {legal}")
-    global _accelerations
-    _accelerations += 1
-    function.op.accelerate(prepare, tuple(along), in_place or function.op.elementwise)
-
-
-_accelerations = 0
-
-
-def accelerations() -> int:
-    """How often a kernel was attached: who keeps prepared tasks makes new ones when it grows."""
-    return _accelerations
-
-
-def implements(*numpy_functions: Any) -> Callable[[F], F]:
-    """Declare that a function composed of ops replaces these NumPy functions when they are given a Tensor."""
-
-    def declare(function: F) -> F:
-        numpy_ops.update(dict.fromkeys(numpy_functions, function))
-        return function
-
-    return declare
-
-
-_namespace.update(
+namespace.update(
     _Node=Node, _new=object.__new__, _ndarray=np.ndarray, _asarray=np.asarray, _count=tick, _recording=_recording.get,
-    _watchers=watchers, _tracer=tracer, _adapt=adapt, _gather=operands.gather,
-    _FINE=operands.FINE, _NUMBERS=operands.NUMBERS, _explain=explain, _refuse=refuse,
+    _watchers=watchers, _tracer=tracer, _FINE=operands.FINE, _NUMBERS=operands.NUMBERS, _gather=operands.gather,
+    _operand=operands.operand, _operands=operands.operands, _inside=operands.call_with_lists, _explain=explain, _refuse=refuse,
     _lacking=lacking, _miscounted=miscounted,
 )  # fmt: skip

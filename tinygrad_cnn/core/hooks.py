@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from . import graph
 from .grad_mode import no_grad
 from .graph import Array
 from .node import Leaf, Node
+from .registry import namespace
 from .versions import tick
 
 Hook: TypeAlias = Callable[[Any], Any]
@@ -68,7 +68,7 @@ def register(place: Node | Leaf, hook: Hook) -> Handle:
 
 def run(place: Node | Leaf, g: Array, create: bool) -> Array:
     """The gradient after the hooks of `place`: a Tensor if `create`, else an array."""
-    given = g if create else graph._namespace["Tensor"]._of(np.asarray(g))
+    given = g if create else namespace["Tensor"]._of(np.asarray(g))
     for hook in list(place.hooks.values()):
         if create:
             replacement = hook(given)
@@ -86,7 +86,7 @@ def replaced(name: str, replacement: Any, given: Any) -> Any:
     Raises:
         TypeError, ValueError: if it does not fit.
     """
-    tensor = graph._namespace["Tensor"]
+    tensor = namespace["Tensor"]
     if isinstance(replacement, np.ndarray | np.generic):
         replacement = tensor._of(np.asarray(replacement))
     if not isinstance(replacement, tensor):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -61,3 +61,7 @@ class Argument(Leaf):
     """The leaf of a function's argument, made by the library: the function must not write to the argument in place."""
 
     __slots__ = ()
+
+
+Place: TypeAlias = Node | Leaf
+"""Where a gradient arrives."""

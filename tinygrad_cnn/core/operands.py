@@ -6,10 +6,15 @@ of them. NumPy alone would read their values, and the graph would end there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from .errors import explain
+
+if TYPE_CHECKING:
+    from .graph import Op
 
 OBJECT = np.dtype(object)
 NUMBERS = frozenset({bool, int, float, complex, type(None)})
@@ -48,6 +53,39 @@ def adapt(value: Any, name: str = "Tensor") -> Any:
         return item(value)
     value = gather(value, name)
     return _from_list(value) if isinstance(value, list | tuple) else value
+
+
+def operand(value: Any, name: str, is_label: bool) -> tuple[Any, Any, Any]:
+    """An operand beside a Tensor, as :func:`adapt` makes it; its array; its node, if it is a Tensor.
+
+    Lists of labels and indices, inputs without a rule, are not converted.
+    """
+    if value.__class__ is not np.ndarray or value.dtype.hasobject:
+        value = gather(value, name) if is_label else adapt(value, name)
+        if isinstance(value, _tensor):
+            return value, value._array, value._node
+    return value, value, None
+
+
+def operands(values: Iterable[Any], name: str) -> tuple[Any, ...]:
+    """The operands of a variadic op: lists that hold Tensors become Tensors, and beside a Tensor, others are adapted."""
+    found = [gather(value, name) for value in values]
+    if any(isinstance(value, _tensor) for value in found):
+        found = [value if isinstance(value, _tensor) else adapt(value) for value in found]
+    return tuple(found)
+
+
+def call_with_lists(op: Op, inputs: Sequence[Any], params: Sequence[Any]) -> Any:
+    """Call an op without a Tensor among its inputs, but with lists, which may hold Tensors, or other objects."""
+    named = dict(zip(op.signature.params, params, strict=True))
+    gathered = [gather(value, op.name) for value in inputs]
+    if any(isinstance(value, _tensor) for value in gathered):
+        return op.function(*gathered, **named)
+    try:
+        result = op.run(*inputs, **named)
+    except AttributeError as error:
+        raise explain(op, error, inputs) from error
+    return result[0] if op.signature.residuals else result
 
 
 def gather(value: Any, name: str = "Tensor") -> Any:

@@ -1,4 +1,4 @@
-"""Check an op's declaration (names, inputs, parameters) before code is generated for it."""
+"""An op's declaration: its signature, and the checks that it is well-formed, before code is generated for it."""
 
 from __future__ import annotations
 
@@ -6,28 +6,87 @@ import inspect
 import keyword
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
 
 import numpy as np
 
-from .codegen import IN_SHAPE, JOINT, TAKEN, TAKEN_FORM, Signature
+TAKEN = {"Tensor", "any", "enumerate", "isinstance", "params", "parents", "saved", "tuple"}
+"""Names that the generated functions use."""
+
+TAKEN_FORM = re.compile("^_|_$|_n$")
+"""The form of their other names: for an input `a`, `a_` is its array and `a_n` its node."""
+
+OUTPUT, COTANGENT, POSITION, IN_SHAPE = "y", "g", "i", "in_shape"
+TANGENT, OUT_SHAPE = "t", "out_shape"
+"""Names that only a forward rule may ask for."""
+
+NEEDS, IN_SHAPES, PARENTS = JOINT = "needs", "in_shapes", "parents"
+"""Names that only a joint rule may ask for: which gradients are wanted, and the shape and node of each input, or None."""
+
+
+@dataclass
+class Signature:
+    """An op's declared signature: the names of its inputs and parameters, and the names each rule asks for."""
+
+    name: str
+    inputs: tuple[str, ...]
+    params: tuple[str, ...]
+    required: frozenset[str]
+    residuals: tuple[str, ...]
+    variadic: bool
+    optional: frozenset[str]
+    composed: tuple[str, ...]
+    """Keywords of calls that a function composed of ops computes."""
+    differentiable: bool
+    accelerated: bool = False
+    rules: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+    """The names that each rule asks for, by the inputs that it serves."""
+    joins: bool = False
+    """Whether the rule of a variadic op returns all gradients."""
+    served: tuple[str, ...] = ()
+    """The inputs whose nodes are parents of the op's nodes, in order: those with a rule, and all while there is no rule."""
+    saved: tuple[str, ...] = ()
+    """Names whose values a node saves: those that a rule asks for."""
+
+    def __post_init__(self) -> None:
+        self.served = self.inputs if self.differentiable else ()
+
+    @property
+    def lacks_rules(self) -> bool:
+        """Whether gradients through the op are an error: it has no rules, and is not declared to need none."""
+        return self.differentiable and not self.rules
+
+    @property
+    def saveable(self) -> tuple[str, ...]:
+        """Names whose values a node can save for its rules."""
+        return (*self.inputs, OUTPUT, *self.residuals)
+
+    def add_rule(self, inputs: tuple[str, ...], names: tuple[str, ...]) -> None:
+        """Note that a rule serves these inputs and asks for these names. It replaces the rules that did."""
+        self.rules = {known: n for known, n in self.rules.items() if set(known).isdisjoint(inputs)} | {inputs: names}
+        served, asked = ({name for each in group for name in each} for group in (self.rules, self.rules.values()))
+        self.served = tuple(name for name in self.inputs if name in served)
+        self.saved = tuple(name for name in self.saveable if name in asked)
+
+    def legal(self, joint: bool) -> tuple[str, ...]:
+        """Names that a rule may ask for."""
+        if joint:
+            return (COTANGENT, *self.saveable, *self.params, *JOINT)
+        return (COTANGENT, *self.saveable, *self.params, IN_SHAPE, *((POSITION,) if self.variadic else ()))
+
+    def asked_for(self, served: str) -> set[str]:
+        """Names that the backward rule of an input asks for."""
+        return {name for inputs, names in self.rules.items() if served in inputs for name in names}
+
+    def legal_forward(self, served: str) -> tuple[str, ...]:
+        """Names that the forward rule of an input may ask for: only saved values that its backward rule asks for too."""
+        asked = self.asked_for(served)
+        return (TANGENT, *(n for n in self.saveable if n in asked), *self.params, OUT_SHAPE)
+
 
 OUT = "out"
-
-
-def explained(doc: str | None) -> str | None:
-    """A docstring with rules such as ``a' = g b``, and a sentence that says what these letters mean."""
-    if doc is None:
-        return None
-    # A hundred times faster than a search of the whole text, of which each word could begin a rule.
-    rules = [rule for line in doc.split("\n") if "' =" in line for rule in re.findall(r"(?:\w+', )*\w+' =", line)]
-    if not (rules or re.search(r" g\b", doc)):
-        return doc
-    names = dict.fromkeys(re.findall(r"\w+(?=')", " ".join(rules)))
-    marked = ", ".join(f"{name}'" for name in names)
-    others = f", and {marked} with respect to {', '.join(names)}" if names else ""
-    return f"{doc.rstrip()}\n\n    Here g is the gradient with respect to y{others}.\n    "
 
 
 def asked(rule: Callable[..., Any]) -> tuple[str, ...]:
@@ -36,20 +95,6 @@ def asked(rule: Callable[..., Any]) -> tuple[str, ...]:
         code = rule.__code__  # ten times faster than `inspect`
         return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     return tuple(inspect.signature(rule).parameters)
-
-
-def parameters(function: Any) -> dict[str, Any] | None:
-    """The annotations of a function's parameters by name; None if it takes any keyword."""
-    if {"__signature__", "__wrapped__"}.isdisjoint(vars(function)):
-        code, known = (
-            function.__code__,
-            function.__annotations__,
-        )  # `inspect` would take a tenth of the library's import
-        count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
-        takes_any = code.co_flags & inspect.CO_VARKEYWORDS
-        return None if takes_any else {name: known.get(name) for name in code.co_varnames[:count]}
-    given = inspect.signature(function).parameters
-    return None if any(p.kind is p.VAR_KEYWORD for p in given.values()) else {n: p.annotation for n, p in given.items()}
 
 
 def check_names(where: str, served: Sequence[str], rule: Callable[..., Any], legal: Sequence[str]) -> None:
@@ -67,6 +112,7 @@ def declared(
     ufunc: np.ufunc | None,
     linear: tuple[str, ...] = (),
     composed: tuple[str, ...] = (),
+    differentiable: bool = True,
 ) -> Signature:
     """The signature of an op defined by `raw`, or by `ufunc` with raw's names. TypeError if the declaration is ill-formed."""
     parameters = given.parameters.values()
@@ -108,6 +154,6 @@ def declared(
             f"op {raw.__name__}: `ufunc` is {ufunc.__name__}, of {ufunc.nin} inputs and {ufunc.nout} outputs; the op has "
             f"{len(names)} and 1, and they must agree: declare a function with a body"
         )
-    found = Signature(raw.__name__, names, keywords, required, residuals, bool(variadic), optional)
-    found.composed = composed
-    return found
+    return Signature(
+        raw.__name__, names, keywords, required, residuals, bool(variadic), optional, composed, differentiable
+    )

@@ -20,7 +20,8 @@ tick = itertools.count(1).__next__
 
 _writes: dict[int, _Write] = {}  # by id of the owner of the memory, while it is alive
 _foreign: dict[tuple[_Place, ...], _Write] = {}  # by address range, for memory that no array owns
-_last_write = 0
+latest = 0
+"""The number of the latest write: nodes that are younger cannot be out of date."""
 
 _Place: TypeAlias = tuple[str, int, int]
 """A range of bytes: start and end address in memory (""), or start and end offset in a file mapped by ``np.memmap``."""
@@ -55,8 +56,8 @@ def marking(*arrays: np.ndarray) -> Callable[[], None]:
     writes = [_write_of(array if array.base is None else owner(array)) for array in arrays]
 
     def mark() -> None:
-        global _last_write
-        _last_write = now = tick()
+        global latest
+        latest = now = tick()
         for write in writes:
             write.time = now
 
@@ -82,11 +83,6 @@ def _places(root: np.ndarray) -> tuple[_Place, ...]:
     if isinstance(root, np.memmap) and root.filename is not None and root.mode != "c":
         return ("", start, stop), (os.path.realpath(root.filename), root.offset, root.offset + stop - start)
     return (("", start, stop),)
-
-
-def last_write() -> int:
-    """The number of the latest write: nodes that are younger cannot be out of date."""
-    return _last_write
 
 
 def written_since(time: int, values: Iterable[Any]) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.graph import OpFunction, accelerate
+from ..core.acceleration import accelerate
+from ..core.graph import OpFunction
 from .parallel.threads import blas_alone
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,8 @@ def prepare(out: np.ndarray | None, u: Any, *, index: Any, shape: tuple[int, ...
     """A task for ``add_at_zeros``, bit for bit; None unless `index` are rows of a table, which occur a few times each."""
     if u.__class__ is not np.ndarray or index.__class__ is not np.ndarray or index.dtype.kind not in "iu":
         return None
-    if out is not None or len(shape) != 2 or shape[1] < WIDE or u.dtype.char not in "fd" or not index.size:
+    width = math.prod(shape[1:])
+    if out is not None or width < WIDE or u.dtype.char not in "fd" or not index.size:
         return None
     rows = index.reshape(-1).astype(np.intp)
     rows[rows < 0] += shape[0]
@@ -29,14 +31,14 @@ def prepare(out: np.ndarray | None, u: Any, *, index: Any, shape: tuple[int, ...
     rounds = int(place.max()) + 1
     if rounds > MOST:
         return None
-    values = u.reshape(-1, shape[1])
+    values = u.reshape(-1, width)
 
     def task() -> np.ndarray:
-        y = np.zeros(shape, u.dtype)
+        y = np.zeros((shape[0], width), u.dtype)
         for i in range(rounds):
             chosen = place == i
             to = ordered[chosen]
             y[to] += values[order[chosen]]
-        return y
+        return y.reshape(shape)
 
     return task

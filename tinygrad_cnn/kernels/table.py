@@ -6,7 +6,7 @@ definition, or None where the definition is fast enough.
 
 from __future__ import annotations
 
-from ..core.graph import accelerate
+from ..core.acceleration import accelerate
 from ..numpy_api import matrix_functions
 from ..ops import (
     activation,

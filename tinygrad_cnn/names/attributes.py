@@ -50,7 +50,7 @@ def _elsewhere(name: str) -> str | None:
         if name in getattr(import_module(PACKAGE + module), "__all__", ()):  # the module may be half imported
             return f"{place}.{name}"
     function = getattr(np, name, None)
-    ops = import_module(f"{PACKAGE}.core.graph").numpy_ops
+    ops = import_module(f"{PACKAGE}.core.registry").numpy_ops
     known = getattr(ops.get(function) if callable(function) else None, "__name__", "")
     if known in getattr(import_module(PACKAGE), "__all__", ()):
         return f"tg.{known}"

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 from numpy.typing import DTypeLike
 
 from ..core.codegen import made
-from ..core.composite import accepting_lists
+from ..numpy_api import creation
+from ..ops.composite import accepting_lists
 from ..ops.geometry import sizes
-from ..tensor import creation
 from . import init
 from .module import Module
 from .parameter import Parameter

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..core.graph import Array
+from ..numpy_api import creation
 from ..ops.geometry import batched, unbatched
 from ..ops.normalization import batch_norm, group_norm, instance_norm, layer_norm, local_response_norm, rms_norm
-from ..tensor import Tensor, creation
+from ..tensor import Tensor
 from .layer import Layer, size
 from .parameter import Parameter
 

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import loadable
+from ..checks import copied, loadable
 from ..tensor import Tensor
-from ..tensor.interop import copied
 
 
 class IncompatibleKeys(NamedTuple):

@@ -1,7 +1,6 @@
 """The primitive ops, by family. Importing this package declares all of them."""
 
-from ..core.composite import accept_lists
-from ..core.graph import numpy_ops
+from ..core.registry import numpy_ops
 from . import (
     activation,
     adaptive_pool,
@@ -36,6 +35,7 @@ from . import (
     sort,
     transcendental,
 )
+from .composite import accept_lists
 from .losses import classification, distance, regression
 
 __all__ = [

@@ -24,7 +24,10 @@ def in_float32(function: F) -> F:
 
     @functools.wraps(function)
     def computed(*inputs: Any, **params: Any) -> Any:
-        if HALF not in [getattr(a, "dtype", None) for a in inputs]:
+        for a in inputs:
+            if getattr(a, "dtype", None) == HALF:
+                break
+        else:
             return function(*inputs, **params)
         wide = [astype(a, np.float32) if getattr(a, "dtype", None) == HALF else a for a in inputs]
         y = function(*wide, **params)

@@ -13,8 +13,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..core.frames import warn_user
 from ..core.graph import Array, Tensor, implements, op
+from ..frames import warn_user
 from .elementwise import where
 from .gather import take
 from .index import add_at_zeros

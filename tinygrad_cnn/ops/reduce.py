@@ -57,8 +57,10 @@ def restore(g: Array, in_shape: tuple[int, ...], axis: Axis, keepdims: bool) -> 
     """g with the reduced axes restored as axes of size 1."""
     if keepdims:
         return g
-    axes = reduced_axes(axis, len(in_shape))
-    return reshape(g, shape=tuple(1 if i in axes else n for i, n in enumerate(in_shape)))
+    shape = list(in_shape)
+    for i in reduced_axes(axis, len(shape)):
+        shape[i] = 1
+    return reshape(g, shape=tuple(shape))
 
 
 def floating(a: Array) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -22,6 +23,7 @@ def last_view(a: np.ndarray) -> np.ndarray:
     return a.transpose(LAST[a.ndim])
 
 
+@lru_cache(maxsize=1024)
 def output_sizes(sizes: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes) -> Sizes:
     """Windows that fit along each axis: floor((size + padding - dilation (kernel - 1) - 1) / stride) + 1."""
     return tuple(
@@ -32,7 +34,7 @@ def output_sizes(sizes: Sizes, kernel: Sizes, stride: Sizes, padding: Pairs, dil
 
 def pad_last(x: np.ndarray, padding: Pairs, value: float = 0.0) -> np.ndarray:
     """x with its last axes padded; x itself if there is no padding."""
-    if not any(before or after for before, after in padding):
+    if not any(map(any, padding)):
         return x
     lead = x.ndim - len(padding)
     sizes = [n + before + after for n, (before, after) in zip(x.shape[lead:], padding, strict=True)]
@@ -41,6 +43,7 @@ def pad_last(x: np.ndarray, padding: Pairs, value: float = 0.0) -> np.ndarray:
     return out
 
 
+@lru_cache(maxsize=1024)
 def interior(sizes: Sizes, padding: Pairs) -> Any:
     """The index of the interior of arrays whose last axes are padded."""
     return (..., *(slice(before, before + n) for n, (before, _) in zip(sizes, padding, strict=True)))

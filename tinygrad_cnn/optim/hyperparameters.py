@@ -55,7 +55,12 @@ def several(name: str, label: str, values: Any) -> list[Any]:
 
 
 def declared(kind: Any) -> dict[str, Check]:
-    """The checks in the annotations of a class's constructor, after those in ``options`` of its base class."""
-    hints = getattr(kind.__init__, "__annotations__", {}).items()
-    checks = {name: get_args(hint)[1] for name, hint in hints if get_origin(hint) is Annotated}
-    return {**kind.options, **{name: check for name, check in checks.items() if callable(check)}}
+    """The checks in the annotations of a class's constructor, after those in ``options`` of its base class.
+
+    They are taken out of the annotations, which ``help`` shows.
+    """
+    hints = getattr(kind.__init__, "__annotations__", {})
+    found = {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Annotated}
+    checks = {name: args[1] for name, args in found.items() if callable(args[1])}
+    hints.update({name: found[name][0] for name in checks})
+    return {**kind.options, **checks}

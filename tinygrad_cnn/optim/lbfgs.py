@@ -6,12 +6,11 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from ..checks import Options, accepted, checked, one_of, whole
+from ..checks import Options, accepted, checked, copied, one_of, shown, whole
 from ..core.grad_mode import enable_grad
 from ..core.versions import mark_written
 from ..ops.matmul import matmul
 from ..tensor import Tensor
-from ..tensor.interop import copied, shown
 from .hyperparameters import Array, NonNegative
 from .hyperparameters import Count as AtLeastOne
 from .line_search import Point, strong_wolfe

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import Options, finite, non_negative
+from ..checks import Options, copied, finite, non_negative, shown
 from ..tensor import Tensor
-from ..tensor.interop import copied, shown
 from .hyperparameters import Array
 
 STEP = "step"

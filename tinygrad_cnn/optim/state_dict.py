@@ -6,9 +6,8 @@ import copy
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..checks import Options, loadable
+from ..checks import Options, loadable, shown
 from ..tensor import Tensor
-from ..tensor.interop import shown
 from .hyperparameters import INITIAL_LR
 from .state import Ignored, plain
 

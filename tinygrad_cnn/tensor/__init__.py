@@ -1,4 +1,4 @@
-"""The Tensor: its operators and methods, creation functions, NumPy's protocols, and memory sharing through DLPack."""
+"""The Tensor: its operators and methods, NumPy's protocols, and memory sharing through DLPack."""
 
 from .data import get_default_dtype, set_default_dtype
 from .tensor import Tensor, _rebuild

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..ops.real import dtype_of
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+TensorLike: TypeAlias = "Tensor | NDArray[Any] | float | Sequence[Any]"
+"""What functions take for a Tensor."""
 
 _default_dtype: np.dtype[Any] = np.dtype(np.float32)
 

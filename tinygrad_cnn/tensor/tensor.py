@@ -15,18 +15,17 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..allocator import keep_by_default
 from ..core import hooks, tracing
-from ..core.backward import Finished, in_tensors, pull_back
-from ..core.frames import PACKAGE, warn_user
+from ..core.backward import in_tensors, pull_back
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
-from ..core.graph import register_tensor
 from ..core.node import Argument, Leaf, Node
 from ..core.operands import gather
+from ..core.registry import above, register_tensor
 from ..core.versions import mark_written
+from ..frames import PACKAGE, warn_user
 from ..ops import compare, elementwise, index, shape
 from ..ops.real import dtype_of
-from . import dlpack, in_place, interop
-from .data import to_array
-from .methods import Methods, TensorLike
+from .data import TensorLike, to_array
+from .methods import Methods
 
 
 class Tensor(Methods):
@@ -241,7 +240,7 @@ class Tensor(Methods):
             raise BufferError("__dlpack__: this Tensor requires a gradient, which would be lost; use t.detach()")
         if tracing.watchers:
             tracing.tracer().read(self)
-        return dlpack.export(self._array, max_version, copy, stream=stream, dl_device=dl_device)
+        return above.dlpack(self._array, max_version, copy, stream=stream, dl_device=dl_device)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._array.__dlpack_device__()
@@ -317,32 +316,11 @@ class Tensor(Methods):
                 if its graph was freed by an earlier backward; or if a value saved in the graph has been overwritten.
             ValueError: if `gradient` has another shape.
         """
-        self._backward(gradient, retain_graph, create_graph)
-
-    def _backward(
-        self,
-        gradient: TensorLike | None,
-        retain_graph: bool | None,
-        create_graph: bool,
-        finished: Finished | None = None,
-    ) -> None:
         root = incoming("backward", self, gradient, create_graph)
         retain = create_graph if retain_graph is None else retain_graph
         if tracing.watchers:
             tracing.tracer().set_grad()
-        results = pull_back([root], None, retain=retain, create=create_graph, finished=finished)
-        of = Tensor._of
-        for leaf, g in results.items():
-            tensor = leaf.tensor()  # type: ignore[union-attr]
-            if tensor is None:
-                continue
-            old = getattr(tensor, "_grad", None)
-            if g.__class__ is np.ndarray:  # a new Tensor, so that a gradient held by the user never changes
-                g = of(g if old is None else np.asarray(old._array + g))
-            elif old is not None:
-                with enable_grad() if create_graph else no_grad():
-                    g = old + g
-            tensor._grad = g
+        add_to_grads(pull_back([root], None, retain=retain, create=create_graph), create_graph)
 
     def zero_grad(self) -> None:
         """Set ``grad`` to None."""
@@ -439,22 +417,15 @@ class Tensor(Methods):
             )
         return _rebuild, (self.numpy(), self.requires_grad)
 
-    # In place
-
-    __iadd__, __isub__, __imul__, __itruediv__, __ipow__, __imatmul__, __iand__, __ior__, __ixor__ = map(
-        in_place.operator_of, ("+", "-", "*", "/", "**", "@", "&", "|", "^")
-    )
-    __ifloordiv__, __imod__ = map(in_place.operator_of, ("//", "%"))
-
     # NumPy called on Tensors
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        return interop.array_ufunc(ufunc, method, inputs, kwargs, Tensor)
+        return above.array_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(
         self, function: Callable[..., Any], types: Sequence[type], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Any:
-        return interop.array_function(function, args, kwargs, Tensor)
+        return above.array_function(function, args, kwargs)
 
 
 _ASKING = (f"{np.__path__[0]}{os.sep}", *(f"{PACKAGE}{folder}{os.sep}" for folder in ("ops", "tensor", "numpy_api")))
@@ -488,6 +459,24 @@ def _rebuild(data: NDArray[Any], requires_grad: bool) -> Tensor:
     return tensor
 
 
+def add_to_grads(gradients: Mapping[Any, Any], create: bool = False) -> None:
+    """Add gradients to the ``grad`` of the Tensors whose leaves they belong to, if these are alive.
+
+    Each ``grad`` is a new Tensor, so that a gradient that the user holds never changes.
+    """
+    for leaf, g in gradients.items():
+        tensor = leaf.tensor()
+        if tensor is None:
+            continue
+        old = getattr(tensor, "_grad", None)
+        if g.__class__ is np.ndarray:
+            g = Tensor._of(g if old is None else np.asarray(old._array + g))
+        elif old is not None:
+            with enable_grad() if create else no_grad():
+                g = old + g
+        tensor._grad = g
+
+
 @cache
 def _one(dtype: np.dtype[Any]) -> NDArray[Any]:
     """The incoming gradient of most backward walks: a read-only 1."""
@@ -498,7 +487,7 @@ def _one(dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: bool) -> tuple[Node | Leaf, Any]:
     """The node or leaf of `output` and its checked incoming gradient, as the backward walk takes them."""
-    tensors = in_tensors(create)
+    array, tensors = output._array, in_tensors(create)
     if output._node is None:
         raise RuntimeError(
             f"{name}: the Tensor does not require a gradient: nothing it was computed from has requires_grad=True, or it "
@@ -506,12 +495,12 @@ def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: boo
             "compile the whole step, with backward() in it"
         )
     if gradient is None:
-        if output._array.size != 1:
+        if array.size != 1:
             raise RuntimeError(
-                f"{name}: the Tensor has shape {output.shape}; only a single element has an implied gradient of 1: reduce it "
+                f"{name}: the Tensor has shape {array.shape}; only a single element has an implied gradient of 1: reduce it "
                 "with sum() or mean(), or pass the gradient"
             )
-        g = _one(output.dtype) if not output.ndim else np.ones(output.shape, output.dtype)
+        g = _one(array.dtype) if not array.ndim else np.ones(array.shape, array.dtype)
         return output._node, Tensor._of(g) if tensors else g
     gradient = gather(gradient, name)
     array = gradient._array if isinstance(gradient, Tensor) else np.asarray(gradient)

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.backward import pull_back
-from ..core.forward import push_forward
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from ..core.node import Leaf
+from ..numpy_api.creation import from_numpy
 from ..tensor import Tensor
-from ..tensor.creation import from_numpy
+from ..transforms.forward import push_forward
 
 Arrays: TypeAlias = Sequence[NDArray[Any]]
 Flat: TypeAlias = NDArray[np.float64]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.grad_mode import no_grad
-from ..core.graph import registry
+from ..core.registry import registry
 from ..tensor.tensor import Tensor
 from ..transforms.autograd import jvp, vjp
 from ..transforms.pytree import leaves, rebuild

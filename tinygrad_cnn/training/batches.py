@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from ..numpy_api.creation import from_numpy
 from ..tensor import Tensor
-from ..tensor.creation import from_numpy
 
 Keys: TypeAlias = Sequence[str]
 """Names of the entries of a batch that is a dict: the model's arguments, and the target last."""

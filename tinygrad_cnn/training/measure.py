@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ..checks import any_number, read, whole
 from ..core.grad_mode import no_grad
 from ..metrics import Metric, resolved
+from ..numpy_api.creation import zeros
 from ..tensor import Tensor
-from ..tensor.creation import zeros
 from ..transforms.pytree import leaves, rebuild
 from .arguments import Data, Loader, Loss, check_loss, check_model, is_arrays, keys_of_batches, loader_of
 from .batches import Keys, check_keys, inputs_of, tensors

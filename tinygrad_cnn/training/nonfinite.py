@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.frames import GENERATED, is_library, warn_user
 from ..core.grad_mode import no_grad
+from ..frames import GENERATED, is_library, warn_user
 from ..nn import Module
 from ..ops.random import get_rng_state, set_rng_state
 from ..tensor import Tensor

@@ -11,12 +11,12 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from ..core.backward import input_name
-from ..core.frames import caller
+from ..core.gradients import input_name
 from ..core.graph import Op
 from ..core.node import Node
 from ..core.tracing import NO_TRACER, Args, Tracer, performed, trace
 from ..core.tracing import tracer as current_tracer
+from ..frames import caller
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

@@ -16,7 +16,7 @@ import numpy as np
 from ..core.backward import pull_back
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from ..ops.elementwise import copy
-from ..tensor.methods import TensorLike
+from ..tensor.data import TensorLike
 from ..tensor.tensor import Tensor, incoming
 from .batched_call import as_tensor
 from .pytree import leaves, matched, rebuild
@@ -284,7 +284,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     """f's result at `primals`, and its derivative along `tangents`: (df/dx) t, in the structure of the result.
 
     `tangents` has the structure and shapes of `primals`; None for a leaf means zero. The call of f is recorded, and one
-    forward walk over its nodes gives the derivative (see :mod:`tinygrad_cnn.core.forward`): it costs about as much as f.
+    forward walk over its nodes gives the derivative (see :mod:`tinygrad_cnn.transforms.forward`): it costs about as much as f.
 
     Raises:
         TypeError: if `primals` or `tangents` is not a tuple or list.

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..core import tracing
-from ..core.backward import Place, outside, pull_back
+from ..core.backward import outside, pull_back
 from ..core.grad_mode import enable_grad, is_grad_enabled
 from ..core.graph import Array, Op
-from ..core.node import Leaf
+from ..core.node import Leaf, Place
 from ..core.versions import tick
 from ..ops.elementwise import cast
 from ..ops.random import generator

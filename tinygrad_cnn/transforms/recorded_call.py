@@ -7,7 +7,6 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from ..core.backward import in_tensors, outside, pull_back
-from ..core.forward import push_forward
 from ..core.grad_mode import enable_grad, is_grad_enabled
 from ..core.node import Argument
 from ..core.versions import tick
@@ -16,6 +15,7 @@ from ..ops.shape import concatenate, moveaxis, stack
 from ..tensor.tensor import Tensor, incoming
 from .batched_call import as_tensor, batch
 from .batching.units import units
+from .forward import push_forward
 from .pytree import leaves, matched, rebuild
 
 FEW, CHUNK = 8, 512

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...core import tracing
+from ...core.backward import pull_back
 from ...data.loader import Shards
 from ...nn import Module
 from ...nn.normalization import batch_norm_function
 from ...ops.random import get_rng_state, set_rng_state
 from ...tensor import Tensor
+from ...tensor.tensor import add_to_grads, incoming
 from .buffers import Buffers
 from .communicator import DistributedError, gather
 from .contribution import AllReduce, Contribution, Exchange, Flat, Layout, folded, several_buckets
@@ -257,7 +260,9 @@ def backward_of_share(loss: Tensor, share: Tensor, parameters: Sequence[Tensor],
     for p in parameters:
         p.zero_grad()
     finished = hook.on_gradient if hook.enabled else None
-    loss._backward(share.astype(loss.dtype).reshape(loss.shape), None, False, finished)
+    root = incoming("backward", loss, share.astype(loss.dtype).reshape(loss.shape), False)
+    tracing.tracer().set_grad()
+    add_to_grads(pull_back([root], None, retain=False, create=False, finished=finished))
 
 
 def shard_step(loss_of_shard: Callable[..., Tensor], parameters: Sequence[Tensor], hook: GradientHook) -> ShardStep:

@@ -17,10 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from ...checks import Loadable, checked, flag, read, whole
 from ...data.loader import Shards, shards_of
 from ...nn import Module
+from ...numpy_api.creation import from_numpy
 from ...ops.random import get_rng_state, stream
 from ...optim.hyperparameters import positive
 from ...tensor import Tensor
-from ...tensor.creation import from_numpy
 from ...training.batches import Keys, check_keys
 from ...training.state import Stateful, restore, snapshot
 from ...training.steps import Steps, wrapped

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ...core import tracing
-from ...core.frames import caller
 from ...core.graph import Op
 from ...core.tracing import Args
+from ...frames import caller
 from ...nn import Module
 from ...nn.summary import followed
 from ...tensor import Tensor

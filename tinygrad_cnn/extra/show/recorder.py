@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ...core.backward import Place
-from ...core.frames import PACKAGE, is_library
 from ...core.graph import Op
-from ...core.node import Leaf, Node
+from ...core.node import Leaf, Node, Place
 from ...core.tracing import Args, Tracer, performed
 from ...core.versions import tick, written_since
+from ...frames import PACKAGE, is_library
 from ...nn import Module, Parameter
 from ...ops.shape import sum_to
 from ...tensor import Tensor
@@ -28,9 +27,7 @@ from .summary import summarize
 
 CALL = Module.__call__.__code__
 
-OTHERS = tuple(
-    f"{PACKAGE}{place}" for place in ("core/backward", "core/forward", "transforms", "training", "optim", "compile")
-)
+OTHERS = tuple(f"{PACKAGE}{place}" for place in ("core/backward", "transforms", "training", "optim", "compile"))
 """Code that calls ops on its own account, such as the backward pass."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.frames import caller
+from ...frames import caller
 from ...nn import Module
 from ...tensor import Tensor, get_default_dtype
 from .graph import Graph, Group, Item, counted

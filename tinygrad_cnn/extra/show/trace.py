@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ...core.backward import Place, outside, pull_back
+from ...core.backward import outside, pull_back
 from ...core.grad_mode import enable_grad
-from ...core.node import Argument, Leaf, Node
+from ...core.node import Argument, Leaf, Node, Place
 from ...core.tracing import trace
 from ...core.versions import tick, written_since
 from ...nn import Module

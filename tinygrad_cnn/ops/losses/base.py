@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ...core.frames import warn_user
 from ...core.graph import Array, Tensor
+from ...frames import warn_user
 from ..elementwise import in_floats
 from ..reduce import mean, sum
 

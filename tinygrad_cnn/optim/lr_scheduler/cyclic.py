@@ -4,8 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-from ...checks import Options, non_negative, one_of, whole
-from ...tensor.interop import shown
+from ...checks import Options, non_negative, one_of, shown, whole
 from ..hyperparameters import Count, Flag, NonNegative, fraction
 from ..optimizer import Optimizer
 from .cycle import Cycle, Momentums, Rates

@@ -4,8 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from ...checks import Options, checked, non_negative
-from ...tensor.interop import shown
+from ...checks import Options, checked, non_negative, shown
 from ..hyperparameters import INITIAL_LR
 from ..optimizer import Optimizer
 from .base import Checks, PerGroup, Timed, per_group

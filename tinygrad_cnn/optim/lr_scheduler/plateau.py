@@ -4,8 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, SupportsFloat
 
-from ...checks import non_negative, number, one_of, whole
-from ...tensor.interop import shown
+from ...checks import non_negative, number, one_of, shown, whole
 from ..hyperparameters import Fraction, NonNegative
 from ..optimizer import Optimizer
 from .base import Checks, LRScheduler, PerGroup

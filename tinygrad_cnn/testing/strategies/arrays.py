@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import DTypeLike, NDArray
 
+from ...numpy_api.creation import from_numpy
 from ...tensor import Tensor
-from ...tensor.creation import from_numpy
 from ..cases import Arg, Case, Draws
 from ..layouts import LAYOUTS
 from .shapes import broadcastable, shapes

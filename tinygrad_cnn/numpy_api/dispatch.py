@@ -7,17 +7,17 @@ from operator import attrgetter, methodcaller
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..core.grad_mode import is_grad_enabled
-from ..core.graph import numpy_ops
 from ..core.operands import gather
-from . import numpy_arguments
-from .numpy_arguments import Refused
+from ..core.registry import numpy_ops
+from ..tensor import Tensor
+from . import arguments as numpy_arguments
+from .arguments import Refused
 from .refused import FORM, QUERIES, REFUSED, WRITES
 
 
-def array_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: Mapping[str, Any], tensor: type) -> Any:
+def array_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Implements ``Tensor.__array_ufunc__``: call the op that is registered for the ufunc.
 
     Methods such as ``reduce``, ``out=`` and other keywords, and ufuncs without an op are NumPy's, on the values, if no gradient
@@ -44,13 +44,13 @@ def array_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: Map
             )
         arguments = numpy_arguments.ufunc_arguments(ufunc, op, kwargs) if kwargs else {}
     except Refused as error:
-        if _holds(target, tensor) or _loses_gradient((inputs, kwargs), tensor):
+        if _holds(target) or _loses_gradient((inputs, kwargs)):
             raise TypeError(str(error)) from None
-        return getattr(ufunc, method)(*_values(inputs, tensor), **_values(kwargs, tensor))
+        return getattr(ufunc, method)(*_values(inputs), **_values(kwargs))
     return op(*inputs, **arguments)
 
 
-def array_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], tensor: type) -> Any:
+def array_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Implements ``Tensor.__array_function__``: call the op registered for the function, or a function that only reads.
 
     A function without an op, or with arguments that the op does not take, is NumPy's, on values, if no gradient can be lost.
@@ -65,39 +65,39 @@ def array_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Ma
         if function in FORM or function in QUERIES:
             look = attrgetter("_array") if function in FORM else methodcaller("numpy")
             given = [gather(v) for v in args]
-            plain = {k: look(v) if isinstance(v, tensor) else v for k, v in kwargs.items()}
-            return function(*(look(v) if isinstance(v, tensor) else v for v in given), **plain)
+            plain = {k: look(v) if isinstance(v, Tensor) else v for k, v in kwargs.items()}
+            return function(*(look(v) if isinstance(v, Tensor) else v for v in given), **plain)
         raise _unknown(f"{function.__module__.replace('numpy', 'np')}.{function.__name__}", function)
     except Refused as error:
         targets = kwargs.get("out"), args[0] if args and function in WRITES else None
-        if _holds(targets, tensor) or _loses_gradient((args, kwargs), tensor):
+        if _holds(targets) or _loses_gradient((args, kwargs)):
             raise TypeError(str(error)) from None
-    return function(*_values(args, tensor), **_values(kwargs, tensor))
+    return function(*_values(args), **_values(kwargs))
 
 
-def _holds(value: Any, tensor: type) -> bool:
+def _holds(value: Any) -> bool:
     """Whether `value` is a Tensor, or a list, tuple or dict with one."""
-    return bool(_tensors(value, tensor))
+    return bool(_tensors(value))
 
 
-def _loses_gradient(value: Any, tensor: type) -> bool:
-    return is_grad_enabled() and any(t.requires_grad for t in _tensors(value, tensor))
+def _loses_gradient(value: Any) -> bool:
+    return is_grad_enabled() and any(t.requires_grad for t in _tensors(value))
 
 
-def _tensors(value: Any, tensor: type) -> list[Any]:
-    if isinstance(value, tensor):
+def _tensors(value: Any) -> list[Any]:
+    if isinstance(value, Tensor):
         return [value]
     parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    return [found for part in parts for found in _tensors(part, tensor)]
+    return [found for part in parts for found in _tensors(part)]
 
 
-def _values(value: Any, tensor: type) -> Any:
+def _values(value: Any) -> Any:
     """`value` with arrays in place of Tensors."""
-    if isinstance(value, tensor):
-        return value.numpy()  # type: ignore[attr-defined]
+    if isinstance(value, Tensor):
+        return value.numpy()
     if isinstance(value, Mapping):
-        return {name: _values(part, tensor) for name, part in value.items()}
-    return type(value)(_values(part, tensor) for part in value) if type(value) in (list, tuple) else value
+        return {name: _values(part) for name, part in value.items()}
+    return type(value)(_values(part) for part in value) if type(value) in (list, tuple) else value
 
 
 def _unknown(name: str, function: Callable[..., Any]) -> Refused:
@@ -106,28 +106,3 @@ def _unknown(name: str, function: Callable[..., Any]) -> Refused:
         f"{name}: no op records it on Tensors; call {name} on t.numpy() for values without a gradient, or declare an op "
         "with @tinygrad_cnn.op" + (f" ({reason})" if reason else "")
     )
-
-
-def copied(value: Any) -> NDArray[Any]:
-    """A copy of the values of an array of any library, such as a PyTorch tensor that requires a gradient.
-
-    Raises:
-        ValueError: if `value` is not an array, or NumPy cannot read it.
-    """
-    if not hasattr(value, "__array__") and not hasattr(value, "__dlpack__"):
-        raise ValueError(f"a {type(value).__name__}; it must be an array")
-    try:
-        value = value.detach() if hasattr(value, "detach") else value
-        array = np.asarray(value) if hasattr(value, "__array__") else np.from_dlpack(value)
-        return array.copy("K")
-    except Exception as error:  # each library raises its own class
-        raise ValueError(f"a {type(value).__name__} that NumPy cannot read: {error}") from None
-
-
-def shown(value: Any) -> str:
-    """The beginning of the value's ``repr``, for an error message."""
-    try:
-        text = repr(value)
-    except ValueError:  # Python does not write out integers of more than 4,300 digits
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= 500 else f"{text[:500]}..."

@@ -12,7 +12,7 @@ import sys
 import warnings
 from types import FrameType
 
-PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+PACKAGE = os.path.dirname(__file__) + os.sep
 GENERATED = re.compile(r"<(\w+): (?:call|pull)>")
 
 

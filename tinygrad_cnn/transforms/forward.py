@@ -12,19 +12,38 @@ With ``create`` the rules are given Tensors and are recorded, so forward and bac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from operator import attrgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from .backward import Place, check_recorded, check_unwritten, fit, in_tensors, pull_back, reached, unusable
-from .codegen import IN_SHAPE, OUT_SHAPE
-from .grad_mode import enable_grad, no_grad
-from .graph import Array, Op, above
-from .node import Argument, Node
-from .tracing import tracer
+from ..core.backward import in_tensors, pull_back, reached
+from ..core.grad_mode import enable_grad, no_grad
+from ..core.gradients import check_recorded, fit, unusable
+from ..core.graph import Array, Op
+from ..core.node import Argument, Node, Place
+from ..core.registry import above
+from ..core.signature import COTANGENT, IN_SHAPE, OUT_SHAPE, TANGENT, asked
+from ..core.tracing import tracer
+
+Rule: TypeAlias = Callable[[Array, Mapping[str, Any]], Array]
+"""The tangent of an output, from that of one input and the values that the node has, by name."""
+
+
+def forward_rule(op: Op, name: str) -> Rule | None:
+    """The forward rule for an input: declared, or derived from the op itself. None if the backward rules must be transposed."""
+    if name in op.linear and name not in op.forward_rules:
+        others = [n for n in op.signature.inputs if n != name and n in op.signature.asked_for(name)]
+        given = [*others, *op.signature.params]  # an input that the backward rule does not ask for has no effect
+        return lambda t, values: op.function(**{name: t}, **{n: values[n] for n in given})
+    if name in op.forward_rules:
+        rule, tangent = op.forward_rules[name], TANGENT
+    elif op.elementwise and (name,) in op.signature.rules:
+        rule, tangent = op.rules[name], COTANGENT
+    else:
+        return None
+    return lambda t, values: rule(*[t if n == tangent else values[n] for n in asked(rule)])
 
 
 def push_forward(starts: Mapping[Place, Array], outputs: Sequence[Place], *, create: bool) -> list[Array | None]:
@@ -36,8 +55,7 @@ def push_forward(starts: Mapping[Place, Array], outputs: Sequence[Place], *, cre
         RuntimeError: if a visited node was freed, or a value it saved has been overwritten.
     """
     oldest = min(place.number for place in starts)
-    order: list[Any] = sorted(reached(outputs, oldest), key=attrgetter("number"))
-    check_unwritten(order[::-1], oldest)
+    order = reached(outputs, oldest)[0][::-1]
     last = {parent: node for node in order if node.number > oldest for parent in node.parents or ()}
     tensors, wanted = in_tensors(create), set(outputs)
     tangents: dict[Any, Array] = dict(starts)
@@ -74,12 +92,12 @@ def _push(node: Node, given: Sequence[Array | None], tensors: bool, create: bool
         turns = [(range(len(given)), tuple(given))]
     for places, t in turns:
         name = sig.inputs[0] if sig.variadic else sig.served[places[0]]
-        if t is None or name not in op.tangents:
+        rule = None if t is None else forward_rule(op, name)
+        if rule is None:
             continue
-        rule, names = op.tangents[name]
         if op.elementwise and t.shape != node.shape:
             t = above.broadcast_to(t, shape=node.shape)
-        found = rule(*[t if n is None else values[n] for n in names])
+        found = rule(t, values)
         if create and not isinstance(found, op.globals["Tensor"]):
             raise unusable(op, f"the forward rule for `{name}`", found)
         total = _added(total, _fitted(found, node, name))

@@ -9,17 +9,16 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..core import tracing
-from ..core.composite import accept_lists
-from ..core.graph import implements, numpy_ops
+from ..core.graph import implements
 from ..core.operands import gather
 from ..ops.elementwise import copy, floor, pow
 from ..ops.random import Seed, generator
 from ..ops.real import dtype_of, is_integer
 from ..ops.shape import broadcast_to, moveaxis
 from ..ops.transcendental import log10
-from .data import get_default_dtype
-from .methods import TensorLike, unpacked
-from .tensor import Tensor
+from ..tensor import Tensor, get_default_dtype
+from ..tensor.data import TensorLike
+from ..tensor.methods import unpacked
 
 __all__ = [
     "arange", "eye", "from_dlpack", "from_numpy", "full", "full_like", "geomspace", "linspace", "logspace", "ones", "ones_like",
@@ -347,5 +346,3 @@ def _astype(x: Tensor, dtype: DTypeLike, /, *, copy: bool = True) -> Tensor:
 
 if hasattr(np, "astype"):  # new in NumPy 2.1
     implements(np.astype)(_astype)
-
-accept_lists(globals(), numpy_ops)

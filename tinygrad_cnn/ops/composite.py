@@ -1,0 +1,99 @@
+"""Functions composed of ops, as users call them: lists that hold Tensors are converted."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Collection, MutableMapping
+from types import FunctionType
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..core.codegen import become, build_and_call, head, made
+from ..core.operands import FINE, ODD, gather
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def accept_lists(namespace: MutableMapping[str, Any], replace: MutableMapping[Any, Any]) -> None:
+    """Let the public functions of a module take lists that hold Tensors wherever a parameter is annotated as ``Array``.
+
+    Ops accept such lists already. A function composed of ops may ask for a shape first, and NumPy would read the values.
+    Modules that imported a function earlier keep the original, so calls within the library cost nothing.
+    The values of `replace` are functions; they are replaced too.
+    """
+    accepting = {}
+    for name in namespace["__all__"]:
+        function = namespace[name]
+        if inspect.isfunction(function):
+            function.__doc__ = explained(function.__doc__)
+            if not hasattr(function, "op"):
+                namespace[name] = accepting[function] = accepting_lists(function)
+    replace.update({key: accepting[value] for key, value in replace.items() if value in accepting})
+
+
+def accepting_lists(function: F) -> F:
+    """`function`, with list arguments converted to Tensors if their parameters are annotated as ``Array``."""
+    given = parameters(function)
+    arrays = [name for name, annotation in (given or {}).items() if annotation in ("Array", "TensorLike")]
+    if not arrays:
+        return function
+
+    def build() -> Any:
+        return become(accepting, _written(function, arrays, scope))
+
+    scope = {"__name__": function.__module__, "_function": function, "_gather": gather, "_FINE": FINE, "_unfit": _unfit}
+    scope |= {"_ndarray": np.ndarray, "_build": build}
+    accepting: Any = FunctionType(build_and_call.__code__, scope, function.__name__)
+    functools.update_wrapper(accepting, function)
+    return accepting  # type: ignore[no-any-return]
+
+
+def _unfit(name: str, error: AttributeError) -> TypeError:
+    return TypeError(f"{name}: an argument is not what it must be, such as an array or a number: {error}")
+
+
+def _written(function: Callable[..., Any], arrays: Collection[str], scope: dict[str, Any]) -> Any:
+    """The function that :func:`accepting_lists` describes, whose parameters `arrays` may be lists; `scope` is its globals."""
+    name, parameters = function.__name__, inspect.signature(function).parameters
+    source, passed = head(name, parameters.values(), scope), []
+    for n, p in parameters.items():
+        passed.append(f"{n}={n}" if p.kind is p.KEYWORD_ONLY else f"*{n}" if p.kind is p.VAR_POSITIONAL else n)
+    for n in arrays:
+        if f"*{n}" in passed:
+            source += f"    {n} = [_gather(x, '{name}') if {ODD.format('x', '_FINE')} else x for x in {n}]\n"
+        else:
+            source += f"    if {ODD.format(n, '_FINE')}: {n} = _gather({n}, '{name}')\n"
+    source += f"    try: return _function({', '.join(passed)})\n"
+    source += f"    except AttributeError as _error: raise _unfit('{name}', _error) from _error\n"
+    return made(f"<{name}: call>", source, scope)
+
+
+def explained(doc: str | None) -> str | None:
+    """A docstring with rules such as ``a' = g b``, and a sentence that says what these letters mean."""
+    if doc is None:
+        return None
+    # A hundred times faster than a search of the whole text, of which each word could begin a rule.
+    rules = [rule for line in doc.split("\n") if "' =" in line for rule in re.findall(r"(?:\w+', )*\w+' =", line)]
+    if not (rules or re.search(r" g\b", doc)):
+        return doc
+    names = dict.fromkeys(re.findall(r"\w+(?=')", " ".join(rules)))
+    marked = ", ".join(f"{name}'" for name in names)
+    others = f", and {marked} with respect to {', '.join(names)}" if names else ""
+    return f"{doc.rstrip()}\n\n    Here g is the gradient with respect to y{others}.\n    "
+
+
+def parameters(function: Any) -> dict[str, Any] | None:
+    """The annotations of a function's parameters by name; None if it takes any keyword."""
+    if {"__signature__", "__wrapped__"}.isdisjoint(vars(function)):
+        code, known = (
+            function.__code__,
+            function.__annotations__,
+        )  # `inspect` would take a tenth of the library's import
+        count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
+        takes_any = code.co_flags & inspect.CO_VARKEYWORDS
+        return None if takes_any else {name: known.get(name) for name in code.co_varnames[:count]}
+    given = inspect.signature(function).parameters
+    return None if any(p.kind is p.VAR_KEYWORD for p in given.values()) else {n: p.annotation for n, p in given.items()}
