@@ -208,3 +208,9 @@ def test_a_recorded_gradient_counts_as_its_values(optimizer, options):
         assert p.is_leaf
         results.append(p.tolist())
     assert results[0] == results[1]
+
+
+def test_the_steps_that_repeat_are_those_of_optimizers_that_exist():
+    for path in in_place.repeats:
+        module, _, name = path.rpartition(".")
+        assert getattr(vars(tg.optim)[module.rpartition(".")[2]], name).__module__ == module.rpartition(".")[0], path

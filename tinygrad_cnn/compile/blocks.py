@@ -10,7 +10,7 @@ Large values share memory: a step may take any block that nobody holds at that m
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pickle import PickleBuffer
 from sys import getrefcount
 from typing import Any

@@ -26,8 +26,6 @@ from ..ops import (
 from ..ops import dropout as dropout_ops
 from ..ops import matmul as matmul_ops
 from ..ops.losses import classification, regression
-from ..optim import SGD, Adam
-from ..optim.optimizer import repeats
 from . import (
     batch_norm,
     copies,
@@ -103,5 +101,5 @@ for function in (
     lapack.alone(function)
 
 in_place.apply = update.in_pieces
-repeats[Adam.update] = update.repeat_adam
-repeats[SGD.update] = update.repeat_sgd
+in_place.repeats["tinygrad_cnn.optim.adam.Adam.update"] = update.repeat_adam  # optim is imported when it is used
+in_place.repeats["tinygrad_cnn.optim.sgd.SGD.update"] = update.repeat_sgd

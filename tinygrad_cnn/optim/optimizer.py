@@ -34,12 +34,6 @@ T = TypeVar("T")
 _Step: TypeAlias = tuple[list[Any], list[tuple[Any, ...]], Callable[[], None]]
 """A prepared step: its key, a task for each parameter with a gradient, and a function that marks these as written."""
 
-Repeat: TypeAlias = Callable[[Array, dict[str, Any], Options, Array, Array], Callable[[Array], object] | None]
-
-repeats: dict[Any, Repeat] = {}
-"""By an `update`, what prepares it for steps that repeat: ``repeat(p, state, group, t, u)`` returns a function of the gradient
-that does the same as ``update(p, g, state, group, False, t, u)``, or None. Kernels register theirs."""
-
 _is_writeable = attrgetter("_array.flags.writeable")
 
 
@@ -286,7 +280,8 @@ class Optimizer(Loadable, ABC):
             )
         kind = type(self)
         overridden = kind.advance is not Optimizer.advance or kind.conclude is not Optimizer.conclude
-        prepare = repeats.get(getattr(self.update, "__func__", None))  # None for an instance's own
+        update = getattr(self.update, "__func__", None)  # None for an instance's own
+        prepare = update and in_place.repeats.get(f"{update.__module__}.{update.__qualname__}")
         pairs = zip(self.param_groups, groups, strict=True)
         repeatable = all(group[name] is value for group, options in pairs for name, value in options.items())
         tasks = []
