@@ -15,7 +15,7 @@ from .parallel.workspace import scratch
 BLOCK = 1 << 15
 """Elements per block: some blocks of float32 fit into the L2 cache, and threads seldom meet at the interpreter lock."""
 
-ARRAYS = frozenset({np.ndarray, np.float16, np.float32, np.float64})
+ARRAYS: Any = frozenset({np.ndarray, np.float16, np.float32, np.float64})
 
 OfBlock: TypeAlias = Callable[..., object]
 """A function of 1-d blocks of one shape and dtype, or 0-d arrays, and of the array that it fills, which is none of them."""

@@ -22,5 +22,5 @@ apply: Callable[..., None] = whole
 Repeat: TypeAlias = Callable[..., Callable[[np.ndarray], object] | None]
 
 repeats: dict[str, Repeat] = {}
-"""By the path of an optimizer's `update`, what prepares steps that repeat: ``repeat(p, state, group, t, u)`` returns a function of
-the gradient that does the same as ``update(p, g, state, group, False, t, u)``, or None. Kernels add theirs."""
+"""By the path of an optimizer's `update`, what prepares steps that repeat. ``repeat(p, state, group, t, u)`` returns a function
+of the gradient that does the same as ``update(p, g, state, group, False, t, u)``, or None. Kernels add theirs."""
