@@ -110,6 +110,7 @@ def test_the_code_to_complete_is_not(exercise):
         grade(exercise.number, exercise.code)
 
 
+@pytest.mark.part(12)
 @pytest.mark.parametrize(
     ("number", "right", "wrong"),
     [(number, *pair) for number, pairs in MISTAKES.items() for pair in pairs],
@@ -146,6 +147,7 @@ def test_a_page_of_another_form_is_refused(tmp_path):
             read(page)
 
 
+@pytest.mark.slow
 def test_a_classroom_fails_until_it_is_solved(tmp_path):
     answers = tmp_path / "answers"
     course = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "docs/course", f"--answers={answers}"]

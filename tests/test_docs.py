@@ -22,6 +22,7 @@ DOCS = ROOT / "docs"
 PACKAGE = ROOT / "tinygrad_cnn"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 API = sorted((DOCS / "api").glob("*.md"))
+COURSE = sorted((DOCS / "course").glob("*.md"))  # whose code tests/test_course.py runs
 # "```python needs torch, safetensors" opens a block that runs only where these are installed.
 # A "```text" block right beneath it shows what it prints; "..." stands for any text, as in doctest.
 BLOCK = re.compile(
@@ -148,7 +149,7 @@ def test_output_stands_beneath_the_block_that_prints_it(page: Path):
         assert found, f"{page.name}, line {line}: no block above prints this"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [*PAGES, *COURSE], ids=lambda page: str(page.relative_to(ROOT)))
 def test_names_in_the_text_exist(page: Path):
     roots = {"tg": tinygrad_cnn, "nn": tinygrad_cnn.nn}
     text = FENCED.sub(lambda block: block.group(2) if block.group(1) == "python" else "", page.read_text())
@@ -191,7 +192,7 @@ def _functions_made_by_op(module, name):
 
 
 @pytest.mark.parametrize(
-    "page", [*PAGES, *API, ROOT / "tests/benchmarks/history.md"], ids=lambda page: str(page.relative_to(ROOT))
+    "page", [*PAGES, *API, *COURSE, ROOT / "tests/benchmarks/history.md"], ids=lambda page: str(page.relative_to(ROOT))
 )
 def test_links_inside_the_repository_lead_somewhere(page: Path):
     targets = re.findall(r"\]\(([^)#:\s]*)(?:#([^)\s]*))?\)", FENCED.sub("", page.read_text()))

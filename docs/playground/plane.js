@@ -40,9 +40,9 @@ export class Plane {
       el("section", { class: "card" },
         el("h2", {}, "Two classes in the plane"),
         el("p", { class: "hint" }, "A network with two hidden layers learns which points are blue and which are orange. The color says what it would answer, and the dark line is where it cannot decide."),
-        this.data, this.activation, widthLabel, rateLabel, noiseLabel,
-        el("div", { class: "buttons" }, this.go, this.end, this.once, this.again), this.told),
-      el("section", { class: "card" }, this.canvas, this.curve));
+        this.data, this.activation, widthLabel, rateLabel, noiseLabel),
+      el("section", { class: "card" },
+        el("div", { class: "buttons" }, this.go, this.end, this.once, this.again), this.told, this.canvas, this.curve));
   }
 
   ready() {

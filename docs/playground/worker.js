@@ -75,7 +75,8 @@ onmessage = async ({ data: { id, base, name, args } }) => {
       pyodide = await load(base);
       importModule = pyodide.pyimport("importlib").import_module;
       importModule("playground.call");
-      return postMessage({ id, reply: { result: true } });
+      postMessage({ id, reply: { result: true } });
+      return void setTimeout(() => importModule("playground.course")); // NumPy and the library, while the first text is read
     }
     const [module, method] = name.split(".");
     const { answer } = pyodide.pyimport("playground.call");

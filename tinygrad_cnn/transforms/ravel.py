@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.operands import gather
+from ..core.remedies import publish
 from ..ops.shape import concatenate
 from ..tensor.tensor import Tensor
 from .batched_call import as_tensor
@@ -20,7 +21,7 @@ __all__ = ["ravel_pytree"]
 def ravel_pytree(tree: Any) -> tuple[Tensor, Callable[[Any], Any]]:
     """The vector of all elements of nested lists, tuples and dicts of arrays and numbers, and the function that undoes it.
 
-    Both are recorded. The dtype of the vector is the common one of the leaves; the function gives each leaf its own dtype again.
+    Both are recorded. The vector has the common dtype of the leaves; the function gives each leaf its own dtype again.
 
     Raises:
         TypeError: if a leaf is not numeric.
@@ -65,3 +66,6 @@ def raveled(name: str, tree: Any) -> tuple[Any, Callable[[Any], Any]]:
 
     rows = [part.reshape(-1) for part in parts]
     return concatenate(rows) if rows else np.zeros(0), unravel
+
+
+publish(globals())

@@ -1,0 +1,119 @@
+"""Tensors and nodes of small values that stay from one call to the next, while nobody else holds them.
+
+After each call, reference counts tell whether somebody does: the references that the course and these objects have to each other
+are known. What is held goes to its holder, and its step makes new objects from then on.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from sys import getrefcount
+from typing import Any
+from weakref import getweakrefcount
+
+import numpy as np
+
+from ..core import hooks
+from ..core.node import Node
+from ..tensor import Tensor
+from .slots import Slot, Step
+
+(LISTED,) = map(getrefcount, [object()])
+"""What `map` counts for an object that only a list refers to."""
+
+_sole = Slot(None)
+_sole.array = object()
+ONE = getrefcount(_sole.array)
+"""What Python counts for an object that only an attribute refers to."""
+
+
+class Kept:
+    """The steps of a course that return the same Tensor in every call."""
+
+    def __init__(self) -> None:
+        self._steps: dict[Step, None] = {}
+        self._objects: list[Any] = []
+        self._counts: list[int] = []
+        self._tensors: list[Tensor] = []
+
+    def keep(self, step: Step, array: np.ndarray) -> None:
+        """Make the Tensor of a step, on this array, with its node."""
+        slot = step.output
+        step.tensor = t = Tensor._of(array)
+        if step.parents is not None:
+            t._node = n = Node.__new__(Node)
+            n.op, n.params, n.shape, n.strides, n.dtype = step.op, step.recorded, slot.shape, slot.strides, slot.dtype
+            n.parents = n.saved = None
+        slot.array, slot.node = array, t._node
+        if step.block is not None:
+            step.block.limit += 1
+        self._steps[step] = None
+        self._objects.clear()
+        self._tensors.clear()
+
+    def drop(self, step: Step) -> None:
+        """A step keeps its Tensor no more."""
+        if step.tensor is None:
+            return
+        del self._steps[step]
+        self._objects.clear()
+        self._tensors.clear()
+        step.tensor = step.output.array = step.output.node = None
+        if step.block is not None:
+            step.block.limit -= 1
+        if step.is_view:
+            step.block = None
+
+    def check(self) -> None:
+        """After a call: drop what somebody else holds."""
+        if not self._objects:
+            self._list()
+        if (
+            list(map(getrefcount, self._objects)) != self._counts
+            or any(map(getweakrefcount, self._tensors))
+            or (hooks.changes and hooks.hooked)
+        ):
+            self._objects.clear()
+            self._tensors.clear()
+            for step in sorted(self._steps, key=attrgetter("position"), reverse=True):
+                if _is_held(step):
+                    step.keeps = False
+                    self.drop(step)
+
+    def _list(self) -> None:
+        """List the objects of all steps, and how many references to each are known."""
+        blocks = {}
+        counts = self._counts
+        counts.clear()
+        self._tensors = [step.tensor for step in self._steps if step.tensor is not None]
+        for step in self._steps:
+            slot = step.output
+            self._objects += [step.tensor, slot.array]
+            counts += [LISTED + 2, LISTED + 2]
+            if slot.node is not None:
+                self._objects.append(slot.node)
+                counts.append(LISTED + 2)
+            if step.block is not None:
+                blocks[step.block] = None
+        for block in blocks:
+            self._objects.append(block.raw)
+            counts.append(block.limit + 1)
+
+
+def _is_held(step: Step) -> bool:
+    """Whether somebody else has the Tensor of a step, its node, its array, or the memory. Steps after it were looked at before.
+
+    The Tensor is the step's alone; its node and its array are the slot's, too. So no local name may refer to them here.
+    """
+    slot = step.output
+    if step.tensor._array is not slot.array or step.tensor._node is not slot.node:  # type: ignore[union-attr]
+        return True
+    if getrefcount(step.tensor) > ONE or getweakrefcount(step.tensor):
+        return True
+    if slot.node is not None:
+        if getrefcount(slot.node) > ONE + 1 or getweakrefcount(slot.node):
+            return True
+        slot.node.parents = slot.node.saved = None  # type: ignore[assignment, misc]
+    if getrefcount(slot.array) > ONE + 1:
+        return True
+    return step.block is not None and not step.block.is_free()
