@@ -1,5 +1,7 @@
-"""The gradient of an index: a view of zeros that is filled; for an embedding, rows that are added to a table, in rounds in which
-no row of the table occurs twice."""
+"""The gradient of an index: a view of zeros that is filled; for an embedding, rows that are added to a table.
+
+They are added in rounds in which no row of the table occurs twice.
+"""
 
 from __future__ import annotations
 
