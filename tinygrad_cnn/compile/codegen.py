@@ -28,7 +28,7 @@ class Form(NamedTuple):
     """What the code of a step depends on."""
 
     kinds: str
-    """For each operand: `t` a Tensor of a slot, `d` a detached one, `a` an array, `c` an array from outside that stays the
+    """For each operand: `k` a Tensor that is kept, `t` a Tensor of a slot, `d` a detached one, `a` an array, `c` an array from outside that stays the
     same, `n` a number, `v` a number that varies, `m` a Tensor from outside, `r` an array from outside."""
     patterns: tuple[Any, ...]
     """For each number and each parameter that stays the same, its structure (see `pattern`), or None if it was the very same
@@ -53,7 +53,7 @@ class Form(NamedTuple):
 
 NAMES = (
     "course", "step", "op", "out", "call", "fixed", "view", "block", "renew", "constants", "shape", "strides", "dtype", "releases",
-    "loose",
+    "loose", "t", "n",
 )  # fmt: skip
 """What the code of a step refers to, besides the slots of its operands."""
 
@@ -68,9 +68,11 @@ def source(form: Form) -> str:
     differ = [test for place, known in zip(places, form.patterns, strict=True) for test in _tests(place, known, constants)]
     wrong, arrays = [], []
     for i, kind in enumerate(form.kinds):
-        array = f"a{i}" if kind in "tdm" else f"x{i}"
+        array = f"s{i}.array" if kind == "k" else f"a{i}" if kind in "tdm" else f"x{i}"
         arrays.append(array)
-        if kind in "td":
+        if kind == "k":
+            wrong += [f"(x{i} is not s{i}.tensor and (x{i}._array is not s{i}.array or x{i}._node is not s{i}.node))"]
+        elif kind in "td":
             wrong += [f"(a{i} := x{i}._array) is not s{i}.array"]
             wrong += [f"x{i}._node is not {'None' if kind == 'd' else f's{i}.node'}"]
         elif kind in "ac":
@@ -93,8 +95,6 @@ def source(form: Form) -> str:
     ]
     if form.recording is not None:
         body += [f"if recording() is not {form.recording}: {other}"]
-    if form.memory == "kept":
-        body += ["if (t := step.tensor) is None: return renew(got, inputs, params)"]
     if form.memory == "own":
         body += ["if getrefcount(block.raw) > block.limit: return renew(got, inputs, params)"]
     for i, kind in enumerate(form.kinds):
@@ -140,14 +140,14 @@ def _returned(form: Form) -> list[str]:
     lines = [] if keeps else ["t = new(Tensor); t._array = out.array = y; loose(out)"]
     if form.parents is not None:
         parents = "".join("None, " if i is None else f"s{i}.node, " for i in form.parents)
-        saved = "".join(f"{_saved(value, n, 't._array' if keeps else 'y')}, " for value in form.saved)
-        lines += [f"n = {'t._node' if keeps else 'out.node = t._node = new(Node)'}"]
+        saved = "".join(f"{_saved(value, n, 'out.array' if keeps else 'y')}, " for value in form.saved)
+        lines += [] if keeps else ["n = out.node = t._node = Node()"]
         lines += [f"n.parents = ({parents}); n.saved = ({saved}); n.number = tick()"]
         if not keeps:
             lines += ["n.op = op; n.params = params; n.shape = shape; n.strides = strides; n.dtype = dtype"]
     else:
         lines += ["t._grad = None" if keeps else "t._node = None"]
-    lines += ["course.last = step; course.call = step.next"]
+    lines += ["course.last = step; course.expected = step.next"]
     if not form.memory:
         wrong = "y.shape != shape or y.strides != strides or (y.dtype is not dtype and y.dtype != dtype)"
         form_of_y = "" if form.parents is None else "; n.shape = y.shape; n.strides = y.strides; n.dtype = y.dtype"

@@ -9,6 +9,7 @@ that is not expected is made plainly and recorded.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from operator import attrgetter
 from threading import get_ident
 from typing import Any, TypeAlias
 
@@ -30,7 +31,14 @@ from .slots import Slot, Step, Use
 from .tasks import KEPT_BYTES, prepare
 
 Taking: TypeAlias = Callable[[Op, Args, Args], Tensor | None]
-"""Answers a call of an op, as `Tracer.call` does."""
+"""Answers a call of an op, as `Tracer.expected` does."""
+
+
+def _nothing(op: Op, inputs: Args, params: Args) -> None:
+    """The answer where no step is expected."""
+
+
+_node, _parents = attrgetter("node"), attrgetter("parents")
 
 MOST_STEPS = 50_000
 """A course grows to this many steps. A function that calls more ops, such as a whole training, runs plainly from there on."""
@@ -55,9 +63,9 @@ class Course(tracing.Tracer):
         self.walks: dict[tuple[Slot, ...], list[Walk]] = {}
         self.blocks = Blocks()
         self.loose: list[Slot] = []  # those with the array of this call alone
-        self.kept = Kept()
+        self.kept = Kept(self.link)
         self._kernels = accelerations()
-        self.start: Taking = self._met  # what answers the first op call
+        self.start: Taking = _nothing  # what answers the first op call
         self._rest()
 
     def _rest(self) -> None:
@@ -72,7 +80,10 @@ class Course(tracing.Tracer):
         if self._kernels != accelerations():  # the prepared tasks are of other kernels
             self._clear()
         self.thread = get_ident()
-        self.call = self.start  # type: ignore[method-assign]
+        self.expected = self.start  # type: ignore[method-assign]
+        if self.kept.unsure:
+            self.kept.check()
+        self.kept.unsure = True
         tracing.watchers.append(self)
         self._token = tracing._tracer.set(self)
 
@@ -109,7 +120,7 @@ class Course(tracing.Tracer):
 
     # Ops
 
-    def _met(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
+    def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
         """The output of an op that is no prepared step: of a step for other operands from outside, or of one to be recorded."""
         if get_ident() != self.thread:
             return None
@@ -118,16 +129,15 @@ class Course(tracing.Tracer):
                 for slot, x in new:
                     self._bind(step, slot, x)
                 step.params = params
-                refused, take = step.take, prepare(step, inputs, self)
-                if take is not refused:
-                    return take(op, inputs, params)  # type: ignore[no-any-return]
-                self.stop()  # the code of the step takes the call for another one
-                return None
+                t: Tensor | None = prepare(step, inputs, self)(op, inputs, params)
+                if t is None:  # the code of the step takes the call for another one
+                    self.stop()
+                return t
         return self._record(op, inputs, params)
 
     def link(self, step: Step | None) -> None:
         """Let the code of the steps that may come after this one, or first, follow one another as answers."""
-        answer: Taking = self._met
+        answer: Taking = _nothing
         for child in reversed(self.first if step is None else step.children):
             child.otherwise = answer
             if child.take is not None:
@@ -168,7 +178,7 @@ class Course(tracing.Tracer):
     def stop(self) -> None:
         """The rest of the call is plain: the form of a value depends on other values, and what follows was not recorded."""
         self.thread = 0
-        self.call = lambda *_: None  # type: ignore[method-assign]
+        self.expected = _nothing  # type: ignore[method-assign]
 
     def effect(self, function: Callable[..., None], *arrays: Any) -> None:
         """A change of state. If it writes into a value of this call, the copies of it that tasks read change, too."""
@@ -217,7 +227,7 @@ class Course(tracing.Tracer):
         step = Step(op, tuple(uses), params, slot := Slot(y), self.last)
         self.loose.append(slot)
         slot.array, slot.node = y, node
-        step.next = self._met
+        step.next = _nothing
         if isinstance(node, Node):
             step.describe_node(node)
         if y.base is not None or any(x is y for x in map(_array, inputs)):
@@ -228,7 +238,7 @@ class Course(tracing.Tracer):
         self._note(slot)
         self.count += 1
         self.branches += branches
-        self.last, self.call = step, self._met  # type: ignore[method-assign]
+        self.last, self.expected = step, _nothing  # type: ignore[method-assign]
         return t
 
     def _use(self, x: Any) -> Use:
@@ -300,12 +310,9 @@ class Course(tracing.Tracer):
                 break
         else:
             return self._recorded_walk(walks, roots, wanted, retain, finished)  # type: ignore[no-any-return]
-        nodes: list[Any] = []
-        for slot in walk.visited:
-            node: Any = slot.node
-            if node is None or node.parents is None:  # freed
-                return None
-            nodes.append(node)
+        nodes = list(map(_node, walk.visited))
+        if None in nodes or None in map(_parents, nodes):  # freed
+            return None
         if walk.fails or self._known is not None:
             return None
         if walk.program is None:

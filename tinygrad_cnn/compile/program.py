@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import operator
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import attrgetter
 from sys import getrefcount
 from typing import Any
 from weakref import getweakrefcount
@@ -26,6 +29,9 @@ from .tasks import bound, readable
 
 SMALL_BYTES = 1 << 20
 """The total size of a program's values below which no op is large enough for several threads, ours or BLAS's."""
+
+
+_node = attrgetter("node")
 
 
 class Program:
@@ -55,6 +61,7 @@ class Program:
         self._left = [*dying.pop(float("inf"), []), *self._moving]
         self._lent: list[Tensor] = []  # gradients that are the same Tensors in every run
         self._results = [(slot, self._result(value)) for slot, value in walk.results]
+        self._leaves = [slot for slot, _ in walk.results]
         self._held = [self._block.raw, *self._lent, *(t._array for t in self._lent)]
         self._counts = [self._block.limit + 1, *[LISTED + 2] * len(self._lent), *[LISTED + 1] * len(self._lent)]
         self._loose = any(slot.moves for slot, _ in walk.results)  # whether two leaves may be one in another call
@@ -86,8 +93,9 @@ class Program:
 
     def _run(self, finished: Callable[[Any, Any], object] | None) -> dict[Any, Any]:
         if finished is None:
-            for call in self._calls:
-                call()
+            deque(map(operator.call, self._calls), 0)  # which calls each
+            if len(self._lent) == len(self._results):
+                return dict(zip(map(_node, self._leaves), self._lent, strict=True))
             return {slot.node: g if g is not None else make() for slot, (g, make) in self._results}
         found: dict[Any, Any] = {}
         done = 0

@@ -29,7 +29,7 @@ class Slot:
 
     __slots__ = (
         "array", "copied", "dtype", "fixed", "is_number", "is_outside", "moves", "node", "placed_as", "shape", "shared", "step",
-        "strides", "users",
+        "strides", "tensor", "users",
     )  # fmt: skip
 
     def __init__(self, array: np.ndarray | None) -> None:
@@ -37,6 +37,7 @@ class Slot:
         self.node: Node | Leaf | None = None
         self.fixed: np.ndarray | None = None  # the array that prepared tasks read in its place
         self.step: Step | None = None  # the step that makes it
+        self.tensor: Tensor | None = None  # the Tensor on it, if that is kept from one call to the next
         self.users: list[Step] = []  # the steps that have it as an operand
         self.copied = False  # whether the array must be copied to `fixed` before each use
         self.is_outside = self.is_number = self.moves = False
@@ -75,7 +76,7 @@ class Step:
 
     __slots__ = (
         "binds", "block", "branch", "children", "copies", "escapes", "is_view", "keeps", "next", "op", "otherwise", "outer",
-        "output", "params", "parents", "position", "previous", "recorded", "recording", "releases", "saved", "take", "tensor", "tensors",
+        "output", "params", "parents", "position", "previous", "recorded", "recording", "releases", "saved", "take", "tensors",
         "uses", "varies",
     )  # fmt: skip
 
@@ -103,7 +104,6 @@ class Step:
         self.next: Callable[..., Tensor | None]  # what answers the op call after this one
         self.otherwise: Callable[..., Tensor | None]  # what answers a call that is not this step
         self.tensors: tuple[bool, ...] = ()  # whether each operand was a Tensor when `take` was made
-        self.tensor: Tensor | None = None  # its result, if that is kept from one call to the next
         self.keeps = True  # whether nobody ever held its result until the end of a call
         self.escapes = False  # whether somebody held its value until a later call
         self.block: Block | None = None  # the memory of its value, or of that of which it is a kept view

@@ -75,7 +75,7 @@ def prepare(step: Step, inputs: Sequence[Any], course: Course) -> Callable[..., 
     step.take = maker(form)(
         *[use.slot for use in step.uses], course, step, step.op, slot, how.call, slot.fixed, view, step.block,
         partial(_renewed, step, course), constants, slot.shape, slot.strides, slot.dtype, step.releases,
-        course.loose.append,
+        course.loose.append, slot.tensor, None if slot.tensor is None else slot.node,
     )  # fmt: skip
     course.copies |= step.copies
     course.link(step.previous)
@@ -102,7 +102,7 @@ def _kind(use: Use, is_tensor: bool) -> str:
     if use.binds and slot.moves:
         return "m" if is_tensor else "r"
     if is_tensor:
-        return "t" if use.is_placed else "d"
+        return "d" if not use.is_placed else "k" if slot.tensor is not None and slot.node is not None else "t"
     return "c" if use.binds else "a"
 
 
@@ -178,7 +178,7 @@ def _kept_view(step: Step) -> How | None:
     slots = [use.slot for use in step.uses]
     if not step.is_view or not step.keeps or step.varies:
         return None
-    if not all(x.is_number or (x.is_outside and not x.moves) or (x.step and x.step.tensor is not None) for x in slots):
+    if not all(x.is_number or (x.is_outside and not x.moves) or x.tensor is not None for x in slots):
         return None
     fixed = _fixed_view(step)
     view = _view(step, [slot.array for slot in slots])

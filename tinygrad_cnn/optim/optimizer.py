@@ -206,7 +206,7 @@ class Optimizer(Loadable, ABC):
         only_to_none(self._name, set_to_none)
         for group in self.param_groups:
             for p in group["params"]:
-                p.zero_grad()
+                p._grad = None
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -231,7 +231,11 @@ class Optimizer(Loadable, ABC):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        gradients = [None if (g := getattr(p, "_grad", None)) is None else g._array for p in self._params()]
+        gradients = [
+            None if (g := getattr(p, "_grad", None)) is None else g._array
+            for group in self.param_groups
+            for p in group["params"]
+        ]
         if tracing.watchers:
             tracing.tracer().effect(self._update, *gradients)
         else:
@@ -246,7 +250,11 @@ class Optimizer(Loadable, ABC):
             cache = self._prepared(key, gradients)
         _, tasks, mark = cache
         mark()
-        for place, repeat, p, state, group, new, advances, t, u in tasks:
+        for place, repeat, more in tasks:
+            if more is None:
+                repeat(gradients[place])
+                continue
+            p, state, group, new, advances, t, u = more
             if advances:
                 self.advance(state, group)
             if repeat is not None:
@@ -293,7 +301,9 @@ class Optimizer(Loadable, ABC):
             repeat = None
             if prepare is not None and t is not None and u is not None and not missing:
                 repeat = prepare(p._array, state, group, t, u)
-            tasks.append((place, repeat, p._array, state, group, bool(missing), overridden or STEP in state, t, u))
+            advances = overridden or STEP in state
+            more = (p._array, state, group, bool(missing), advances, t, u)
+            tasks.append((place, repeat, more if advances or repeat is None else None))
         step = key, tasks, marking(*(p._array for *_, p in given))
         self._cache = step if repeatable else None
         return step
