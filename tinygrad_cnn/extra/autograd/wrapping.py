@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...tensor import Tensor, interop
+from ...numpy_api import dispatch
 from .extend import Rules
 from .trees import counted, holds, values
 
@@ -33,10 +33,10 @@ def recording(function: Callable[..., Any], module: str, other: Callable[..., An
         if other is not None:
             return counted(other(*args, **kwargs))
         if ufunc:
-            return counted(interop.array_ufunc(function, "__call__", args, kwargs, Tensor))  # type: ignore[arg-type]
+            return counted(dispatch.array_ufunc(function, "__call__", args, kwargs))  # type: ignore[arg-type]
         if function in PLAIN:
             return function(*values(args), **values(kwargs))
-        return counted(interop.array_function(function, args, kwargs, Tensor))
+        return counted(dispatch.array_function(function, args, kwargs))
 
     functools.update_wrapper(called, function, updated=())
     called.__module__ = module
