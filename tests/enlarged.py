@@ -9,16 +9,17 @@ from dataclasses import replace
 import numpy as np
 
 import tinygrad_cnn as tg
+from tinygrad_cnn.core.remedies import original
 from tinygrad_cnn.ops import adaptive_pool
 from tinygrad_cnn.testing.cases import Case, Draws
 
 Shapes = tuple[tuple[int, ...], ...]
 
 
-COSTLY = {
+COSTLY = {*map(original, (
     tg.adaptive_max_pool3d, tg.convolve, tg.correlate, tg.kron, tg.multilabel_margin_loss, tg.poly, tg.diagflat, tg.take,
     adaptive_pool.max_region_indices,
-}  # fmt: skip
+))}  # fmt: skip
 """Functions that take seconds for long axes."""
 
 FIXED = {"shape", "sizes"}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import zipfile
 
 import numpy as np
 import pytest
-from build_playground import HERE, PAGE, build, main
+from build_playground import HERE, PAGE, build, main, pin
 from course.exercises import EXERCISES
 from playground import call, course, gradients, notebook, plane, train
 
@@ -334,6 +335,23 @@ class TestFolder:
         ):
             build(tmp_path / "out", given)
         assert not (tmp_path / "out").exists()
+
+    @pytest.mark.parametrize("main", ["pyodide.asm.js", "pyodide.asm.mjs"])
+    def test_another_version_is_pinned_from_its_lock_file(self, tmp_path, main):
+        wheel = "numpy-9-wasm32.whl"
+        for name in ("pyodide.mjs", main, "pyodide.asm.wasm", "python_stdlib.zip", wheel):
+            (tmp_path / name).write_text(name)
+        (tmp_path / "package.json").write_text('{"version": "1.2"}')
+        numpy = {"version": "9", "file_name": wheel, "sha256": hashlib.sha256(wheel.encode()).hexdigest()}
+        lock = {"info": {"python": "3.99"}, "packages": {"numpy": numpy}}
+        (tmp_path / "pyodide-lock.json").write_text(json.dumps(lock))
+        found = pin(tmp_path)
+        assert set(found) == set(json.loads((HERE / "pyodide.json").read_text()))
+        assert (found["version"], found["python"], found["numpy"]) == ("1.2", "3.99", "9")
+        assert list(found["files"]) == ["pyodide.mjs", main, "pyodide.asm.wasm", "python_stdlib.zip", wheel]
+        (tmp_path / wheel).write_text("another")
+        with pytest.raises(ValueError, match=f"{wheel} is not the file whose hash"):
+            pin(tmp_path)
 
     def test_the_command_tells_errors(self, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr("sys.argv", ["build", str(tmp_path / "out"), "--pyodide", str(tmp_path)])

@@ -15,7 +15,7 @@ from .graders import NotSolved, grade
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.path.stem)
 def test_solved(exercise: Exercise, request: pytest.FixtureRequest) -> None:
     path, source, line = exercise.path, exercise.code, exercise.line
-    if folder := request.config.getoption("--answers"):
+    if folder := request.config.getoption("--answers", default=None):
         path, line = folder / f"{path.stem}.py", 1
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ import numpy as np
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.core.registry import numpy_ops
+from tinygrad_cnn.core.remedies import original
 from tinygrad_cnn.names import TABLES
 from tinygrad_cnn.numpy_api.refused import FORM, QUERIES, REFUSED
 
@@ -85,7 +86,7 @@ def _public(name: str, standing: Callable[..., Any]) -> str:
         prefix + public
         for prefix, namespace in (("", tg), ("linalg.", tg.linalg))
         for public in namespace.__all__
-        if vars(namespace).get(public) is standing
+        if original(vars(namespace).get(public)) is standing
     ]
     return name if name in found else (found or [""])[0]
 

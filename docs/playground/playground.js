@@ -28,7 +28,7 @@ const python = new Python(base, {
     bar.value = done / total;
     state.textContent = done < total ? `Loading Python: ${megabytes(done)} of ${megabytes(total)} …` : "Starting Python …";
     const from = new URL(url).origin === location.origin ? "from this site" : `from ${new URL(url).host}`;
-    about.textContent = `This page runs Python ${config.python} with NumPy ${config.numpy} in your browser. It loads Pyodide ${config.version} ${from}, ${megabytes(total)} in all, which is about half as much when compressed on the way, and checks each file against its hash. The browser keeps them, and then the page works without a network. What you write and draw stays here: it is sent nowhere.`;
+    about.textContent = `This page runs Python ${config.python} with NumPy ${config.numpy} in your browser. It loads Pyodide ${config.version} ${from}, ${megabytes(total)} in all, which is about half as much when compressed on the way, and checks each file against its hash. ${navigator.serviceWorker ? "The browser keeps them, and then the page works without a network. " : ""}What you write and draw stays here: it is sent nowhere.`;
   },
   ready() {
     enabled(true);

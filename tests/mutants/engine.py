@@ -108,6 +108,8 @@ NEAR = {
     "nn": ["nn", "functional"],
     "optim": ["optim", "training", "compile/test_training.py"],
     "io": ["io", "training"],
+    "training": ["training", "io"],
+    "compile": ["compile", "nn/test_compiled.py"],
     "transforms": ["transforms", "core"],
 }
 """The tests that are likely to notice an edit of a folder; those of the same name, if it is not here."""

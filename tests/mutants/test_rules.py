@@ -12,6 +12,7 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.core.registry import registry
+from tinygrad_cnn.core.remedies import original
 from tinygrad_cnn.core.tracing import observe
 from tinygrad_cnn.testing import Mutant, gradcheck, mutants, survivors
 from tinygrad_cnn.testing.cases import Draws
@@ -143,13 +144,13 @@ def test_a_mutant_puts_the_rule_back():
 
 
 def test_forward_rules_are_derived_anew_in_a_mutant_and_after_it():
-    x, forward = np.array([1.5, -0.5]), tg.mul.op.tangents
+    x, noticed = np.array([1.5, -0.5]), set()
     for mutant in mutants(tg.mul):
-        with mutant:
-            assert tg.mul.op.tangents != forward, mutant
-            tg.jvp(lambda a: a * a, (x,), (x,))
-        assert tg.mul.op.tangents.keys() == forward.keys() == {"a", "b"}
+        with mutant, suppress(Exception):
+            if not np.array_equal(tg.jvp(lambda a: a * a, (x,), (x,))[1], 2 * x * x):
+                noticed.add(mutant.served)
         np.testing.assert_array_equal(tg.jvp(lambda a: a * a, (x,), (x,))[1], 2 * x * x)
+    assert {"a", "b"} <= noticed
 
 
 def test_mutants_cover_every_rule_and_say_what_they_are():
@@ -171,7 +172,7 @@ def test_a_weak_check_lets_mutants_live():
 )
 def test_only_square_inputs_show_a_sum_along_the_wrong_axis_and_a_transposed_weight(op, served, name):
     (mutant,) = (m for m in mutants(op) if (m.served, m.name) == (served, name))
-    rows = [case for case in ROWS[op] if case.square]
+    rows = [case for case in ROWS[original(op)] if case.square]
     with mutant:
         assert not all(passes(case, Square) for case in rows)
         assert op not in (tg.sum, tg.linear) or all(passes(case, Draws) for case in rows)

@@ -7,7 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
@@ -98,6 +98,7 @@ def test_a_callback_can_stop(at):
 measures = st.lists(st.integers(-3, 3).map(float) | st.just(math.nan), min_size=1, max_size=12)
 
 
+@example(values=[1.0] * 4, patience=2, delta=0.0, mode="min")
 @given(
     values=measures, patience=st.integers(1, 4), delta=st.sampled_from([0.0, 1.0]), mode=st.sampled_from(["min", "max"])
 )
@@ -130,6 +131,21 @@ def test_the_best_weights_are_put_back_if_wanted(restore_best):
     assert stopping.best.epoch == 2
     assert_same(model.state_dict(), kept[1 if restore_best else 3])
     assert kept[1]["weight"] != kept[3]["weight"]
+
+
+def test_the_last_weights_stay_if_an_exception_has_ended_the_training():
+    class Failing(Callback):
+        def on_epoch_end(self, run):
+            kept.append(run.model.state_dict())
+            if run.epoch == 3:
+                models.append(run.model)
+                raise ArithmeticError
+
+    kept, models = [], []
+    with pytest.raises(ArithmeticError):
+        scripted([3.0, 1.0, 2.0], EarlyStopping(5, "measure"), Failing())
+    assert_same(models[0].state_dict(), kept[2])
+    assert kept[1]["weight"] != kept[2]["weight"]
 
 
 def test_accuracies_are_better_if_they_are_greater():

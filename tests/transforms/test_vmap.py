@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
+from tinygrad_cnn.core.remedies import original
 from tinygrad_cnn.testing.cases import Draws
 from tinygrad_cnn.transforms.batching import networks
 
@@ -38,7 +39,7 @@ def subsets(count):
     return [tuple(range(count)), *((i,) for i in range(count) if count > 1)]
 
 
-BATCHED = [case for case in CASES if case.function is not tg.trim_zeros]
+BATCHED = [case for case in CASES if case.function is not original(tg.trim_zeros)]
 """Rows of functions whose results have one shape, whatever the values."""
 
 

@@ -1,5 +1,7 @@
-"""The gradient of an index: a view of zeros is filled; or, for an embedding, rows are added to a table, in rounds in which no
-row of the table occurs twice."""
+"""The gradient of an index: a view of zeros that is filled; for an embedding, rows that are added to a table.
+
+They are added in rounds in which no row of the table occurs twice.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,7 @@ MOST = 64
 
 def prepare(out: np.ndarray | None, u: Any, *, index: Any, shape: tuple[int, ...]) -> Callable[[], Any] | None:
     """A task for ``add_at_zeros``, bit for bit; None unless `index` makes a view of `out`, or has rows of a table that occur a
-    few times each.
-    """
+    few times each."""
     parts = index if isinstance(index, tuple) else (index,)
     if out is not None and all(part is None or part is Ellipsis or part.__class__ in (slice, int) for part in parts):
         return partial(_at_zeros, out, out[parts if Ellipsis in parts else (*parts, Ellipsis)], u)

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 
 from ..ops import in_place
-from ..optim.rules import scalar
-from ..optim.state import STEP
 from .parallel.threads import each
 from .parallel.workspace import scratch
 
@@ -39,6 +37,11 @@ def in_pieces(rule: Callable[..., object], p: np.ndarray, g: np.ndarray, *kept: 
     with np.nditer(arrays, flags=flags, op_flags=access, buffersize=in_place.PIECE) as pieces:
         for piece in pieces:
             work(piece)
+
+
+def scalar(value: float, dtype: np.dtype[Any]) -> np.ndarray:
+    """A number as an array without axes, which a ufunc does not convert in every call."""
+    return np.array(value, dtype)
 
 
 def repeat_sgd(
@@ -75,7 +78,7 @@ def repeat_adam(
     floor, rate = np.zeros((), p.dtype), np.zeros((), p.dtype)
 
     def step(g: np.ndarray) -> None:
-        n = state[STEP]
+        n = state["step"]
         root = math.sqrt(1 - beta2**n)
         floor.fill(eps * root)
         rate.fill(lr * root / (1 - beta1**n))

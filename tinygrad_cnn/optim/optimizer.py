@@ -18,23 +18,21 @@ from ..checks import Check, Faults, Loadable, Options, accepted, examined, non_n
 from ..core import tracing
 from ..core.grad_mode import enable_grad
 from ..core.versions import marking
+from ..frames import warn_user
 from ..ops import in_place
 from ..tensor import Tensor
 from .hyperparameters import INITIAL_LR, Array, declared, several
 from .state import STEP, Slot
 from .state_dict import read
 
+RATES = ("lr", "learning_rate")
+"""Names by which other libraries set the learning rate."""
+
 Params: TypeAlias = Iterable[Tensor] | Iterable[Options]
 T = TypeVar("T")
 
 _Step: TypeAlias = tuple[list[Any], list[tuple[Any, ...]], Callable[[], None]]
 """A prepared step: its key, a task for each parameter with a gradient, and a function that marks these as written."""
-
-Repeat: TypeAlias = Callable[[Array, dict[str, Any], Options, Array, Array], Callable[[Array], object] | None]
-
-repeats: dict[Any, Repeat] = {}
-"""By an `update`, what prepares it for steps that repeat: ``repeat(p, state, group, t, u)`` returns a function of the gradient
-that does the same as ``update(p, g, state, group, False, t, u)``, or None. Kernels register theirs."""
 
 _is_writeable = attrgetter("_array.flags.writeable")
 
@@ -136,6 +134,14 @@ class Optimizer(Loadable, ABC):
     def conflict(self, options: Options, where: str) -> str | None:
         """What is wrong with options that are valid one by one, or None; `where` names the group in the message."""
         return None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in RATES and "param_groups" in vars(self) and not hasattr(type(self), name):
+            raise AttributeError(
+                f"{self._name}: `{name}` is no attribute, and setting it would change nothing; write the rate of each group: "
+                f"for group in optimizer.param_groups: group['lr'] = {value!r:.20}"
+            )
+        object.__setattr__(self, name, value)
 
     # Groups
 
@@ -276,9 +282,14 @@ class Optimizer(Loadable, ABC):
         members = [(n, i, p) for n, group in enumerate(self.param_groups) for i, p in enumerate(group["params"])]
         given = [(place, *member) for place, member in enumerate(members) if gradients[place] is not None]
         self._check_writable(members)
+        if not given:
+            warn_user(
+                f"{self._name}.step: no parameter has a gradient, so nothing is updated; call backward() before it"
+            )
         kind = type(self)
         overridden = kind.advance is not Optimizer.advance or kind.conclude is not Optimizer.conclude
-        prepare = repeats.get(getattr(self.update, "__func__", None))  # None for an instance's own
+        update = getattr(self.update, "__func__", None)  # None for an instance's own
+        prepare = update and in_place.repeats.get(f"{update.__module__}.{update.__qualname__}")
         pairs = zip(self.param_groups, groups, strict=True)
         repeatable = all(group[name] is value for group, options in pairs for name, value in options.items())
         tasks = []

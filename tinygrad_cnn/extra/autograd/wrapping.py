@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...tensor import Tensor, interop
+from ...numpy_api import dispatch
 from .extend import Rules
 from .trees import counted, holds, values
 
@@ -19,7 +19,8 @@ PLAIN = (np.isscalar, np.iterable, np.array_repr, np.array_str, np.array2string,
 def recording(function: Callable[..., Any], module: str, other: Callable[..., Any] | None = None) -> Callable[..., Any]:
     """`function`, which records if it is given a Tensor, or a list with one.
 
-    Then `other` is called, or the op that the library has for a function of NumPy's. ``defvjp`` can replace its rules.
+    Then `other` is called, or the op that the library has for a function of NumPy's. ``defvjp`` can replace
+    its rules; ``defjvp`` alone changes nothing.
     """
     rules = Rules(function)
     ufunc = isinstance(function, np.ufunc)
@@ -27,15 +28,15 @@ def recording(function: Callable[..., Any], module: str, other: Callable[..., An
     def called(*args: Any, **kwargs: Any) -> Any:
         if not holds(args) and not (kwargs and holds(kwargs.values())):
             return function(*args, **kwargs)
-        if rules.pull is not None or rules.push is not None:
+        if rules.pull is not None:
             return rules.record(args, kwargs)
         if other is not None:
             return counted(other(*args, **kwargs))
         if ufunc:
-            return counted(interop.array_ufunc(function, "__call__", args, kwargs, Tensor))  # type: ignore[arg-type]
+            return counted(dispatch.array_ufunc(function, "__call__", args, kwargs))  # type: ignore[arg-type]
         if function in PLAIN:
             return function(*values(args), **values(kwargs))
-        return counted(interop.array_function(function, args, kwargs, Tensor))
+        return counted(dispatch.array_function(function, args, kwargs))
 
     functools.update_wrapper(called, function, updated=())
     called.__module__ = module
