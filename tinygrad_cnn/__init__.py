@@ -5,19 +5,12 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import autograd, functional, linalg, numpy_api, ops
+from . import numpy_api, ops
 from .allocator import keep_freed_memory
 from .core import remedies as _remedies
 from .core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from .core.graph import op
 from .numpy_api.creation import *
-from .numpy_api.difference import *
-from .numpy_api.join import *
-from .numpy_api.nan import *
-from .numpy_api.polynomial import *
-from .numpy_api.products import *
-from .numpy_api.select import *
-from .numpy_api.statistics import *
 from .ops import compare, elementwise, random, reduce, scan, shape, transcendental
 from .ops.activation import *
 from .ops.adaptive_pool import *
@@ -51,22 +44,28 @@ from .ops.softmax import *
 from .ops.sort import *
 from .ops.transcendental import *
 from .tensor import Tensor, get_default_dtype, set_default_dtype
-from .transforms import anomaly
-from .transforms.anomaly import *
-from .transforms.autograd import *
-from .transforms.checkpoint import *
-from .transforms.ravel import ravel_pytree
-from .transforms.vmap import vmap
 
 if TYPE_CHECKING:
-    from . import data, io, metrics, nn, optim, testing, training
+    from . import autograd, data, functional, io, linalg, metrics, nn, optim, testing, training
     from .extra import distributed, onnx
     from .extra import show as viz
     from .extra import sklearn as sklearn
     from .extra import special as special
     from .extra.show import show
     from .io import load, save
+    from .numpy_api.difference import *
+    from .numpy_api.join import *
+    from .numpy_api.nan import *
+    from .numpy_api.polynomial import *
+    from .numpy_api.products import *
+    from .numpy_api.select import *
+    from .numpy_api.statistics import *
     from .training import evaluate, fit, predict
+    from .transforms.anomaly import *
+    from .transforms.autograd import *
+    from .transforms.checkpoint import *
+    from .transforms.ravel import ravel_pytree as ravel_pytree
+    from .transforms.vmap import vmap as vmap
 
 try:  # each of these folders may be absent: the definitions suffice
     from .names import remedy as _remedy  # noqa: F401 - names/ attaches remedies
@@ -130,16 +129,7 @@ __all__ += ops.regression.__all__
 __all__ += ops.resize.__all__
 __all__ += ops.softmax.__all__
 __all__ += numpy_api.creation.__all__
-__all__ += numpy_api.join.__all__
-__all__ += numpy_api.products.__all__
-__all__ += numpy_api.select.__all__
-__all__ += numpy_api.difference.__all__
-__all__ += numpy_api.polynomial.__all__
-__all__ += numpy_api.statistics.__all__
-__all__ += numpy_api.nan.__all__
 __all__ += ops.running.__all__
-__all__ += anomaly.__all__
-__all__ += autograd.__all__
 __all__ += compare.__all__
 __all__ += ops.einsum.__all__
 __all__ += elementwise.__all__
@@ -150,7 +140,6 @@ __all__ += ops.masked.__all__
 __all__ += ops.matmul.__all__
 __all__ += random.__all__
 __all__ += ops.rearrange.__all__
-__all__ += ["checkpoint", "ravel_pytree", "vmap"]
 __all__ += reduce.__all__
 __all__ += ops.rounding.__all__
 __all__ += scan.__all__
@@ -159,8 +148,31 @@ __all__ += shape.__all__
 __all__ += ops.sort.__all__
 __all__ += transcendental.__all__
 
+_NAMES = {
+    "numpy_api.difference": "diff ediff1d gradient interp trapezoid unwrap",
+    "numpy_api.join": """
+        append atleast_1d atleast_2d atleast_3d block broadcast_arrays column_stack delete dsplit dstack hsplit hstack insert
+        resize unstack vsplit vstack""",
+    "numpy_api.nan": """
+        nancumprod nancumsum nanmax nanmean nanmedian nanmin nanpercentile nanprod nanquantile nanstd nansum nanvar""",
+    "numpy_api.polynomial": "convolve correlate poly polyadd polyder polyfit polyint polymul polysub polyval vander",
+    "numpy_api.products": "cross inner kron matvec outer vdot vecdot vecmat",
+    "numpy_api.select": "argpartition choose compress extract meshgrid partition searchsorted select trim_zeros",
+    "numpy_api.statistics": "average corrcoef cov median percentile ptp quantile",
+    "transforms.anomaly": "AnomalyError detect_anomaly",
+    "transforms.autograd": "grad gradients hessian hvp jacfwd jacobian jacrev jvp linearize value_and_grad vjp",
+    "transforms.checkpoint": "checkpoint",
+    "transforms.ravel": "ravel_pytree",
+    "transforms.vmap": "vmap",
+}
+"""The names of modules that are imported when one of them is first used."""
+
+__all__ += [name for names in _NAMES.values() for name in names.split()]
+
 _LATER = {
-    **{name: f".{name}" for name in ("data", "io", "metrics", "nn", "optim", "testing", "training")},
+    **{name: f".{module}:{name}" for module, names in _NAMES.items() for name in names.split()},
+    **{name: f".{name}" for name in ("autograd", "data", "functional", "io", "linalg", "metrics", "nn", "optim", "testing")},
+    "training": ".training",
     **{name: f".extra.{name}" for name in ("distributed", "onnx", "sklearn", "special")}, "viz": ".extra.show",
     "evaluate": ".training:evaluate", "fit": ".training:fit", "predict": ".training:predict", "load": ".io:load",
     "save": ".io:save", "show": ".extra.show:show",

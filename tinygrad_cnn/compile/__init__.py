@@ -15,7 +15,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from ..transforms.recorded_call import check_callable
+from ..ops.real import check_callable
 
 if TYPE_CHECKING:
     from .compiled import Compiled

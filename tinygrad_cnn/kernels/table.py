@@ -7,7 +7,6 @@ definition, or None where the definition is fast enough.
 from __future__ import annotations
 
 from ..core.acceleration import accelerate
-from ..numpy_api import matrix_functions
 from ..ops import (
     activation,
     affine,
@@ -97,8 +96,10 @@ for function in (
     decomposition.complete_basis, decomposition.general_values, decomposition.general_vectors, decomposition.pseudoinverse,
     decomposition.qr_packed, decomposition.singular_values, decomposition.singular_vectors, decomposition.symmetric_values,
     decomposition.symmetric_vectors, linalg.cholesky, linalg.cofactors, linalg.det, linalg.det_sign, linalg.inv,
-    linalg.log_abs_det, linalg.solve_columns, matrix_functions.matrix_rank,
+    linalg.log_abs_det, linalg.solve_columns, decomposition.matrix_rank,
 ):  # fmt: skip
     lapack.alone(function)
 
 in_place.apply = update.in_pieces
+in_place.repeats["tinygrad_cnn.optim.adam.Adam.update"] = update.repeat_adam  # optim is imported when it is used
+in_place.repeats["tinygrad_cnn.optim.sgd.SGD.update"] = update.repeat_sgd

@@ -1,24 +1,24 @@
-"""NumPy in full: functions that make Tensors, those composed of ops, and what NumPy does when it is called on a Tensor."""
+"""NumPy in full: functions that make Tensors, those composed of ops, and what NumPy does when it is called on a Tensor.
 
-from ..core.registry import above, numpy_ops
-from ..ops.composite import accept_lists
-from . import creation, difference, join, matrix_functions, nan, polynomial, products, select, statistics
-from .dispatch import array_function, array_ufunc
-from .dlpack import export
+Only creation is imported with the package. The rest is imported when a name of it is used, or NumPy is called on a Tensor.
+"""
 
-__all__ = [
-    "creation",
-    "difference",
-    "join",
-    "matrix_functions",
-    "nan",
-    "polynomial",
-    "products",
-    "select",
-    "statistics",
-]
+from importlib import import_module
+from typing import Any
 
-for name in __all__:
-    accept_lists(vars(globals()[name]), numpy_ops)
+from ..core.registry import above
 
-vars(above).update(array_ufunc=array_ufunc, array_function=array_function, dlpack=export)
+
+def _ufunc(*given: Any) -> Any:
+    return import_module(".dispatch", __name__).array_ufunc(*given)
+
+
+def _function(*given: Any) -> Any:
+    return import_module(".dispatch", __name__).array_function(*given)
+
+
+def _dlpack(*given: Any, **options: Any) -> Any:
+    return import_module(".dlpack", __name__).export(*given, **options)
+
+
+vars(above).update(array_ufunc=_ufunc, array_function=_function, dlpack=_dlpack)

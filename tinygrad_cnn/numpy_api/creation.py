@@ -11,6 +11,8 @@ from numpy.typing import DTypeLike, NDArray
 from ..core import tracing
 from ..core.graph import implements
 from ..core.operands import gather
+from ..core.registry import numpy_ops
+from ..ops.composite import accept_lists
 from ..ops.elementwise import copy, floor, pow
 from ..ops.random import Seed, generator
 from ..ops.real import dtype_of, is_integer
@@ -346,3 +348,5 @@ def _astype(x: Tensor, dtype: DTypeLike, /, *, copy: bool = True) -> Tensor:
 
 if hasattr(np, "astype"):  # new in NumPy 2.1
     implements(np.astype)(_astype)
+
+accept_lists(globals(), numpy_ops)

@@ -10,7 +10,10 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from ..core.graph import Array, Tensor, implements
 from ..core.operands import members
+from ..core.registry import numpy_ops
+from ..core.remedies import publish
 from ..ops.compare import not_equal
+from ..ops.composite import accept_lists
 from ..ops.elementwise import abs, floor, in_floats, where
 from ..ops.gather import take
 from ..ops.reduce import sum
@@ -239,3 +242,7 @@ def unwrap(p: Array, discont: float | None = None, axis: int = -1, *, period: fl
     return concatenate(
         [slice_axis(p, 0, 1, at), slice_axis(p, 1, max(p.shape[at], 1), at) - cumsum(turns, axis=at) * period], axis=at
     )
+
+
+accept_lists(globals(), numpy_ops)
+publish(globals())

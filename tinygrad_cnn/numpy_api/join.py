@@ -11,6 +11,9 @@ from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements
 from ..core.operands import gather, members
+from ..core.registry import numpy_ops
+from ..core.remedies import publish
+from ..ops.composite import accept_lists
 from ..ops.elementwise import astype, converted
 from ..ops.gather import take
 from ..ops.index import plain_index
@@ -263,3 +266,7 @@ def resize(a: Array, new_shape: Shape) -> Tensor:
     if not n:
         return reshape(np.zeros(count, getattr(a, "dtype", np.float64)), shape=sizes)
     return reshape(take(ravel(a), np.arange(count) % n, axis=0), shape=sizes)
+
+
+accept_lists(globals(), numpy_ops)
+publish(globals())

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..core.graph import Array, Tensor, implements, op
+from ..core.graph import Array, Tensor, implements
 from ..core.operands import members
+from ..core.registry import numpy_ops
+from ..core.remedies import publish
 from ..ops import matmul, rearrange, reduce
-from ..ops.decomposition import svdvals
+from ..ops.composite import accept_lists
+from ..ops.decomposition import matrix_rank, svdvals
 from ..ops.elementwise import abs, in_floats, where
 from ..ops.linalg import inv, solve, square
 from ..ops.real import is_integer
@@ -111,15 +114,6 @@ def cond(x: Array, p: float | str | None = None) -> Tensor:
     square("cond", x)
     first: Any = matrix_norm(x, ord=p)
     return first * matrix_norm(inv(x), ord=p)  # type: ignore[no-any-return]
-
-
-@op(numpy=np.linalg.matrix_rank, differentiable=False)
-def matrix_rank(A: Array, *, tol: Any = None, hermitian: bool = False, rtol: Any = None) -> Array:
-    """How many singular values of A are above `tol`, or `rtol` times the largest one; without a gradient.
-
-    `rtol` is max(m, n) eps by default. With `hermitian`, the lower triangles of square matrices count, as in NumPy.
-    """
-    return np.asarray(np.linalg.matrix_rank(A, tol, hermitian, rtol=rtol))
 
 
 @implements(np.linalg.matrix_power)
@@ -242,3 +236,7 @@ def outer(x1: Array, x2: Array) -> Tensor:
     if np.ndim(x1) != 1 or np.ndim(x2) != 1:
         raise ValueError(f"outer: the inputs have shapes {np.shape(x1)} and {np.shape(x2)}; they must be 1-D")
     return flat_outer(x1, x2)
+
+
+accept_lists(globals(), numpy_ops)
+publish(globals())

@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements
+from ..core.registry import numpy_ops
+from ..core.remedies import publish
 from ..ops.compare import isnan, logical_and, logical_not
+from ..ops.composite import accept_lists
 from ..ops.elementwise import where as chosen
 from ..ops.masked import std, var
 from ..ops.real import dtype_if
@@ -139,3 +142,7 @@ def nanquantile(
 ) -> Tensor:
     """The quantile of the elements that are not NaN over `axis`, else NaN. The arguments are those of :func:`quantile`."""
     return quantiles("nanquantile", a, q, axis, method, keepdims, weights, skip=True)  # type: ignore[no-any-return]
+
+
+accept_lists(globals(), numpy_ops)
+publish(globals())

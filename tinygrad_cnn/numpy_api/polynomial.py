@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..core.graph import Array, Tensor, implements
+from ..core.registry import numpy_ops
+from ..core.remedies import publish
+from ..ops.composite import accept_lists
 from ..ops.conv import conv1d
 from ..ops.decomposition import eigvals, pseudoinverse
 from ..ops.elementwise import add, astype, cast, in_floats, sqrt, sub, where
@@ -248,3 +251,7 @@ def polyfit(x: Array, y: Array, deg: int, rcond: float | None = None, *, w: Arra
     cut = np.shape(x)[0] * np.finfo(left.dtype).eps if rcond is None else rcond
     c: Any = matmul(pseudoinverse(left / scale, rtol=float(cut)), right)
     return c / (scale if np.ndim(y) == 1 else reshape(scale, shape=(-1, 1)))  # type: ignore[no-any-return]
+
+
+accept_lists(globals(), numpy_ops)
+publish(globals())

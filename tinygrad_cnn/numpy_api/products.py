@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..core.graph import Array, Tensor, implements
+from ..core.registry import numpy_ops
+from ..core.remedies import publish
+from ..ops.composite import accept_lists
 from ..ops.elementwise import astype, mul
 from ..ops.half import in_float32
 from ..ops.matmul import dot, matmul, summed
@@ -118,3 +121,7 @@ def _cross(a: Array, b: Array) -> Array:
 def _linalg_cross(x1: Array, x2: Array, *, axis: int = -1) -> Tensor:
     """np.linalg.cross of Tensors."""
     return cross(x1, x2, axis=axis)
+
+
+accept_lists(globals(), numpy_ops)
+publish(globals())

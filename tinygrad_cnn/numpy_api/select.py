@@ -9,7 +9,10 @@ import numpy as np
 
 from ..core.graph import Array, Tensor, implements, op
 from ..core.operands import members
+from ..core.registry import numpy_ops
+from ..core.remedies import publish
 from ..ops.compare import equal
+from ..ops.composite import accept_lists
 from ..ops.elementwise import clip, where
 from ..ops.gather import checked, take, take_along_axis
 from ..ops.real import is_integer
@@ -175,3 +178,7 @@ def partition(a: Array, kth: int | Sequence[int], axis: int | None = -1) -> Tens
     a' = g, each element where it came from.
     """
     return take_along_axis(a, argpartition(a, kth=kth, axis=axis), axis=axis)
+
+
+accept_lists(globals(), numpy_ops)
+publish(globals())

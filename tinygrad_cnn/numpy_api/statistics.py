@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements, op
+from ..core.registry import numpy_ops
+from ..core.remedies import publish
 from ..ops.compare import isinf, isnan, logical_not
+from ..ops.composite import accept_lists
 from ..ops.elementwise import astype, clip, floor, in_floats, maximum, minimum, sqrt, sub, where
 from ..ops.gather import take_along_axis
 from ..ops.matmul import matmul
@@ -281,3 +284,7 @@ def corrcoef(x: Array, y: Array = None, rowvar: bool = True, *, dtype: DTypeLike
         return c / c  # type: ignore[no-any-return]
     s: Any = sqrt(diagonal(c))
     return clip(c / s[:, None] / s[None, :], -1.0, 1.0)
+
+
+accept_lists(globals(), numpy_ops)
+publish(globals())

@@ -24,7 +24,7 @@ from .rearrange import tril
 from .reduce import any, max, sum
 from .shape import concatenate, reshape, swapaxes
 
-__all__ = ["eig", "eigh", "eigvals", "eigvalsh", "lstsq", "pinv", "qr", "svd", "svdvals"]
+__all__ = ["eig", "eigh", "eigvals", "eigvalsh", "lstsq", "matrix_rank", "pinv", "qr", "svd", "svdvals"]
 
 
 def _t(m: Array) -> Any:
@@ -473,3 +473,12 @@ def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Tensor, Any, 
     error: Any = matmul(a, x) - b
     residuals = reshape(sum(error * error, axis=0), shape=(-1,))
     return x, residuals if shape[0] > shape[1] else residuals[:0], rank, s
+
+
+@op(numpy=np.linalg.matrix_rank, differentiable=False)
+def matrix_rank(A: Array, *, tol: Any = None, hermitian: bool = False, rtol: Any = None) -> Array:
+    """How many singular values of A are above `tol`, or `rtol` times the largest one; without a gradient.
+
+    `rtol` is max(m, n) eps by default. With `hermitian`, the lower triangles of square matrices count, as in NumPy.
+    """
+    return np.asarray(np.linalg.matrix_rank(A, tol, hermitian, rtol=rtol))

@@ -1,4 +1,4 @@
-"""Checks of values: of real-number parameters, such as slopes and eps, of dtypes, and of arrays."""
+"""Checks of values: of real-number parameters, such as slopes and eps, of dtypes, of functions, and of arrays."""
 
 from __future__ import annotations
 
@@ -53,6 +53,18 @@ def dtype_of(function: str, dtype: DTypeLike) -> np.dtype[Any]:
 def dtype_if(function: str, dtype: DTypeLike | None) -> np.dtype[Any] | None:
     """A dtype, or None; with the error of :func:`dtype_of`."""
     return None if dtype is None else dtype_of(function, dtype)
+
+
+def kind(value: Any) -> str:
+    """A short description of a value, for a message."""
+    dtype = getattr(value, "dtype", None)
+    return f"{value!r:.60}" if dtype is None else f"{type(value).__name__} of {dtype}"
+
+
+def check_callable(name: str, f: Any) -> None:
+    """Raise TypeError, that begins with `name`, unless f can be called."""
+    if not callable(f):
+        raise TypeError(f"{name}: `f` is {kind(f)}; it must be a function")
 
 
 positive = partial(real, rule="be above 0", holds=lambda x: x > 0)

@@ -15,7 +15,9 @@ import numpy as np
 
 from ..core.backward import pull_back
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
+from ..core.remedies import publish
 from ..ops.elementwise import copy
+from ..ops.real import check_callable, kind
 from ..tensor.data import TensorLike
 from ..tensor.tensor import Tensor, incoming
 from .batched_call import as_tensor
@@ -23,11 +25,9 @@ from .pytree import leaves, matched, rebuild
 from .recorded_call import (
     Argnums,
     Run,
-    check_callable,
     directed,
     directions,
     is_differentiable,
-    kind,
     named_after,
     shaped,
 )
@@ -421,3 +421,6 @@ def _jacobian(name: str, f: Callable[P, Any], argnums: Argnums) -> Callable[P, A
         return rebuild(run.result, [run.detached(run.jacobian(leaf)) for _, leaf in leaves(run.result)])
 
     return named_after(f, rows)
+
+
+publish(globals())

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.operands import gather
+from ..core.remedies import publish
 from ..ops.shape import concatenate
 from ..tensor.tensor import Tensor
 from .batched_call import as_tensor
@@ -65,3 +66,6 @@ def raveled(name: str, tree: Any) -> tuple[Any, Callable[[Any], Any]]:
 
     rows = [part.reshape(-1) for part in parts]
     return concatenate(rows) if rows else np.zeros(0), unravel
+
+
+publish(globals())

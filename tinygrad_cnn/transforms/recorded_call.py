@@ -11,6 +11,7 @@ from ..core.grad_mode import enable_grad, is_grad_enabled
 from ..core.node import Argument
 from ..core.versions import tick
 from ..ops.elementwise import cast, copy
+from ..ops.real import check_callable, kind
 from ..ops.shape import concatenate, moveaxis, stack
 from ..tensor.tensor import Tensor, incoming
 from .batched_call import as_tensor, batch
@@ -237,18 +238,6 @@ def _positions(name: str, argnums: Argnums, count: int) -> list[int]:
     if len(set(positions)) < len(positions):
         raise ValueError(f"{name}: `argnums` is {argnums!r}, which names an argument twice; give each position once")
     return positions
-
-
-def kind(value: Any) -> str:
-    """A short description of a value, for a message."""
-    dtype = getattr(value, "dtype", None)
-    return f"{value!r:.60}" if dtype is None else f"{type(value).__name__} of {dtype}"
-
-
-def check_callable(name: str, f: Any) -> None:
-    """Raise TypeError, with the name of the transform, unless f can be called."""
-    if not callable(f):
-        raise TypeError(f"{name}: `f` is {kind(f)}; it must be a function")
 
 
 def named_after(f: Callable[..., Any], function: F) -> F:

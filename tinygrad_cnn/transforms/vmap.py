@@ -7,11 +7,13 @@ from typing import Any, ParamSpec, TypeAlias
 
 import numpy as np
 
+from ..core.remedies import publish
+from ..ops.real import check_callable, kind
 from ..ops.shape import concatenate, moveaxis
 from ..tensor.tensor import Tensor
 from .batched_call import as_tensor, batch
 from .pytree import leaves, rebuild
-from .recorded_call import check_callable, kind, named_after
+from .recorded_call import named_after
 
 __all__ = ["vmap"]
 
@@ -117,3 +119,6 @@ def _joined(parts: list[Any], out_axes: Any) -> Any:
             whole = moveaxis(whole if len(column) == 1 else concatenate(list(column)), 0, axis)
         joined.append(whole)
     return rebuild(parts[0], joined)
+
+
+publish(globals())

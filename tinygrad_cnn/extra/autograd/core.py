@@ -13,10 +13,11 @@ import numpy as np
 
 from ...core.grad_mode import enable_grad, is_grad_enabled
 from ...core.versions import tick
+from ...ops.real import kind
 from ...tensor import Tensor
 from ...transforms.batched_call import as_tensor
 from ...transforms.pytree import leaves, matched, rebuild
-from ...transforms.recorded_call import Run, directions, fresh, is_differentiable, kind, shaped
+from ...transforms.recorded_call import Run, directions, fresh, is_differentiable, shaped
 from .extend import defjvp, defjvp_argnum, defjvp_argnums, defvjp, defvjp_argnum, defvjp_argnums, primitive
 from .trees import as_recordable, plain, recorded, refuse_complex
 from .vspaces import VSpace, vspace
