@@ -14,10 +14,11 @@ from .definitions import BLOCKED, PACKAGE
 ROOT = Path(__file__).parents[1]
 EXTRA = ROOT / PACKAGE / "extra"
 ALIASES = {
+    "autograd": [],
     "distributed": ["tg.distributed"], "onnx": ["tg.onnx"], "show": ["tg.show", "tg.viz", "training.Live"],
     "sklearn": ["tg.sklearn"], "special": ["tg.special"], "live": ["training.Live"], "tensorboard": ["training.TensorBoard"],
 }  # fmt: skip
-"""The parts of extra/, and the names that need them. A Live callback shows graphs as `show` does."""
+"""The parts of extra/, and their aliases. A Live callback shows graphs as `show` does."""
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -86,13 +86,14 @@ def test_results_are_arrays_of_their_own():
         found[:] = 0
     assert X.tolist() == [1.0, 2.0]
     assert grad(cubes)(X.astype(onp.float32)).dtype == onp.float32
+    assert autograd.elementwise_grad(np.exp)(onp.array([0, 0])).tolist() == [1.0, 1.0]  # whole numbers are float64
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: grad(cubes)(2), "grad: the argument is 2, which has no derivative"),
-        (lambda: grad(cubes)(onp.array([1, 2])), "ndarray of int64, which has no derivative"),
+        (lambda: grad(cubes)(onp.array([True, False])), "ndarray of bool, which has no derivative"),
         (
             lambda: grad(lambda x: x**2)(X),
             r"the function returned shape \(2,\), and only a single number has a gradient",
@@ -126,6 +127,8 @@ def test_functions_of_arrays_are_those_of_numpy():
     assert np.exp(X).tolist() == onp.exp(X).tolist()
     assert type(np.array([1, 2])) is onp.ndarray
     assert np.float64 is onp.float64
+    assert np.where([True, False], [1, 2], [3.5, 4.5]) == [1.0, 4.5]
+    assert np.where(onp.array([True, False]), 1.0, 2.0).tolist() == [1.0, 2.0]
     assert np.pi == math.pi
     missing = [name for name in dir(onp) if not name.startswith("_") and not hasattr(np, name)]
     assert missing == []

@@ -54,12 +54,12 @@ def run_of(name: str, fun: Callable[[Any], Any], x: Any) -> Run:
         if recorded(run.result):
             return run
     else:
-        found = [leaf for _, leaf in leaves(x)]
+        found = [as_recordable(leaf) for _, leaf in leaves(x)]
         if found and not any(map(is_differentiable, found)):
             raise TypeError(
                 f"{name}: the argument is {kind(found[0])}, which has no derivative; give floating-point numbers"
             )
-        run = Run(name, fun, (rebuild(x, map(as_recordable, found)),), {}, 0)
+        run = Run(name, fun, (rebuild(x, found),), {}, 0)
     refuse_complex(name, run.result)
     if not any(recorded(leaf) for _, leaf in leaves(run.result)):
         warnings.warn("Output seems independent of input.", stacklevel=4)

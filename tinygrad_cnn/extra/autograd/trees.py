@@ -64,7 +64,9 @@ def _counted(leaf: Any) -> Any:
 
 
 def as_recordable(leaf: Any) -> Any:
-    """A float as an array of float64; any other leaf unchanged."""
+    """A float, or an array of integers, as an array of float64; any other leaf unchanged."""
+    if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "iu":
+        return leaf.astype(np.float64)
     return np.asarray(leaf) if isinstance(leaf, float) else leaf
 
 

@@ -6,6 +6,7 @@ none. A list that holds Tensors is stacked.
 
 from __future__ import annotations
 
+import builtins as _builtins
 import sys as _sys
 from typing import Any as _Any
 
@@ -70,7 +71,8 @@ def where(condition: _Any, x: _Any = None, y: _Any = None) -> _Any:
     if x is None and y is None:
         return _where_positional(condition)
     found = _where_positional(condition, x, y)
-    return found if any(hasattr(v, "dtype") for v in (condition, x, y)) or _holds((x, y)) else found.tolist()
+    plain = not _builtins.any(hasattr(v, "dtype") for v in (condition, x, y)) and not _holds((condition, x, y))
+    return found.tolist() if plain else found
 
 
 _original_where = _where_positional
