@@ -29,6 +29,13 @@ class TestAccumulation:
         x.zero_grad()
         assert x.grad is None
 
+    def test_their_sum_is_recorded_if_both_are(self):
+        x = leaf(1.0, 2.0)
+        (x**3).sum().backward(create_graph=True)
+        (x**4).sum().backward(create_graph=True)
+        (second,) = tg.gradients(x.grad.sum(), [x])
+        assert second.tolist() == [6 + 12, 12 + 48]
+
     def test_a_single_element_of_any_rank_has_an_implied_gradient(self):
         x = leaf(2.0)
         (x * x).reshape(1, 1, 1).backward()

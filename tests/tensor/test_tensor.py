@@ -295,6 +295,12 @@ def test_copy_writes_a_leaf_in_place():
         x.copy_(np.zeros(3))
     with pytest.raises(RuntimeError, match="result of `mul`; nothing recorded is ever written"):
         (x * 2).copy_([1, 2])
+    y = x * 2
+    with tg.no_grad(), pytest.raises(RuntimeError, match="nothing recorded is ever written"):
+        y.copy_([1, 2])
+    assert y.tolist() == [6, 8]
+    with pytest.raises(TypeError, match="copy_: `source` is float64, which does not become int64; convert it"):
+        tg.Tensor(np.arange(2)).copy_(np.ones(2))
     assert x.tolist() == [3, 4]
 
 

@@ -19,7 +19,7 @@ from .batching.units import units
 from .forward import push_forward
 from .pytree import leaves, matched, rebuild
 
-FEW, CHUNK = 8, 512
+FEW, CHUNK = 2, 512
 """Up to FEW units are taken one by one; at most CHUNK at once."""
 
 Argnums: TypeAlias = int | Sequence[int]
