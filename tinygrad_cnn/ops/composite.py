@@ -71,15 +71,17 @@ def _written(function: Callable[..., Any], arrays: Collection[str], scope: dict[
     return made(f"<{name}: call>", source, scope)
 
 
+RULE, NAME, GRADIENT = re.compile(r"(?:\w+', )*\w+' ="), re.compile(r"\w+(?=')"), re.compile(r" g\b")
+
+
 def explained(doc: str | None) -> str | None:
     """A docstring with rules such as ``a' = g b``, and a sentence that says what these letters mean."""
     if doc is None:
         return None
-    # A hundred times faster than a search of the whole text, of which each word could begin a rule.
-    rules = [rule for line in doc.split("\n") if "' =" in line for rule in re.findall(r"(?:\w+', )*\w+' =", line)]
-    if not (rules or re.search(r" g\b", doc)):
+    rules = [line for line in doc.split("\n") if "' =" in line] if "' =" in doc else ()
+    if not (rules or (" g" in doc and GRADIENT.search(doc))):
         return doc
-    names = dict.fromkeys(re.findall(r"\w+(?=')", " ".join(rules)))
+    names = dict.fromkeys([name for line in rules for rule in RULE.findall(line) for name in NAME.findall(rule)])
     marked = ", ".join(f"{name}'" for name in names)
     others = f", and {marked} with respect to {', '.join(names)}" if names else ""
     return f"{doc.rstrip()}\n\n    Here g is the gradient with respect to y{others}.\n    "
