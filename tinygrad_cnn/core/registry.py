@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
-from . import operands
-
 if TYPE_CHECKING:
     from ..tensor import Tensor
     from .graph import Op
@@ -28,6 +24,8 @@ namespace: dict[str, Any] = {}
 class _Above:
     """What the layers above register, so that core imports none: what walks apply to gradients, and NumPy's protocols."""
 
+    adapt: Callable[..., Any]
+    gather: Callable[..., Any]
     broadcast_to: Callable[..., Any]
     copy: Callable[..., Any]
     keep_freed_memory: Callable[[], None]
@@ -41,13 +39,12 @@ class _Above:
 above = _Above()
 
 
-def register_tensor(cls: type[Tensor], from_list: Callable[..., Any], **functions: Callable[..., Any]) -> None:
-    """Register the Tensor class, the function that converts a list to a Tensor, and functions of `above`."""
+def register_tensor(cls: type[Tensor], **functions: Callable[..., Any]) -> None:
+    """Register the Tensor class, and functions of `above`."""
     vars(above).update(functions)
-    operands.register(cls, from_list, numpy_ops[np.stack])
-    namespace["Tensor"] = cls
+    namespace.update(Tensor=cls, _gather=above.gather)
     for known in registry.values():
-        known.globals["Tensor"] = cls
+        known.globals.update(Tensor=cls, _gather=above.gather)
 
 
 def implements(*numpy_functions: Any) -> Callable[[F], F]:

@@ -10,10 +10,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..core import tracing
 from ..core.graph import implements
-from ..core.operands import gather
 from ..core.registry import numpy_ops
 from ..ops.composite import accept_lists
 from ..ops.elementwise import copy, floor, pow
+from ..ops.lists import gather
 from ..ops.random import Seed, generator
 from ..ops.real import dtype_of, is_integer
 from ..ops.shape import broadcast_to, moveaxis

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from ..core.graph import Array, Tensor, implements
-from ..core.operands import members
 from ..core.registry import numpy_ops
 from ..core.remedies import publish
 from ..ops.compare import not_equal
 from ..ops.composite import accept_lists
 from ..ops.elementwise import abs, floor, in_floats, where
 from ..ops.gather import take
+from ..ops.lists import members
 from ..ops.rearrange import roll
 from ..ops.reduce import sum
 from ..ops.rounding import remainder
