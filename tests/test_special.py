@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -57,6 +58,7 @@ def test_with_the_array_api_of_scipy_the_functions_are_the_same():
 
 def test_functions_of_scipy_record():
     scipy = pytest.importorskip("scipy.special")
+    assert set(OF_ONE) < set(tg.special.__all__)
     for name in OF_ONE:
         x = tg.Tensor(np.array([0.25, 0.5]), requires_grad=True)
         getattr(scipy, name)(x).sum().backward()
@@ -132,3 +134,124 @@ def test_polygamma_refuses_what_is_no_order():
         tg.special.polygamma(-1, tg.ones(2))
     with pytest.raises(TypeError):
         tg.special.polygamma(0.5, tg.ones(2))
+
+
+# Made with mpmath at 100 digits, by central differences of step 1e-20.
+UPPER_GAMMA = [  # a, x, and the first and second derivative of gammaincc by a
+    (1e-3, 1e-8, 17.529499859061197, -311.20234928205355),
+    (0.3, 2.0, 0.09925266010124012, 0.17897351352819282),
+    (1.0, 1e-12, 2.805380545101324e-11, -7.863710662168459e-10),
+    (2.5, 40.0, 2.5267860704828765e-15, 7.197186330457073e-15),
+    (50.0, 30.0, 0.0002830094447125904, -0.00014481829548814478),
+    (1e4, 10200.0, 0.00054881723498989, 1.0868113268356415e-05),
+]
+BETA = [  # a, b, x, and the derivatives of betainc by a, b, a a, a b, b b
+    (
+        0.01, 3.0, 1e-06,
+        -10.898746909716914, 0.003484696163103187, 133.2732010783802, 0.30483288727250507, -0.0013435033746224518,
+    ),
+    (0.3, 0.4, 0.5, -0.878860983104992, 0.6848340361938613, 2.1173227917095363, 0.37395648413437527, -1.737421252512003),
+    (
+        2.5, 1.5, 0.999,
+        -5.925306514301709e-05, 0.0006817196084844475, -1.057360699734596e-05, 0.0003461260832116994, -0.004310216694380166,
+    ),
+    (
+        40.0, 7.0, 0.7,
+        -0.0014516068604510143, 0.005312677743647748, 0.00031497628916198793, -0.0010920675461944765, 0.003633879529182644,
+    ),
+    (
+        800.0, 1200.0, 0.43, -0.00026172573927000603, 0.00018561464864070413,
+        -1.8798428859883765e-05, 1.3447381616859414e-05, -9.613891063544503e-06,
+    ),
+]  # fmt: skip
+STUDENT = [  # df, t, and the first and second derivative of stdtr by df
+    (0.5, -3.0, -0.25872772673714384, 0.5956325034710169),
+    (2.0, 1e-06, 2.010050707782823e-08, -1.7430437951287835e-08),
+    (4.0, 1.5, 0.008682460457807248, -0.004021035621118588),
+    (30.0, -12.0, -1.3355177737105104e-13, 6.725681714957188e-14),
+    (1e3, 2.0, 1.351049489460594e-07, -2.703367364507087e-10),
+]
+
+
+@pytest.mark.parametrize(("a", "x", "first", "second"), UPPER_GAMMA)
+def test_derivatives_by_the_shape_of_a_gamma_function(a, x, first, second):
+    pytest.importorskip("scipy")
+    for f, sign in ((tg.special.gammaincc, 1), (tg.special.gammainc, -1)):
+        slope = tg.grad(lambda a, f=f: f(a, x))
+        np.testing.assert_allclose(
+            [slope(a).item(), tg.grad(slope)(a).item()], [sign * first, sign * second], rtol=2e-12
+        )
+    density = math.exp((a - 1) * math.log(x) - x - math.lgamma(a))
+    mixed = tg.hessian(lambda v: tg.special.gammainc(v[0], v[1]))(np.array([a, x]))
+    np.testing.assert_allclose(mixed[1, 1].item(), density * ((a - 1) / x - 1), rtol=1e-9)
+    np.testing.assert_allclose(mixed[0, 1].item(), density * (math.log(x) - tg.special.digamma(a)), rtol=1e-9)
+
+
+@pytest.mark.parametrize(("a", "b", "x", "by_a", "by_b", "by_aa", "by_ab", "by_bb"), BETA)
+def test_derivatives_by_the_shapes_of_a_beta_function(a, b, x, by_a, by_b, by_aa, by_ab, by_bb):
+    pytest.importorskip("scipy")
+    point = np.array([a, b, x])
+
+    def f(v):
+        return tg.special.betainc(v[0], v[1], v[2])
+
+    density = math.exp(
+        (a - 1) * math.log(x) + (b - 1) * math.log1p(-x) + math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+    )
+    np.testing.assert_allclose(tg.grad(f)(point), [by_a, by_b, density], rtol=2e-11)
+    np.testing.assert_allclose(tg.hessian(f)(point)[:2, :2], [[by_aa, by_ab], [by_ab, by_bb]], rtol=2e-11)
+
+
+@pytest.mark.parametrize(("df", "t", "first", "second"), STUDENT)
+def test_derivatives_by_the_degrees_of_freedom(df, t, first, second):
+    pytest.importorskip("scipy")
+    slope = tg.grad(lambda df: tg.special.stdtr(df, t))
+    np.testing.assert_allclose([slope(df).item(), tg.grad(slope)(df).item()], [first, second], rtol=1e-7, atol=1e-14)
+    with pytest.raises(NotImplementedError, match="derivatives of order 3"):
+        tg.grad(tg.grad(slope))(df)
+
+
+def test_derivatives_at_the_edges():
+    scipy = pytest.importorskip("scipy.special")
+    special = tg.special
+    # At a = 0 the derivative is the exponential integral; at the ends of x the values do not depend on the shapes.
+    x = np.array([0.1, 1.0, 5.0])
+    np.testing.assert_allclose(tg.grad(lambda a: special.gammaincc(a, x).sum())(0.0), scipy.exp1(x).sum(), rtol=1e-13)
+    for at in (0.0, np.inf):
+        assert tg.grad(lambda a, at=at: special.gammainc(a, at))(2.5).item() == 0
+    for at in (0.0, 1.0):
+        assert tg.grad(lambda v, at=at: special.betainc(v[0], v[1], at))(np.array([2.5, 1.5])).tolist() == [0, 0]
+    for at in (-np.inf, 0.0, np.inf):
+        assert tg.grad(lambda df, at=at: special.stdtr(df, at))(2.5).item() == 0
+    # The densities at the ends: 0, finite, or infinite.
+    slope = tg.grad(lambda x, a: special.gammainc(a, x))
+    assert [slope(0.0, a).item() for a in (0.5, 1.0, 2.0)] == [np.inf, 1.0, 0.0]
+    assert [tg.grad(slope)(0.0, a).item() for a in (2.0, 3.0)] == [1.0, 0.0]
+    slope = tg.grad(lambda x, a, b: special.betainc(a, b, x))
+    assert [slope(0.0, a, 2.0).item() for a in (0.5, 2.0)] == [np.inf, 0.0]
+    assert slope(0.0, 1.0, 2.0).item() == pytest.approx(2, rel=1e-14)
+    assert slope(1.0, 2.0, 1.0).item() == pytest.approx(2, rel=1e-14)
+    assert np.isnan(tg.grad(lambda a: special.gammainc(a, 1.0))(-1.0).item())
+
+
+def test_the_reciprocal_of_gamma_has_derivatives_where_it_is_zero():
+    pytest.importorskip("scipy")
+    slope = tg.grad(tg.special.rgamma)
+    assert [slope(float(-k)).item() for k in range(4)] == [1, -1, 2, -6]
+    # 1 / Gamma(a) = a + gamma a^2 + ..., and near -1 it is -(a + 1) (1 + (gamma - 1) (a + 1) + ...).
+    gamma = 0.5772156649015329
+    np.testing.assert_allclose(
+        [tg.grad(slope)(a).item() for a in (0.0, -1.0)], [2 * gamma, -2 * (gamma - 1)], rtol=1e-13
+    )
+    np.testing.assert_allclose(tg.grad(slope)(-1.5), (slope(-1.5 + 1e-5) - slope(-1.5 - 1e-5)) / 2e-5, rtol=1e-8)
+
+
+def test_weights_of_logsumexp():
+    scipy = pytest.importorskip("scipy.special")
+    a, b = np.array([1000.0, 999.0, -np.inf]), np.array([2.0, -1.0, 0.0])
+    np.testing.assert_allclose(tg.special.logsumexp(a, b=b), scipy.logsumexp(a, b=b), rtol=1e-14)
+    g = tg.grad(lambda b: tg.special.logsumexp(a[:2], b=b))(b[:2])
+    weights = np.exp([0.0, -1.0])
+    np.testing.assert_allclose(g, weights / (weights @ b[:2]), rtol=1e-12)
+    with pytest.raises(TypeError, match="`return_sign` is refused"):
+        tg.special.logsumexp(tg.Tensor(a), return_sign=True)

@@ -336,6 +336,39 @@ class TestArguments:
         assert next(iter(model.parameters())).grad.tolist() == [[3.0 * x for x in ramp(4, 2).sum(axis=0)]] * 3
 
 
+@tg.op
+def scaled(a, *, by):
+    """y = a by."""
+    return a * by
+
+
+scaled.vjp(a=lambda g, by: g * by)
+
+
+class TestNumbers:
+    """A number is what it is in the call: as an operand, as a parameter of an op, and in the rules of the backward walk."""
+
+    @pytest.mark.parametrize("f", [lambda x, n: x * n, lambda x, n: scaled(x, by=n), lambda x, n: x**n])
+    @pytest.mark.parametrize("kind", [float, np.float64, np.float32])
+    def test_it_differs_after_many_calls_in_which_it_did_not(self, f, kind):
+        def step(x, n):
+            y = f(x, n)
+            y.sum().backward()
+            return y
+
+        compiled = tg.compile(step)
+        for n in (2, 2, 2, 2, 3, 3, 4, 2, 2):
+            x, same = (tg.Tensor(np.array([1.5, 2.5]), requires_grad=True) for _ in range(2))
+            assert compiled(x, kind(n)).tolist() == step(same, kind(n)).tolist()
+            assert x.grad.tolist() == same.grad.tolist()
+
+    def test_zero_has_a_sign(self):
+        for f in (lambda x, n: x * n, lambda x, n: scaled(x, by=n)):
+            compiled = tg.compile(f)
+            for n in (0.0, 0.0, 0.0, -0.0, 0.0, -0.0):
+                assert np.signbit(compiled(tg.ones(2, requires_grad=True), n).numpy()).all() == np.signbit(n)
+
+
 class TestTheWorldOutside:
     def test_arrays_and_parameters_have_their_values_of_the_call(self):
         w, table = tg.ones(2, requires_grad=True), np.ones(2, np.float32)

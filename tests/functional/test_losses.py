@@ -69,13 +69,17 @@ def test_the_mean_of_nothing_is_nan_without_a_warning(loss):
     assert empty.grad.shape == (0, 2)
 
 
-@pytest.mark.parametrize("loss", [loss for loss in PAIRED if loss is not F.mse])
+@pytest.mark.parametrize("loss", PAIRED)
 @pytest.mark.parametrize("target", [1, 1.0, [[1, 1]], [[1.0, 1.0]], np.ones((1, 2), np.int64), np.ones((1, 2), bool)])
 def test_integers_and_lists_as_targets_leave_float32_alone(loss, target):
     p = tg.Tensor(np.full((1, 2), 0.5, np.float32), requires_grad=True)
     y = loss(p, target, reduction="none")
     assert y.dtype == np.float32
     np.testing.assert_array_equal(y.numpy(), loss(p, np.ones((1, 2), np.float32), reduction="none").numpy())
+    pair = (target, np.ones((1, 2), np.float32))
+    slopes = [tg.gradients(loss(p, t, reduction="sum"), [p], create_graph=True)[0] for t in pair]
+    np.testing.assert_array_equal(*(slope.numpy() for slope in slopes))
+    assert tg.jvp(lambda x: loss(x, target, reduction="sum"), (p,), (p,))[1].dtype == np.float32
 
 
 @pytest.mark.parametrize("loss", PAIRED)
@@ -422,6 +426,7 @@ def test_a_class_that_cannot_be_is_nothing_to_ignore_among_probabilities():
 WRONGLY_FED = [
     (F.softmax, F.cross_entropy, LABELS, "leave softmax out of the model"),
     (F.softmax, F.nll_loss, LABELS, "nll_loss: `log_probs` is the result of softmax, and it must be logarithms"),
+    (lambda x: nn.Linear(3, 3, dtype=np.float64)(x), F.nll_loss, LABELS, "the result of linear.*use cross_entropy"),
     (F.softmax, F.kl_div, np.full((4, 3), 1 / 3), "kl_div: `prediction` is the result of softmax"),
     (tg.sigmoid, F.binary_cross_entropy_with_logits, np.ones((4, 3)), "leave sigmoid out, or use binary_cross_entropy"),
 ]

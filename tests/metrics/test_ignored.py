@@ -21,7 +21,7 @@ METRICS = {
 LOSSES = {
     "function": lambda i: tg.cross_entropy if i == -100 else None,
     "partial": lambda i: partial(tg.cross_entropy, ignore_index=i),
-    "partial of a partial": lambda i: partial(partial(tg.nll_loss, ignore_index=i), reduction="mean"),
+    "partial of a partial": lambda i: partial(partial(tg.cross_entropy, ignore_index=i), reduction="mean"),
     "layer": lambda i: nn.CrossEntropyLoss(ignore_index=i),
 }
 
@@ -63,6 +63,11 @@ def test_training_and_evaluation_leave_out_what_the_loss_does(form, ignored, com
         assert history[name] == history[f"val_{name}"] == [pytest.approx(value, rel=1e-12)]
         assert measured[name] == pytest.approx(value, rel=1e-12)
     assert default["accuracy"] == history["accuracy"]
+
+
+def test_the_other_loss_of_classes():
+    (metric,) = m.resolved("accuracy", nn.NLLLoss(ignore_index=1))
+    assert metric.ignore_index == 1
 
 
 def test_with_weights_of_classes():

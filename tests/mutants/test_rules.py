@@ -144,13 +144,13 @@ def test_a_mutant_puts_the_rule_back():
 
 
 def test_forward_rules_are_derived_anew_in_a_mutant_and_after_it():
-    x, forward = np.array([1.5, -0.5]), tg.mul.op.tangents
+    x, noticed = np.array([1.5, -0.5]), set()
     for mutant in mutants(tg.mul):
-        with mutant:
-            assert tg.mul.op.tangents != forward, mutant
-            tg.jvp(lambda a: a * a, (x,), (x,))
-        assert tg.mul.op.tangents.keys() == forward.keys() == {"a", "b"}
+        with mutant, suppress(Exception):
+            if not np.array_equal(tg.jvp(lambda a: a * a, (x,), (x,))[1], 2 * x * x):
+                noticed.add(mutant.served)
         np.testing.assert_array_equal(tg.jvp(lambda a: a * a, (x,), (x,))[1], 2 * x * x)
+    assert {"a", "b"} <= noticed
 
 
 def test_mutants_cover_every_rule_and_say_what_they_are():

@@ -95,11 +95,34 @@ def test_assigned_values_are_found_in_order():
     assert net.get_submodule("") is net
 
 
-def test_plain_tensors_and_lists_are_not_registered():
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (tg.ones(2, requires_grad=True), "Net: `other` is a Tensor that requires a gradient.*make it an nn.Parameter"),
+        ([nn.Linear(2, 2)], "Net: `other` is a list of modules, which are no part of the model.*use nn.ModuleList"),
+        ((nn.ReLU(), nn.Linear(2, 2)), "Net: `other` is a tuple of modules.*use nn.ModuleList"),
+        ({"a": nn.Linear(2, 2)}, "Net: `other` is a dict of modules.*use nn.ModuleDict"),
+        ([nn.Parameter(tg.ones(2))], "Net: `other` is a list of parameters.*use nn.ParameterList"),
+    ],
+)
+def test_what_looks_like_a_part_of_the_model_and_is_none_is_named_once(value, message):
     net = Net()
-    net.other = tg.ones(2, requires_grad=True)
-    net.layers = [nn.Linear(2, 2)]
+    net.other = value
+    outer = nn.Sequential(net)
+    with pytest.warns(UserWarning, match=message) as found:
+        assert len(list(outer.parameters())) == 4
+    assert [each.filename for each in found] == [__file__]
+    assert len(list(outer.parameters())) == 4
+
+
+def test_lists_of_what_is_registered_and_results_are_not_named():
+    net = Net()
+    net.all = [net.first, net.rest]
+    net.weights = [net.first.weight]
+    net.last = net.first(tg.ones(1, 3)) if isinstance(net.first, nn.Linear) else tg.ones(2, requires_grad=True) * 2
+    net.names, net.sizes = ["a"], {"a": 1}
     assert len(list(net.parameters())) == 4
+    net.zero_grad()
 
 
 def test_an_attribute_can_change_its_kind():

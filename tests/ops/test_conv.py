@@ -62,8 +62,10 @@ class TestConvolution:
     def test_the_trio_is_one_form(self, g, seed):
         """<conv(x, w), u> = <x, dx(u, w)> = <w, dw(x, u)>."""
         x, w = normal(seed, g.x, g.w)
-        defaults = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
-        inner = geometry("conv", g.ndim, x, w, None, **{**defaults, **g.kwargs})
+        names = ("stride", "padding", "dilation", "groups")
+        options = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, **g.kwargs}
+        checked = geometry("conv", g.ndim, x.shape, w.shape, None, *(options[name] for name in names))
+        inner = dict(zip(names, checked, strict=True))
         y = convolve(x, w, **inner)
         (u,) = normal(seed + 1, y.shape)
         form = np.vdot(y, u)

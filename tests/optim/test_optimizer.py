@@ -156,7 +156,10 @@ def test_parameters_without_a_gradient_are_left_alone(optimizer, options):
     stepping.zero_grad()
     assert p.grad is None
     before = snapshot(stepping)
-    assert stepping.step() is None
+    with pytest.warns(
+        UserWarning, match=r"\.step: no parameter has a gradient, so nothing is updated; call backward\(\)"
+    ):
+        assert stepping.step() is None
     assert_same(before, snapshot(stepping))
 
 
@@ -485,6 +488,21 @@ def test_a_model_or_a_schedule_in_the_place_of_a_list_is_answered():
         tg.optim.StepLR(optimizer, 1, verbose=True)
     with pytest.raises(TypeError, match=r"'beta_1'; use betas=\(beta_1, beta_2\)"):
         tg.optim.Adam(model.parameters(), beta_1=0.8)
+
+
+@pytest.mark.parametrize("name", ["lr", "learning_rate"])
+def test_a_rate_is_set_in_the_groups(name):
+    optimizer = SGD([leaf(2)], lr=0.5)
+    with pytest.raises(AttributeError, match=rf"SGD: `{name}` is no attribute.*group\['lr'\] = 0.1"):
+        setattr(optimizer, name, 0.1)
+    assert optimizer.param_groups[0]["lr"] == 0.5
+
+    class WithRate(SGD):
+        learning_rate = 0.0
+
+    mine = WithRate([leaf(2)], lr=0.5)
+    mine.learning_rate = 0.25
+    assert mine.learning_rate == 0.25
 
 
 @pytest.mark.parametrize("name", [name for name in tg.optim.__all__ if inspect.isclass(getattr(tg.optim, name))])

@@ -145,6 +145,7 @@ def test_a_later_step_allocates_no_array(optimizer, options, one_thread):
     for q in (p, *small):
         q.grad = tg.ones(q.shape)
     stepping.step()
+    stepping.step()  # it may prepare those that repeat it
     tracemalloc.start()
     try:
         stepping.step()
@@ -208,3 +209,9 @@ def test_a_recorded_gradient_counts_as_its_values(optimizer, options):
         assert p.is_leaf
         results.append(p.tolist())
     assert results[0] == results[1]
+
+
+def test_the_steps_that_repeat_are_those_of_optimizers_that_exist():
+    for path in in_place.repeats:
+        module, _, name = path.rpartition(".")
+        assert getattr(vars(tg.optim)[module.rpartition(".")[2]], name).__module__ == module.rpartition(".")[0], path

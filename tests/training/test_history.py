@@ -58,3 +58,13 @@ def test_chosen_panels(pyplot):
     for history, names in ((History(), None), (HISTORY, [])):
         with pytest.raises(ValueError, match="nothing to draw"):
             history.plot(names)
+
+
+def test_a_column_that_is_not_there():
+    history = History({"loss": [0.5], "lr": [0.1]})
+    with pytest.raises(KeyError, match="the history has no 'acc'; it has loss, lr, each a list by epoch"):
+        history["acc"]
+    assert history.get("acc") is None
+    assert "acc" not in history
+    with pytest.raises(KeyError, match="it has nothing yet"):
+        History()["loss"]

@@ -38,6 +38,15 @@ def fit(**changes):
     return tg.fit(**COMMON | changes)
 
 
+class Silent(nn.Linear):
+    def __init__(self):
+        super().__init__(4, 2)
+        self.weight, self.bias = MODEL.weight, MODEL.bias
+
+    def forward(self, x):
+        super().forward(x)
+
+
 WRONG = [
     (lambda: fit(shuffle="no"), "`shuffle` is 'no'; it must be True or False"),
     (lambda: fit(compile="no"), "`compile` is 'no'; it must be True or False"),
@@ -75,6 +84,12 @@ WRONG = [
     (lambda: tg.fit(MODEL, X, Y, loss=CE, optimizer=SGD, epochs=1), "`optimizer`; whole arrays are one tuple: (x, y)"),
     (lambda: tg.evaluate(MODEL, X, Y, loss=CE), "`model`, `loader`, `loss`; whole arrays are one tuple: (x, y)"),
     (lambda: fit(loss=nn.CrossEntropyLoss(reduction="sum")), "`loss` has reduction='sum', which grows with the batch"),
+    (lambda: fit(loader=list(zip(X, Y, strict=True))), "a batch has a single number in it"),
+    (lambda: fit(loader=list(zip(X, Y, strict=True))), "examples becomes batches by tg.data.DataLoader(examples"),
+    (lambda: fit(model=Silent()), "Silent: `forward` returned None; it must end with `return`"),
+    (lambda: tg.evaluate(Silent(), (X, Y), CE), "Silent: `forward` returned None"),
+    (lambda: tg.predict(Silent(), X), "Silent: `forward` returned None"),
+    (lambda: CE(None, Y), "a loss is given None; it must be an array or a Tensor: does `forward` return its result?"),
     (lambda: tg.evaluate(MODEL, (X, Y), CE, step=T.train_step(MODEL, CE, SGD)), "`step` is what train_step returned"),
     (lambda: tg.evaluate(MODEL, (X, Y), CE, step=tg.compile(T.train_step(MODEL, CE, SGD))), "make it with eval_step"),
     (lambda: tg.evaluate(MODEL, (X, Y), partial(CE, reduction="sum")), "evaluate: `loss` has reduction='sum'"),
@@ -142,3 +157,44 @@ def test_metrics_have_the_names_of_a_dict():
 
 def test_a_number_of_epochs_may_be_numpy_s():
     assert fit(epochs=np.int64(2), callbacks=()).epochs == 2
+
+
+def test_an_optimizer_from_before_a_layer_was_replaced():
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    model[2] = nn.Linear(3, 2)
+    message = r"parameters that are not the Sequential's \(2\), and lacks some of its own \(2, such as '2.weight'\).*replaced\?"
+    with pytest.warns(UserWarning, match=message) as found:
+        fit(model=model, optimizer=optimizer)
+    assert [each.filename for each in found] == [__file__]
+    fit(model=model, optimizer=optim.SGD(model[2].parameters(), lr=0.1))  # the others are left out on purpose
+
+    class Scaled(nn.Module):
+        def __init__(self):
+            self.scale = nn.Parameter([1.0])
+
+        def forward(self, output, target):
+            return CE(output * self.scale, target)
+
+    loss = Scaled()
+    fit(model=model, loss=loss, optimizer=optim.SGD([*model[2].parameters(), *loss.parameters()], lr=0.1))
+
+
+@pytest.mark.parametrize(
+    ("call", "note"),
+    [
+        (
+            lambda: fit(loader=(X, X, Y)),
+            "called with 2 arguments: all parts of a batch but the last, which is the target",
+        ),
+        (lambda: tg.evaluate(MODEL, (X, X, Y), CE), "called with 2 arguments: all parts of a batch but the last"),
+        (
+            lambda: tg.predict(MODEL, (X, Y)),
+            "called with 2 arguments: all parts of `data`, from which the target is left out",
+        ),
+    ],
+)
+def test_a_model_with_fewer_arguments_than_a_batch_has(call, note):
+    with pytest.raises(TypeError) as caught:
+        call()
+    assert note in caught.value.__notes__[0]

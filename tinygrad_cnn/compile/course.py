@@ -8,10 +8,10 @@ that is not expected is made plainly and recorded.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Collection, Sequence
+from operator import attrgetter
 from threading import get_ident
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -24,10 +24,21 @@ from ..core.tracing import NO_TRACER, Args, performed
 from ..core.versions import owner, tick, written_since
 from ..tensor import Tensor
 from .blocks import Blocks
+from .kept import Kept
 from .program import Program, in_bytes
 from .rules import Rules, Walk
 from .slots import Slot, Step, Use
-from .tasks import prepare
+from .tasks import KEPT_BYTES, prepare
+
+Taking: TypeAlias = Callable[[Op, Args, Args], Tensor | None]
+"""Answers a call of an op, as `Tracer.expected` does."""
+
+
+def _nothing(op: Op, inputs: Args, params: Args) -> None:
+    """The answer where no step is expected."""
+
+
+_node, _parents = attrgetter("node"), attrgetter("parents")
 
 MOST_STEPS = 50_000
 """A course grows to this many steps. A function that calls more ops, such as a whole training, runs plainly from there on."""
@@ -48,18 +59,19 @@ class Course(tracing.Tracer):
     def _clear(self) -> None:
         self.first: list[Step] = []  # the steps that a call may begin with
         self.count = self.branches = 0
+        self.copies = False  # whether tasks read copies of values
         self.walks: dict[tuple[Slot, ...], list[Walk]] = {}
         self.blocks = Blocks()
+        self.loose: list[Slot] = []  # those with the array of this call alone
+        self.kept = Kept(self.link)
         self._kernels = accelerations()
+        self.start: Taking = _nothing  # what answers the first op call
         self._rest()
 
     def _rest(self) -> None:
         self.last: Step | None = None  # the step that came last
-        self.expected = (
-            self.first[0] if len(self.first) == 1 else None
-        )  # the step that comes next, if there is only one
+        self.thread = 0  # the one whose call follows the course, or 0
         self._known: dict[int, list[Slot]] | None = None  # by the id of its array; while steps are recorded
-        self._thread = 0  # the one whose call follows the course, or 0
 
     # A call
 
@@ -67,7 +79,11 @@ class Course(tracing.Tracer):
         """A call begins: become the tracer of this context."""
         if self._kernels != accelerations():  # the prepared tasks are of other kernels
             self._clear()
-        self._thread = get_ident()
+        self.thread = get_ident()
+        self.expected = self.start  # type: ignore[method-assign]
+        if self.kept.unsure:
+            self.kept.check()
+        self.kept.unsure = True
         tracing.watchers.append(self)
         self._token = tracing._tracer.set(self)
 
@@ -80,16 +96,12 @@ class Course(tracing.Tracer):
             tracing.watchers.remove(self)
         if self._known is not None:
             self._settle()
-        step = self.last
-        while step is not None:
-            slot = step.output
+        for slot in self.loose:
             slot.array = slot.node = None
-            if step.varies:
-                step.params = ()
-            for slot in step.binds:
-                if slot.moves:
-                    slot.array = slot.node = None
-            step = step.previous
+            if slot.step is not None and slot.step.varies:
+                slot.step.params = ()
+        self.loose.clear()
+        self.kept.check()
         self._rest()
 
     @property
@@ -109,63 +121,72 @@ class Course(tracing.Tracer):
     # Ops
 
     def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
-        if get_ident() != self._thread:
-            return None
-        step = self.expected
-        if step is not None and step.op is op and step.take is not None:
-            t = step.take(inputs, params)
-            if t is not None:
-                return t
-        return self._met(op, inputs, params)
-
-    def _met(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
         """The output of an op that is no prepared step: of a step for other operands from outside, or of one to be recorded."""
+        if get_ident() != self.thread:
+            return None
         for step in self.ahead:
             if step.op is op and (new := step.match(inputs, params)) is not None:
                 for slot, x in new:
                     self._bind(step, slot, x)
                 step.params = params
-                return prepare(step, inputs, self)(inputs, params)  # type: ignore[no-any-return]
+                t: Tensor | None = prepare(step, inputs, self)(op, inputs, params)
+                if t is None:  # the code of the step takes the call for another one
+                    self.stop()
+                return t
         return self._record(op, inputs, params)
+
+    def link(self, step: Step | None) -> None:
+        """Let the code of the steps that may come after this one, or first, follow one another as answers."""
+        answer: Taking = _nothing
+        for child in reversed(self.first if step is None else step.children):
+            child.otherwise = answer
+            if child.take is not None:
+                answer = child.take
+        if step is None:
+            self.start = answer
+        else:
+            step.next = answer
 
     def _bind(self, step: Step, slot: Slot, x: Any) -> None:
         """An operand from outside is another one than in the last call."""
         if slot.is_number:
-            slot.array = x
+            slot.array, slot.moves, step.take = x, True, None
             if not step.varies:
-                step.varies, step.take = True, None
+                step.varies = True
                 self.invalidate(step.output)
                 self.walks.clear()  # the recorded rules have the number as a constant
             return
         data, node = (x._array, x._node) if isinstance(x, Tensor) else (x, None)
         if not slot.moves:
-            slot.moves, step.take = True, None
-            if slot.fixed is not None:
-                slot.fixed = None
-                self.invalidate(slot)
+            slot.moves, slot.fixed, step.take = True, None, None
+            self.invalidate(slot)
+        self.loose.append(slot)
         slot.array, slot.node = data, node
 
-    def invalidate(self, slot: Slot) -> None:
-        """The array that tasks read in place of a slot is another one: prepare the tasks and programs again that use it."""
-        waiting = list(self.first)
-        while waiting:
-            step = waiting.pop()
-            if any(use.slot is slot for use in step.uses):
+    def invalidate(self, slot: Slot, only_views: bool = False) -> None:
+        """The array that everybody gets, or that tasks read in place of a slot, is another one: prepare the steps again that
+        make views of it, or all that use it and the programs."""
+        for step in slot.users:
+            if step.take is not None and (step.is_view or not only_views):
                 step.take = None
-            waiting += step.children
-        for walks in self.walks.values():
-            for walk in walks:
-                walk.program = None
+                self.link(step.previous)
+        if not only_views:
+            for walks in self.walks.values():
+                for walk in walks:
+                    walk.program = None
 
     def stop(self) -> None:
         """The rest of the call is plain: the form of a value depends on other values, and what follows was not recorded."""
-        self._thread = 0
+        self.thread = 0
+        self.expected = _nothing  # type: ignore[method-assign]
 
     def effect(self, function: Callable[..., None], *arrays: Any) -> None:
         """A change of state. If it writes into a value of this call, the copies of it that tasks read change, too."""
-        now = tick()
-        super().effect(function, *arrays)
-        step = self.last if get_ident() == self._thread else None
+        now = tick() if self.copies else 0
+        function(*arrays)
+        if not self.copies:
+            return
+        step = self.last if get_ident() == self.thread else None
         while step is not None:
             slot = step.output
             if step.copies and slot.array is not None and written_since(now, [slot.array]):
@@ -203,19 +224,21 @@ class Course(tracing.Tracer):
                     self._known[id(use.slot.array)].remove(use.slot)
             raise
         y, node = t._array, t._node
-        step = Step(op, tuple(uses), params, Slot(y), self.last)
+        step = Step(op, tuple(uses), params, slot := Slot(y), self.last)
+        self.loose.append(slot)
+        slot.array, slot.node = y, node
+        step.next = _nothing
         if isinstance(node, Node):
             step.describe_node(node)
         if y.base is not None or any(x is y for x in map(_array, inputs)):
             base = owner(y)
             step.is_view = any(isinstance(a := _array(x), np.ndarray) and owner(a) is base for x in inputs)
         self.ahead.append(step)
-        if self.last is not None:
-            self.last.take = None  # it knew what comes next
+        self.link(self.last)
+        self._note(slot)
         self.count += 1
         self.branches += branches
-        self.last, self.expected = step, None
-        self._watch(step, y, node)
+        self.last, self.expected = step, _nothing  # type: ignore[method-assign]
         return t
 
     def _use(self, x: Any) -> Use:
@@ -231,7 +254,7 @@ class Course(tracing.Tracer):
             return Use(slot, False, True)
         slots = self._known.get(id(data), ())
         for slot in slots:
-            if slot.place() is node:
+            if slot.node is node:
                 return Use(slot, True, False)
         if node is None and slots:  # detached
             return Use(slots[0], False, False)
@@ -241,47 +264,27 @@ class Course(tracing.Tracer):
 
     def _note(self, slot: Slot) -> None:
         """Note where an array of this call is."""
-        array = slot.seen()
-        if self._known is not None and array is not None and not slot.is_number:
-            self._known.setdefault(id(array), []).append(slot)
-
-    def _watch(self, step: Step, y: np.ndarray, node: Any) -> None:
-        """Follow the output of a recorded step without keeping it alive, and note when it dies."""
-        slot, known, key = step.output, self._known, id(y)
-        assert known is not None
-        now = weakref.ref(self)
-
-        def position() -> int | None:
-            course = now()
-            return None if course is None or course.last is None else course.last.position + 1
-
-        def memory_died(_: object) -> None:
-            slot.last = position()
-
-        def array_died(_: object) -> None:
-            known.pop(key, None)
-            slot.last_array = position()
-
-        def node_died(_: object) -> None:
-            slot.last_node = position()
-
-        slot.array_ref = weakref.ref(y, array_died)
-        slot.memory_ref = weakref.ref(owner(y), memory_died)
-        if node is not None:
-            slot.node_ref = weakref.ref(node, node_died)
-        known.setdefault(key, []).append(slot)
+        if self._known is not None and slot.array is not None and not slot.is_number:
+            self._known.setdefault(id(slot.array), []).append(slot)
 
     def _settle(self) -> None:
-        """After a recorded call: note when values died."""
+        """After a recorded call: note with which step each large value is used last, unless its node saves it."""
         path = self.path
+        releases: dict[Step, list[Slot]] = {}
         for step in path:
             slot = step.output
-            if slot.array_ref is None:
+            if slot.nbytes <= KEPT_BYTES or "y" in step.saved or not slot.users:
                 continue
-            for last, what in ((slot.last_array, "array"), (slot.last_node, "node")):
-                if last is not None and last < len(path):
-                    path[last].releases += ((slot, what),)
-            slot.array_ref = slot.memory_ref = slot.node_ref = None
+            if any(i in user.saved or "all" in user.saved for user in slot.users for i, use in enumerate(user.uses) if use.slot is slot):
+                continue
+            for user in slot.users:
+                if not any(other is not user and other.follows(user) for other in slot.users):
+                    releases.setdefault(user, []).append(slot)
+        for step in path:
+            found = tuple(releases.get(step, ()))
+            if found != step.releases:
+                step.releases, step.take = found, None
+                self.link(step.previous)
 
     # Backward
 
@@ -289,7 +292,7 @@ class Course(tracing.Tracer):
         self, roots: Sequence[tuple[Any, Any]], wanted: Collection[Any] | None, retain: bool, finished: Any
     ) -> dict[Node | Leaf, np.ndarray] | None:
         last = self.last
-        if last is None or get_ident() != self._thread:
+        if last is None or get_ident() != self.thread:
             return None
         if len(roots) == 1 and last.output.node is roots[0][0]:
             found: tuple[Any, ...] = (last.output,)
@@ -301,12 +304,16 @@ class Course(tracing.Tracer):
             oldest = min([place.number for place in wanted]) if wanted else 0
             if any(hasattr(p, "hooks") for places in reached([p for p, _ in roots], oldest) for p in places):
                 return None
-        walks = self.walks.get(found)
-        walk = None if walks is None else next((walk for walk in walks if walk.serves(wanted)), None)
-        if walk is None:
-            return self._recorded_walk(self.walks.setdefault(found, []), roots, wanted, retain, finished)  # type: ignore[no-any-return]
-        nodes: list[Any] = [slot.node for slot in walk.visited]
-        if walk.fails or self._known is not None or _freed(nodes):
+        walks = self.walks.setdefault(found, [])
+        for walk in walks:
+            if walk.serves(wanted):
+                break
+        else:
+            return self._recorded_walk(walks, roots, wanted, retain, finished)  # type: ignore[no-any-return]
+        nodes = list(map(_node, walk.visited))
+        if None in nodes or None in map(_parents, nodes):  # freed
+            return None
+        if walk.fails or self._known is not None:
             return None
         if walk.program is None:
             walk.uses += 1
@@ -316,17 +323,20 @@ class Course(tracing.Tracer):
         if not walk.program.serves():
             return None
         check_unwritten(nodes)
-        gradients = walk.program.run(roots, retain, finished)
+        gradients = walk.program.run(roots, finished)
         if gradients is None:  # somebody holds those of an earlier call: they get copies now
             walk.program = Program(walk)
-            gradients = walk.program.run(roots, retain, finished)
+            gradients = walk.program.run(roots, finished)
+        if not retain:
+            for node in nodes:
+                node.saved = node.parents = None
         return gradients
 
     def _slot_of(self, place: Any) -> Slot | None:
         """The slot of a node, if a step of this call made it."""
         step = self.last
         while step is not None:
-            if step.output.place() is place:
+            if step.output.node is place:
                 return step.output
             step = step.previous
         return None
@@ -336,7 +346,7 @@ class Course(tracing.Tracer):
         if len(walks) >= self.most_branches:
             return None
         slots = [slot for step in self.path for slot in (*step.binds, step.output)]
-        rules = Rules({place: slot for slot in slots if (place := slot.place()) is not None})
+        rules = Rules({place: slot for slot in slots if (place := slot.node) is not None})
         given = [(place, rules.root(g)) for place, g in roots]
         told = finished and (lambda place, g: finished(place, g._array))
         with tracing.trace(rules):
@@ -371,13 +381,6 @@ class Course(tracing.Tracer):
                 lines += [f"backward: {len(walk.program.lines)} calls", *walk.program.lines]
         lines.append(f"{self.count} operations; memory kept: {in_bytes(self._memory())}")
         return "\n".join(lines)
-
-
-def _freed(nodes: Sequence[Any]) -> bool:
-    for node in nodes:  # noqa: SIM110 - a generator would double the cost
-        if node is None or node.parents is None:
-            return True
-    return False
 
 
 def _array(x: Any) -> Any:

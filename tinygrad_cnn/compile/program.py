@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import operator
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import attrgetter
 from sys import getrefcount
 from typing import Any
+from weakref import getweakrefcount
 
 import numpy as np
 
 from ..core import tracing
-from ..core.node import Leaf, Node
+from ..core.graph import Op
 from ..kernels.parallel.chunks import LARGE
 from ..kernels.parallel.task import Call as Prepared
 from ..kernels.parallel.task import Stage, Work, borders, streamed, streams
 from ..kernels.parallel.threads import blas_alone, get_num_threads
+from ..tensor import Tensor
 from .blocks import ALIGNMENT, Block
+from .kept import LISTED
 from .memory import by_image, made, planned
 from .rules import Call, Value, Walk, fitted, mapped
 from .slots import Slot
@@ -23,6 +29,9 @@ from .tasks import bound, readable
 
 SMALL_BYTES = 1 << 20
 """The total size of a program's values below which no op is large enough for several threads, ours or BLAS's."""
+
+
+_node = attrgetter("node")
 
 
 class Program:
@@ -49,8 +58,12 @@ class Program:
             self._ends += [(len(self._calls), numbers[v]) for call in group for v in made(call) if v in numbers]
             if dead := dying.pop(i, None):
                 self._calls.append(partial(_release, dead))
-        self._left = dying.pop(float("inf"), [])
+        self._left = [*dying.pop(float("inf"), []), *self._moving]
+        self._lent: list[Tensor] = []  # gradients that are the same Tensors in every run
         self._results = [(slot, self._result(value)) for slot, value in walk.results]
+        self._leaves = [slot for slot, _ in walk.results]
+        self._held = [self._block.raw, *self._lent, *(t._array for t in self._lent)]
+        self._counts = [self._block.limit + 1, *[LISTED + 2] * len(self._lent), *[LISTED + 1] * len(self._lent)]
         self._loose = any(slot.moves for slot, _ in walk.results)  # whether two leaves may be one in another call
         self._is_small = sum([value.nbytes for call in walk.calls for value in made(call)]) < SMALL_BYTES
         self.nbytes = self.plan.size + self._block.size
@@ -58,47 +71,41 @@ class Program:
     # Running
 
     def run(
-        self, roots: Sequence[tuple[Any, Any]], retain: bool, finished: Callable[[Any, Any], object] | None
-    ) -> dict[Node | Leaf, np.ndarray] | None:
+        self, roots: Sequence[tuple[Any, Any]], finished: Callable[[Any, Any], object] | None
+    ) -> dict[Any, Any] | None:
         """The gradients of the walk, which begins with the given ones; None if some of the last run are still held."""
-        walk, block = self._walk, self._block
-        if getrefcount(block.raw) > block.limit:
-            walk.copies = True
+        if list(map(getrefcount, self._held)) != self._counts or any(map(getweakrefcount, self._lent)):
+            self._walk.copies = True
             return None
-        for value, (_, g) in zip(walk.roots, roots, strict=True):
-            self._fixed[value][...] = g
-        for value in self._moving:
-            value.array = _found(value)
+        for array, (_, g) in zip(self._roots, roots, strict=True):
+            array[...] = g
         for slot in self._copied:
             np.copyto(slot.fixed, slot.array)  # type: ignore[arg-type]
+        for value in self._moving:
+            value.array = _found(value)
         try:
             if self._is_small:
-                found = self._run(finished)
-            else:
-                found = blas_alone(self._run, finished)  # BLAS threads would spin and slow the kernels' threads
+                return self._run(finished)
+            return blas_alone(self._run, finished)  # BLAS threads would spin and slow the kernels' threads
         finally:
-            _release(self._moving)
-            _release(self._left)
-        if not retain:
-            for slot in walk.visited:
-                node: Any = slot.node
-                node.saved = node.parents = None
-        return found
+            for value in self._left:
+                value.array = None
 
-    def _run(self, finished: Callable[[Any, Any], object] | None) -> dict[Any, np.ndarray]:
+    def _run(self, finished: Callable[[Any, Any], object] | None) -> dict[Any, Any]:
         if finished is None:
-            for call in self._calls:
-                call()
-            return {slot.node: result() for slot, result in self._results}
-        found: dict[Any, np.ndarray] = {}
+            deque(map(operator.call, self._calls), 0)  # which calls each
+            if len(self._lent) == len(self._results):
+                return dict(zip(map(_node, self._leaves), self._lent, strict=True))
+            return {slot.node: g if g is not None else make() for slot, (g, make) in self._results}
+        found: dict[Any, Any] = {}
         done = 0
         for end, number in self._ends:
             for call in self._calls[done:end]:
                 call()
             done = max(done, end)
-            slot, result = self._results[number]
-            g = found[slot.node] = result()
-            finished(slot.node, g)
+            slot, (g, make) = self._results[number]
+            found[slot.node] = array = make() if g is None else g._array.view()
+            finished(slot.node, array)
         for call in self._calls[done:]:
             call()
         return found
@@ -123,15 +130,19 @@ class Program:
                 self._fixed[value] = self._block.inner(value.shape, value.dtype, value.strides, self._starts[buffer])
             else:
                 self._fixed[value] = np.ndarray(value.shape, value.dtype, arena, start + buffer.offset, value.strides)
-        for root in self._walk.roots:
-            self._fixed[root] = np.empty(root.shape, root.dtype)
-        for value in dict.fromkeys([v for group in self.plan.groups for call in group for v in call.reads]):
+        self._roots = [np.empty(root.shape, root.dtype) for root in self._walk.roots]
+        self._fixed.update(zip(self._walk.roots, self._roots, strict=True))
+        readers: dict[Value, list[Op | None]] = {}
+        for call in [call for group in self.plan.groups for call in group]:
+            for value in call.reads:
+                readers.setdefault(value, []).append(call.op)
+        for value, ops in readers.items():
             if value.origin == "constant":
                 self._fixed[value] = value.array
             elif value.origin == "saved":
                 self._moving.append(value)
             elif value.origin == "slot":
-                array = readable(value.source)
+                array = readable(value.source, ops)
                 if array is None:
                     self._moving.append(value)
                     continue
@@ -139,15 +150,17 @@ class Program:
                 if value.source.copied and value.source not in self._copied:
                     self._copied.append(value.source)
 
-    def _result(self, value: Value) -> Callable[[], np.ndarray]:
-        """What makes the array of a gradient that everybody may hold."""
+    def _result(self, value: Value) -> tuple[Tensor | None, Any]:
+        """A gradient that everybody may hold: a Tensor, or what makes an array."""
         buffer = self.plan.buffers.get(value.root)
         if buffer is not None and not self._walk.copies:
             start = self._starts[buffer] + value.start
-            return self._block.outer(value.shape, value.dtype, value.strides, start)
+            t = Tensor._of(self._block.outer(value.shape, value.dtype, value.strides, start))
+            self._lent.append(t)
+            return t, None
         if value in self._fixed:
-            return partial(np.array, self._fixed[value], order="C")
-        return lambda: value.array
+            return None, partial(np.array, self._fixed[value], order="C")
+        return None, lambda: value.array
 
     def _filled(self, tree: Any) -> Any:
         """`tree` with its values replaced by their arrays; they are all fixed."""

@@ -288,17 +288,20 @@ def flat(tree: Any) -> list[Any]:
     return found
 
 
+NESTED = frozenset({tuple, list, dict, slice})
+
+
 def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
     """Nested tuples, lists, dicts and slices with ``function(leaf)`` in place of each leaf; ``slice(0, 2)`` is a leaf."""
-    kind = type(tree)
+    kind = tree.__class__
     if kind is tuple:
-        return tuple([mapped(function, branch) for branch in tree]) if tree else tree
+        return tuple([mapped(function, x) if x.__class__ in NESTED else function(x) for x in tree])
     if kind is list:
         return [mapped(function, branch) for branch in tree]
     if kind is dict:
-        return {key: mapped(function, branch) for key, branch in tree.items()} if tree else tree
+        return {key: mapped(function, x) if x.__class__ in NESTED else function(x) for key, x in tree.items()}
     if kind is slice:
         bounds = (tree.start, tree.stop, tree.step)
-        if not all(bound is None or type(bound) is int for bound in bounds):
+        if not all([bound is None or bound.__class__ is int for bound in bounds]):
             return slice(*(mapped(function, bound) for bound in bounds))
     return function(tree)

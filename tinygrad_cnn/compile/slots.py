@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from marshal import dumps
-from typing import Any, NamedTuple
+from operator import is_
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from ..core.graph import Op
 from ..core.node import Leaf, Node
 from ..core.signature import OUTPUT
 from ..tensor import Tensor
+
+if TYPE_CHECKING:
+    from .blocks import Block
 
 _recorded = _recording.get
 
@@ -25,35 +28,23 @@ class Slot:
     """
 
     __slots__ = (
-        "array", "array_ref", "copied", "dtype", "fixed", "is_number", "is_outside", "last", "last_array", "last_node",
-        "memory_ref", "moves", "node", "node_ref", "placed_as", "shape", "shared", "step", "strides",
+        "array", "copied", "dtype", "fixed", "is_number", "is_outside", "moves", "node", "placed_as", "shape", "shared", "step",
+        "strides", "tensor", "users",
     )  # fmt: skip
 
     def __init__(self, array: np.ndarray | None) -> None:
         self.array: Any = None
         self.node: Node | Leaf | None = None
-        self.array_ref: Callable[[], np.ndarray | None] | None = None  # in the call that records it
-        self.memory_ref: Callable[[], np.ndarray | None] | None = None
-        self.node_ref: Callable[[], Node | None] | None = None
         self.fixed: np.ndarray | None = None  # the array that prepared tasks read in its place
         self.step: Step | None = None  # the step that makes it
+        self.tensor: Tensor | None = None  # the Tensor on it, if that is kept from one call to the next
+        self.users: list[Step] = []  # the steps that have it as an operand
         self.copied = False  # whether the array must be copied to `fixed` before each use
         self.is_outside = self.is_number = self.moves = False
         self.placed_as: type = type(None)  # of an operand from outside, the class of its node
-        self.last: int | None = None  # the number of the step before which its memory died, if it did
-        self.last_array: int | None = None  # the same for the array, which may be a view
-        self.last_node: int | None = None
         self.shared: dict[Any, Any] = {}  # what kernels keep for tasks that read it
         if array is not None:
             self.shape, self.dtype, self.strides = array.shape, array.dtype, array.strides
-
-    def seen(self) -> Any:
-        """Its array in this call, also while steps are recorded."""
-        return self.array if self.array_ref is None else self.array_ref()
-
-    def place(self) -> Node | Leaf | None:
-        """Its node in this call, also while steps are recorded."""
-        return self.node if self.node_ref is None else self.node_ref()
 
     @property
     def nbytes(self) -> int:
@@ -84,8 +75,9 @@ class Step:
     """A recorded call of an op."""
 
     __slots__ = (
-        "binds", "block", "branch", "children", "copies", "escapes", "is_view", "op", "output", "own", "params", "parents",
-        "position", "previous", "recorded", "recording", "releases", "residuals", "saved", "take", "tensors", "uses", "varies",
+        "binds", "block", "branch", "children", "copies", "escapes", "is_view", "keeps", "next", "op", "otherwise", "outer",
+        "output", "params", "parents", "position", "previous", "recorded", "recording", "releases", "saved", "take", "tensors",
+        "uses", "varies",
     )  # fmt: skip
 
     def __init__(
@@ -93,6 +85,8 @@ class Step:
     ) -> None:
         self.op, self.uses, self.params, self.output = op, uses, params, output
         output.step = self
+        for use in uses:
+            use.slot.users.append(self)
         self.previous = previous
         self.position: int = 0 if previous is None else previous.position + 1
         self.branch: Branch = previous.branch if previous is not None and not previous.children else Branch(previous)
@@ -100,18 +94,20 @@ class Step:
         self.recorded = () if self.varies else snapshot(params)
         self.binds = tuple([use.slot for use in uses if use.binds])
         self.children: list[Step] = []
-        self.releases: tuple[tuple[Slot, str], ...] = ()  # what is not needed any more when this step comes
-        has_grad = any(use.is_placed and use.slot.place() is not None for use in uses)
+        self.releases: tuple[Slot, ...] = ()  # the large values that no step after this one has as an operand
+        has_grad = any(use.is_placed and use.slot.node is not None for use in uses)
         self.recording = _recorded() if has_grad else None  # whether calls were recorded in the graph, if that matters
         self.is_view = False
-        self.escapes = False  # whether somebody held its value until a later call
         self.parents: tuple[int | None, ...] | None = None  # see `Form`, as for `saved`
         self.saved: tuple[Any, ...] = ()
-        self.residuals: tuple[Slot, ...] = ()
-        self.take: Callable[..., Tensor | None] | None = None
+        self.take: Callable[..., Tensor | None] | None = None  # see `codegen.source`
+        self.next: Callable[..., Tensor | None]  # what answers the op call after this one
+        self.otherwise: Callable[..., Tensor | None]  # what answers a call that is not this step
         self.tensors: tuple[bool, ...] = ()  # whether each operand was a Tensor when `take` was made
-        self.own: Callable[[], np.ndarray] | None = None  # makes a view of its memory, if it has some
-        self.block: Any = None
+        self.keeps = True  # whether nobody ever held its result until the end of a call
+        self.escapes = False  # whether somebody held its value until a later call
+        self.block: Block | None = None  # the memory of its value, or of that of which it is a kept view
+        self.outer: np.ndarray | None = None  # an array on its own block, whose views everybody may get
         self.copies = False  # whether tasks read a copy of its value
 
     def follows(self, other: Step) -> bool:
@@ -130,7 +126,6 @@ class Step:
         places = [i if use.is_placed and not use.slot.is_number else None for i, use in enumerate(self.uses)]
         numbers = {name: i for i, name in enumerate(sig.inputs)}
         self.parents = tuple(places) if sig.variadic else tuple([places[numbers[name]] for name in sig.served])
-        self.residuals = tuple([Slot(None) for _ in sig.residuals])
         names: dict[str, Any] = {OUTPUT: "y", **{name: f"r{i}" for i, name in enumerate(sig.residuals)}}
         names |= {sig.inputs[0]: "all"} if sig.variadic else numbers
         values = zip(sig.saved, node.saved or (), strict=True)
@@ -170,7 +165,7 @@ class Step:
         given = [f"{use.slot.array!r:.20}" if use.slot.is_number else names[use.slot] for use in self.uses]
         names[self.output] = f"v{len(names)}"
         slot = self.output
-        how = "" if self.take is None else ", in memory of its own" if self.own is not None else ", computed as usual"
+        how = "" if self.take is None else ", in memory of its own" if self.block is not None else ", computed as usual"
         return f"{names[slot]} = {self.op.name}({', '.join(given)})    {slot.dtype} {slot.shape}{how}"
 
 
@@ -198,11 +193,15 @@ def _is_sequence(x: Any) -> bool:
 
 
 def snapshot(x: Any) -> Any:
-    """Plain values with copies of the lists in them."""
+    """Plain values with copies of the lists in them. What holds no list stays the same object."""
     if not _is_sequence(x):
         return x
     found = [snapshot(each) for each in x]
-    return found if x.__class__ is list else x._make(found) if hasattr(x, "_make") else tuple(found)
+    if x.__class__ is list:
+        return found
+    if all(map(is_, found, x)):
+        return x
+    return x._make(found) if hasattr(x, "_make") else tuple(found)
 
 
 def same(a: Sequence[Any], b: Sequence[Any]) -> bool:
@@ -232,16 +231,3 @@ def same(a: Sequence[Any], b: Sequence[Any]) -> bool:
         ):
             return False
     return True
-
-
-def dumped(params: Sequence[Any]) -> bytes | None:
-    """Plain values as bytes, which are compared faster; None for values that have no such form."""
-    try:
-        return dumps(params, 2)  # type: ignore[arg-type]
-    except ValueError:
-        return None
-
-
-def alike(a: Sequence[Any], b: Sequence[Any], dumped_b: bytes | None) -> bool:
-    """:func:`same`, faster if b is known as bytes."""
-    return (dumped_b is not None and dumped(a) == dumped_b) or same(a, b)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -12,61 +12,86 @@ from ..core.graph import Op
 from ..kernels.copies import flattened
 from ..kernels.parallel.task import Work
 from ..tensor import Tensor
-from .codegen import Form, maker
-from .slots import Slot, Step, Use, dumped
+from .codegen import Form, leaves, maker, pattern
+from .slots import Slot, Step, Use
 
 if TYPE_CHECKING:
     from .course import Course
 
-SMALL_BYTES = 1 << 19
-"""Up to this size, copying an operand from outside is cheaper than preparing the task again."""
+SMALL_BYTES, IMAGES_BYTES = 1 << 14, 1 << 19
+"""Up to this size, copying an operand from outside is cheaper than preparing the task in every call; for kernels that are
+parallel over a batch, which prepare more."""
+
+KEPT_BYTES = 1 << 13
+"""Up to this size, a value has memory of its own, and its Tensor and node are kept while nobody else holds them."""
 
 COPIED_BYTES = 1 << 14
-"""Up to this size, copying a value to where later tasks read it is cheaper than preparing these in every call."""
+"""Up to this size, copying a value to where later calls of a walk read it is cheaper than preparing these in every run."""
 
 TINY_BYTES = 1 << 10
 """Up to this size, a value that is still alive after a call is copied out of the memory that its task fills."""
 
 
-def readable(slot: Slot) -> Any:
-    """What a prepared task may read in place of a slot: an array that is the same in every call, or a number; None if there is
-    none."""
+def readable(slot: Slot, ops: Sequence[Op | None]) -> Any:
+    """What prepared tasks of some ops may read in place of a slot: an array that is the same in every call, or a number; None if
+    there is none."""
     if slot.is_number or slot.fixed is not None:
         return slot.array if slot.is_number else slot.fixed
     if slot.is_outside and slot.array is not None:
         if not slot.moves:
             slot.fixed = slot.array
-        elif 0 < slot.nbytes <= SMALL_BYTES and is_dense(slot.shape, slot.strides, slot.dtype.itemsize):
+        elif 0 < slot.nbytes <= most_copied(ops) and is_dense(slot.shape, slot.strides, slot.dtype.itemsize):
             slot.fixed, slot.copied = np.empty_like(slot.array), True
     return slot.fixed
 
 
+def most_copied(ops: Sequence[Op | None]) -> int:
+    """The largest operand from outside that is copied for some ops."""
+    return IMAGES_BYTES if any(op is not None and op.along for op in ops) else SMALL_BYTES
+
+
 def prepare(step: Step, inputs: Sequence[Any], course: Course) -> Callable[..., Any]:
-    """The function that takes a step, made anew unless it fits the operands."""
+    """The function that takes a step, made anew unless it fits the operands: see `codegen.source`."""
     tensors = tuple([isinstance(x, Tensor) for x in inputs])
     if step.take is not None and step.tensors == tensors:
         return step.take
     slot, before = step.output, step.output.fixed
-    found = _into_memory(step, course)
-    if found is None:
-        _free(step, course)
-        slot.fixed = _fixed_copy(slot) if not step.is_view else _fixed_view(step)
-        found = _plain(step), (), ""
-    task, copied, memory = found
-    keeps = slot.fixed is not None and not memory and not step.is_view
-    step.tensors, step.copies = tensors, keeps or memory == "copy"
+    course.kept.drop(step)
+    how = _kept_view(step) or _into_memory(step, course) or _plain(step, course)
+    step.tensors, step.copies = tensors, how.memory == "copy"
+    kinds = "".join(map(_kind, step.uses, tensors))
+    numbers = [use.slot.array for use, kind in zip(step.uses, kinds, strict=True) if kind == "n"]
+    known = [*numbers, *step.recorded]
+    again = [*numbers, *(() if step.varies else step.params)]  # in this call
+    patterns = tuple([None if x is y else pattern(x) for x, y in zip(known, again, strict=True)])
     form = Form(
-        "".join(map(_kind, step.uses, tensors)), copied, step.parents, step.saved, len(step.recorded), step.varies,
-        step.recording, memory, keeps, bool(step.releases),
+        kinds, patterns, how.copied, how.compute, how.memory, step.parents, step.saved, step.recording, step.varies,
+        bool(step.releases),
     )  # fmt: skip
+    constants = [leaf for x, parts in zip(known, patterns, strict=True) for leaf in ([x] if parts is None else leaves(x))]
+    if how.memory == "kept":
+        course.kept.keep(step, how.array)
+    view = step.outer.view if how.memory == "own" else None  # type: ignore[union-attr]
     step.take = maker(form)(
-        *[use.slot for use in step.uses], course, step, step.op, slot, task, step.own, step.block,
-        partial(_renewed, step, course), step.recorded, dumped(step.recorded), slot.shape, slot.strides, slot.dtype,
-        step.residuals, step.releases, step.children[0] if len(step.children) == 1 else None,
+        *[use.slot for use in step.uses], course, step, step.op, slot, how.call, slot.fixed, view, step.block,
+        partial(_renewed, step, course), constants, slot.shape, slot.strides, slot.dtype, step.releases,
+        course.loose.append, slot.tensor, None if slot.tensor is None else slot.node,
     )  # fmt: skip
-    if before is not None and slot.fixed is not before:
-        course.invalidate(slot)
+    course.copies |= step.copies
+    course.link(step.previous)
+    course.invalidate(slot, only_views=before is None or slot.fixed is before)
     return step.take
+
+
+class How(NamedTuple):
+    """How the value of a step is computed: see `Form`."""
+
+    compute: str
+    call: Any
+    memory: str = ""
+    copied: tuple[int, ...] = ()
+    array: Any = None
+    """The array that is kept."""
 
 
 def _kind(use: Use, is_tensor: bool) -> str:
@@ -77,100 +102,111 @@ def _kind(use: Use, is_tensor: bool) -> str:
     if use.binds and slot.moves:
         return "m" if is_tensor else "r"
     if is_tensor:
-        return "t" if use.is_placed else "d"
+        return "d" if not use.is_placed else "k" if slot.tensor is not None and slot.node is not None else "t"
     return "c" if use.binds else "a"
 
 
-def _plain(step: Step) -> Callable[[], Any]:
+def _plain(step: Step, course: Course) -> How:
     """The op's definition or kernel, on the arrays of the call."""
-    op, slots, residuals = step.op, [use.slot for use in step.uses], step.residuals
-    call, names = op.raw if op.prepare is None else op.run, op.signature.params
-    several = bool(op.signature.residuals)
-    constants = None if step.varies else dict(zip(names, step.params, strict=True))
-
-    def run() -> Any:
-        params = dict(zip(names, step.params, strict=True)) if constants is None else constants
-        y = call(*[slot.array for slot in slots], **params)
-        if several:
-            y, *rest = y
-            for slot, value in zip(residuals, rest, strict=False):
-                slot.array = value
-        return y if y.__class__ is np.ndarray else np.asarray(y)
-
-    return run
+    op, sig = step.op, step.op.signature
+    _free(step, course)
+    step.output.fixed = _fixed_view(step) if step.is_view else None
+    given = [*_arrays(step), *(f"{name}=params[{i}]" for i, name in enumerate(sig.params))]
+    target = ", ".join(["y", *(f"r{i}" for i in range(len(sig.residuals)))])
+    return How(f"{target} = call({', '.join(given)})", op.raw if op.prepare is None else op.run)
 
 
-def _into_memory(step: Step, course: Course) -> tuple[Callable[[], Any], tuple[int, ...], str] | None:
-    """A task that fills memory of the step, the operands to copy before, and what is returned: see `Form`. None if the op is
-    better called plainly."""
+def _arrays(step: Step) -> list[str]:
+    return [f"{{{i}}}" for i in range(len(step.uses))]
+
+
+def _into_memory(step: Step, course: Course) -> How | None:
+    """The op with its value in memory of the step; None if the op is better called plainly."""
     op, slot = step.op, step.output
     if step.varies or step.is_view or not takes_out(op, slot, [use.slot for use in step.uses]):
         return None
     if step.escapes and slot.nbytes > TINY_BYTES:
         return None
-    read = [readable(use.slot) for use in step.uses]
+    memory = "copy" if step.escapes else "kept" if step.keeps and slot.nbytes <= KEPT_BYTES else "own"
     if step.block is None:
-        step.block = course.blocks.take(step, slot.nbytes)
+        step.block = course.blocks.take(slot.nbytes, alone=memory != "own")
         slot.fixed = step.block.inner(slot.shape, slot.dtype, slot.strides)
-        if step.escapes:
-            step.own = partial(slot.fixed.copy, "K")
-        else:
-            step.own = step.block.outer(slot.shape, slot.dtype, slot.strides)
-    out = slot.fixed
-    assert out is not None
-    params = dict(zip(op.signature.params, step.params, strict=True))
-    memory = "copy" if step.escapes else "own"
-    if any(x is None and not use.slot.is_number for x, use in zip(read, step.uses, strict=True)):
-        slots = [use.slot for use in step.uses]
-        return (lambda: op.bind(out, *[slot.array for slot in slots], **params)()), (), memory
-    task = bound(op, out, read, params, step.uses[0].slot.shared)
-    if task is None:
+        step.outer = step.block.outer(slot.shape, slot.dtype, slot.strides)
+    assert slot.fixed is not None
+    assert step.outer is not None
+    compute, call, copied = _filling(step, slot.fixed)
+    if call is None:
         return None
-    copied = tuple([i for i, use in enumerate(step.uses) if use.slot.copied])
-    return (task.prepared() if isinstance(task, Work) else task), copied, memory
+    return How(compute, call, memory, copied, step.outer.view() if memory == "kept" else None)
 
 
-def _renewed(step: Step, course: Course, inputs: Any, params: Any) -> Any:
-    """Take a step whose memory is held outside with other memory. Its later values are taken to be held as well."""
+def _filling(step: Step, out: np.ndarray) -> tuple[str, Any, tuple[int, ...]]:
+    """What fills memory with the value of a step, as in `How`: a task prepared for arrays that stay the same, if they do."""
+    op, params = step.op, dict(zip(step.op.signature.params, step.params, strict=True))
+    read = [readable(use.slot, [step.op]) for use in step.uses]
+    if all(x is not None or use.slot.is_number for x, use in zip(read, step.uses, strict=True)):
+        task = bound(op, out, read, params, step.uses[0].slot.shared)
+        copied = tuple([i for i, use in enumerate(step.uses) if use.slot.copied])
+        return "call()", task.prepared() if isinstance(task, Work) else task, copied
+    given = ", ".join(_arrays(step))
+    if isinstance(op.raw, np.ufunc):
+        return f"call({given}, out=fixed)", partial(op.raw, **params) if params else op.raw, ()
+    return f"call(fixed, {given})()", partial(op.bind, **params) if params else op.bind, ()
+
+
+def _renewed(step: Step, course: Course, got: Op, inputs: Any, params: Any) -> Any:
+    """Take a step whose Tensor of an earlier call was held at its end; if its memory still is, with other memory.
+
+    Its later values are taken to be held as well."""
     step.take = None
-    _free(step, course)
-    step.escapes = True
-    course.invalidate(step.output)
-    return prepare(step, inputs, course)(inputs, params)
+    if step.block is not None and not step.is_view and not step.block.is_free():
+        _free(step, course)
+        step.escapes = True
+        course.invalidate(step.output)
+    return prepare(step, inputs, course)(got, inputs, params)
 
 
 def _free(step: Step, course: Course) -> None:
     """Give up the memory of a step."""
     if step.block is not None:
-        course.blocks.give_up(step)
-        step.output.fixed = step.own = step.block = None
+        course.blocks.give_up(step.block)
+    step.output.fixed = step.outer = step.block = None
 
 
-def _fixed_copy(slot: Slot) -> np.ndarray | None:
-    """Memory for a copy of a small value that its op allocates in every call, so that later steps can be prepared."""
-    if (
-        slot.fixed is None
-        and 0 < slot.nbytes <= COPIED_BYTES
-        and is_dense(slot.shape, slot.strides, slot.dtype.itemsize)
-    ):
-        return np.lib.stride_tricks.as_strided(
-            np.empty(slot.nbytes // slot.dtype.itemsize, slot.dtype), slot.shape, slot.strides
-        )
-    return slot.fixed
+def _kept_view(step: Step) -> How | None:
+    """The view that a step makes of an array that stays the same, and of the memory that tasks read in its place."""
+    slots = [use.slot for use in step.uses]
+    if not step.is_view or not step.keeps or step.varies:
+        return None
+    if not all(x.is_number or (x.is_outside and not x.moves) or x.tensor is not None for x in slots):
+        return None
+    fixed = _fixed_view(step)
+    view = _view(step, [slot.array for slot in slots])
+    if fixed is None or view is None:
+        return None
+    owner = next((slot.step for slot in slots if slot.step is not None), None)
+    step.block = None if owner is None else owner.block
+    step.output.fixed = fixed
+    return How("", None, "kept", (), view)
 
 
 def _fixed_view(step: Step) -> np.ndarray | None:
     """The view that a step makes, of the fixed array of its operand; None if there is none."""
-    read = [readable(use.slot) for use in step.uses]
-    if not step.is_view or step.varies or any(use.slot.copied for use in step.uses):
+    read = [readable(use.slot, [step.op]) for use in step.uses]
+    if step.varies or any(use.slot.copied for use in step.uses):
         return None
     if any(x is None and not use.slot.is_number for x, use in zip(read, step.uses, strict=True)):
         return None
+    return _view(step, read)
+
+
+def _view(step: Step, arrays: Sequence[Any]) -> np.ndarray | None:
+    """The view that a step makes of some arrays, if it is one, and of the form that was recorded."""
     slot, op = step.output, step.op
-    made = op.raw(*read, **dict(zip(op.signature.params, step.params, strict=True)))
+    made = op.raw(*arrays, **dict(zip(op.signature.params, step.params, strict=True)))
     view = made[0] if op.signature.residuals else made
     is_view = isinstance(view, np.ndarray) and any(
-        isinstance(x, np.ndarray) and np.may_share_memory(x, view) for x in read
+        isinstance(x, np.ndarray) and np.may_share_memory(x, view) for x in arrays
     )
     return view if is_view and view.strides == slot.strides and view.shape == slot.shape else None
 

@@ -36,6 +36,10 @@ class Tracer:
         """Whether backward rules are given Tensors, so that the ops in them are followed too."""
         return self.outer.follows_rules
 
+    def expected(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
+        """An op is called on `inputs` as they are given. Return its output if that is known; else None, and `call` follows."""
+        return None
+
     def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
         """An op is called on `inputs`: Tensors, and other operands after their conversion. Return its output.
 
@@ -81,7 +85,7 @@ class _NoTracer(Tracer):
     """The outermost tracer: it performs every event as if there were no tracer."""
 
     follows_rules = False
-    call = read = draw = set_grad = _ignored
+    expected = call = read = draw = set_grad = _ignored
 
     def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
         return node.op.pull(g, saved, node.params, parents)

@@ -15,6 +15,8 @@ from .parallel.workspace import scratch
 BLOCK = 1 << 15
 """Elements per block: some blocks of float32 fit into the L2 cache, and threads seldom meet at the interpreter lock."""
 
+ARRAYS: Any = frozenset({np.ndarray, np.float16, np.float32, np.float64})
+
 OfBlock: TypeAlias = Callable[..., object]
 """A function of 1-d blocks of one shape and dtype, or 0-d arrays, and of the array that it fills, which is none of them."""
 
@@ -91,8 +93,8 @@ def _buffered(function: OfBlock, arrays: list[np.ndarray], dtype: np.dtype[Any])
 
 
 def fits(*arrays: Any) -> bool:
-    """Whether all are arrays of floats of up to 64 bits."""
-    return all(a.__class__ is np.ndarray and a.dtype.char in "efd" for a in arrays)
+    """Whether all are arrays of floats of up to 64 bits, or scalars, which NumPy makes of arrays without axes."""
+    return all(a.__class__ in ARRAYS and a.dtype.char in "efd" for a in arrays)
 
 
 def temporary(name: str, a: np.ndarray) -> np.ndarray:

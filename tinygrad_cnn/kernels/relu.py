@@ -26,7 +26,7 @@ def prepare(out: np.ndarray | None, a: Any) -> Callable[[], Any] | None:
         if out is None:
             return partial(np.maximum, a, _zeros(a.dtype, ()))
         source, target = flattened(a, out) or (a, out)
-        return partial(_maximum, out, source, _zeros(a.dtype, ()), target)
+        return partial(np.maximum, source, _zeros(a.dtype, ()), out=target)
     y = np.empty_like(a) if out is None else out
     source, target = a.ravel("K"), y.ravel("K")
     if a.strides != y.strides or target.base is None or source.base is None:  # ravel made a copy: there are gaps
@@ -51,11 +51,6 @@ def _zeros(dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
     zeros = np.zeros(shape, dtype)
     zeros.flags.writeable = False
     return zeros
-
-
-def _maximum(y: np.ndarray, source: np.ndarray, zero: np.ndarray, target: np.ndarray) -> np.ndarray:
-    np.maximum(source, zero, out=target)
-    return y
 
 
 def _rectified(y: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -1,9 +1,13 @@
-"""The gradient of an embedding: rows that are added to a table, in rounds in which no row of the table occurs twice."""
+"""The gradient of an index: a view of zeros that is filled; for an embedding, rows that are added to a table.
+
+They are added in rounds in which no row of the table occurs twice.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +20,11 @@ MOST = 64
 
 
 def prepare(out: np.ndarray | None, u: Any, *, index: Any, shape: tuple[int, ...]) -> Callable[[], Any] | None:
-    """A task for ``add_at_zeros``, bit for bit; None unless `index` are rows of a table, which occur a few times each."""
+    """A task for ``add_at_zeros``, bit for bit; None unless `index` makes a view of `out`, or has rows of a table that occur a
+    few times each."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if out is not None and all(part is None or part is Ellipsis or part.__class__ in (slice, int) for part in parts):
+        return partial(_at_zeros, out, out[parts if Ellipsis in parts else (*parts, Ellipsis)], u)
     if u.__class__ is not np.ndarray or index.__class__ is not np.ndarray or index.dtype.kind not in "iu":
         return None
     width = math.prod(shape[1:])
@@ -42,3 +50,9 @@ def prepare(out: np.ndarray | None, u: Any, *, index: Any, shape: tuple[int, ...
         return y.reshape(shape)
 
     return task
+
+
+def _at_zeros(out: np.ndarray, place: np.ndarray, u: Any) -> np.ndarray:
+    out.fill(0)
+    np.copyto(place, u)
+    return out

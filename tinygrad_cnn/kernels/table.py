@@ -101,3 +101,5 @@ for function in (
     lapack.alone(function)
 
 in_place.apply = update.in_pieces
+in_place.repeats["tinygrad_cnn.optim.adam.Adam.update"] = update.repeat_adam  # optim is imported when it is used
+in_place.repeats["tinygrad_cnn.optim.sgd.SGD.update"] = update.repeat_sgd

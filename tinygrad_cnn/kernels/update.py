@@ -1,7 +1,9 @@
-"""Updates of large parameters in cache-sized pieces, on several threads; a rule makes a dozen passes over each piece."""
+"""Updates: of large parameters in cache-sized pieces, on several threads, because a rule makes a dozen passes over each piece;
+and of small ones as NumPy's calls alone, for options that stay the same from step to step."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -35,3 +37,64 @@ def in_pieces(rule: Callable[..., object], p: np.ndarray, g: np.ndarray, *kept: 
     with np.nditer(arrays, flags=flags, op_flags=access, buffersize=in_place.PIECE) as pieces:
         for piece in pieces:
             work(piece)
+
+
+def scalar(value: float, dtype: np.dtype[Any]) -> np.ndarray:
+    """A number as an array without axes, which a ufunc does not convert in every call."""
+    return np.array(value, dtype)
+
+
+def repeat_sgd(
+    p: np.ndarray, state: dict[str, Any], group: dict[str, Any], t: np.ndarray, u: np.ndarray
+) -> Callable[[np.ndarray], object] | None:
+    """:meth:`SGD.update <tinygrad_cnn.optim.SGD.update>` without weight decay, and with plain momentum or none."""
+    if group["weight_decay"] or group["maximize"] or group["nesterov"] or group["dampening"]:
+        return None
+    lr = scalar(group["lr"], t.dtype)
+    if not group["momentum"]:
+        return lambda g: np.subtract(p, np.multiply(g, lr, t), p)
+    b = state["momentum_buffer"]
+    momentum = scalar(group["momentum"], b.dtype)
+
+    def step(g: np.ndarray) -> None:
+        np.multiply(b, momentum, b)
+        np.add(b, g, b)
+        np.subtract(p, np.multiply(b, lr, t), p)
+
+    return step
+
+
+def repeat_adam(
+    p: np.ndarray, state: dict[str, Any], group: dict[str, Any], t: np.ndarray, u: np.ndarray
+) -> Callable[[np.ndarray], object] | None:
+    """:meth:`Adam.update <tinygrad_cnn.optim.Adam.update>` with no weight decay but a decoupled one."""
+    decays = group["weight_decay"] and group["decoupled_weight_decay"]
+    if group["maximize"] or group["amsgrad"] or (group["weight_decay"] and not decays):
+        return None
+    m, v, lr, eps = state["exp_avg"], state["exp_avg_sq"], group["lr"], group["eps"]
+    beta1, beta2 = group["betas"]
+    of_m, of_g, of_v, of_square = (scalar(x, p.dtype) for x in (beta1, 1 - beta1, beta2, 1 - beta2))
+    left = scalar(1 - lr * group["weight_decay"], p.dtype)
+    floor, rate = np.zeros((), p.dtype), np.zeros((), p.dtype)
+
+    def step(g: np.ndarray) -> None:
+        n = state["step"]
+        root = math.sqrt(1 - beta2**n)
+        floor.fill(eps * root)
+        rate.fill(lr * root / (1 - beta1**n))
+        np.multiply(g, of_g, u)
+        np.multiply(m, of_m, m)
+        np.add(m, u, m)
+        np.multiply(g, of_square, u)
+        np.multiply(u, g, u)
+        np.multiply(v, of_v, v)
+        np.add(v, u, v)
+        np.sqrt(v, u)
+        np.add(u, floor, u)
+        np.divide(m, u, u)
+        np.multiply(u, rate, u)
+        if decays:
+            np.multiply(p, left, p)
+        np.subtract(p, u, p)
+
+    return step

@@ -37,7 +37,8 @@ def prepare(out: np.ndarray | None, condition: Any, a: Any, b: Any) -> Callable[
         y = np.empty_like(condition, dtype) if out is None else out  # a gradient has the memory order of its input
         operands = y.view(bits), condition.view(np.int8), a.view(bits)
         if out is not None and a.size < LARGE:
-            operands = tuple(flattened(*operands) or operands)
+            target, mask, bits_of_a = flattened(*operands) or operands
+            return partial(np.multiply, bits_of_a, mask, target)
         return shared(_choose, y, *operands) if a.size >= LARGE else partial(_choose_into, y, *operands)
     mask, a, b = _viewed(condition, BOOL, np.int8), _viewed(a, dtype, bits), None if cut else _viewed(b, dtype, bits)
     if mask is None or a is None or (b is None and not cut):

@@ -74,6 +74,11 @@ KERAS_CALLBACKS = {
 }  # fmt: skip
 """Callbacks of ``keras.callbacks``, and of Lightning."""
 
+KERAS_HISTORY = {
+    "history itself, which fit returns: history['loss']": "history", "range(1, history.epochs + 1)": "epoch",
+}  # fmt: skip
+"""Attributes of what ``keras.Model.fit`` returns."""
+
 KERAS_METRICS = {
     "tg.metrics.MAE": "MeanAbsoluteError", "tg.metrics.RMSE": "RootMeanSquaredError",
     "tg.metrics.MAPE": "MeanAbsolutePercentageError mean_absolute_percentage_error",

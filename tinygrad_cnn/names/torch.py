@@ -235,7 +235,7 @@ _DATA = {
     "tg.data.collate": "default_collate default_convert", "tg.data.DataLoader(shuffle=True, seed=0)": "RandomSampler",
     "tg.data.DataLoader, which goes through a dataset in order": "SequentialSampler BatchSampler",
     "tg.distributed, where ranks share each batch": "DistributedSampler distributed",
-    "tg.data.TensorDataset": "StackDataset",
+    "tg.data.TensorDataset": "StackDataset", "tg.data.random_split or tg.data.stratified_split": "train_test_split",
     "(a dataset has a length and examples by number: write a tg.data.Dataset)":
     "IterableDataset ChainDataset IterDataPipe MapDataPipe datapipes",
     "(batches are made in this process; prefetch= makes them ahead in a thread)": "get_worker_info",
@@ -287,6 +287,7 @@ TABLES = {
     "keras.Model": _by_name(others.KERAS_MODEL),
     "keras.layers": _by_name(others.KERAS_LAYERS),
     "keras.callbacks": _by_name(others.KERAS_CALLBACKS),
+    "keras.callbacks.History": _by_name(others.KERAS_HISTORY),
     "keras.metrics": _by_name(others.KERAS_METRICS),
     "autograd": _by_name(others.AUTOGRAD),
 }

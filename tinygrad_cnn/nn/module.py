@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..checks import checked, flag, only_to_none
+from ..frames import warn_user
 from ..tensor import Tensor
 from .backward_hooks import HOOK, PRE_HOOK, Watch
 from .handle import Handle
@@ -230,8 +231,36 @@ class Module:
         return self._named(prefix, recurse, remove_duplicate, "parameter")
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """The parameters of this module and, if `recurse`, of all below it, each once."""
+        """The parameters of this module and, if `recurse`, of all below it, each once.
+
+        A warning, in the first call, names attributes that look like a part of the model and are none: a list of modules, and a
+        Tensor that requires a gradient.
+        """
+        if recurse and "_looked_for_lost" not in vars(self):
+            object.__setattr__(self, "_looked_for_lost", True)
+            self._warn_of_lost()
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
+
+    def _warn_of_lost(self) -> None:
+        """Warn of modules and parameters in lists, and of Tensors that require a gradient, that are registered nowhere."""
+        modules = {id(module): module for module in self.modules()}
+        known = modules.keys() | {id(parameter) for _, parameter in self.named_parameters()}
+        for module in modules.values():
+            for name, value in vars(module).items():
+                inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+                lost = [v for v in inside if isinstance(v, Module | Parameter) and id(v) not in known]
+                if lost and name not in ("_kinds", *HOOKS):
+                    kinds = ("Module", "modules") if isinstance(lost[0], Module) else ("Parameter", "parameters")
+                    container = f"nn.{kinds[0]}{'Dict' if isinstance(value, dict) else 'List'}"
+                    warn_user(
+                        f"{type(module).__name__}: `{name}` is a {type(value).__name__} of {kinds[1]}, which are no part of "
+                        f"the model: they are not found by parameters(), saved or switched by train(); use {container}"
+                    )
+                elif isinstance(value, Tensor) and id(value) not in known and value.requires_grad and value.is_leaf:
+                    warn_user(
+                        f"{type(module).__name__}: `{name}` is a Tensor that requires a gradient, and not a part of the "
+                        "model: it is not found by parameters(); make it an nn.Parameter"
+                    )
 
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
@@ -336,7 +365,7 @@ class Module:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Reset the gradient of every parameter to None. ValueError for ``set_to_none=False``."""
         only_to_none(type(self).__name__, set_to_none)
-        for parameter in self.parameters():
+        for _, parameter in self.named_parameters():
             parameter.zero_grad()
 
     # State

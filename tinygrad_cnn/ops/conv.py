@@ -169,26 +169,29 @@ def _convolution(
     name: str, ndim: int, x: Array, w: Array, b: Array,
     stride: SizeLike, padding: SizeLike | str, dilation: SizeLike, groups: int,
 ) -> Tensor:  # fmt: skip
-    x, alone = batched(name, x, ndim)
-    y = convolve(x, w, b, **geometry(name, ndim, x, w, b, stride, padding, dilation, groups))
-    return unbatched(y, alone)  # type: ignore[no-any-return]
+    try:
+        xs, ws, bs = x.shape, w.shape, None if b is None else b.shape
+    except AttributeError:
+        for label, a in (("x", x), ("w", w), ("b", b)):
+            shape_of(name, label, a)  # which says what is wrong
+        raise
+    if len(xs) != ndim + 2:
+        x, _ = batched(name, x, ndim)
+        y = _convolution(name, ndim, x, w, b, stride, padding, dilation, groups)
+        return unbatched(y, True)  # type: ignore[no-any-return]
+    # A cache key must not treat True as 1: True is an invalid size, but equals 1.
+    plain = type(stride) is type(padding) is type(dilation) is type(groups) is int
+    steps, pairs, spread, groups = (_known_geometry if plain else geometry)(
+        name, ndim, xs, ws, bs, stride, padding, dilation, groups
+    )
+    return convolve(x, w, b, stride=steps, padding=pairs, dilation=spread, groups=groups)
 
 
 def geometry(
-    name: str, ndim: int, x: Array, w: Array, b: Array,
-    stride: SizeLike, padding: SizeLike | str, dilation: SizeLike, groups: int,
-) -> dict[str, Any]:  # fmt: skip
-    """Checked parameters for :func:`convolve`: sizes as tuples, padding as (before, after) pairs."""
-    ws, bs = shape_of(name, "w", w), None if b is None else shape_of(name, "b", b)
-    # A cache key must not treat True as 1: True is an invalid size, but equals 1.
-    plain = type(stride) is type(padding) is type(dilation) is type(groups) is int
-    return (_known_geometry if plain else _geometry)(name, ndim, x.shape, ws, bs, stride, padding, dilation, groups)
-
-
-def _geometry(
     name: str, ndim: int, xs: Sizes, ws: Sizes, bs: Sizes | None,
     stride: SizeLike, padding: SizeLike | str, dilation: SizeLike, groups: int,
-) -> dict[str, Any]:  # fmt: skip
+) -> tuple[Sizes, Pairs, Sizes, int]:  # fmt: skip
+    """Checked stride, padding, dilation and groups for :func:`convolve`: sizes as tuples, padding as (before, after) pairs."""
     if len(ws) != ndim + 2:
         raise ValueError(
             f"{name}: `w` has shape {ws}; it must be (O, C / groups, {LAYOUTS[ndim]} of the kernel), of {ndim + 2} axes: "
@@ -212,10 +215,10 @@ def _geometry(
         raise ValueError(f"{name}: `w` has shape {ws}; every size must be at least 1")
     pairs = padding_pairs(name, padding, ws[2:], steps, spread)
     check_fit(name, "the kernel of `w`", xs[2:], ws[2:], pairs, spread)
-    return {"stride": steps, "padding": pairs, "dilation": spread, "groups": groups}
+    return steps, pairs, spread, groups
 
 
-_known_geometry = lru_cache(maxsize=1024)(_geometry)
+_known_geometry = lru_cache(maxsize=1024)(geometry)
 
 
 @op(linear=["x"])

@@ -46,20 +46,22 @@ def _of_rank(function: Callable[Concatenate[int, P], R], ndim: int) -> Callable[
 
 def shape_of(name: str, label: str, x: Array) -> Sizes:
     """The shape of an array or Tensor; TypeError for anything else."""
-    if not hasattr(x, "shape"):
-        raise TypeError(f"{name}: `{label}` is a {type(x).__name__}; it must be an array or a Tensor: wrap it in one")
-    return tuple(x.shape)
+    try:
+        return tuple(x.shape)
+    except AttributeError:
+        kind = type(x).__name__
+        raise TypeError(f"{name}: `{label}` is a {kind}; it must be an array or a Tensor: wrap it in one") from None
 
 
 def batched(name: str, x: Array, ndim: int) -> tuple[Array, bool]:
     """x (N, C, *spatial) unchanged, or an unbatched x (C, *spatial) as a batch of one; and whether it was unbatched."""
     shape = shape_of(name, "x", x)
-    if len(shape) == ndim + 1:
-        return reshape(x, shape=(1, *shape)), True
-    if len(shape) != ndim + 2:
+    if len(shape) == ndim + 2:
+        return x, False
+    if len(shape) != ndim + 1:
         layout = LAYOUTS[ndim]
         raise ValueError(f"{name}: `x` has shape {shape}; it must be (N, C, {layout}) or (C, {layout}): reshape it")
-    return x, False
+    return reshape(x, shape=(1, *shape)), True
 
 
 def check_filled(name: str, shape: Sizes, channels: bool = True) -> None:

@@ -1,6 +1,7 @@
 """Update rules of optimizers, which write in place: how one is applied to the memory of a parameter."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 
@@ -17,3 +18,9 @@ def whole(rule: Callable[..., object], p: np.ndarray, g: np.ndarray, *kept: np.n
 
 apply: Callable[..., None] = whole
 """How a rule is applied to a large parameter: :func:`whole`, until a kernel takes its place."""
+
+Repeat: TypeAlias = Callable[..., Callable[[np.ndarray], object] | None]
+
+repeats: dict[str, Repeat] = {}
+"""By the path of an optimizer's `update`, what prepares steps that repeat. ``repeat(p, state, group, t, u)`` returns a function
+of the gradient that does the same as ``update(p, g, state, group, False, t, u)``, or None. Kernels add theirs."""

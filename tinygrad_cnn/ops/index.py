@@ -155,6 +155,9 @@ def fits(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
     return extra >= 0 and all(n in (1, m) for n, m in zip(small, large[extra:], strict=True))
 
 
+_NOT_COPIED = frozenset({int, slice, type(None), type(Ellipsis), bool})
+
+
 def plain_index(index: Any) -> Any:
     """An index with copies of the Tensors, arrays and sequences in it, because a node keeps it and they may change later."""
     return tuple(map(_plain, index)) if isinstance(index, tuple) else _plain(index)
@@ -169,6 +172,8 @@ def as_tensor_like_index(x: Array, index: Any) -> Array:
 
 
 def _plain(part: Any) -> Any:
+    if part.__class__ in _NOT_COPIED:
+        return part
     if isinstance(part, Sequence) and not isinstance(part, str | bytes) and not hasattr(part, "__array__"):
         return np.asarray(part, dtype=None if part else np.intp)
     if not hasattr(part, "__array__"):

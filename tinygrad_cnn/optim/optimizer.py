@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import is_
+from operator import attrgetter, is_
 from typing import Any, ClassVar, TypeAlias, TypeVar, overload
 
 import numpy as np
@@ -18,17 +18,23 @@ from ..checks import Check, Faults, Loadable, Options, accepted, examined, non_n
 from ..core import tracing
 from ..core.grad_mode import enable_grad
 from ..core.versions import marking
+from ..frames import warn_user
 from ..ops import in_place
 from ..tensor import Tensor
 from .hyperparameters import INITIAL_LR, Array, declared, several
 from .state import STEP, Slot
 from .state_dict import read
 
+RATES = ("lr", "learning_rate")
+"""Names by which other libraries set the learning rate."""
+
 Params: TypeAlias = Iterable[Tensor] | Iterable[Options]
 T = TypeVar("T")
 
 _Step: TypeAlias = tuple[list[Any], list[tuple[Any, ...]], Callable[[], None]]
 """A prepared step: its key, a task for each parameter with a gradient, and a function that marks these as written."""
+
+_is_writeable = attrgetter("_array.flags.writeable")
 
 
 class Optimizer(Loadable, ABC):
@@ -129,6 +135,14 @@ class Optimizer(Loadable, ABC):
         """What is wrong with options that are valid one by one, or None; `where` names the group in the message."""
         return None
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in RATES and "param_groups" in vars(self) and not hasattr(type(self), name):
+            raise AttributeError(
+                f"{self._name}: `{name}` is no attribute, and setting it would change nothing; write the rate of each group: "
+                f"for group in optimizer.param_groups: group['lr'] = {value!r:.20}"
+            )
+        object.__setattr__(self, name, value)
+
     # Groups
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
@@ -192,7 +206,7 @@ class Optimizer(Loadable, ABC):
         only_to_none(self._name, set_to_none)
         for group in self.param_groups:
             for p in group["params"]:
-                p.zero_grad()
+                p._grad = None
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -217,7 +231,11 @@ class Optimizer(Loadable, ABC):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        gradients = [None if (g := getattr(p, "_grad", None)) is None else g._array for p in self._params()]
+        gradients = [
+            None if (g := getattr(p, "_grad", None)) is None else g._array
+            for group in self.param_groups
+            for p in group["params"]
+        ]
         if tracing.watchers:
             tracing.tracer().effect(self._update, *gradients)
         else:
@@ -232,27 +250,30 @@ class Optimizer(Loadable, ABC):
             cache = self._prepared(key, gradients)
         _, tasks, mark = cache
         mark()
-        update = self.update
-        for place, p, state, group, new, advances, t, u in tasks:
+        for place, repeat, more in tasks:
+            if more is None:
+                repeat(gradients[place])
+                continue
+            p, state, group, new, advances, t, u = more
             if advances:
                 self.advance(state, group)
-            if t is None:
+            if repeat is not None:
+                repeat(gradients[place])
+            elif t is None:
                 self._update_in_pieces(p, gradients[place], state, group, new)
             else:
-                update(p, gradients[place], state, group, new, t, u)
+                self.update(p, gradients[place], state, group, new, t, u)
             if advances:
                 self.conclude(state, group)
 
     def _key(self, gradients: Sequence[Array | None]) -> list[Any]:
         """The objects whose identity a cached step depends on."""
-        key: list[Any] = []
+        key: list[Any] = [*map(type, gradients)]
         for group in self.param_groups:
             params = group["params"]
-            key += [*group, *group.values(), *params]
+            key += (*group, *group.values(), *params, *map(_is_writeable, params))
             if self.state:
                 key += map(self.state.get, params)
-            key += [p._array.flags.writeable for p in params]
-        key += map(type, gradients)
         return key
 
     def _prepared(self, key: list[Any], gradients: Sequence[Array | None]) -> _Step:
@@ -261,8 +282,14 @@ class Optimizer(Loadable, ABC):
         members = [(n, i, p) for n, group in enumerate(self.param_groups) for i, p in enumerate(group["params"])]
         given = [(place, *member) for place, member in enumerate(members) if gradients[place] is not None]
         self._check_writable(members)
+        if not given:
+            warn_user(
+                f"{self._name}.step: no parameter has a gradient, so nothing is updated; call backward() before it"
+            )
         kind = type(self)
         overridden = kind.advance is not Optimizer.advance or kind.conclude is not Optimizer.conclude
+        update = getattr(self.update, "__func__", None)  # None for an instance's own
+        prepare = update and in_place.repeats.get(f"{update.__module__}.{update.__qualname__}")
         pairs = zip(self.param_groups, groups, strict=True)
         repeatable = all(group[name] is value for group, options in pairs for name, value in options.items())
         tasks = []
@@ -270,9 +297,13 @@ class Optimizer(Loadable, ABC):
             if missing := self._missing(p, groups[number]):
                 self.state.setdefault(p, {}).update(missing)
                 repeatable = False
-            state = self.state.get(p, {})
-            advances, scratch = overridden or STEP in state, self._scratch_for(p._array)
-            tasks.append((place, p._array, state, groups[number], bool(missing), advances, *scratch))
+            state, group, (t, u) = self.state.get(p, {}), groups[number], self._scratch_for(p._array)
+            repeat = None
+            if prepare is not None and t is not None and u is not None and not missing:
+                repeat = prepare(p._array, state, group, t, u)
+            advances = overridden or STEP in state
+            more = (p._array, state, group, bool(missing), advances, t, u)
+            tasks.append((place, repeat, more if advances or repeat is None else None))
         step = key, tasks, marking(*(p._array for *_, p in given))
         self._cache = step if repeatable else None
         return step

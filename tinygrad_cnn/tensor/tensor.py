@@ -442,13 +442,22 @@ def add_to_grads(gradients: Mapping[Any, Any], create: bool = False) -> None:
         tensor = leaf.tensor()
         if tensor is None:
             continue
-        old = getattr(tensor, "_grad", None)
-        if g.__class__ is np.ndarray:
-            g = Tensor._of(g if old is None else np.asarray(old._array + g))
-        elif old is not None:
-            with enable_grad() if create else no_grad():
-                g = old + g
+        try:
+            old = tensor._grad
+        except AttributeError:  # there has never been one
+            old = None
+        if old is not None:
+            g = _sum_of_gradients(old, g, create)
+        elif g.__class__ is np.ndarray:
+            g = Tensor._of(g)
         tensor._grad = g
+
+
+def _sum_of_gradients(old: Tensor, g: Any, create: bool) -> Tensor:
+    if g.__class__ is np.ndarray or not in_tensors(create):
+        return Tensor._of(np.asarray(old._array + (g if g.__class__ is np.ndarray else g._array)))
+    with enable_grad() if create else no_grad():
+        return old + g
 
 
 @cache

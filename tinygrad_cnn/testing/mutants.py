@@ -103,7 +103,6 @@ def survivors(op: Any, check: Callable[[], Any]) -> list[Mutant]:
 
 def _declare_elementwise(op: Op, value: bool) -> None:
     op.elementwise = value
-    vars(op).pop("tangents", None)  # forward rules are derived from it
 
 
 def _is_joint(op: Op, inputs: tuple[str, ...]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from numpy.typing import NDArray
 
 from ..data import DataLoader, Dataset, TensorDataset
+from ..frames import warn_user
 from ..nn import Module
 from ..optim import LBFGS
 from ..tensor import Tensor
@@ -54,8 +55,11 @@ def check_loss(name: str, loss: Any) -> None:
         )
 
 
-def check_optimizer(optimizer: Any, model: Module) -> None:
-    """TypeError unless `optimizer` is an optimizer; ValueError unless it has parameters of the model."""
+def check_optimizer(optimizer: Any, model: Module, loss: Any) -> None:
+    """TypeError unless `optimizer` is an optimizer; ValueError unless it has parameters of the model.
+
+    A warning if it has others in place of some, as after a layer was replaced.
+    """
     if not hasattr(optimizer, "param_groups") or isinstance(optimizer, type):
         what = f"'{optimizer}'" if isinstance(optimizer, str) else f"{optimizer!r:.80}"
         if isinstance(optimizer, type):
@@ -74,6 +78,15 @@ def check_optimizer(optimizer: Any, model: Module) -> None:
         raise ValueError(
             f"fit: `optimizer` holds none of the {type(model).__name__}'s parameters, so that nothing would be learned; make "
             "it with model.parameters(), after the model has been built or copied"
+        )
+    ours = dict(model.named_parameters())
+    known = {id(p) for p in (*ours.values(), *(loss.parameters() if isinstance(loss, Module) else ()))}
+    left_out = [name for name, p in ours.items() if p.requires_grad and id(p) not in moved]
+    if left_out and not moved <= known:
+        warn_user(
+            f"fit: `optimizer` has parameters that are not the {type(model).__name__}'s ({len(moved - known)}), and lacks some "
+            f"of its own ({len(left_out)}, such as '{left_out[0]}'), which will not be trained; was a layer replaced? Make the "
+            "optimizer after that"
         )
 
 

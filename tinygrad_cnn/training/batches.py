@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from ..numpy_api.creation import from_numpy
 from ..tensor import Tensor
 
@@ -87,4 +89,9 @@ def _arrays(parts: Sequence[Any]) -> Sequence[Any]:
     """The parts of a batch; TypeError unless all are arrays."""
     if others := [type(part).__name__ for part in parts if not hasattr(part, "__array__")]:
         raise TypeError(f"a batch has a {others[0]} in it; all its parts must be arrays, as np.asarray(...) makes them")
+    if any(np.ndim(part) == 0 for part in parts):
+        raise TypeError(
+            "a batch has a single number in it; all its parts must be arrays with the examples along their first axis. A list "
+            "of examples becomes batches by tg.data.DataLoader(examples, batch_size=32)"
+        )
     return parts

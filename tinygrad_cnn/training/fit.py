@@ -119,7 +119,7 @@ def fit(
         check_path("fit", resume, "resume")
     check_model("fit", model)
     check_loss("fit", loss)
-    check_optimizer(optimizer, model)
+    check_optimizer(optimizer, model, loss)
     check_distributed(distributed)
     stepper = _stepper(scheduler, optimizer)
     check_keys("fit", keys)

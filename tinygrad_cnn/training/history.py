@@ -30,6 +30,9 @@ class History(dict[str, list[float]]):
     0.9
     """
 
+    def __missing__(self, name: object) -> list[float]:
+        raise KeyError(f"the history has no {name!r}; it has {', '.join(self) or 'nothing yet'}, each a list by epoch")
+
     @property
     def epochs(self) -> int:
         """How many epochs there are."""

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 Step: TypeAlias = Callable[..., tuple[Tensor, ...]]
 
+BATCH = "all parts of a batch but the last, which is the target"
+DATA = "all parts of `data`, from which the target is left out"
+"""What a model is called with."""
+
 
 def checked_loss(value: Any) -> Tensor:
     """What a loss returned, if it is one number in a Tensor."""
@@ -34,6 +38,19 @@ def checked_loss(value: Any) -> Tensor:
         what = f"a Tensor of shape {value.shape}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
         raise TypeError(f"`loss` returned {what}; it must return the mean over the batch, a Tensor of one number")
     return value
+
+
+def output_of(model: Module, inputs: Sequence[Any], whence: str) -> Any:
+    """The output of a model; a TypeError if it is None, and a note if the model takes fewer arguments than there are."""
+    try:
+        output = model(*inputs)
+    except TypeError as error:
+        if len(inputs) > 1 and "positional argument" in str(error):
+            error.add_note(f"The model is called with {len(inputs)} arguments: {whence}.")
+        raise
+    if output is None:
+        raise TypeError(f"{type(model).__name__}: `forward` returned None; it must end with `return` and the output")
+    return output
 
 
 def measured(value: Tensor, output: Any, target: Tensor, metrics: Sequence[Metric]) -> tuple[Tensor, ...]:
@@ -72,7 +89,7 @@ def train_step(
 
     def step(*batch: Tensor) -> tuple[Tensor, ...]:
         *inputs, target = batch
-        output = model(*inputs)
+        output = output_of(model, inputs, BATCH)
         value = checked_loss(loss(output, target))
         results = measured(value, output, target, measures)  # an error in a metric comes before the update
         optimizer.zero_grad()
@@ -98,7 +115,7 @@ def eval_step(model: Module, loss: Loss, *, outputs: bool = False, metrics: Any 
     @no_grad()
     def step(*batch: Tensor) -> tuple[Tensor, ...]:
         *inputs, target = batch
-        output = model(*inputs)
+        output = output_of(model, inputs, BATCH)
         results = measured(checked_loss(loss(output, target)), output, target, measures)
         return (*results, output) if outputs else results
 
@@ -323,7 +340,7 @@ def predict(model: Module, data: Any, *, batch_size: int | None = None, keys: Ke
         targeted, inputs = not is_arrays(arrays), keys_of_batches(arrays, inputs)
         for batch in loader:
             arguments = inputs_of(batch, inputs, targeted=targeted)
-            outputs.append(model(*arguments))
+            outputs.append(output_of(model, arguments, DATA))
             counts.append(len(arguments[0]))
     if not outputs:
         raise ValueError("predict: `data` gave no batch; is it empty, or an iterator that can be used once?")

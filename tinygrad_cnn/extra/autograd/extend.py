@@ -68,8 +68,8 @@ class Rules:
                     inputs.append(leaf)
             given.append(values(value))
         result = self.fun(*given, **kwargs)
-        if not slots:
-            return result
+        if not slots:  # constants, which stay Tensors, so that a rule that is given Tensors returns one
+            return rebuild(result, [_constant(leaf) for _, leaf in leaves(result)])
         call = Call(self, given, kwargs, slots, result)
         if not call.forms:
             return result
@@ -79,6 +79,11 @@ class Rules:
         if call.single:
             return whole
         return rebuild(result, call.filled(whole))
+
+
+def _constant(leaf: Any) -> Any:
+    array = np.asarray(leaf)
+    return Tensor._of(array) if array.dtype.kind == "f" and not isinstance(leaf, Tensor) else leaf
 
 
 class Call:

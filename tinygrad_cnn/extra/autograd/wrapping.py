@@ -19,7 +19,8 @@ PLAIN = (np.isscalar, np.iterable, np.array_repr, np.array_str, np.array2string,
 def recording(function: Callable[..., Any], module: str, other: Callable[..., Any] | None = None) -> Callable[..., Any]:
     """`function`, which records if it is given a Tensor, or a list with one.
 
-    Then `other` is called, or the op that the library has for a function of NumPy's. ``defvjp`` can replace its rules.
+    Then `other` is called, or the op that the library has for a function of NumPy's. ``defvjp`` can replace
+    its rules; ``defjvp`` alone changes nothing.
     """
     rules = Rules(function)
     ufunc = isinstance(function, np.ufunc)
@@ -27,7 +28,7 @@ def recording(function: Callable[..., Any], module: str, other: Callable[..., An
     def called(*args: Any, **kwargs: Any) -> Any:
         if not holds(args) and not (kwargs and holds(kwargs.values())):
             return function(*args, **kwargs)
-        if rules.pull is not None or rules.push is not None:
+        if rules.pull is not None:
             return rules.record(args, kwargs)
         if other is not None:
             return counted(other(*args, **kwargs))

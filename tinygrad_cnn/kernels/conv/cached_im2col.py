@@ -133,14 +133,16 @@ def convolve(
         if rows is not first:
             after = [(first, rows)]
 
+    source = weakref.ref(x)
+
     def run() -> np.ndarray:
         plan.fill(x)
-        plan.source = weakref.ref(x)
-        for to, source in copies:
-            np.copyto(to, source)
+        plan.source = source
+        for to, values in copies:
+            np.copyto(to, values)
         product()
-        for to, source in after:
-            np.copyto(to, source)
+        for to, values in after:
+            np.copyto(to, values)
         return y
 
     return run

@@ -59,6 +59,10 @@ def reduced(name: str, each: Array, reduction: str) -> Tensor:
 def as_array(value: Array) -> Tensor:
     """`value`, converted to an array unless it is an array or a Tensor."""
     given: Any = value if hasattr(value, "dtype") else np.asarray(value)
+    if given.dtype.kind not in "biuf":
+        raise TypeError(
+            f"a loss is given {value!r:.60}; it must be an array or a Tensor: does `forward` return its result?"
+        )
     return given  # type: ignore[no-any-return]
 
 

@@ -14,6 +14,7 @@ from ..compare import equal, logical_and
 from ..elementwise import maximum, sub, where
 from ..gather import checked_labels
 from ..half import in_float32
+from ..matmul import linear
 from ..real import real, refuse
 from ..reduce import mean, sum
 from ..scan import cumsum
@@ -201,6 +202,11 @@ def nll_loss(
         log_probs,
         "nll_loss: `log_probs` is the result of softmax, and it must be logarithms; "
         "use log_softmax, or cross_entropy without softmax",
+    )
+    warn_if_from(
+        linear,
+        log_probs,
+        "nll_loss: `log_probs` is the result of linear, and it must be logarithms of probabilities; use cross_entropy",
     )
     if log_probs.ndim == 1:
         return _single(nll_loss, log_probs, target, weight=weight, ignore_index=ignore_index, reduction=reduction)

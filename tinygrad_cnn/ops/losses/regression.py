@@ -33,12 +33,13 @@ def mse(prediction: Array, target: Array, *, reduction: str = "mean") -> Array:
     """
     check_reduction("mse", reduction)
     check_target("mse", prediction, target)
-    return reduced("mse", np.square(np.subtract(in_floats(prediction), target)), reduction)
+    prediction = in_floats(prediction)
+    return reduced("mse", np.square(np.subtract(prediction, numbers(target, prediction.dtype))), reduction)
 
 
 def _mse_rule(g: Array, prediction: Array, target: Array, reduction: str) -> Array:
     scale = 2 / (prediction.size or 1) if reduction == "mean" else 2
-    return (g * scale) * (prediction - target)
+    return (g * scale) * (prediction - numbers(target, g.dtype))
 
 
 mse.vjp(
@@ -50,7 +51,9 @@ mse.vjp(
 
 
 mse.jvp(
-    prediction=lambda t, prediction, target, reduction: reduced("mse", t * (prediction - target) * 2, reduction),
+    prediction=lambda t, prediction, target, reduction: reduced(
+        "mse", t * (prediction - numbers(target, t.dtype)) * 2, reduction
+    ),
     target=lambda t, prediction, target, reduction: reduced("mse", t * (target - prediction) * 2, reduction),
 )
 

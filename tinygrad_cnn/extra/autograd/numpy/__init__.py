@@ -18,12 +18,13 @@ from ..trees import holds as _holds
 from ..wrapping import recording as _recording
 from ..wrapping import wrapped as _wrapped
 
-globals().update(_wrapped({**vars(_np), "linalg": None, "fft": None, "random": None}, __name__))
+_OWN = ("fft", "linalg", "random")  # modules of this folder
+globals().update(_wrapped({name: value for name, value in vars(_np).items() if name not in _OWN}, __name__))
 
 
 def __getattr__(name: str) -> _Any:
     """What NumPy itself imports when it is first used."""
-    if name.startswith("__"):
+    if name.startswith("__") or name in _OWN:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(_np, name)
     globals()[name] = value
@@ -62,8 +63,14 @@ _where_positional = globals()["where"]
 
 
 def where(condition: _Any, x: _Any = None, y: _Any = None) -> _Any:
-    """x where the condition is true and y elsewhere; without both, the indices where it is true."""
-    return _where_positional(condition) if x is None and y is None else _where_positional(condition, x, y)
+    """x where the condition is true and y elsewhere; without both, the indices where it is true.
+
+    Of Python's numbers and lists alone, it gives Python's numbers and lists, as HIPS/autograd does.
+    """
+    if x is None and y is None:
+        return _where_positional(condition)
+    found = _where_positional(condition, x, y)
+    return found if any(hasattr(v, "dtype") for v in (condition, x, y)) or _holds((x, y)) else found.tolist()
 
 
 _original_where = _where_positional

@@ -42,8 +42,12 @@ def _logpdf(x: Any, mean: Any = None, cov: Any = 1.0, allow_singular: bool = Fal
     if allow_singular:
         matrix = _matrix(cov, size)
         squares = np.reshape(np.sum(away @ np.linalg.pinv(matrix, _SINGULAR) * away, 1), np.shape(x)[:-1])
-        rank = onp.linalg.matrix_rank(getval(matrix), tol=_SINGULAR * onp.abs(getval(matrix)).max())
-        return -0.5 * (rank * math.log(2 * math.pi) + squares + _log_volume(matrix))
+        eigenvalues, basis = onp.linalg.eigh(getval(matrix))
+        least = _SINGULAR * onp.abs(eigenvalues).max()
+        outside = onp.linalg.norm(getval(away) @ basis[:, onp.abs(eigenvalues) <= least], axis=-1) >= least
+        rank = onp.sum(onp.abs(eigenvalues) > least)
+        density = -0.5 * (rank * math.log(2 * math.pi) + squares + _log_volume(matrix))
+        return np.where(onp.reshape(outside, np.shape(squares)), -np.inf, density)
     factor = np.linalg.cholesky(_matrix(cov, size))
     scaled = np.linalg.solve(factor, away.T)
     squares = np.reshape(np.sum(scaled * scaled, 0), np.shape(x)[:-1])
