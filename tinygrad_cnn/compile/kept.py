@@ -14,7 +14,7 @@ from weakref import getweakrefcount
 
 import numpy as np
 
-from ..core import hooks
+from ..core.node import hooked
 from ..core.node import Node
 from ..tensor import Tensor
 from .slots import Slot, Step
@@ -75,7 +75,7 @@ class Kept:
         if (
             list(map(getrefcount, self._objects)) != self._counts
             or any(map(getweakrefcount, self._tensors))
-            or (hooks.changes and hooks.hooked)
+            or hooked
         ):
             self._forget_counts()
             for step in sorted(self._steps, key=attrgetter("position"), reverse=True):

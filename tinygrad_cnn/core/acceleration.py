@@ -72,9 +72,10 @@ def into_out(raw: Callable[..., Any]) -> Prepare:
 def accelerate(function: Any, prepare: Prepare, *, along: Sequence[str] = (), in_place: bool = False) -> None:
     """Attach a kernel to an op: ``prepare(out, *inputs, **params)`` returns a task that computes the same as the definition.
 
-    A task is a function without arguments that returns the result, or anything if that is in `out`. Eager calls pass ``out=None``, for a new array, and run
-    the task once. A compiled program passes an array of the result's shape, dtype and memory order, and runs the task in
-    each call on the same memory. ``prepare`` returns None where the definition is fast enough.
+    A task is a function without arguments that returns the result, or anything if that is in `out`. Eager calls pass
+    ``out=None``, for a new array, and run the task once. A compiled program passes an array of the result's shape, dtype and
+    memory order, and runs the task in each call on the same memory. ``prepare`` returns None where the definition is fast
+    enough.
 
     Args:
         function: the function that ``@op`` returned.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ namespace: dict[str, Any] = {}
 
 
 class _Above:
-    """What the layers above register, so that core imports none: what walks apply to gradients, and NumPy's protocols."""
+    """What the engine calls in the layers above, so that core imports none of them.
+
+    `tensor/` registers what an op or a walk needs; `later` names the modules of what is imported when it is first called.
+    """
 
     adapt: Callable[..., Any]
     gather: Callable[..., Any]
@@ -31,9 +35,14 @@ class _Above:
     keep_freed_memory: Callable[[], None]
     laid_out: Callable[..., Any]
     sum_to: Callable[..., Any]
-    array_ufunc: Callable[..., Any]
-    array_function: Callable[..., Any]
-    dlpack: Callable[..., Any]
+
+    def __init__(self) -> None:
+        self.later: dict[str, str] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        path, _, function = self.later[name].partition(":")
+        vars(self)[name] = value = getattr(import_module(path), function)
+        return value
 
 
 above = _Above()

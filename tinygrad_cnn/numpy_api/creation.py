@@ -12,6 +12,7 @@ from ..core import tracing
 from ..core.graph import implements
 from ..core.registry import numpy_ops
 from ..ops.composite import accept_lists
+from ..ops.data import TensorLike
 from ..ops.elementwise import copy, floor, pow
 from ..ops.lists import gather
 from ..ops.random import Seed, generator
@@ -19,7 +20,6 @@ from ..ops.real import dtype_of, is_integer
 from ..ops.shape import broadcast_to, moveaxis
 from ..ops.transcendental import log10
 from ..tensor import Tensor, get_default_dtype
-from ..tensor.data import TensorLike
 from ..tensor.methods import unpacked
 
 __all__ = [

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 
 from ..core.operands import FINE, NUMPY_NUMBERS
+from .data import to_array
 
 OBJECT = np.dtype(object)
 
 _item = {kind: kind.item for kind in NUMPY_NUMBERS}
 _tensor: Any = ()
-_from_list: Any = None
 _stack: Any = None
 
 
-def register(tensor: type, from_list: Callable[..., Any], stack: Callable[..., Any]) -> None:
-    """Register the Tensor class, the conversion of a list of numbers to a Tensor, and the op that stacks Tensors."""
-    global _tensor, _from_list, _stack
-    _tensor, _from_list, _stack = tensor, from_list, stack
+def register(tensor: type, stack: Callable[..., Any]) -> None:
+    """Register the Tensor class, and the op that stacks Tensors."""
+    global _tensor, _stack
+    _tensor, _stack = tensor, stack
 
 
 def tensor(array: np.ndarray) -> Any:
@@ -37,7 +37,7 @@ def adapt(value: Any, name: str = "Tensor") -> Any:
     if item is not None:
         return item(value)
     value = gather(value, name)
-    return _from_list(value) if isinstance(value, list | tuple) else value
+    return to_array(value) if isinstance(value, list | tuple) else value
 
 
 def gather(value: Any, name: str = "Tensor") -> Any:
@@ -114,6 +114,6 @@ def _joined(value: Any, dtype: np.dtype[Any]) -> Any:
     if isinstance(value, _tensor):
         return value
     if not _holds_tensor(value):
-        return _tensor._of(value if isinstance(value, np.ndarray) else _from_list(value, dtype))
+        return _tensor._of(value if isinstance(value, np.ndarray) else to_array(value, dtype))
     joined = _stack([_joined(part, dtype) for part in _parts(value)])
     return joined[0] if isinstance(value, np.ndarray) and not value.ndim else joined

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..allocator import keep_by_default
-from ..core import hooks, tracing
+from ..core import tracing
 from ..core.backward import in_tensors, pull_back
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from ..core.node import Argument, Leaf, Node
@@ -19,10 +19,13 @@ from ..core.registry import above, register_tensor
 from ..core.versions import mark_written
 from ..frames import asks_unseen, warn_user
 from ..ops import compare, elementwise, index, lists, shape
+from ..ops.data import TensorLike, to_array
 from ..ops.lists import gather
 from ..ops.real import dtype_of
-from .data import TensorLike, to_array
 from .methods import Methods
+
+if TYPE_CHECKING:
+    from ..transforms.hooks import Handle
 
 
 class Tensor(Methods):
@@ -312,7 +315,7 @@ class Tensor(Methods):
         """Set ``grad`` to None."""
         self._grad = None
 
-    def register_hook(self, hook: Callable[[Tensor], TensorLike | None]) -> hooks.Handle:
+    def register_hook(self, hook: Callable[[Tensor], TensorLike | None]) -> Handle:
         """Call ``hook(g)`` in every backward walk, once the gradient g of this Tensor is complete.
 
         A value returned by the hook replaces the gradient, in ``grad`` and for all earlier nodes; None keeps the gradient.
@@ -338,7 +341,7 @@ class Tensor(Methods):
                 "register_hook: this Tensor does not require a gradient, so none arrives; set requires_grad=True on it or "
                 "on what it is computed from"
             )
-        return hooks.register(self._node, hook)
+        return above.register_hook(self._node, hook)  # type: ignore[no-any-return]
 
     # Container protocol
 
@@ -457,7 +460,8 @@ def _sum_of_gradients(old: Tensor, g: Any, create: bool) -> Tensor:
     if g.__class__ is np.ndarray or not in_tensors(create):
         return Tensor._of(np.asarray(old._array + (g if g.__class__ is np.ndarray else g._array)))
     with enable_grad() if create else no_grad():
-        return old + g
+        total: Tensor = old + g
+        return total
 
 
 @cache
@@ -499,7 +503,7 @@ def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: boo
     return output._node, start if start.dtype == output.dtype else start.astype(output.dtype)
 
 
-lists.register(Tensor, to_array, shape.stack)
+lists.register(Tensor, shape.stack)
 register_tensor(
     Tensor,
     adapt=lists.adapt,
