@@ -10,6 +10,7 @@ from .allocator import keep_freed_memory
 from .core import remedies as _remedies
 from .core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from .core.graph import op
+from .core.registry import above as _above
 from .numpy_api.creation import *
 from .ops import compare, elementwise, random, reduce, scan, shape, transcendental
 from .ops.activation import *
@@ -168,6 +169,13 @@ _NAMES = {
 """The names of modules that are imported when one of them is first used."""
 
 __all__ += [name for names in _NAMES.values() for name in names.split()]
+
+_above.later.update(
+    array_function=f"{__name__}.numpy_api.dispatch:array_function",
+    array_ufunc=f"{__name__}.numpy_api.dispatch:array_ufunc",
+    dlpack=f"{__name__}.numpy_api.dlpack:export",
+    register_hook=f"{__name__}.transforms.hooks:register",
+)
 
 _LATER = {
     **{name: f".{module}:{name}" for module, names in _NAMES.items() for name in names.split()},

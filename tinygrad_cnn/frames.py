@@ -10,7 +10,10 @@ import os
 import re
 import sys
 import warnings
+from opcode import opmap
 from types import FrameType
+
+import numpy
 
 PACKAGE = os.path.dirname(__file__) + os.sep
 GENERATED = re.compile(r"<(\w+): (?:call|pull)>")
@@ -35,3 +38,15 @@ def warn_user(text: str, category: type[Warning] = UserWarning) -> None:
     registry = frame.f_globals.setdefault("__warningregistry__", {})
     module = frame.f_globals.get("__name__")
     warnings.warn_explicit(text, category, frame.f_code.co_filename, frame.f_lineno, module, registry)
+
+
+ASKING = (f"{numpy.__path__[0]}{os.sep}", *(f"{PACKAGE}{folder}{os.sep}" for folder in ("ops", "tensor", "numpy_api")))
+
+
+def asks_unseen(frame: FrameType) -> bool:
+    """Whether NumPy or an op asks for a Python number by itself, as in ``a[i] = t`` or ``np.sum(a, initial=t)``.
+
+    NumPy calls ``__float__`` there, as a user does with ``float(loss)``, and would store the value without its gradient: a
+    silently wrong result. Only the caller's instruction tells the two apart.
+    """
+    return frame.f_code.co_filename.startswith(ASKING) or frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]

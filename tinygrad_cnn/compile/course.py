@@ -15,11 +15,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..core import hooks, tracing
+from ..core import tracing
 from ..core.acceleration import accelerations
 from ..core.backward import check_unwritten, pull_back, reached
 from ..core.graph import Op
-from ..core.node import Leaf, Node
+from ..core.node import Leaf, Node, hooked
 from ..core.tracing import NO_TRACER, Args, performed
 from ..core.versions import owner, tick, written_since
 from ..tensor import Tensor
@@ -305,7 +305,7 @@ class Course(tracing.Tracer):
             found = tuple([self._slot_of(place) for place, _ in roots])
             if not found or None in found or len(set(found)) < len(found):
                 return None
-        if hooks.changes and hooks.hooked:
+        if hooked:
             oldest = min([place.number for place in wanted]) if wanted else 0
             if any(hasattr(p, "hooks") for places in reached([p for p, _ in roots], oldest) for p in places):
                 return None

@@ -14,8 +14,7 @@ from weakref import getweakrefcount
 
 import numpy as np
 
-from ..core import hooks
-from ..core.node import Node
+from ..core.node import Node, hooked
 from ..tensor import Tensor
 from .blocks import Block
 from .slots import Slot, Step
@@ -85,7 +84,7 @@ class Kept:
         """Whether there are weak references, such as those of hooks to nodes."""
         if any(map(getweakrefcount, self._tensors)):
             return True
-        return bool(hooks.changes and hooks.hooked and any(getweakrefcount(t._node) for t in self._tensors))
+        return bool(hooked) and any(getweakrefcount(t._node) for t in self._tensors)
 
     def _forget_counts(self) -> None:
         self._objects.clear()

@@ -14,11 +14,11 @@ from typing import Any, TypeAlias
 
 from numpy import ndarray
 
-from . import hooks, tracing, versions
+from . import tracing, versions
 from .grad_mode import enable_grad, no_grad
 from .gradients import LARGE, add_to_parents, apart, check_recorded, in_order, owned, started
 from .graph import Array
-from .node import Place
+from .node import Place, hooked
 from .registry import above
 
 Finished: TypeAlias = Callable[[Place, Array], None]
@@ -59,14 +59,13 @@ def pull_back(
     results: dict[Place, Array] = {}
     tensors = in_tensors(create)
     followed = _follower(create, tensors) if tensors or tracing.watchers else None
-    hooked = bool(hooks.changes and hooks.hooked)
     with enable_grad() if create else no_grad() if tensors else NOTHING_IS_RECORDED:
         for node in order:
             g = grads.pop(node, None)
             if g is None:  # leads to no wanted place
                 continue
             if hooked and node.number >= floor and hasattr(node, "hooks"):  # else an outer walk runs them
-                g = hooks.run(node, g, tensors)
+                g = node.hooks(g, tensors)
                 borrowed.add(node)  # a hook may have kept its argument
             op = node.op
             if op is None or node in ends:

@@ -72,7 +72,7 @@ def emit_call(sig: Signature, first: str) -> str:
         source, given, arrays = "", list(inputs), [*map("{}_".format, inputs)]
         s |= {"inputs": _tuple(given), "arrays": _tuple(arrays), "parents": _tuple([*map("{}_n".format, served)])}
         s |= {"some_tensor": _any("isinstance({}, Tensor)", inputs), "wanted": _any("{}_n is not None", served)}
-        odd = " or ".join([ODD.format(n, "_FINE") for n in inputs])
+        odd = " or ".join([ODD.format(n) for n in inputs])
         s |= {"inside": f"if {odd}: return _inside(_op, {s['inputs']}, {s['params']})\n        "}
         labels = [n for n in inputs if served and n not in served]
         unpack = f"    {xs}_ = {xs}._array; {xs}_n = {xs}._node\n"

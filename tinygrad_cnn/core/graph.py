@@ -24,7 +24,7 @@ from .grad_mode import _recording
 from .node import Node
 from .registry import implements as implements
 from .registry import namespace, numpy_ops, registry
-from .signature import OUT, OUTPUT, TANGENT, Signature, asked, check_names, declared
+from .signature import BY_NAME, BY_POSITION, OUT, OUTPUT, TANGENT, Signature, asked, check_names, declared, parameters
 from .tracing import tracer, watchers
 from .versions import tick
 
@@ -98,8 +98,7 @@ class Op(Accelerated):
         self.rules: dict[str, Callable[..., Any]] = {}  # by input; a joint rule serves several
         self.linear = linear
         self.forward_rules: dict[str, Callable[..., Any]] = {}
-        given = inspect.signature(raw)
-        parameters = given.parameters
+        given = parameters(raw)
         self.signature = declared(raw, given, residuals, ufunc, linear, composed, differentiable)
         self.globals: dict[str, Any] = {
             **namespace,
@@ -114,7 +113,7 @@ class Op(Accelerated):
         function.op, function.vjp, function.joint_vjp, function.jvp = self, self.vjp, self.joint_vjp, self.jvp
         self.function: Any = function
         self.pull: Callable[..., tuple[Any, ...]] = self._build_and_pull
-        if OUT in parameters and ufunc is None:
+        if ufunc is None and OUT in [p.name for p in given]:
             prepare = into_out(raw)
             self.accelerate(prepare, (), in_place or elementwise)
 
@@ -234,17 +233,14 @@ class Op(Accelerated):
 _building = RLock()
 
 
-def _by_position(given: inspect.Signature, sig: Signature) -> inspect.Signature:
+def _by_position(given: Sequence[inspect.Parameter], sig: Signature) -> inspect.Signature:
     """The signature of an op's public function: parameters by position too, and one sequence for a variadic op."""
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    keyword = sig.required and sig.optional
-    found = [
-        p.replace(
-            annotation=p.empty, kind=p.kind if name in sig.composed or (keyword and p.kind is p.KEYWORD_ONLY) else kind
-        )
-        for name, p in given.parameters.items()
-        if name != OUT
-    ]
+    by_name = sig.required and sig.optional
+    found = []
+    for p in given:
+        keeps = p.kind is BY_POSITION or p.name in sig.composed or (by_name and p.kind is BY_NAME)
+        if p.name != OUT:
+            found.append(p if keeps else inspect.Parameter(p.name, BY_POSITION, default=p.default))
     found.sort(key=lambda p: (p.kind, p.default is not p.empty))
     return inspect.Signature(found)
 
@@ -346,7 +342,7 @@ def op(
 
 namespace.update(
     _Node=Node, _new=object.__new__, _ndarray=np.ndarray, _asarray=np.asarray, _count=tick, _recording=_recording.get,
-    _watchers=watchers, _tracer=tracer, _FINE=operands.FINE, _NUMBERS=operands.NUMBERS, _gather=operands.gather,
+    _watchers=watchers, _tracer=tracer, _FINE=operands.FINE, _NUMBERS=operands.NUMBERS,
     _operand=operands.operand, _operands=operands.operands, _inside=operands.call_with_lists, _explain=explain, _refuse=refuse,
     _lacking=lacking, _miscounted=miscounted,
 )  # fmt: skip

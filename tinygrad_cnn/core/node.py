@@ -32,7 +32,7 @@ class Node:
     strides: tuple[int, ...]
     dtype: np.dtype[Any]
     number: int
-    hooks: dict[int, Callable[[Tensor], Any]]  # unset until the first hook: see hooks.py
+    hooks: Callable[[Any, bool], Any]  # unset until the first hook
 
 
 class Leaf:
@@ -44,7 +44,7 @@ class Leaf:
 
     __slots__ = ("__weakref__", "dtype", "hooks", "number", "shape", "tensor")
 
-    hooks: dict[int, Callable[[Tensor], Any]]
+    hooks: Callable[[Any, bool], Any]
 
     op = None
     saved: tuple[()] = ()
@@ -64,4 +64,7 @@ class Argument(Leaf):
 
 
 Place: TypeAlias = Node | Leaf
-"""Where a gradient arrives."""
+"""Where a gradient arrives. ``place.hooks(g, tensors)`` gives the gradient after its hooks: see ``transforms/hooks.py``."""
+
+hooked: dict[int, object] = {}
+"""The places that have hooks, by identity. While it is empty, a walk looks for none."""

@@ -1,167 +1,60 @@
-"""Operands of ops: Tensors, arrays, numbers and lists.
+"""Operands of ops: Tensors, arrays and numbers; and lists, tuples and object arrays, which may hold Tensors.
 
-A list, tuple or object array that holds Tensors becomes one Tensor, as by ``stack``, so that the gradient reaches each
-of them. NumPy alone would read their values, and the graph would end there.
+What holds Tensors becomes one Tensor, so that the gradient reaches each of them: see ``ops/lists.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import explain
+from .registry import above, namespace
 
 if TYPE_CHECKING:
     from .graph import Op
 
-OBJECT = np.dtype(object)
 NUMBERS = frozenset({bool, int, float, complex, type(None)})
 """Classes of operands that ops take unchanged."""
 
 NUMPY_NUMBERS = frozenset(np.dtype(code).type for code in "?bhilqBHILQefd")
-FLAT = NUMBERS | NUMPY_NUMBERS
-FINE = set(FLAT)
-"""Classes of operands that are not lists: numbers, and the Tensor class once registered."""
+FINE = NUMBERS | NUMPY_NUMBERS
+"""Classes of operands that hold nothing."""
 
-ODD = "({0}.dtype.hasobject if {0}.__class__ is _ndarray else {0}.__class__ not in {1})"
+ODD = "({0}.dtype.hasobject if {0}.__class__ is _ndarray else {0}.__class__ not in _FINE)"
 """Python source for: does an operand need a closer look? All other operands cost no call."""
-
-_item = {kind: kind.item for kind in NUMPY_NUMBERS}
-_tensor: Any = ()
-_from_list: Any = None
-_stack: Any = None
-
-
-def register(tensor: type, from_list: Callable[..., Any], stack: Callable[..., Any]) -> None:
-    """Register the Tensor class, the conversion of a list of numbers to a Tensor, and the op that stacks Tensors."""
-    global _tensor, _from_list, _stack
-    _tensor, _from_list, _stack = tensor, from_list, stack
-    FINE.add(tensor)
-
-
-def tensor(array: np.ndarray) -> Any:
-    """A Tensor that shares the memory of an array."""
-    return _tensor._of(array)
-
-
-def adapt(value: Any, name: str = "Tensor") -> Any:
-    """An operand that is combined with a Tensor: a NumPy scalar becomes a Python number, a list Tensor(list)."""
-    item = _item.get(value.__class__)
-    if item is not None:
-        return item(value)
-    value = gather(value, name)
-    return _from_list(value) if isinstance(value, list | tuple) else value
 
 
 def operand(value: Any, name: str, is_label: bool) -> tuple[Any, Any, Any]:
-    """An operand beside a Tensor, as :func:`adapt` makes it; its array; its node, if it is a Tensor.
+    """An operand beside a Tensor, adapted; its array; its node, if it is a Tensor.
 
     Lists of labels and indices, inputs without a rule, are not converted.
     """
     if value.__class__ is not np.ndarray or value.dtype.hasobject:
-        value = gather(value, name) if is_label else adapt(value, name)
-        if isinstance(value, _tensor):
+        value = above.gather(value, name) if is_label else above.adapt(value, name)
+        if isinstance(value, namespace["Tensor"]):
             return value, value._array, value._node
     return value, value, None
 
 
 def operands(values: Iterable[Any], name: str) -> tuple[Any, ...]:
     """The operands of a variadic op: lists that hold Tensors become Tensors, and beside a Tensor, others are adapted."""
-    found = [gather(value, name) for value in values]
-    if any(isinstance(value, _tensor) for value in found):
-        found = [value if isinstance(value, _tensor) else adapt(value) for value in found]
+    found = [above.gather(value, name) for value in values]
+    if any(isinstance(value, namespace["Tensor"]) for value in found):
+        found = [value if isinstance(value, namespace["Tensor"]) else above.adapt(value) for value in found]
     return tuple(found)
 
 
 def call_with_lists(op: Op, inputs: Sequence[Any], params: Sequence[Any]) -> Any:
     """Call an op without a Tensor among its inputs, but with lists, which may hold Tensors, or other objects."""
     named = dict(zip(op.signature.params, params, strict=True))
-    gathered = [gather(value, op.name) for value in inputs]
-    if any(isinstance(value, _tensor) for value in gathered):
+    gathered = [above.gather(value, op.name) for value in inputs]
+    if any(isinstance(value, namespace["Tensor"]) for value in gathered):
         return op.function(*gathered, **named)
     try:
         result = op.run(*inputs, **named)
     except AttributeError as error:
         raise explain(op, error, inputs) from error
     return result[0] if op.signature.residuals else result
-
-
-def gather(value: Any, name: str = "Tensor") -> Any:
-    """`value`, unless it is a list, tuple or object array that holds Tensors: then the Tensor stacked from it.
-
-    NumPy's promotion of the Tensors and arrays in it gives the dtype; Python and NumPy scalars do not promote.
-
-    Raises:
-        TypeError: beginning with `name`, for an object array that holds no Tensor.
-        ValueError: for a ragged list.
-    """
-    if isinstance(value, _tensor):
-        return value
-    if not _holds_tensor(value):
-        if getattr(value, "dtype", None) == OBJECT:
-            raise TypeError(f"{name}: {_NO_OPERAND}")
-        return value
-    try:
-        return _joined(value, _common(value))
-    except ValueError as error:
-        raise ValueError(f"{name}: a list that holds Tensors must be full, with parts of one shape: {error}") from None
-
-
-def members(values: Iterable[Any]) -> list[Any]:
-    """`values`, to be joined: if one is a Tensor, the arrays, scalars and lists become Tensors too, as in :func:`gather`."""
-    found = list(values)
-    if all(value.__class__ is _tensor for value in found) or not _holds_tensor(found):
-        return found
-    dtype = _common(found)
-    return [_joined(value, dtype) for value in found]
-
-
-_NO_OPERAND = "an array of dtype object is not a valid operand; give numbers, with astype(np.float32), or Tensors"
-
-
-def _holds_tensor(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return not FLAT.issuperset(map(type, value)) and any(map(_holds_tensor, value))
-    if isinstance(value, np.ndarray):
-        return value.dtype == OBJECT and any(map(_holds_tensor, value.flat))
-    return isinstance(value, _tensor)
-
-
-def _parts(value: Any) -> Any:
-    """The elements of a list, tuple or object array; None for anything else."""
-    if isinstance(value, np.ndarray) and value.dtype == OBJECT:
-        return value if value.ndim else [value.item()]
-    return value if isinstance(value, list | tuple) else None
-
-
-_PYTHON = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
-
-
-def _kinds(value: Any) -> set[Any]:
-    """The dtypes of the Tensors and arrays in a nested list, and Python's class for each kind of scalar."""
-    parts = _parts(value)
-    if isinstance(value, np.ndarray) and parts is not None and not _holds_tensor(value):
-        raise TypeError(f"Tensor: {_NO_OPERAND}")
-    if parts is not None:
-        return set().union(*map(_kinds, parts))
-    if isinstance(value, _tensor):
-        return {value.dtype}
-    array = np.asarray(value)
-    if array.dtype.kind not in _PYTHON:
-        raise TypeError(f"Tensor: a list that holds Tensors holds {value!r:.60}; it must hold numbers or Booleans")
-    return {array.dtype if array.ndim or isinstance(value, np.ndarray) else _PYTHON[array.dtype.kind]}
-
-
-def _common(value: Any) -> np.dtype[Any]:
-    return np.result_type(*(kind(0) if isinstance(kind, type) else kind for kind in _kinds(value)))
-
-
-def _joined(value: Any, dtype: np.dtype[Any]) -> Any:
-    if isinstance(value, _tensor):
-        return value
-    if not _holds_tensor(value):
-        return _tensor._of(value if isinstance(value, np.ndarray) else _from_list(value, dtype))
-    joined = _stack([_joined(part, dtype) for part in _parts(value)])
-    return joined[0] if isinstance(value, np.ndarray) and not value.ndim else joined

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
-
-import numpy as np
-
-from . import operands
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -26,28 +23,37 @@ namespace: dict[str, Any] = {}
 
 
 class _Above:
-    """What the layers above register, so that core imports none: what walks apply to gradients, and NumPy's protocols."""
+    """What the engine calls in the layers above, so that core imports none of them.
 
+    `tensor/` registers what an op or a walk needs; `later` names the modules of what is imported when it is first called.
+    """
+
+    adapt: Callable[..., Any]
+    gather: Callable[..., Any]
     broadcast_to: Callable[..., Any]
     copy: Callable[..., Any]
     keep_freed_memory: Callable[[], None]
     laid_out: Callable[..., Any]
     sum_to: Callable[..., Any]
-    array_ufunc: Callable[..., Any]
-    array_function: Callable[..., Any]
-    dlpack: Callable[..., Any]
+
+    def __init__(self) -> None:
+        self.later: dict[str, str] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        path, _, function = self.later[name].partition(":")
+        vars(self)[name] = value = getattr(import_module(path), function)
+        return value
 
 
 above = _Above()
 
 
-def register_tensor(cls: type[Tensor], from_list: Callable[..., Any], **functions: Callable[..., Any]) -> None:
-    """Register the Tensor class, the function that converts a list to a Tensor, and functions of `above`."""
+def register_tensor(cls: type[Tensor], **functions: Callable[..., Any]) -> None:
+    """Register the Tensor class, and functions of `above`."""
     vars(above).update(functions)
-    operands.register(cls, from_list, numpy_ops[np.stack])
-    namespace["Tensor"] = cls
+    namespace.update(Tensor=cls, _gather=above.gather)
     for known in registry.values():
-        known.globals["Tensor"] = cls
+        known.globals.update(Tensor=cls, _gather=above.gather)
 
 
 def implements(*numpy_functions: Any) -> Callable[[F], F]:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from ..core import remedies
 from .attributes import PACKAGE, answer_misses, answer_misses_of_tensors, remedy, with_page
-from .calls import explaining, foreign
+from .calls import explaining, has_foreign
 from .others import HOOKS
 from .torch import TABLES
 
@@ -123,7 +123,7 @@ def _wrapped(function: FunctionType, name: str, names: list[str] | None, module:
 
     A wrapper is pickled by its name in a public module.
     """
-    if function in _originals or names is None or not foreign(name, names):
+    if function in _originals or names is None or not has_foreign(name, names):
         return function
     if (function, name) not in _wrappers:
         _wrappers[function, name] = wrapper = explaining(function, name)

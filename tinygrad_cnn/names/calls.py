@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, TypeAlias, TypeVar
 
 from .keywords import ABSENT, BESIDE, DONE, NOTES, OWN, POSITIONAL, RENAMED, TAKEN, THEIRS, UNCLEAR
@@ -150,11 +151,22 @@ def foreign(function: str, names: Sequence[str]) -> list[str]:
     A function with one or two parameters has none of them for `input`, `other` and `out` alone, so that calls of it, which are
     the shortest, are not wrapped. Methods have none of these.
     """
-    own, is_method = OWN.get(function, {}), "self" in names
-    found = [k for name in names for k in THEIRS.get(name, ()) if k not in own]
-    found += [*(k for k in own if ours_for(function, k, names)), *TAKEN.get(function, ())]
-    if is_method:
-        return [k for k in dict.fromkeys(found) if k not in names and k != "inplace"]
-    if len(names) > (0 if found else 2):
-        found += [k for k in BESIDE if (k in ABSENT and len(names) > 1) or ours_for(function, k, names)]
-    return [k for k in dict.fromkeys(found) if k not in names]
+    return [*dict.fromkeys(_keywords(function, names))]
+
+
+def has_foreign(function: str, names: Sequence[str]) -> bool:
+    """Whether there are keywords as in :func:`foreign`."""
+    return next(_keywords(function, names), None) is not None
+
+
+def _keywords(function: str, names: Sequence[str]) -> Iterator[str]:
+    own, is_method, some = OWN.get(function, {}), "self" in names, False
+    theirs = (k for name in names for k in THEIRS.get(name, ()) if k not in own)
+    for k in chain(theirs, (k for k in own if ours_for(function, k, names)), TAKEN.get(function, ())):
+        some = True
+        if k not in names and not (is_method and k == "inplace"):
+            yield k
+    if not is_method and len(names) > (0 if some else 2):
+        for k in BESIDE:
+            if k not in names and ((k in ABSENT and len(names) > 1) or ours_for(function, k, names)):
+                yield k

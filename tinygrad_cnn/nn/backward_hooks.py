@@ -10,9 +10,9 @@ import numpy as np
 
 from ..core.grad_mode import is_grad_enabled, no_grad
 from ..core.graph import Array, Op
-from ..core.hooks import replaced
 from ..ops.shape import concatenate
 from ..tensor import Tensor
+from ..transforms.hooks import replaced
 
 Gradients: TypeAlias = tuple[Tensor | None, ...]
 HOOK, PRE_HOOK = "register_full_backward_hook", "register_full_backward_pre_hook"

@@ -10,16 +10,16 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..core import tracing
 from ..core.graph import implements
-from ..core.operands import gather
 from ..core.registry import numpy_ops
 from ..ops.composite import accept_lists
+from ..ops.data import TensorLike
 from ..ops.elementwise import copy, floor, pow
+from ..ops.lists import gather
 from ..ops.random import Seed, generator
 from ..ops.real import dtype_of, is_integer
 from ..ops.shape import broadcast_to, moveaxis
 from ..ops.transcendental import log10
 from ..tensor import Tensor, get_default_dtype
-from ..tensor.data import TensorLike
 from ..tensor.methods import unpacked
 
 __all__ = [

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from ..core.graph import Array, Tensor, implements
-from ..core.operands import members
 from ..core.registry import numpy_ops
 from ..core.remedies import publish
 from ..ops.compare import not_equal
 from ..ops.composite import accept_lists
 from ..ops.elementwise import abs, floor, in_floats, where
 from ..ops.gather import take
+from ..ops.lists import members
+from ..ops.rearrange import roll
 from ..ops.reduce import sum
 from ..ops.rounding import remainder
 from ..ops.scan import cumsum
@@ -242,6 +243,23 @@ def unwrap(p: Array, discont: float | None = None, axis: int = -1, *, period: fl
     return concatenate(
         [slice_axis(p, 0, 1, at), slice_axis(p, 1, max(p.shape[at], 1), at) - cumsum(turns, axis=at) * period], axis=at
     )
+
+
+@implements(np.fft.fftshift)
+def _fftshift(x: Array, axes: Axis = None) -> Tensor:
+    """np.fft.fftshift of a Tensor: the zero frequency at the middle."""
+    return _shifted(x, axes, 1)
+
+
+@implements(np.fft.ifftshift)
+def _ifftshift(x: Array, axes: Axis = None) -> Tensor:
+    """np.fft.ifftshift of a Tensor, the inverse of fftshift."""
+    return _shifted(x, axes, -1)
+
+
+def _shifted(x: Array, axes: Axis, sign: int) -> Tensor:
+    chosen = different_axes("fftshift", tuple(range(np.ndim(x))) if axes is None else axes, np.ndim(x))
+    return roll(x, shift=[sign * (np.shape(x)[i] // 2) for i in chosen], axis=chosen)
 
 
 accept_lists(globals(), numpy_ops)

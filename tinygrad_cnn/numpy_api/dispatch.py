@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..core.grad_mode import is_grad_enabled
-from ..core.operands import gather
 from ..core.registry import numpy_ops
+from ..ops.lists import gather
 from ..tensor import Tensor
 from . import arguments as numpy_arguments
 from . import difference, join, matrix_functions, nan, polynomial, products, select, statistics  # noqa: F401 - they register

@@ -6,22 +6,37 @@ from typing import Any
 
 import numpy as np
 from numpy.lib import NumpyVersion
-from numpy.typing import NDArray
+
+from ..core import tracing
+from ..tensor import Tensor
 
 VERSIONED = NumpyVersion(np.__version__) >= "2.1.0"
 """Whether NumPy supports version 1 of the protocol, which has flags for read-only memory and copies."""
 
 
-def export(array: NDArray[Any], max_version: tuple[int, int] | None, copy: bool | None, **options: Any) -> Any:
-    """The capsule that ``Tensor.__dlpack__`` returns: the memory of `array`, flagged read-only if the protocol allows it.
+def export(
+    tensor: Tensor,
+    *,
+    stream: Any = None,
+    max_version: tuple[int, int] | None = None,
+    dl_device: tuple[int, int] | None = None,
+    copy: bool | None = None,
+) -> Any:
+    """The capsule that ``Tensor.__dlpack__`` returns: the memory of a Tensor, flagged read-only if the protocol allows it.
 
     Version 1 of the protocol has a read-only flag; NumPy respects it, PyTorch ignores it. Older versions have no flag, and
     NumPy would refuse to export a read-only array, so the memory is exported writable. Arrays that a consumer may not
     support are copied unless copy=False: those with a negative stride (PyTorch crashes on one) or read-only memory.
 
     Raises:
-        BufferError: if a copy is needed but not allowed, for another device, or for a dtype that DLPack does not have.
+        BufferError: if the Tensor requires a gradient, if a copy is needed but not allowed, for another device, or for a dtype
+            that DLPack does not have.
     """
+    if tensor.requires_grad:
+        raise BufferError("__dlpack__: this Tensor requires a gradient, which would be lost; use t.detach()")
+    if tracing.watchers:
+        tracing.tracer().read(tensor)
+    array, options = tensor._array, {"stream": stream, "dl_device": dl_device}
     versioned = VERSIONED and max_version is not None and max_version >= (1, 0)
     if any(stride < 0 for stride in array.strides) or not (versioned or array.flags.writeable):
         if copy is False:

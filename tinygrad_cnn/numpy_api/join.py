@@ -10,13 +10,13 @@ from numpy.lib.array_utils import normalize_axis_index
 from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements
-from ..core.operands import gather, members
 from ..core.registry import numpy_ops
 from ..core.remedies import publish
 from ..ops.composite import accept_lists
 from ..ops.elementwise import astype, converted
 from ..ops.gather import take
 from ..ops.index import plain_index
+from ..ops.lists import gather, members
 from ..ops.real import is_integer
 from ..ops.rearrange import split
 from ..ops.shape import Shape, broadcast_to, concatenate, expand_dims, moveaxis, ravel, reshape

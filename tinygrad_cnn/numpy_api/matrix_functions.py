@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements
-from ..core.operands import members
 from ..core.registry import numpy_ops
 from ..core.remedies import publish
 from ..ops import matmul, rearrange, reduce
@@ -19,6 +18,7 @@ from ..ops.composite import accept_lists
 from ..ops.decomposition import matrix_rank, svdvals
 from ..ops.elementwise import abs, in_floats, where
 from ..ops.linalg import inv, solve, square
+from ..ops.lists import members
 from ..ops.real import is_integer
 from ..ops.shape import Axis, different_axes, expand_dims, moveaxis, ravel, reshape
 from .products import outer as flat_outer

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..core.graph import Array, Tensor, implements, op
-from ..core.operands import members
 from ..core.registry import numpy_ops
 from ..core.remedies import publish
 from ..ops.compare import equal
 from ..ops.composite import accept_lists
 from ..ops.elementwise import clip, where
 from ..ops.gather import checked, take, take_along_axis
+from ..ops.lists import members
 from ..ops.real import is_integer
 from ..ops.reduce import reduced_axes
 from ..ops.shape import Axis, broadcast_to, ravel, reshape

@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..core.codegen import become, build_and_call, head, made
-from ..core.operands import FINE, ODD, gather
+from ..core.operands import FINE, ODD
+from ..core.registry import namespace
+from .lists import gather
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,7 +46,7 @@ def accepting_lists(function: F) -> F:
     def build() -> Any:
         return become(accepting, _written(function, arrays, scope))
 
-    scope = {"__name__": function.__module__, "_function": function, "_gather": gather, "_FINE": FINE, "_unfit": _unfit}
+    scope = {"__name__": function.__module__, "_function": function, "_gather": gather, "_unfit": _unfit}
     scope |= {"_ndarray": np.ndarray, "_build": build}
     accepting: Any = FunctionType(build_and_call.__code__, scope, function.__name__)
     functools.update_wrapper(accepting, function)
@@ -57,29 +59,32 @@ def _unfit(name: str, error: AttributeError) -> TypeError:
 
 def _written(function: Callable[..., Any], arrays: Collection[str], scope: dict[str, Any]) -> Any:
     """The function that :func:`accepting_lists` describes, whose parameters `arrays` may be lists; `scope` is its globals."""
+    scope["_FINE"] = FINE | {namespace["Tensor"]}
     name, parameters = function.__name__, inspect.signature(function).parameters
     source, passed = head(name, parameters.values(), scope), []
     for n, p in parameters.items():
         passed.append(f"{n}={n}" if p.kind is p.KEYWORD_ONLY else f"*{n}" if p.kind is p.VAR_POSITIONAL else n)
     for n in arrays:
         if f"*{n}" in passed:
-            source += f"    {n} = [_gather(x, '{name}') if {ODD.format('x', '_FINE')} else x for x in {n}]\n"
+            source += f"    {n} = [_gather(x, '{name}') if {ODD.format('x')} else x for x in {n}]\n"
         else:
-            source += f"    if {ODD.format(n, '_FINE')}: {n} = _gather({n}, '{name}')\n"
+            source += f"    if {ODD.format(n)}: {n} = _gather({n}, '{name}')\n"
     source += f"    try: return _function({', '.join(passed)})\n"
     source += f"    except AttributeError as _error: raise _unfit('{name}', _error) from _error\n"
     return made(f"<{name}: call>", source, scope)
+
+
+RULE, NAME, GRADIENT = re.compile(r"(?:\w+', )*\w+' ="), re.compile(r"\w+(?=')"), re.compile(r" g\b")
 
 
 def explained(doc: str | None) -> str | None:
     """A docstring with rules such as ``a' = g b``, and a sentence that says what these letters mean."""
     if doc is None:
         return None
-    # A hundred times faster than a search of the whole text, of which each word could begin a rule.
-    rules = [rule for line in doc.split("\n") if "' =" in line for rule in re.findall(r"(?:\w+', )*\w+' =", line)]
-    if not (rules or re.search(r" g\b", doc)):
+    rules = [line for line in doc.split("\n") if "' =" in line] if "' =" in doc else ()
+    if not (rules or (" g" in doc and GRADIENT.search(doc))):
         return doc
-    names = dict.fromkeys(re.findall(r"\w+(?=')", " ".join(rules)))
+    names = dict.fromkeys([name for line in rules for rule in RULE.findall(line) for name in NAME.findall(rule)])
     marked = ", ".join(f"{name}'" for name in names)
     others = f", and {marked} with respect to {', '.join(names)}" if names else ""
     return f"{doc.rstrip()}\n\n    Here g is the gradient with respect to y{others}.\n    "

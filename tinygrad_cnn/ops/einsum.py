@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..core.graph import Array, Tensor, implements, op
-from ..core.operands import gather
 from .elementwise import where
+from .lists import gather
 from .matmul import matmul
 from .reduce import sum
 from .shape import broadcast_to, reshape

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core import operands
 from ..core.graph import Array, Tensor, implements, op
 from ..core.tracing import tracer
+from . import lists
 from .elementwise import copy, where
 from .shape import broadcast_to, sum_to
 
@@ -168,7 +168,7 @@ def as_tensor_like_index(x: Array, index: Any) -> Array:
     parts = index if isinstance(index, tuple) else (index,)
     if hasattr(x, "_array") or not any(hasattr(part, "_array") for part in parts):
         return x
-    return operands.tensor(np.asarray(x))
+    return lists.tensor(np.asarray(x))
 
 
 def _plain(part: Any) -> Any:

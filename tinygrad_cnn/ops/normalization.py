@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..core import operands
 from ..core.graph import Array, op
+from . import lists
 from .affine import affine, product_to
 from .elementwise import maximum
 from .half import in_float32
@@ -446,4 +446,4 @@ def _shared(name: str, label: str, statistic: Array) -> Tensor:
         return statistic  # type: ignore[no-any-return]
     if not isinstance(statistic, np.ndarray):
         raise TypeError(f"{name}: `{label}` is a {type(statistic).__name__}; it must be a Tensor or an array")
-    return operands.tensor(statistic.view(np.ndarray))  # type: ignore[no-any-return]
+    return lists.tensor(statistic.view(np.ndarray))  # type: ignore[no-any-return]

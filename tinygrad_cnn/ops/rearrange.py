@@ -83,23 +83,6 @@ def flipud(m: Array) -> Tensor:
     return flip(m, axis=0)
 
 
-@implements(np.fft.fftshift)
-def _fftshift(x: Array, axes: Axis = None) -> Tensor:
-    """np.fft.fftshift of a Tensor: the zero frequency at the middle."""
-    return _shifted(x, axes, 1)
-
-
-@implements(np.fft.ifftshift)
-def _ifftshift(x: Array, axes: Axis = None) -> Tensor:
-    """np.fft.ifftshift of a Tensor, the inverse of fftshift."""
-    return _shifted(x, axes, -1)
-
-
-def _shifted(x: Array, axes: Axis, sign: int) -> Tensor:
-    chosen = different_axes("fftshift", tuple(range(np.ndim(x))) if axes is None else axes, np.ndim(x))
-    return roll(x, shift=[sign * (np.shape(x)[i] // 2) for i in chosen], axis=chosen)
-
-
 @implements(np.tile)
 def tile(a: Array, reps: Integers) -> Tensor:
     """y = a repeated as a whole, `reps` times along each axis; the shorter of shape and `reps` is padded with ones in front.

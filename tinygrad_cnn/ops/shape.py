@@ -16,8 +16,8 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements, op
-from ..core.operands import members
 from .elementwise import converted
+from .lists import members
 from .real import is_integer
 
 __all__ = [

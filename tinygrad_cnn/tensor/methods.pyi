@@ -5,9 +5,9 @@ from typing import Any
 
 from numpy.typing import DTypeLike
 
+from ..ops.data import TensorLike
 from ..ops.rearrange import Integers
 from ..ops.shape import Axis, PadWidth, Shape
-from .data import TensorLike
 from .tensor import Tensor
 
 def unpacked(sizes: tuple[Any, ...]) -> Any: ...

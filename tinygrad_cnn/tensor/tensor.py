@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
-from opcode import opmap
-from types import FrameType
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..allocator import keep_by_default
-from ..core import hooks, tracing
+from ..core import tracing
 from ..core.backward import in_tensors, pull_back
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from ..core.node import Argument, Leaf, Node
-from ..core.operands import gather
 from ..core.registry import above, register_tensor
 from ..core.versions import mark_written
-from ..frames import PACKAGE, warn_user
-from ..ops import compare, elementwise, index, shape
+from ..frames import asks_unseen, warn_user
+from ..ops import compare, elementwise, index, lists, shape
+from ..ops.data import TensorLike, to_array
+from ..ops.lists import gather
 from ..ops.real import dtype_of
-from .data import TensorLike, to_array
 from .methods import Methods
+
+if TYPE_CHECKING:
+    from ..transforms.hooks import Handle
 
 
 class Tensor(Methods):
@@ -223,24 +223,13 @@ class Tensor(Methods):
                 "that records, such as stack for a list of Tensors"
             )
 
-    def __dlpack__(
-        self,
-        *,
-        stream: Any = None,
-        max_version: tuple[int, int] | None = None,
-        dl_device: tuple[int, int] | None = None,
-        copy: bool | None = None,
-    ) -> Any:
+    def __dlpack__(self, **options: Any) -> Any:
         """The values for another library to share: ``torch.from_dlpack(t)``. Graphs do not notice writes by that library.
 
         Raises:
             BufferError: if this Tensor requires a gradient, or its memory cannot be shared as asked.
         """
-        if self.requires_grad:
-            raise BufferError("__dlpack__: this Tensor requires a gradient, which would be lost; use t.detach()")
-        if tracing.watchers:
-            tracing.tracer().read(self)
-        return above.dlpack(self._array, max_version, copy, stream=stream, dl_device=dl_device)
+        return above.dlpack(self, **options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._array.__dlpack_device__()
@@ -326,7 +315,7 @@ class Tensor(Methods):
         """Set ``grad`` to None."""
         self._grad = None
 
-    def register_hook(self, hook: Callable[[Tensor], TensorLike | None]) -> hooks.Handle:
+    def register_hook(self, hook: Callable[[Tensor], TensorLike | None]) -> Handle:
         """Call ``hook(g)`` in every backward walk, once the gradient g of this Tensor is complete.
 
         A value returned by the hook replaces the gradient, in ``grad`` and for all earlier nodes; None keeps the gradient.
@@ -352,7 +341,7 @@ class Tensor(Methods):
                 "register_hook: this Tensor does not require a gradient, so none arrives; set requires_grad=True on it or "
                 "on what it is computed from"
             )
-        return hooks.register(self._node, hook)
+        return above.register_hook(self._node, hook)  # type: ignore[no-any-return]
 
     # Container protocol
 
@@ -384,12 +373,12 @@ class Tensor(Methods):
         return bool(self.item())
 
     def __float__(self) -> float:
-        if self.requires_grad and _asks_unseen(sys._getframe(1)):
+        if self.requires_grad and asks_unseen(sys._getframe(1)):
             self._ensure_nothing_lost()
         return float(self.item())
 
     def __int__(self) -> int:
-        if self.requires_grad and _asks_unseen(sys._getframe(1)):
+        if self.requires_grad and asks_unseen(sys._getframe(1)):
             self._ensure_nothing_lost()
         return int(self.item())
 
@@ -426,18 +415,6 @@ class Tensor(Methods):
         self, function: Callable[..., Any], types: Sequence[type], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Any:
         return above.array_function(function, args, kwargs)
-
-
-_ASKING = (f"{np.__path__[0]}{os.sep}", *(f"{PACKAGE}{folder}{os.sep}" for folder in ("ops", "tensor", "numpy_api")))
-
-
-def _asks_unseen(frame: FrameType) -> bool:
-    """Whether NumPy or an op asks for a Python number by itself, as in ``a[i] = t`` or ``np.sum(a, initial=t)``.
-
-    NumPy calls ``__float__`` there, as a user does with ``float(loss)``, and would store the value without its gradient: a
-    silently wrong result. Only the caller's instruction tells the two apart.
-    """
-    return frame.f_code.co_filename.startswith(_ASKING) or frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
 
 
 def _refuse_to_lose(source: Any, *_: Any) -> NoReturn:
@@ -525,9 +502,11 @@ def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: boo
     return output._node, start if start.dtype == output.dtype else start.astype(output.dtype)
 
 
+lists.register(Tensor, shape.stack)
 register_tensor(
     Tensor,
-    to_array,
+    adapt=lists.adapt,
+    gather=lists.gather,
     broadcast_to=shape.broadcast_to,
     copy=elementwise.copy,
     keep_freed_memory=keep_by_default,

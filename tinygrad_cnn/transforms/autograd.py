@@ -16,9 +16,9 @@ import numpy as np
 from ..core.backward import pull_back
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from ..core.remedies import publish
+from ..ops.data import TensorLike
 from ..ops.elementwise import copy
 from ..ops.real import check_callable, kind
-from ..tensor.data import TensorLike
 from ..tensor.tensor import Tensor, incoming
 from .batched_call import as_tensor
 from .pytree import leaves, matched, rebuild

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.operands import gather
 from ..core.remedies import publish
+from ..ops.lists import gather
 from ..ops.shape import concatenate
 from ..tensor.tensor import Tensor
 from .batched_call import as_tensor

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.operands import gather
+from ...ops.lists import gather
 from ...ops.matmul import tensordot
 from ...tensor import Tensor
 from ...transforms.batched_call import as_tensor

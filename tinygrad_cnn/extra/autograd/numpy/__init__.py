@@ -12,8 +12,8 @@ from typing import Any as _Any
 
 import numpy as _np
 
-from ....core.operands import gather as _gather
 from ....ops.elementwise import copy as _copy
+from ....ops.lists import gather as _gather
 from ....ops.shape import broadcast_to as _broadcast_to
 from ..trees import holds as _holds
 from ..wrapping import recording as _recording

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..ops.real import dtype_of
+from .real import dtype_of
 
 if TYPE_CHECKING:
-    from .tensor import Tensor
+    from ..tensor import Tensor
 
 TensorLike: TypeAlias = "Tensor | NDArray[Any] | float | Sequence[Any]"
 """What functions take for a Tensor."""

@@ -1,0 +1,119 @@
+"""What holds Tensors, a list, tuple or object array, becomes one Tensor, as by ``stack``, so that the gradient reaches each.
+
+NumPy alone would read the values, and the graph would end there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from ..core.operands import FINE, NUMPY_NUMBERS
+from .data import to_array
+
+OBJECT = np.dtype(object)
+
+_item = {kind: kind.item for kind in NUMPY_NUMBERS}
+_tensor: Any = ()
+_stack: Any = None
+
+
+def register(tensor: type, stack: Callable[..., Any]) -> None:
+    """Register the Tensor class, and the op that stacks Tensors."""
+    global _tensor, _stack
+    _tensor, _stack = tensor, stack
+
+
+def tensor(array: np.ndarray) -> Any:
+    """A Tensor that shares the memory of an array."""
+    return _tensor._of(array)
+
+
+def adapt(value: Any, name: str = "Tensor") -> Any:
+    """An operand that is combined with a Tensor: a NumPy scalar becomes a Python number, a list Tensor(list)."""
+    item = _item.get(value.__class__)
+    if item is not None:
+        return item(value)
+    value = gather(value, name)
+    return to_array(value) if isinstance(value, list | tuple) else value
+
+
+def gather(value: Any, name: str = "Tensor") -> Any:
+    """`value`, unless it is a list, tuple or object array that holds Tensors: then the Tensor stacked from it.
+
+    NumPy's promotion of the Tensors and arrays in it gives the dtype; Python and NumPy scalars do not promote.
+
+    Raises:
+        TypeError: beginning with `name`, for an object array that holds no Tensor.
+        ValueError: for a ragged list.
+    """
+    if isinstance(value, _tensor):
+        return value
+    if not _holds_tensor(value):
+        if getattr(value, "dtype", None) == OBJECT:
+            raise TypeError(f"{name}: {_NO_OPERAND}")
+        return value
+    try:
+        return _joined(value, _common(value))
+    except ValueError as error:
+        raise ValueError(f"{name}: a list that holds Tensors must be full, with parts of one shape: {error}") from None
+
+
+def members(values: Iterable[Any]) -> list[Any]:
+    """`values`, to be joined: if one is a Tensor, the arrays, scalars and lists become Tensors too, as in :func:`gather`."""
+    found = list(values)
+    if all(value.__class__ is _tensor for value in found) or not _holds_tensor(found):
+        return found
+    dtype = _common(found)
+    return [_joined(value, dtype) for value in found]
+
+
+_NO_OPERAND = "an array of dtype object is not a valid operand; give numbers, with astype(np.float32), or Tensors"
+
+
+def _holds_tensor(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return not FINE.issuperset(map(type, value)) and any(map(_holds_tensor, value))
+    if isinstance(value, np.ndarray):
+        return value.dtype == OBJECT and any(map(_holds_tensor, value.flat))
+    return isinstance(value, _tensor)
+
+
+def _parts(value: Any) -> Any:
+    """The elements of a list, tuple or object array; None for anything else."""
+    if isinstance(value, np.ndarray) and value.dtype == OBJECT:
+        return value if value.ndim else [value.item()]
+    return value if isinstance(value, list | tuple) else None
+
+
+_PYTHON = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
+
+
+def _kinds(value: Any) -> set[Any]:
+    """The dtypes of the Tensors and arrays in a nested list, and Python's class for each kind of scalar."""
+    parts = _parts(value)
+    if isinstance(value, np.ndarray) and parts is not None and not _holds_tensor(value):
+        raise TypeError(f"Tensor: {_NO_OPERAND}")
+    if parts is not None:
+        return set().union(*map(_kinds, parts))
+    if isinstance(value, _tensor):
+        return {value.dtype}
+    array = np.asarray(value)
+    if array.dtype.kind not in _PYTHON:
+        raise TypeError(f"Tensor: a list that holds Tensors holds {value!r:.60}; it must hold numbers or Booleans")
+    return {array.dtype if array.ndim or isinstance(value, np.ndarray) else _PYTHON[array.dtype.kind]}
+
+
+def _common(value: Any) -> np.dtype[Any]:
+    return np.result_type(*(kind(0) if isinstance(kind, type) else kind for kind in _kinds(value)))
+
+
+def _joined(value: Any, dtype: np.dtype[Any]) -> Any:
+    if isinstance(value, _tensor):
+        return value
+    if not _holds_tensor(value):
+        return _tensor._of(value if isinstance(value, np.ndarray) else to_array(value, dtype))
+    joined = _stack([_joined(part, dtype) for part in _parts(value)])
+    return joined[0] if isinstance(value, np.ndarray) and not value.ndim else joined
