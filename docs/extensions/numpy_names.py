@@ -16,6 +16,7 @@ import tinygrad_cnn as tg
 from tinygrad_cnn.core.registry import numpy_ops
 from tinygrad_cnn.core.remedies import original
 from tinygrad_cnn.names import TABLES
+from tinygrad_cnn.numpy_api import dispatch  # noqa: F401 - it brings the functions that are registered
 from tinygrad_cnn.numpy_api.refused import FORM, QUERIES, REFUSED
 
 VERSION = ".".join(np.__version__.split(".")[:2])

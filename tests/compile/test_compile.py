@@ -957,7 +957,7 @@ class TestCalls:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(kept_module, "_is_held", interrupted)
+            patch.setattr(kept_module, "is_held", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 f(np.full(2, 4.0), keep=True)
         assert f(np.full(2, 5.0)) == 20

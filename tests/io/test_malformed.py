@@ -103,6 +103,7 @@ def refusal(change, call, *arguments, **options):
     return None
 
 
+@pytest.mark.filterwarnings("ignore:.*no parameter has a gradient")
 @pytest.mark.parametrize("name", PARTS)
 def test_every_malformed_state_of_a_part_is_refused_whole_or_can_be_used(name):
     part = PARTS[name]()

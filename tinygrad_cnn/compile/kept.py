@@ -75,7 +75,7 @@ class Kept:
         if list(map(getrefcount, self._objects)) != self._counts or self._are_watched():
             self._forget_counts()
             for step in sorted(self._steps, key=attrgetter("position"), reverse=True):
-                if _is_held(step):
+                if is_held(step):
                     step.keeps = False
                     self.drop(step)
         self.unsure = False
@@ -110,7 +110,7 @@ class Kept:
             counts.append(block.limit + 1)
 
 
-def _is_held(step: Step) -> bool:
+def is_held(step: Step) -> bool:
     """Whether somebody else has the Tensor of a step, its node, its array, or the memory. Steps after it were looked at before.
 
     The slot and the step's code refer to the Tensor and its node, the slot to its array, and the Tensor to both. So no local

@@ -91,7 +91,7 @@ log_softmax_pull.jvp(q=lambda t, u, q, axis: -t * (exp(q) * _whole(u, axis)))
 
 
 def _log_softmax_rule(g: Array, a: Array, y: Array, axis: int) -> Array:
-    if a.dtype == np.float32 and a.ndim and a.shape[axis] > MANY:
+    if a.dtype.char in "ef" and a.ndim and a.shape[axis] > MANY:
         return (g - softmax(a.astype(np.float64), axis=axis) * _whole(g, axis)).astype(g.dtype)
     return log_softmax_pull(g, y, axis=axis)
 
