@@ -1,4 +1,4 @@
-"""The two profiles of the suite. The quick one, of about a minute, is the default; ``pytest --thorough`` runs everything.
+"""The two profiles of the suite. The quick one is the default; ``pytest --thorough`` runs everything.
 
 The quick profile leaves out tests marked `slow`. Of a test with many parameters it runs a part: LEAST of them, or one in
 SHARE if these are more; n if the test is marked ``part(n)``, and all if it is marked `whole`. Which part depends on a number,

@@ -111,6 +111,7 @@ NEAR = {
     "training": ["training", "io"],
     "compile": ["compile", "nn/test_compiled.py"],
     "transforms": ["transforms", "core"],
+    "ops": ["core", "tensor", "test_lost.py", "ops"],
 }
 """The tests that are likely to notice an edit of a folder; those of the same name, if it is not here."""
 
