@@ -92,7 +92,8 @@ log_softmax_pull.jvp(q=lambda t, u, q, axis: -t * (exp(q) * _whole(u, axis)))
 
 def _log_softmax_rule(g: Array, a: Array, y: Array, axis: int) -> Array:
     if a.dtype.char in "ef" and a.ndim and a.shape[axis] > MANY:
-        return (g - softmax(a.astype(np.float64), axis=axis) * _whole(g, axis)).astype(g.dtype)
+        whole = _whole(g.astype(np.float32), axis)  # which float16 may be too small for
+        return (g - softmax(a.astype(np.float64), axis=axis) * whole).astype(g.dtype)
     return log_softmax_pull(g, y, axis=axis)
 
 
