@@ -40,6 +40,8 @@ class _Above:
         self.later: dict[str, str] = {}
 
     def __getattr__(self, name: str) -> Any:
+        if name not in self.later:
+            raise AttributeError(name)
         path, _, function = self.later[name].partition(":")
         vars(self)[name] = value = getattr(import_module(path), function)
         return value
