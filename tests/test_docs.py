@@ -31,13 +31,14 @@ BLOCK = re.compile(
 )
 FENCED = re.compile(r"^```(.*?)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-ABSENT = {
-    name for name, needed in {"special": "scipy", "sklearn": "sklearn"}.items() if not importlib.util.find_spec(needed)
-}
+NEEDS = {"extra.special": "scipy", "extra.sklearn": "sklearn", "extra.autograd": "scipy"}
+THEIRS = ("tinygrad_cnn.extra.autograd.numpy", "tinygrad_cnn.extra.autograd.scipy")
+"""Functions of these have the docstrings of NumPy and SciPy."""
+ABSENT = tuple(f"tinygrad_cnn.{name}" for name, needed in NEEDS.items() if not importlib.util.find_spec(needed))
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(tinygrad_cnn.__path__, "tinygrad_cnn.")
-    if module.name.split(".")[1] not in ABSENT
+    if not module.name.startswith((*ABSENT, *THEIRS))
 ]
 
 
@@ -156,7 +157,7 @@ def test_names_in_the_text_exist(page: Path):
     missing = []
     for root, path in sorted(set(re.findall(r"(?<![\w.])(tg|nn)((?:\.[A-Za-z]\w*)+)", text))):
         found = roots[root]
-        if path.split(".")[1] in ABSENT:
+        if f"tinygrad_cnn.extra{path}".startswith(ABSENT):
             continue
         for name in path[1:].split("."):
             if not hasattr(found, name):

@@ -61,8 +61,8 @@ def compile(function: Any = None, /, *, cache_size: int = 8) -> Any:
     ...     loss.backward()
     ...     optimizer.step()
     ...     return loss
-    >>> [round(step(np.ones(2, np.float32)).item(), 2) for _ in range(3)]
-    [3.0, 2.8, 2.6]
+    >>> [f"{step(np.ones(2, np.float32)).item():.1f}" for _ in range(3)]
+    ['3.0', '2.8', '2.6']
     """
     if not isinstance(cache_size, int) or cache_size < 1:
         raise ValueError(f"compile: `cache_size` is {cache_size!r}; it must be a whole number of at least 1")
