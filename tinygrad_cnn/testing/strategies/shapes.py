@@ -46,18 +46,18 @@ def broadcastable(
 ) -> tuple[Shape, ...]:
     """`count` shapes that broadcast with each other: axes missing at the left, of size 1, or equal. The simplest are ().
 
-    Of eight draws of two shapes, three have equal ones; in two, one has the shape of the result; in two, each axis is longer
-    than 1 in one of them only, as in an outer product. For bounds see :func:`shapes`.
+    Of nine draws of two shapes, four have equal ones; in two, one has the shape of the result; in two, there are two axes,
+    and each is longer than 1 in one of the shapes only, as in an outer product. For bounds see :func:`shapes`.
     """
     whole = draw(shapes(max_dims, max_side, min_side=min_side))
     ndim = len(whole)
-    kept = draw(st.sampled_from((*(None,) * (count + 1), -1, "outer", "outer", *range(count))))
+    kept = draw(st.sampled_from((*(None,) * (count + 2), -1, "outer", "outer", *range(count))))
     if kept is None:
         return (whole,) * count
     if kept == "outer":
         first = draw(st.integers(0, count - 1))
-        dealt = [[n if (first + axis) % count == i else 1 for axis, n in enumerate(whole)] for i in range(count)]
-        return tuple(map(tuple, dealt))
+        sides = list(enumerate(whole[-2:]))
+        return tuple(tuple(n if (first + axis) % count == i else 1 for axis, n in sides) for i in range(count))
     codes = [divmod(draw(st.integers(0, (ndim + 1) * 2**ndim - 1)), ndim + 1) for _ in range(count)]
     return tuple(
         whole if i == kept else tuple(1 if ones >> axis & 1 else whole[axis] for axis in range(left, ndim))
