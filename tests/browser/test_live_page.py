@@ -155,14 +155,13 @@ def test_what_is_brought_up_to_date_stays_scrolled_focused_and_chosen(browser, l
     brought_up_to_date(".layers")
     table = "document.querySelector('.scroll:has(.layers)')"
     assert browser.run(f"[{table}.scrollLeft, {table} === document.activeElement]") == [60, True]
-    browser.run(
-        "(e => e.dispatchEvent(new MouseEvent('click', {bubbles: true})))(document.querySelector('.box.output'))"
-    )
-    browser.run("document.querySelector('.box.output').focus()")
+    loss = ".graph .box[aria-label^=cross_entropy]"
+    browser.run(f"(e => e.dispatchEvent(new MouseEvent('click', {{bubbles: true}})))(document.querySelector('{loss}'))")
+    browser.run(f"document.querySelector('{loss}').focus()")
     key = browser.run("document.activeElement.dataset.key")
-    brought_up_to_date(".graph .box.output")
+    brought_up_to_date(loss)
     assert browser.run("document.activeElement.dataset.key") == key
-    assert browser.text(".graph .side h2") == "mean_by"
+    assert browser.text(".graph .side h2") == "cross_entropy"
     training.end(stop=True)
 
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))  # a second run at the same address, with a smaller graph
