@@ -37,8 +37,8 @@ class Form(NamedTuple):
     copied: tuple[int, ...]
     """The operands that are copied to where the task reads them."""
     compute: str
-    """How the value is computed, a statement about the arrays {0}, {1}, ...: it sets `y`, or fills the memory. Empty if the value
-    is there already."""
+    """How the value is computed: a statement about the arrays {0}, {1}, ... that sets `y` or fills the memory. Empty if the
+    value is there already."""
     memory: str
     """Of the value: "kept" with its Tensor, "own", "copy" of the memory that the task fills, or "" for a new array."""
     parents: tuple[int | None, ...] | None

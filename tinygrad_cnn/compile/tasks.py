@@ -77,8 +77,8 @@ def prepare(step: Step, inputs: Sequence[Any], course: Course) -> Callable[..., 
     view = step.outer.view if how.memory == "own" else None  # type: ignore[union-attr]
     step.take = maker(form)(
         *[use.slot for use in step.uses], course, step, step.op, slot, how.call, slot.fixed, view, step.block,
-        partial(_renewed, step, course), partial(_strayed, step, course), constants, slot.shape, slot.strides, slot.dtype, step.releases,
-        course.loose.append, slot.tensor, None if slot.tensor is None else slot.node,
+        partial(_renewed, step, course), partial(_strayed, step, course), constants, slot.shape, slot.strides, slot.dtype,
+        step.releases, course.loose.append, slot.tensor, None if slot.tensor is None else slot.node,
     )  # fmt: skip
     course.copies |= step.copies
     course.link(step.previous)
@@ -182,7 +182,7 @@ def _renewed(step: Step, course: Course, got: Op, inputs: Any, params: Any) -> A
 
 
 def _strayed(step: Step, course: Course) -> None:
-    """The value of a step has another form than in the record: the step has no memory from now on, and the op makes this call."""
+    """A value has another form than in the record: its step has no memory from now on, and the op makes this call."""
     step.strays = True
     course.kept.drop(step)
     step.take = None
