@@ -13,6 +13,7 @@ from weakref import getweakrefcount
 
 import numpy as np
 
+from ..allocator import give_back
 from ..core import tracing
 from ..core.graph import Op
 from ..kernels.parallel.chunks import LARGE
@@ -26,6 +27,9 @@ from .memory import by_image, made, planned
 from .rules import Call, Value, Walk, fitted, mapped
 from .slots import Slot
 from .tasks import bound, readable
+
+MUCH = 1 << 24
+"""Before so many bytes are allocated for good, what earlier calls freed is given back: the heap has many holes of their sizes."""
 
 _node = attrgetter("node")
 
@@ -113,6 +117,8 @@ class Program:
 
     def _place_values(self) -> None:
         """Find the arrays of values that are the same in every run."""
+        if self.plan.size > MUCH:
+            give_back()
         arena = np.empty(self.plan.size + ALIGNMENT, np.uint8)
         start = -arena.ctypes.data % ALIGNMENT
         self._starts, size = {}, 0
