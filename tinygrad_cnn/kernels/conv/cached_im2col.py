@@ -118,11 +118,22 @@ def convolve(
     plan.has_convolution = True
     filters, copies = plan.filters(w, b)
     columns = plan.columns if b is None else plan.with_ones
-    o, shape = len(w), (len(x), *plan.out)
-    if y is None and o < FEW_FILTERS:
-        y = np.empty((o, *shape), columns.dtype).swapaxes(0, 1)
-    elif y is None:
-        y = np.empty((*shape, o), columns.dtype).transpose(0, -1, *range(1, len(shape)))
+    o, shape, source = len(w), (len(x), *plan.out), weakref.ref(x)
+    if y is None:  # the product makes the array: an eager call spends most of its time on views
+        first = o < FEW_FILTERS
+        new: Any = prepare_product(None, *((filters, columns) if first else (columns.T, filters.T)))
+
+        def run_once() -> np.ndarray:
+            plan.fill(x)
+            plan.source = source
+            for to, values in copies:
+                to[...] = values
+            made: np.ndarray = new()
+            if first:
+                return made.reshape(o, *shape).swapaxes(0, 1)
+            return made.reshape(*shape, o).transpose(0, -1, *range(1, len(shape)))
+
+        return run_once
     after = Copies()
     if (last := last_view(y)).flags.c_contiguous and not y.swapaxes(0, 1).flags.c_contiguous:
         product = _product(last.reshape(-1, o), columns.T, filters.T)
@@ -132,8 +143,6 @@ def convolve(
         product = _product(rows.reshape(o, -1), filters, columns)
         if rows is not first:
             after = [(first, rows)]
-
-    source = weakref.ref(x)
 
     def run() -> np.ndarray:
         plan.fill(x)
@@ -151,10 +160,10 @@ def convolve(
 def weight_gradient(plan: Plan, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> Callable[[], np.ndarray]:
     """A function that fills w (O, c, *k), in C order, from x and u (N, O, *out), and returns it."""
     o, copies = len(w), Copies()
-    first, last = u.swapaxes(0, 1), last_view(u)
+    first = u.swapaxes(0, 1)
     if first.flags.c_contiguous:
         matrix = first.reshape(o, -1)
-    elif last.flags.c_contiguous:
+    elif (last := last_view(u)).flags.c_contiguous:
         matrix = last.reshape(-1, o).T
     else:
         buffer = np.empty(first.shape, u.dtype)
