@@ -23,6 +23,8 @@ from .registry import above
 
 Finished: TypeAlias = Callable[[Place, Array], None]
 
+_number = attrgetter("number")
+
 NOTHING_IS_RECORDED = nullcontext()
 """The context for rules that are given arrays."""
 
@@ -51,7 +53,7 @@ def pull_back(
         if known is not None:
             return known
     oldest = floor if not wanted else max(floor, min([place.number for place in wanted]))  # nothing older is needed
-    nodes, last = reached(dict(roots), oldest)
+    nodes, last = reached([place for place, _ in roots], oldest)
     order = nodes + last if finished is None else _with_each_leaf_early(nodes, last)
     useful, ends = (None, ()) if wanted is None else (_leading_to(wanted, nodes), wanted)
     grads, borrowed = started(roots, useful)
@@ -123,25 +125,25 @@ def reached(roots: Iterable[Place], oldest: int) -> tuple[list[Any], list[Any]]:
     """
     nodes: list[Any] = []
     last: list[Any] = []
-    found: list[Any] = list(dict.fromkeys(roots))
+    found: list[Any] = [*dict.fromkeys(roots)]
     seen = {None, *found}
     try:
         for node in found:
             if node.op is None or node.number < oldest:
                 last.append(node)
-                continue
-            nodes.append(node)
-            for parent in node.parents:
-                if parent not in seen:
-                    seen.add(parent)
-                    found.append(parent)
+            else:
+                nodes.append(node)
+                for parent in node.parents:
+                    if parent not in seen:
+                        seen.add(parent)
+                        found.append(parent)
     except TypeError:  # the parents are None
         raise RuntimeError(
             f"backward: the graph behind `{node.op}` was freed by an earlier backward; "
             "pass retain_graph=True to that one if you need a second"
         ) from None
-    for places in (nodes, last):
-        places.sort(key=attrgetter("number"), reverse=True)
+    nodes.sort(key=_number, reverse=True)
+    last.sort(key=_number, reverse=True)
     check_unwritten(nodes)
     return nodes, last
 

@@ -31,17 +31,20 @@ PARTS, LEAST = 4, 32
 
 def prepare(out: np.ndarray | None, a: Any, b: Any) -> Callable[[], Any] | None:
     """A task for np.matmul; None if an operand is not an array, or the shapes do not match."""
-    if a.__class__ is not np.ndarray or b.__class__ is not np.ndarray or not a.ndim or not b.ndim:
+    if a.__class__ is not np.ndarray or b.__class__ is not np.ndarray:
         return None
-    shape, dtype = b.shape, a.dtype
-    k = a.shape[-1]
-    if k != shape[-2 if len(shape) > 1 else 0]:
+    left, right, dtype = a.shape, b.shape, a.dtype
+    if out is None and len(left) == 2 == len(right) and left[1] == right[0]:  # most products of small networks, decided soonest
+        size = left[0] * left[1] * right[1]
+        if (size < FEW or (size < SMALL and left[0] != 1 != right[1])) and dtype is b.dtype and dtype.char in "fd":
+            return partial(a.dot, b)
+    if not left or not right or (k := left[-1]) != right[-2 if len(right) > 1 else 0]:
         return None
     size = a.size * (b.size // (k or 1))
-    if k == 1 and a.ndim > 1 < len(shape) and (a.ndim > 2 or len(shape) > 2) and max(a.size, b.size) >= OUTER:
+    if k == 1 and len(left) > 1 < len(right) and (len(left) > 2 or len(right) > 2) and max(a.size, b.size) >= OUTER:
         return partial(np.einsum, "...ij,...jk->...ik", a, b, out=out)  # BLAS is slow for many outer products
     if size < FEW or (size < SMALL and size != a.size and size != b.size):  # neither is a vector
-        if dtype is b.dtype and dtype.char in "fd" and a.ndim == 2 and len(shape) < 3:
+        if dtype is b.dtype and dtype.char in "fd" and len(left) == 2 > len(right) - 1:
             if out is None:
                 return partial(a.dot, b)  # less overhead than np.matmul
             if out.dtype is dtype and out.flags.c_contiguous:

@@ -55,7 +55,7 @@ def prepare(
 
 def prepare_sum(out: np.ndarray | None, a: Any, *, axis: Axis, keepdims: bool) -> Callable[[], Any]:
     """A task for ``sum``."""
-    return prepare(out, a, reduced_axes(axis, np.ndim(a)), keepdims)
+    return prepare(out, a, reduced_axes(axis, a.ndim if a.__class__ is np.ndarray else np.ndim(a)), keepdims)
 
 
 def prepare_mean(out: np.ndarray | None, a: Any, *, axis: Axis, keepdims: bool) -> Callable[[], Any] | None:
@@ -68,9 +68,13 @@ def prepare_mean(out: np.ndarray | None, a: Any, *, axis: Axis, keepdims: bool) 
 
 def prepare_sum_to(out: np.ndarray | None, a: Any, *, shape: Shape) -> Callable[[], Any] | None:
     """A task for ``sum_to``; None if there is nothing to sum."""
-    if a.__class__ is not np.ndarray or a.shape == (after := as_shape(shape)):
+    if a.__class__ is not np.ndarray:
         return None
     before = a.shape
+    if before[1:] == shape and _meets_ones(a, out):  # the gradient of a bias
+        return _by_ones(out, a)
+    if before == (after := as_shape(shape)):
+        return None
     axes = repeated_axes(before, after)
     if len(before) == len(after) + len(axes):
         return prepare(out, a, axes)
