@@ -34,7 +34,8 @@ def prepare(out: np.ndarray | None, a: Any, b: Any) -> Callable[[], Any] | None:
     if a.__class__ is not np.ndarray or b.__class__ is not np.ndarray:
         return None
     left, right, dtype = a.shape, b.shape, a.dtype
-    if out is None and len(left) == 2 == len(right) and left[1] == right[0]:  # most products of small networks, decided soonest
+    if out is None and len(left) == 2 == len(right) and left[1] == right[0]:
+        # Small networks have many such products, and little time for a decision.
         size = left[0] * left[1] * right[1]
         if (size < FEW or (size < SMALL and left[0] != 1 != right[1])) and dtype is b.dtype and dtype.char in "fd":
             return partial(a.dot, b)

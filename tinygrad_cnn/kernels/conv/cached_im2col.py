@@ -21,6 +21,7 @@ import numpy as np
 
 from ...ops.windows import Sizes, interior, last_view, volume, windows
 from ..blocking import Geometry, turned
+from ..matmul import multiply
 from ..matmul import prepare as prepare_product
 
 MOST, FOR_EACH = 1 << 18, 0.5
@@ -118,23 +119,9 @@ def convolve(
     plan.has_convolution = True
     filters, copies = plan.filters(w, b)
     columns = plan.columns if b is None else plan.with_ones
-    o, shape, source = len(w), (len(x), *plan.out), weakref.ref(x)
-    if y is None:  # the product makes the array: an eager call spends most of its time on views
-        first = o < FEW_FILTERS
-        new: Any = prepare_product(None, *((filters, columns) if first else (columns.T, filters.T)))
-
-        def run_once() -> np.ndarray:
-            plan.fill(x)
-            plan.source = source
-            for to, values in copies:
-                to[...] = values
-            made: np.ndarray = new()
-            if first:
-                return made.reshape(o, *shape).swapaxes(0, 1)
-            return made.reshape(*shape, o).transpose(0, -1, *range(1, len(shape)))
-
-        return run_once
-    after = Copies()
+    if y is None:
+        return partial(_convolved, plan, x, filters, columns, copies)
+    o, after = len(w), Copies()
     if (last := last_view(y)).flags.c_contiguous and not y.swapaxes(0, 1).flags.c_contiguous:
         product = _product(last.reshape(-1, o), columns.T, filters.T)
     else:
@@ -143,6 +130,8 @@ def convolve(
         product = _product(rows.reshape(o, -1), filters, columns)
         if rows is not first:
             after = [(first, rows)]
+
+    source = weakref.ref(x)
 
     def run() -> np.ndarray:
         plan.fill(x)
@@ -155,6 +144,21 @@ def convolve(
         return y
 
     return run
+
+
+def _convolved(plan: Plan, x: np.ndarray, filters: np.ndarray, columns: np.ndarray, copies: Copies) -> np.ndarray:
+    """The convolution as a view of a new product, which takes half the time that the views of a given array take."""
+    plan.fill(x)
+    plan.source = weakref.ref(x)
+    for to, values in copies:
+        to[...] = values
+    o, shape = len(filters), (len(x), *plan.out)
+    y: np.ndarray
+    if o < FEW_FILTERS:
+        y = multiply(filters, columns).reshape(o, *shape).swapaxes(0, 1)
+    else:
+        y = multiply(columns.T, filters.T).reshape(*shape, o).transpose(0, -1, *range(1, len(shape)))
+    return y
 
 
 def weight_gradient(plan: Plan, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> Callable[[], np.ndarray]:
