@@ -21,7 +21,6 @@ import numpy as np
 
 from ...ops.windows import Sizes, interior, last_view, volume, windows
 from ..blocking import Geometry, turned
-from ..matmul import multiply
 from ..matmul import prepare as prepare_product
 
 MOST, FOR_EACH = 1 << 18, 0.5
@@ -155,9 +154,9 @@ def _convolved(plan: Plan, x: np.ndarray, filters: np.ndarray, columns: np.ndarr
     o, shape = len(filters), (len(x), *plan.out)
     y: np.ndarray
     if o < FEW_FILTERS:
-        y = multiply(filters, columns).reshape(o, *shape).swapaxes(0, 1)
+        y = _product(None, filters, columns)().reshape(o, *shape).swapaxes(0, 1)
     else:
-        y = multiply(columns.T, filters.T).reshape(*shape, o).transpose(0, -1, *range(1, len(shape)))
+        y = _product(None, columns.T, filters.T)().reshape(*shape, o).transpose(0, -1, *range(1, len(shape)))
     return y
 
 
@@ -192,6 +191,6 @@ def input_gradient(plan: Plan, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> C
     return convolve(plan, u, turned(w).swapaxes(0, 1), None, x)
 
 
-def _product(out: np.ndarray, a: np.ndarray, b: np.ndarray) -> Callable[[], object]:
-    """A function that fills `out` with the product of two matrices."""
+def _product(out: np.ndarray | None, a: np.ndarray, b: np.ndarray) -> Callable[[], Any]:
+    """A function that computes the product of two matrices, in `out` if it is given."""
     return prepare_product(out, a, b) or partial(np.matmul, a, b, out)
