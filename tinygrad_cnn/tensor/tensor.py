@@ -402,10 +402,7 @@ def add_to_grads(gradients: Mapping[Any, Any], create: bool = False) -> None:
         tensor = leaf.tensor()
         if tensor is None:
             continue
-        try:
-            old = tensor._grad
-        except AttributeError:  # there has never been one
-            old = None
+        old = getattr(tensor, "_grad", None)  # unset until the first gradient
         if old is not None:
             g = _sum_of_gradients(old, g, create)
         elif g.__class__ is np.ndarray:
