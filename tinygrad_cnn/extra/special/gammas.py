@@ -9,6 +9,7 @@ import numpy as np
 
 from ...core.graph import Array, OpFunction, Tensor, implements, op
 from ...ops.half import in_float32
+from ...ops.lists import gather
 from .ufuncs import floating, op_of, scipy
 
 __all__ = ["beta", "betaln", "digamma", "gamma", "gammaln", "multigammaln", "polygamma", "psi", "rgamma"]
@@ -116,6 +117,7 @@ def multigammaln(a: Array, d: int) -> Tensor:
     """
     if index(d) < 1:
         raise ValueError(f"multigammaln: `d` is {d}; it must be positive")
+    a = gather(a, "multigammaln")
     if np.any(np.asarray(getattr(a, "_array", a)) <= 0.5 * (d - 1)):
         raise ValueError(f"multigammaln: `a` must be more than {0.5 * (d - 1)}, which is (d - 1) / 2")
     total = gammaln(a) + 0.25 * d * (d - 1) * math.log(math.pi)
