@@ -1,7 +1,7 @@
 """SiLU and its derivative in cache-sized blocks, from e = e^-x, with s = sigmoid(x) = 1 / (1 + e).
 
-The factors of the slope cancel between -1 and -4: in float32 their roundings alone would cost 6 units in the last place, so that
-only e is computed in it.
+The terms of the slope cancel between -1 and -4. In float32 their roundings alone would cost 6 units in the last place, so only
+e is computed in it.
 
 Below FAR, where e would overflow, s is e^x, and the factor x or 1 + x is multiplied by e^(x + SHIFT) first: s may be subnormal
 where the result is not.
