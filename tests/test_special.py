@@ -268,6 +268,15 @@ def test_slopes_of_weights_of_logsumexp_that_are_zero():
     assert a.grad.tolist() == [0.0, 1.0, 0.0, 0.0, 0.0]
 
 
+def test_samples_of_multigammaln_that_it_refuses_are_nan():
+    scipy = pytest.importorskip("scipy.special")
+    a = np.array([3.0, 0.25, 4.0])
+    found = tg.vmap(lambda a: tg.special.multigammaln(a, 2))(a)
+    np.testing.assert_allclose(found, [scipy.multigammaln(3.0, 2), np.nan, scipy.multigammaln(4.0, 2)], rtol=1e-12)
+    with pytest.raises(ValueError, match=r"`a` must be more than 0\.5"):
+        tg.special.multigammaln(a, 2)
+
+
 def test_samples_of_logsumexp_may_be_of_any_size():
     scipy = pytest.importorskip("scipy.special")
     a, b = np.array([[0.0, 1.0], [1000.0, 999.0], [-1000.0, -1001.0]]), np.array([1.0, 2.0])
