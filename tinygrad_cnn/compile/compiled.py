@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import operator
-import sys
 from collections.abc import Callable
 from copy import copy
 from threading import Lock
@@ -13,15 +12,14 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
 
-from ..core import tracing
+from ..core import replaced, tracing
+from ..core.replaced import COUNTS as COUNTS
 from ..tensor import Tensor
+from .blocks import settled
 from .course import Course
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-COUNTS = getattr(sys, "_is_gil_enabled", lambda: True)() and sys.implementation.name == "cpython"
-"""Whether reference counts tell who holds an array. Without that, calls are plain."""
 
 PLAIN = 2
 """This many calls are plain, before a call is recorded: many functions are called no more often."""
@@ -59,8 +57,12 @@ class Compiled(Generic[P, R]):
         return self._call(args, kwargs)
 
     def _call(self, args: Any, kwargs: Any) -> R:
-        # One call at a time uses the course: a nested call, one of another thread, or one under another tracer is plain.
-        if tracing.tracer() is not tracing.NO_TRACER or not COUNTS or not self._alone.acquire(blocking=False):
+        # One call at a time uses the course: a nested call, one of another thread, or one under another tracer is plain. So is
+        # a call of a function that assigned to a Tensor, and one while other Tensors are out of date: the code of steps does
+        # not look at its operands.
+        if tracing.tracer() is not tracing.NO_TRACER or not COUNTS or (replaced.left and not settled()):
+            return self._function(*args, **kwargs)
+        if self.course.assigns or not self._alone.acquire(blocking=False):
             return self._function(*args, **kwargs)
         try:
             if self._calls < PLAIN:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from numpy import ndarray
 
-from . import tracing, versions
+from . import replaced, tracing, versions
 from .grad_mode import enable_grad, no_grad
 from .gradients import LARGE, add_to_parents, apart, check_recorded, in_order, owned, started
 from .graph import Array
@@ -24,7 +24,7 @@ from .registry import above
 Finished: TypeAlias = Callable[[Place, Array], None]
 
 NOTHING_IS_RECORDED = nullcontext()
-"""The context for rules that are given arrays."""
+"""The context for rules that are given arrays, which needs nothing."""
 
 
 def pull_back(
@@ -59,7 +59,8 @@ def pull_back(
     results: dict[Place, Array] = {}
     tensors = in_tensors(create)
     followed = _follower(create, tensors) if tensors or tracing.watchers else None
-    with enable_grad() if create else no_grad() if tensors else NOTHING_IS_RECORDED:
+    saved = replaced.permitted() if tensors and replaced.left else NOTHING_IS_RECORDED
+    with saved, enable_grad() if create else no_grad() if tensors else NOTHING_IS_RECORDED:
         for node in order:
             g = grads.pop(node, None)
             if g is None:  # leads to no wanted place

@@ -9,6 +9,7 @@ import numpy as np
 from ..core.backward import in_tensors, outside, pull_back
 from ..core.grad_mode import enable_grad, is_grad_enabled
 from ..core.node import Argument
+from ..core.replaced import lent
 from ..core.versions import tick
 from ..ops.elementwise import cast, copy
 from ..ops.real import check_callable, kind
@@ -51,7 +52,8 @@ class Run:
             call = list(args)
             for i, argument in zip(positions, rebuild(self.selected, placed), strict=True):
                 call[i] = argument
-            self.result = f(*call, **kwargs)
+            with lent([t for t in placed if isinstance(t, Tensor)]):
+                self.result = f(*call, **kwargs)
         self.differentiable = [is_differentiable(leaf) for leaf in placed]
         self.inputs = [leaf for leaf, free in zip(placed, self.differentiable, strict=True) if free]
 

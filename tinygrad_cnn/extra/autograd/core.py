@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...core.grad_mode import enable_grad, is_grad_enabled
+from ...core.replaced import lent
 from ...core.versions import tick
 from ...ops.real import kind
 from ...tensor import Tensor
@@ -35,7 +36,7 @@ class _OfOne(Run):
         self.name, self.single, self.recorded, self.since = name, True, is_grad_enabled(), tick()
         self.selected, self.differentiable = (x,), [True]
         self.inputs = [fresh(x)]
-        with enable_grad():
+        with enable_grad(), lent(self.inputs):
             self.result = fun(self.inputs[0])
 
 
