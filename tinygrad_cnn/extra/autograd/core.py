@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from ...core.grad_mode import enable_grad, is_grad_enabled
-from ...core.replaced import lent
 from ...core.versions import tick
 from ...ops.real import kind
 from ...tensor import Tensor
@@ -36,8 +35,8 @@ class _OfOne(Run):
         self.name, self.single, self.recorded, self.since = name, True, is_grad_enabled(), tick()
         self.selected, self.differentiable = (x,), [True]
         self.inputs = [fresh(x)]
-        with enable_grad(), lent(self.inputs):
-            self.result = fun(self.inputs[0])
+        with enable_grad():
+            self.result = self._call(fun, self.inputs, {}, self.inputs)
 
 
 def run_of(name: str, fun: Callable[[Any], Any], x: Any) -> Run:
