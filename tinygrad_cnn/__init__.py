@@ -175,6 +175,7 @@ __all__ += [name for names in _NAMES.values() for name in names.split()]
 _above.later.update(
     array_function=f"{__name__}.numpy_api.dispatch:array_function",
     array_ufunc=f"{__name__}.numpy_api.dispatch:array_ufunc",
+    array_namespace=f"{__name__}.extra.array_api:_namespace",
     dlpack=f"{__name__}.numpy_api.dlpack:export",
     register_hook=f"{__name__}.transforms.hooks:register",
 )

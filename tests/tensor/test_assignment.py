@@ -405,7 +405,18 @@ def test_wrong_assignments_change_nothing():
             x[key] = value
     with pytest.raises(TypeError, match="cannot hold values of float"):
         tg.arange(3)[0] = np.array([1.5])
+    with pytest.raises(OverflowError):
+        tg.Tensor(np.zeros(2, np.uint8))[0] = 256
     assert x.tolist() == [[0] * 3] * 2
+
+
+def test_python_numbers_take_the_dtype():
+    for dtype in (np.uint8, np.int16, np.float16, np.bool_):
+        x = tg.Tensor(np.zeros(2, dtype))
+        x[0] = True
+        if dtype != np.bool_:
+            x[1] = 7
+        assert (x.dtype, x.tolist()) == (dtype, [1, 0 if dtype == np.bool_ else 7])
 
 
 def test_memory_of_a_file_is_refused(tmp_path):

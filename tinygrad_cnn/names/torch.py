@@ -101,7 +101,7 @@ _TORCH = {
 
 _TENSOR = {
     "x.reshape(...)": "view unflatten resize", "x.reshape(y.shape)": "view_as reshape_as resize_as",
-    "x.transpose(...)": "permute", "x.T": "t", "x.swapaxes(-1, -2)": "mT adjoint", "x.moveaxis": "movedim",
+    "x.transpose(...)": "permute", "x.T": "t", "x.mT": "adjoint", "x.moveaxis": "movedim",
     "x.swapaxes(i, j)": "swapdims",
     "x.expand_dims(axis)": "unsqueeze", "x.broadcast_to(shape)": "expand", "x.broadcast_to(y.shape)": "expand_as",
     "x.repeat(n)": "repeat_interleave", "x.ndim": "dim ndimension", "x.size": "numel nelement", "x.dtype.itemsize":
@@ -133,7 +133,7 @@ _TENSOR = {
     "tg.unfold of images, or index": "unfold", "x.sum over the axes to drop": "sum_to_size", "f(x.numpy())":
     "apply_ map_ map2_",
     DEVICES: """
-        cpu cuda device is_cuda is_cpu is_mps pin_memory is_pinned get_device xpu ipu mtia is_meta layout dim_order is_xpu
+        cpu cuda is_cuda is_cpu is_mps pin_memory is_pinned get_device xpu ipu mtia is_meta layout dim_order is_xpu
         record_stream is_shared""",
     "(use threads: tg.set_num_threads)": "share_memory_",
     COMPLEX: """

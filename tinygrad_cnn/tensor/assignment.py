@@ -29,7 +29,7 @@ def assign(x: Any, key: Any, value: Any) -> None:
             "or outside of no_grad()"
         )
     replaced.check_assignable(x)
-    y = _with(x, key, gather(value, "Tensor"))
+    y = _with(x, key, _fitted(gather(value, "Tensor"), x.dtype))
     if is_leaf:
         x.copy_(y)
         return
@@ -37,6 +37,12 @@ def assign(x: Any, key: Any, value: Any) -> None:
     if tracing.watchers:
         tracing.tracer().assign(x)
     x._array, x._node = y._array, y._node
+
+
+def _fitted(value: Any, dtype: np.dtype[Any]) -> Any:
+    """A Python number as one of the dtype, if that has numbers of its kind. OverflowError if it is too large."""
+    kinds = {bool: "biuf", int: "iuf", float: "f"}.get(type(value), "")
+    return np.array(value, dtype) if dtype.kind in kinds else value
 
 
 def _with(x: Any, key: Any, value: Any) -> Any:

@@ -109,6 +109,24 @@ class Tensor(Methods):
         return self.transpose()
 
     @property
+    def mT(self) -> Tensor:
+        """The matrices transposed: the last two axes exchanged."""
+        if self.ndim < 2:
+            raise ValueError(f"mT: the Tensor has shape {self.shape}; a matrix has two axes at least")
+        return self.swapaxes(-1, -2)
+
+    @property
+    def device(self) -> str:
+        """Where the memory is: "cpu", the only device, as for NumPy's arrays."""
+        return "cpu"
+
+    def to_device(self, device: Any, /, *, stream: Any = None) -> Tensor:
+        """This Tensor. ValueError for another device than "cpu"."""
+        if device != "cpu" or stream is not None:
+            raise ValueError(f"to_device: the device is {device!r}, the stream {stream!r}; there is one device, 'cpu'")
+        return self
+
+    @property
     def is_leaf(self) -> bool:
         """Whether no recorded op made this Tensor."""
         return self._node is None or self._node.op is None
@@ -228,13 +246,15 @@ class Tensor(Methods):
                 "that records, such as stack for a list of Tensors"
             )
 
-    def __dlpack__(self, **options: Any) -> Any:
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+    ) -> Any:
         """The values for another library to share: ``torch.from_dlpack(t)``. Graphs do not notice writes by that library.
 
         Raises:
             BufferError: if this Tensor requires a gradient, or its memory cannot be shared as asked.
         """
-        return above.dlpack(self, **options)
+        return above.dlpack(self, stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._array.__dlpack_device__()
@@ -374,6 +394,9 @@ class Tensor(Methods):
                 )
         return float(self.item())
 
+    def __complex__(self) -> complex:
+        return complex(self.__float__())
+
     def __int__(self) -> int:
         if self.requires_grad and asks_unseen(sys._getframe(1)):
             self._ensure_nothing_lost()
@@ -404,6 +427,13 @@ class Tensor(Methods):
         return _rebuild, (self.numpy(), self.requires_grad)
 
     # NumPy called on Tensors
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        """The functions of Python's array API standard for Tensors: the module :mod:`tinygrad_cnn.extra.array_api`.
+
+        ValueError for a version of the standard other than those from 2021.12 to 2024.12.
+        """
+        return above.array_namespace(api_version)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         return above.array_ufunc(ufunc, method, inputs, kwargs)
