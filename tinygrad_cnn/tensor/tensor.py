@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from ..allocator import keep_by_default
 from ..core import tracing
 from ..core.backward import in_tensors, pull_back
-from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
+from ..core.grad_mode import differentiating, enable_grad, is_grad_enabled, no_grad
 from ..core.node import Argument, Leaf, Node
 from ..core.registry import above, register_tensor
 from ..frames import asks_unseen, warn_user
@@ -148,10 +148,15 @@ class Tensor(Methods):
 
     @property
     def grad(self) -> Tensor | None:
-        """The gradient that ``backward()`` has summed into this leaf, or None."""
+        """The gradient that ``backward()`` has summed into this leaf, or None. A warning for the result of a recorded op."""
         try:
             return self._grad
         except AttributeError:  # there has never been one
+            if self._is_recorded:
+                warn_user(
+                    f"grad: this Tensor is {self._origin} and no leaf, so it gets no gradient; after w = w - lr * w.grad make "
+                    "it a leaf again by w = w.detach().requires_grad_(), or take its gradient by register_hook"
+                )
             return None
 
     @grad.setter
@@ -342,8 +347,14 @@ class Tensor(Methods):
         return bool(self.item())
 
     def __float__(self) -> float:
-        if self.requires_grad and asks_unseen(sys._getframe(1)):
-            self._ensure_nothing_lost()
+        if self.requires_grad:
+            if asks_unseen(sys._getframe(1)):
+                self._ensure_nothing_lost()
+            elif (name := differentiating.get()) and is_grad_enabled():
+                raise RuntimeError(
+                    f"{name}: in the function that is differentiated, a Tensor becomes a Python float, and the derivative "
+                    "would be lost; use tg.sin or np.sin instead of math.sin, and x.item() if only the value is meant"
+                )
         return float(self.item())
 
     def __int__(self) -> int:
