@@ -904,7 +904,7 @@ class TestCalls:
     def test_the_child_of_a_fork_does_not_wait_for_the_threads_of_its_parent(self):
         run = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", FORKS],
-            capture_output=True, text=True, cwd=Path(tg.__file__).parents[1], timeout=120, check=False,
+            capture_output=True, encoding="utf-8", cwd=Path(tg.__file__).parents[1], timeout=120, check=False,
         )  # fmt: skip
         assert run.returncode == 0, run.stdout + run.stderr
 
