@@ -23,7 +23,7 @@ ALIASES = {
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=900, check=False
+        [sys.executable, *arguments], capture_output=True, encoding="utf-8", cwd=ROOT, timeout=900, check=False
     )
 
 

@@ -117,14 +117,6 @@ def test_a_subclass_of_tensor_may_have_attributes_of_these_names():
         image.data  # noqa: B018
 
 
-@pytest.mark.parametrize("switch", [tg.no_grad, tg.enable_grad])
-def test_a_switch_that_is_not_called(switch):
-    name = switch.__name__
-    with pytest.raises(TypeError, match=rf"^{name}: the parentheses are missing; write `with {name}\(\):`"), switch:
-        raise AssertionError
-    assert tg.is_grad_enabled()
-
-
 def test_functional_is_where_pytorch_has_it():
     import tinygrad_cnn.nn.functional as imported
     from tinygrad_cnn.nn import functional
