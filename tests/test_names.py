@@ -22,6 +22,7 @@ SGD = tg.optim.SGD([nn.Parameter(tg.ones(2))], lr=0.1)
 PLACES = {
     "torch": tg, "torch.Tensor": tg.Tensor, "torch.nn": nn, "torch.nn.functional": F, "torch.nn.init": nn.init,
     "torch.linalg": tg.linalg, "torch.autograd": tg.autograd, "keras.layers": nn,
+    "torchvision.transforms": tg.data.transforms, "torch.random": tg.random,
     "torch.optim": tg.optim, "torch.optim.lr_scheduler": tg.optim.lr_scheduler, "torch.utils.data": tg.data,
     "torch.nn.Module": nn.Linear(1, 1), "torch.optim.Optimizer": SGD, "keras.Model": nn.Linear(1, 1),
     "torch.optim.lr_scheduler.LRScheduler": tg.optim.StepLR(SGD, 1),
@@ -85,11 +86,35 @@ def test_a_name_that_nobody_has():
         (lambda: F.sigmoid, r"use tg\.sigmoid"),
         (lambda: nn.relu, r"use tg\.relu"),
         (lambda: tg.optim.Linear, r"use nn\.Linear"),
+        (lambda: tg.data.ToTensor, r"use tg\.data\.ToFloat"),
+        (lambda: tg.random.seed, r"use tg\.manual_seed"),
+        (lambda: tg.random.randn, r"use tg\.randn"),
+        (lambda: nn.MSELoss().backward, r"nn\.MSELoss\(\)\(model\(x\), target\)\.backward\(\)"),
     ],
 )
 def test_names_that_are_elsewhere(get, use):
     with pytest.raises(AttributeError, match=use):
         get()
+
+
+def test_attributes_of_pytorch_cannot_be_written():
+    for tensor in (x(), nn.Parameter(x())):
+        with pytest.raises(AttributeError, match=r"has no attribute 'data'; use x\.copy_\(value\)"):
+            tensor.data = np.zeros((2, 3))
+        with pytest.raises(AttributeError, match="has no attribute 'device' .there is one device"):
+            tensor.device = "cpu"
+
+
+def test_a_subclass_of_tensor_may_have_attributes_of_these_names():
+    class Image(tg.Tensor):
+        def __init__(self, data):
+            super().__init__(data)
+            self.device = "camera"
+
+    image = Image([1.0])
+    assert (image.device, vars(image)) == ("camera", {"device": "camera"})
+    with pytest.raises(AttributeError, match="'Image' object has no attribute 'data'"):
+        image.data  # noqa: B018
 
 
 def test_functional_is_where_pytorch_has_it():

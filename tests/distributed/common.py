@@ -20,8 +20,8 @@ MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathse
 HAS_MPI = MPIEXEC is not None and importlib.util.find_spec("mpi4py") is not None
 
 needs_mpi = pytest.mark.skipif(not HAS_MPI, reason="needs MPI: pip install 'tinygrad_cnn[mpi]'")
-LIMIT = 120
-"""Seconds after which a run counts as one that hangs."""
+LIMIT = 600
+"""Seconds after which a run counts as one that hangs, however busy the machine is."""
 
 
 class Job:
@@ -46,7 +46,7 @@ class Job:
             code = self.process.wait(limit)
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGTERM)  # by which mpiexec ends all ranks
-            self.process.wait(10)
+            self.process.wait(60)
             pytest.fail(f"still running after {limit} s:\n{self.output.read_text(encoding='utf-8')}")
         return code, self.output.read_text(encoding="utf-8")
 

@@ -18,10 +18,11 @@ import tinygrad_cnn as tg
 from .common import Job, finished, needs_mpi
 
 pytestmark = needs_mpi
-TIMEOUT = 5
-"""Seconds, which the programs give to World."""
-SLACK = 10
+TIMEOUT = 10
+"""Seconds, which the programs give to World where a rank does not answer. Elsewhere they give it more than LATEST."""
+SLACK = 60
 """Seconds that a busy machine may take for what is no waiting."""
+LATEST = TIMEOUT + SLACK
 
 
 def failed(folder, ranks, *arguments, program="failing.py"):
@@ -49,7 +50,7 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize(("ranks", "who"), [(2, 0), (3, 1), (4, 3)])
 def test_an_exception(tmp_path, whole, ranks, who):
     output, seconds = failed(tmp_path, ranks, "raise", who, 23)
-    assert seconds < TIMEOUT + SLACK
+    assert seconds < LATEST
     line = f"rank {who} on {os.uname().nodename}, at step 23, raised ValueError: no good"
     assert f"DistributedError: {line}" in output
     assert line in (tmp_path / "run.failures.txt").read_text(encoding="utf-8")
@@ -60,7 +61,7 @@ def test_an_exception(tmp_path, whole, ranks, who):
 
 def test_an_exit(tmp_path):
     output, seconds = failed(tmp_path, 2, "exit", 1, 5)
-    assert seconds < TIMEOUT + SLACK
+    assert seconds < LATEST
     assert "at step 5, raised SystemExit: 0" in output
 
 
@@ -68,7 +69,7 @@ def test_an_exit(tmp_path):
 def test_an_exception_in_a_loop_of_ones_own(tmp_path, who):
     """It is raised outside of what World does."""
     output, seconds = failed(tmp_path, 3, "raise", who, program="own.py")
-    assert seconds < TIMEOUT + SLACK
+    assert seconds < LATEST
     line = f"rank {who} on {os.uname().nodename}, at step 2, raised ValueError: no good"
     assert output.count(f"DistributedError: {line}") == 2
     assert (tmp_path / "run.failures.txt").read_text(encoding="utf-8").count(line) == 3
@@ -83,7 +84,7 @@ def test_an_exception_in_a_loop_of_ones_own(tmp_path, who):
 )
 def test_ranks_that_make_different_calls(tmp_path, how, first, second):
     output, seconds = failed(tmp_path, 2, how, 1, program="own.py")
-    assert seconds < TIMEOUT + SLACK
+    assert seconds < LATEST
     expected = f"DistributedError: the ranks wait for different things: {first}, {second}."
     assert expected in output, output
 
@@ -96,7 +97,7 @@ def test_a_rank_that_is_late(tmp_path):
 @pytest.mark.parametrize(("how", "who"), [("stop", 0), ("stop", 2), ("hang", 1)])
 def test_a_rank_that_does_not_answer(tmp_path, whole, how, who):
     output, seconds = failed(tmp_path, 3, how, who, 23)
-    assert 0.5 * TIMEOUT < seconds < TIMEOUT + SLACK
+    assert 0.5 * TIMEOUT < seconds < LATEST
     line = f"rank {who} on {os.uname().nodename} did not answer for {TIMEOUT} s"
     assert f"DistributedError: {line}" in output
     assert "at step 23" in output
@@ -135,7 +136,7 @@ def killed(who, step):
 def test_a_rank_that_is_killed_ends_all(tmp_path, whole, ranks, who):
     """The launcher kills the others at once; the monitor reports which rank was the first."""
     _, seconds = failed(tmp_path, ranks, "kill", who, 23)
-    assert seconds < TIMEOUT + SLACK
+    assert seconds < LATEST
     assert killed(who, 23).fullmatch(report_of(tmp_path))
     assert resumed(tmp_path, 2) == whole
     assert not (tmp_path / "run.failures.txt").exists(), "a new training begins without failures"
@@ -183,7 +184,7 @@ def test_any_rank_at_any_step(tmp_path_factory, whole, at, how, ranks, data):
     folder = tmp_path_factory.mktemp("any")
     who = data.draw(st.integers(0, ranks - 1))
     _, seconds = failed(folder, ranks, how, who, at)
-    assert seconds < TIMEOUT + SLACK
+    assert seconds < LATEST
     report = report_of(folder)
     assert killed(who, at).fullmatch(report) if how == "kill" else "without a word" not in report
     assert resumed(folder, data.draw(st.integers(1, 4))) == whole

@@ -26,12 +26,12 @@ connection = Connection(sys.argv[1], int(sys.argv[2]))
 for step in range(50):
     connection.set_status(f"rank {sys.argv[2]} on node, at step {step}")
 if sys.argv[3:] == ["fork"] and os.fork() == 0:
-    time.sleep(30)
+    time.sleep(600)
 print("ready", flush=True)
 sys.stdin.read()
 connection.close()
 print("closed", flush=True)
-time.sleep(30)
+time.sleep(600)
 """
 
 
@@ -61,7 +61,7 @@ class Host:
 
     def ended(self):
         """The report after the monitor has exited; None if there is none."""
-        self.process.wait(20)
+        self.process.wait(120)
         return self.report.read_text(encoding="utf-8") if self.report.exists() else None
 
 

@@ -366,7 +366,9 @@ class Course(tracing.Tracer):
         """See `Compiled.summary`."""
         return f"{self.count} operations" if self.count else ""
 
-    def _memory(self) -> int:
+    @property
+    def nbytes(self) -> int:
+        """The size of the memory that is kept."""
         programs: list[Program] = [
             walk.program for walks in self.walks.values() for walk in walks if walk.program is not None
         ]
@@ -384,7 +386,7 @@ class Course(tracing.Tracer):
         for walk in [walk for walks in self.walks.values() for walk in walks]:
             if walk.program is not None:
                 lines += [f"backward: {len(walk.program.lines)} calls", *walk.program.lines]
-        lines.append(f"{self.count} operations; memory kept: {in_bytes(self._memory())}")
+        lines.append(f"{self.count} operations; memory kept: {in_bytes(self.nbytes)}")
         return "\n".join(lines)
 
 

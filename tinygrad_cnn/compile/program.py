@@ -27,10 +27,6 @@ from .rules import Call, Value, Walk, fitted, mapped
 from .slots import Slot
 from .tasks import bound, readable
 
-SMALL_BYTES = 1 << 20
-"""The total size of a program's values below which no op is large enough for several threads, ours or BLAS's."""
-
-
 _node = attrgetter("node")
 
 
@@ -65,7 +61,6 @@ class Program:
         self._held = [self._block.raw, *self._lent, *(t._array for t in self._lent)]
         self._counts = [self._block.limit + 1, *[LISTED + 2] * len(self._lent), *[LISTED + 1] * len(self._lent)]
         self._loose = any(slot.moves for slot, _ in walk.results)  # whether two leaves may be one in another call
-        self._is_small = sum([value.nbytes for call in walk.calls for value in made(call)]) < SMALL_BYTES
         self.nbytes = self.plan.size + self._block.size
 
     # Running
@@ -84,7 +79,7 @@ class Program:
         for value in self._moving:
             value.array = _found(value)
         try:
-            if self._is_small:
+            if self.plan.is_small:
                 return self._run(finished)
             return blas_alone(self._run, finished)  # BLAS threads would spin and slow the kernels' threads
         finally:

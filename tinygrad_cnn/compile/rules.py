@@ -63,6 +63,7 @@ class Call:
         name: str,
         inputs: tuple[Any, ...],
         params: dict[str, Any],
+        reads: list[Value],
         outputs: tuple[Value | None, ...],
         op: Op | None,
         slot: Slot | None = None,
@@ -72,7 +73,7 @@ class Call:
         self.slot = slot
         self.parents = parents  # of the node, those that are wanted
         self.along: set[Value] | None = None  # see `memory.by_image`
-        self.reads: list[Value] = [v for v in flat((inputs, params)) if isinstance(v, Value)]
+        self.reads = reads  # the values among inputs and parameters
 
 
 @dataclass(eq=False, repr=False)
@@ -108,6 +109,7 @@ class Rules(tracing.Tracer):
         self._owners: dict[int, Value] = {}
         self._alive: list[Any] = []  # so that ids stay unique
         self._suspects = False  # whether an unknown array was met
+        self._reads: list[Value] = []  # the values that a call takes
         self.calls: list[Call] = []
         self.roots: list[Value] = []
         self.visited: list[Slot] = []
@@ -142,10 +144,16 @@ class Rules(tracing.Tracer):
     # Events
 
     def call(self, op: Op, inputs: Args, params: Args) -> Tensor:
-        output = performed(op, inputs, params, self)
-        given = self._of(inputs), self._of(dict(zip(op.signature.params, params, strict=True)))
+        named = dict(zip(op.signature.params, params, strict=True))
+        try:
+            y = op.run(*[x._array if isinstance(x, Tensor) else x for x in inputs], **named)
+        except Exception:
+            return performed(op, inputs, params, self)  # which explains the error
+        output = Tensor._of(np.asarray(y[0] if op.signature.residuals else y))
+        self._reads = []
+        given = self._of(inputs), self._of(named)
         if id(output._array) not in self._values:  # else the op returned its input
-            self.calls.append(Call(op.name, *given, (self._made(output._array),), op))
+            self.calls.append(Call(op.name, *given, self._reads, (self._made(output._array),), op))
         return output
 
     def compute(self, function: Callable[..., Any], *arrays: np.ndarray) -> Any:
@@ -186,7 +194,8 @@ class Rules(tracing.Tracer):
         wanted = tuple([p and self._places.get(p) for p in parents])
         if any(p is not None and place is None for p, place in zip(parents, wanted, strict=True)):
             self.fails = True
-        self.calls.append(Call(f"{node.op.name}'", self._of((g,)), {}, outputs, None, slot, wanted))
+        self._reads = []
+        self.calls.append(Call(f"{node.op.name}'", self._of((g,)), {}, self._reads, outputs, None, slot, wanted))
         return tuple([r if r is None else Tensor._of(r) for r in results])
 
     # Values
@@ -232,6 +241,7 @@ class Rules(tracing.Tracer):
         if found is None:
             found = self._known(x, "constant")
             self._suspects |= found.base is not None
+        self._reads.append(found)
         return found
 
     def _made(self, array: np.ndarray) -> Value:
@@ -276,13 +286,6 @@ def fitted(op: Op, gradients: Sequence[Any], parents: Sequence[Any], g: Any, sav
 
 def _tensor(r: Any) -> Any:
     return Tensor._of(np.asarray(r)) if isinstance(r, np.ndarray | np.generic) else r
-
-
-def flat(tree: Any) -> list[Any]:
-    """The leaves of nested tuples, lists, dicts and slices."""
-    found: list[Any] = []
-    mapped(found.append, tree)
-    return found
 
 
 NESTED = frozenset({tuple, list, dict, slice})

@@ -163,10 +163,6 @@ def deferred(method: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> None:
-        given: list[Any] = [*args, *kwargs.values()]
-        for argument in given:
-            if hasattr(argument, "_array"):
-                _tracer.get().read(argument)
         _tracer.get().effect(functools.partial(method, *args, **kwargs))
 
     return call

@@ -110,8 +110,8 @@ _TENSOR = {
     "x.astype(dtype)": "to type", "x.astype(y.dtype)": "type_as", "x.astype(np.float32)": "float", "x.astype(np.float64)":
     "double", "x.astype(np.float16)": "half", "x.astype(np.int16)": "short", "x.astype(np.int32)": "int",
     "x.astype(np.int64)": "long", "x.astype(bool)": "bool", "x.astype(np.uint8)": "byte", "x.astype(np.int8)": "char",
-    "x.clip(min, max)": "clamp", "tg.minimum(x, max)": "clamp_max", "tg.maximum(x, min)": "clamp_min", "x.detach()":
-    "data detach_", "x.is_leaf, or tg.show(x)": "grad_fn", "x.register_hook(f)":
+    "x.clip(min, max)": "clamp", "tg.minimum(x, max)": "clamp_max", "tg.maximum(x, min)": "clamp_min", "x.detach()": "detach_",
+    "x.detach(), and x.copy_(value) to write a leaf": "data", "x.is_leaf, or tg.show(x)": "grad_fn", "x.register_hook(f)":
     "retain_grad retains_grad register_post_accumulate_grad_hook",
     "x.copy_(0.0) on a leaf, and w.zero_grad() for w.grad": "zero_", "x.copy_(value) on a leaf": "fill_ set_",
     "tg.nn.init on a parameter":
@@ -189,6 +189,7 @@ _MODULE = {
     "dict(model.named_parameters())[name]": "get_parameter", "dict(model.named_buffers())[name]": "get_buffer",
     "setattr(model.get_submodule(parent), name, module)": "set_submodule",
     "model.register_full_backward_hook": "register_backward_hook", "model.register_buffer": "get_extra_state set_extra_state",
+    "(a loss is made first and then called: nn.MSELoss()(model(x), target).backward())": "backward item",
     DEVICES: "cuda cpu xpu ipu mtia to_empty", "(NumPy has no bfloat16)": "bfloat16",
     "(use threads: tg.set_num_threads)": "share_memory",
     "(override state_dict or load_state_dict in a subclass)": """
@@ -241,6 +242,29 @@ _DATA = {
     "(batches are made in this process; prefetch= makes them ahead in a thread)": "get_worker_info",
 }  # fmt: skip
 
+_TRANSFORMS = {
+    "tg.data.ToFloat(), on arrays of shape (N, C, H, W), which images.transpose(0, 3, 1, 2) makes of (N, H, W, C)":
+    "ToTensor PILToTensor ToImage ToDtype ConvertImageDtype ConvertDtype ToPureTensor",
+    "tg.data.RandomCrop(size, padding=...), or x[..., top:bottom, left:right]": """
+        CenterCrop FiveCrop TenCrop RandomResizedCrop Pad RandomZoomOut RandomIoUCrop""",
+    "tg.data.Resize": "Scale RandomResize ScaleJitter", "tg.data.ColorJitter": """
+        Grayscale RandomGrayscale RandomInvert RandomPosterize RandomSolarize RandomAutocontrast RandomEqualize
+        RandomAdjustSharpness RandomPhotometricDistort RandomChannelPermutation""",
+    "tg.data.Cutout": "RandomErasing", "tg.data.MixUp": "CutMix",
+    "tg.data.RandomAffine": "RandomPerspective ElasticTransform",
+    "a function from arrays to arrays": "Lambda LinearTransformation GaussianBlur GaussianNoise ToPILImage",
+    "tg.data.Compose of tg.data.RandomAffine and tg.data.ColorJitter":
+    "AutoAugment RandAugment TrivialAugmentWide AugMix RandomApply RandomChoice RandomOrder",
+    "tg.data.transforms": "v2 transforms functional",
+}  # fmt: skip
+
+_RANDOM = {
+    RANDOM.format("choice"): "choice", RANDOM.format("permutation"): "permutation shuffle",
+    RANDOM.format("integers"): "integers", "tg.rand": "random uniform random_sample", "tg.randn": "standard_normal",
+    "np.random.default_rng": "default_rng RandomState", "tg.get_rng_state": "get_state fork_rng",
+    "tg.set_rng_state": "set_state",
+}  # fmt: skip
+
 _INIT = {
     "param.copy_(values)": "sparse sparse_",
     **{f"nn.init.{name}_": name for name in (
@@ -281,6 +305,8 @@ TABLES = {
     "torch.optim.lr_scheduler": _by_name(_SCHEDULES),
     "torch.optim.lr_scheduler.LRScheduler": _by_name(_SCHEDULE),
     "torch.utils.data": _by_name(_DATA),
+    "torch.random": _by_name(_RANDOM),
+    "torchvision.transforms": _by_name(_TRANSFORMS),
     "mygrad": _by_name(others.MYGRAD),
     "mygrad.Tensor": _by_name(others.MYGRAD_TENSOR),
     "mygrad.nnet": _by_name(others.MYGRAD_NNET),

@@ -72,8 +72,15 @@ def from_numpy(array: NDArray[Any], *, requires_grad: bool = False) -> Tensor:
         TypeError: if `array` is not an ndarray of numbers or Booleans.
     """
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biufc":
-        remedy = "it is what you want already" if isinstance(array, Tensor) else "or use Tensor(...)"
-        raise TypeError(f"from_numpy: `array` is {type(array).__name__}; it must be a numeric ndarray, {remedy}")
+        what, remedy = type(array).__name__, "or use Tensor(...)"
+        if isinstance(array, Tensor):
+            remedy = "it is what you want already"
+        elif isinstance(array, np.ndarray):
+            what = f"an ndarray of {array.dtype}"
+            remedy = (
+                "such as labels become by np.unique(labels, return_inverse=True)[1], and numbers by astype(np.float32)"
+            )
+        raise TypeError(f"from_numpy: `array` is {what}; it must be a numeric ndarray, {remedy}")
     tensor = Tensor._of(array.view(np.ndarray))
     tensor.requires_grad = requires_grad
     return tensor

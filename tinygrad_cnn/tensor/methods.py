@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core.grad_mode import is_grad_enabled
-from ..core.node import Argument
 from ..ops import (
     activation,
     compare,
     elementwise,
     gather,
+    in_place,
     index,
     masked,
     matmul,
@@ -53,6 +52,7 @@ METHODS = {
     elementwise: """
         abs ceil clip copy exp floor log maximum minimum pow reciprocal round sign sqrt square""",
     gather: "take",
+    in_place: "copy_",
     index: "masked_fill masked_select nonzero",
     masked: "std var",
     matmul: "dot matmul trace",
@@ -117,36 +117,6 @@ def _reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
     return reflected
 
 
-def _in_place(sign: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """The operator that writes a leaf which requires a gradient, and makes a new Tensor of any other.
-
-    A RuntimeError outside of no_grad; a TypeError or ValueError for a result that does not fit into the leaf.
-    """
-
-    def write(self: Any, other: Any) -> Any:
-        if not self.is_leaf or not self.requires_grad or isinstance(self._node, Argument):
-            return NotImplemented  # Python then computes x = x + y
-        if is_grad_enabled():
-            raise RuntimeError(
-                f"Tensor: `{sign}=` would overwrite a leaf that requires a gradient, or rebind its name to another Tensor; "
-                "write it under no_grad(), or let an optimizer of tinygrad_cnn.optim update it; for a new Tensor, write "
-                f"x = x {sign} y"
-            )
-        result = function(self, other)
-        if result.shape != self.shape:
-            raise ValueError(
-                f"Tensor: `{sign}=` has a result of shape {result.shape}, which does not fit into a leaf of shape "
-                f"{self.shape}"
-            )
-        if result.dtype.kind != "f":
-            raise TypeError(
-                f"Tensor: `{sign}=` has a result of {result.dtype}, which cannot be written into {self.dtype}"
-            )
-        return self.copy_(result)
-
-    return write
-
-
 for _module, _names in METHODS.items():
     for _name in _names.split():
         setattr(Methods, _name, getattr(_module, _name))
@@ -156,4 +126,4 @@ for _name, (_sign, _function) in BINARY.items():
     setattr(Methods, f"__{_name}__", _function)
     setattr(Methods, f"__r{_name}__", _reflected(_function))
     if _sign:
-        setattr(Methods, f"__i{_name}__", _in_place(_sign, _function))
+        setattr(Methods, f"__i{_name}__", in_place.operator(_sign, _function))

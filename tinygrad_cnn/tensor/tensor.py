@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
@@ -13,10 +13,9 @@ from numpy.typing import DTypeLike, NDArray
 from ..allocator import keep_by_default
 from ..core import tracing
 from ..core.backward import in_tensors, pull_back
-from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
+from ..core.grad_mode import differentiating, enable_grad, is_grad_enabled, no_grad
 from ..core.node import Argument, Leaf, Node
 from ..core.registry import above, register_tensor
-from ..core.versions import mark_written
 from ..frames import asks_unseen, warn_user
 from ..ops import compare, elementwise, index, lists, shape
 from ..ops.data import TensorLike, to_array
@@ -149,10 +148,15 @@ class Tensor(Methods):
 
     @property
     def grad(self) -> Tensor | None:
-        """The gradient that ``backward()`` has summed into this leaf, or None."""
+        """The gradient that ``backward()`` has summed into this leaf, or None. A warning for the result of a recorded op."""
         try:
             return self._grad
         except AttributeError:  # there has never been one
+            if self._is_recorded:
+                warn_user(
+                    f"grad: this Tensor is {self._origin} and no leaf, so it gets no gradient; after w = w - lr * w.grad make "
+                    "it a leaf again by w = w.detach().requires_grad_(), or take its gradient by register_hook"
+                )
             return None
 
     @grad.setter
@@ -252,36 +256,6 @@ class Tensor(Methods):
         """The same values, sharing memory, outside the graph."""
         return Tensor._of(self._array)
 
-    def copy_(self, source: TensorLike) -> Tensor:
-        """Write `source` into this leaf in place, as optimizers do. Graphs that saved the old values then refuse backward.
-
-        The write is never recorded, in any grad mode: the leaf stays a leaf, and no gradient passes to `source`.
-
-        Raises:
-            RuntimeError: if this Tensor is the result of a recorded op, or the argument of a function under a transform; if
-                `source` is one of these, unless under :class:`no_grad`.
-            ValueError: if `source` does not broadcast to this Tensor's shape.
-        """
-        if self._is_recorded:
-            raise RuntimeError(f"copy_: this Tensor is {self._origin}; nothing recorded is ever written")
-        source = gather(source, "copy_")
-        values = source._array if isinstance(source, Tensor) else np.asarray(source)
-        try:
-            np.broadcast_to(values, self.shape)
-        except ValueError:
-            raise ValueError(
-                f"copy_: `source` has shape {values.shape}, which does not broadcast to {self.shape}"
-            ) from None
-        if not np.can_cast(values.dtype, self.dtype, "same_kind"):
-            raise TypeError(
-                f"copy_: `source` is {values.dtype}, which does not become {self.dtype}; convert it with astype"
-            )
-        loses = isinstance(source, Tensor) and source._is_recorded and is_grad_enabled()
-        # Refused where it is done, since vmap has its own error.
-        write = partial(_refuse_to_lose, source) if loses else _write
-        tracing.tracer().effect(write, self._array, values)
-        return self
-
     def astype(self, dtype: DTypeLike) -> Tensor:
         """The values in another dtype. Recorded if both dtypes are floating-point; other conversions have no gradient."""
         wanted = dtype_of("astype", dtype)
@@ -373,8 +347,14 @@ class Tensor(Methods):
         return bool(self.item())
 
     def __float__(self) -> float:
-        if self.requires_grad and asks_unseen(sys._getframe(1)):
-            self._ensure_nothing_lost()
+        if self.requires_grad:
+            if asks_unseen(sys._getframe(1)):
+                self._ensure_nothing_lost()
+            elif (name := differentiating.get()) and is_grad_enabled():
+                raise RuntimeError(
+                    f"{name}: in the function that is differentiated, a Tensor becomes a Python float, and the derivative "
+                    "would be lost; use tg.sin or np.sin instead of math.sin, and x.item() if only the value is meant"
+                )
         return float(self.item())
 
     def __int__(self) -> int:
@@ -417,18 +397,6 @@ class Tensor(Methods):
         return above.array_function(function, args, kwargs)
 
 
-def _refuse_to_lose(source: Any, *_: Any) -> NoReturn:
-    raise RuntimeError(
-        f"copy_: `source` is {source._origin}, and a write passes no gradient to it; copy source.detach() if that is meant, "
-        "or write under no_grad()"
-    )
-
-
-def _write(target: NDArray[Any], values: NDArray[Any]) -> None:
-    np.copyto(target, values, casting="same_kind")
-    mark_written(target)
-
-
 def _rebuild(data: NDArray[Any], requires_grad: bool) -> Tensor:
     tensor = Tensor._of(np.array(data))
     if requires_grad:
@@ -445,10 +413,7 @@ def add_to_grads(gradients: Mapping[Any, Any], create: bool = False) -> None:
         tensor = leaf.tensor()
         if tensor is None:
             continue
-        try:
-            old = tensor._grad
-        except AttributeError:  # there has never been one
-            old = None
+        old = getattr(tensor, "_grad", None)  # unset until the first gradient
         if old is not None:
             g = _sum_of_gradients(old, g, create)
         elif g.__class__ is np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from ..core.backward import in_tensors, outside, pull_back
-from ..core.grad_mode import enable_grad, is_grad_enabled
+from ..core.grad_mode import differentiating, enable_grad, is_grad_enabled
 from ..core.node import Argument
 from ..core.versions import tick
 from ..ops.elementwise import cast, copy
@@ -51,9 +51,16 @@ class Run:
             call = list(args)
             for i, argument in zip(positions, rebuild(self.selected, placed), strict=True):
                 call[i] = argument
-            self.result = f(*call, **kwargs)
+            self.result = self._call(f, call, kwargs)
         self.differentiable = [is_differentiable(leaf) for leaf in placed]
         self.inputs = [leaf for leaf, free in zip(placed, self.differentiable, strict=True) if free]
+
+    def _call(self, f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        outer = differentiating.set(self.name)
+        try:
+            return f(*args, **kwargs)
+        finally:
+            differentiating.reset(outer)
 
     @functools.cached_property
     def open(self) -> bool:

@@ -88,7 +88,7 @@ def hashes(make, dtype, function, compile, early):
     tg.manual_seed(3)
     model = make(dtype)
     contribution.BUCKET = 200 if early else 1 << 22
-    world = tg.distributed.World(SHARDS, timeout=20)
+    world = tg.distributed.World(SHARDS, timeout=300)
     world.start(model=model)
     post, stream = world.comm.post, world.stream
 
