@@ -111,6 +111,21 @@ def check_output(shown: str, printed: str, where: str) -> None:
         raise AssertionError(f"{where}:\n{checker.output_difference(example, untimed(printed), OPTIONS)}")
 
 
+def test_every_call_on_the_cheat_sheet_works():
+    tg, nn = tinygrad_cnn, tinygrad_cnn.nn
+    cells = re.findall(r"^\| (`.*?) \|", (DOCS / "cheat-sheet.md").read_text(encoding="utf-8"), re.MULTILINE)
+    calls = [call for cell in cells for call in re.findall(r"`([^`]+)`", cell)]
+    assert len(calls) > 25
+    for call in calls:
+        x = tg.Tensor(np.ones((2, 3)), requires_grad=True)
+        names = {
+            "tg": tg, "nn": nn, "np": np, "x": x, "array": np.ones(3), "f": lambda x: (x * x).sum(), "xs": np.ones((2, 3)),
+            "loss": (x * x).sum(), "p": x, "optimizer": tg.optim.SGD([x], lr=1.0), "y": x, "target": np.ones((2, 3)),
+            "scores": tg.zeros(2, 3), "labels": np.array([0, 1]),
+        }  # fmt: skip
+        exec(f"{call} pass" if call.startswith("with ") else call, names)
+
+
 def untimed(text: str) -> str:
     return re.sub(r"[\d,]+ images/s .*", "(speed and time)", text)
 

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "tinygrad_cnn"
 
 # From the lowest layer to the highest. Folders of one row may import each other, but not in a circle.
 LAYERS = [
-    ("core", "allocator", "frames", "system"),
+    ("core", "allocator", "frames", "notebooks", "system"),
     ("ops",),
     ("tensor",),
     ("numpy_api",),
