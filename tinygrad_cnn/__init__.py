@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from .transforms.anomaly import *
     from .transforms.autograd import *
     from .transforms.checkpoint import *
+    from .transforms.implicit import implicit as implicit
     from .transforms.ravel import ravel_pytree as ravel_pytree
     from .transforms.vmap import vmap as vmap
 
@@ -163,6 +164,7 @@ _NAMES = {
     "transforms.anomaly": "AnomalyError detect_anomaly",
     "transforms.autograd": "grad gradients hessian hvp jacfwd jacobian jacrev jvp linearize value_and_grad vjp",
     "transforms.checkpoint": "checkpoint",
+    "transforms.implicit": "implicit",
     "transforms.ravel": "ravel_pytree",
     "transforms.vmap": "vmap",
 }
