@@ -32,6 +32,10 @@ BLOCK = re.compile(
 FENCED = re.compile(r"^```(.*?)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 NEEDS = {"extra.special": "scipy", "extra.sklearn": "sklearn", "extra.autograd": "scipy"}
+NEEDS |= {
+    f"extra.numba.{name}": "numba"
+    for name in ("attached", "compiled", "depthwise", "elements", "layers", "pool", "rows", "scans")
+}
 THEIRS = ("tinygrad_cnn.extra.autograd.numpy", "tinygrad_cnn.extra.autograd.scipy")
 """Functions of these have the docstrings of NumPy and SciPy."""
 ABSENT = tuple(f"tinygrad_cnn.{name}" for name, needed in NEEDS.items() if not importlib.util.find_spec(needed))
