@@ -17,13 +17,14 @@ ALIASES = {
     "array_api": [], "autograd": [],
     "distributed": ["tg.distributed"], "onnx": ["tg.onnx"], "show": ["tg.show", "tg.viz", "training.Live"],
     "sklearn": ["tg.sklearn"], "special": ["tg.special"], "live": ["training.Live"], "tensorboard": ["training.TensorBoard"],
+    "numba": ["tg.use_numba"],
 }  # fmt: skip
 """The parts of extra/, and their aliases. A Live callback shows graphs as `show` does."""
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=900, check=False
+        [sys.executable, *arguments], capture_output=True, encoding="utf-8", cwd=ROOT, timeout=900, check=False
     )
 
 

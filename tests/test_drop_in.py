@@ -497,7 +497,7 @@ def test_scipy_refuses_what_no_op_records():
 
 def _run(*arguments, **options):
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, **options
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, encoding="utf-8", check=False, **options
     )
 
 
@@ -506,9 +506,10 @@ def test_scripts_that_import_autograd_run_unchanged(tmp_path):
     script.write_text(
         "import sys\nimport helper\nimport autograd\nimport autograd.numpy as np\nfrom autograd import grad\n"
         "from autograd.numpy import exp\nfrom autograd.misc.optimizers import adam\nfrom autograd.extend import primitive\n"
-        "print(grad(lambda x: np.sum(exp(x)))(0.0), sys.argv[1:], __name__, helper.x)\n"
+        "print(grad(lambda x: np.sum(exp(x)))(0.0), sys.argv[1:], __name__, helper.x)\n",
+        encoding="utf-8",
     )
-    (tmp_path / "helper.py").write_text("x = 'found'\n")
+    (tmp_path / "helper.py").write_text("x = 'found'\n", encoding="utf-8")
     ended = _run(
         "-m",
         "tinygrad_cnn.extra.autograd",

@@ -122,7 +122,7 @@ def test_custom_op_leaves_nothing_where_it_runs(tmp_path):
     env = {name: value for name, value in os.environ.items() if not name.startswith("HYPOTHESIS")}
     env["PYTHONPATH"] = str(ROOT)
     command = [sys.executable, "-W", "error", str(EXAMPLES / "custom_op.py"), "--quick"]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, encoding="utf-8", timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     assert "the property test passed" in done.stdout
     assert not any(tmp_path.iterdir())

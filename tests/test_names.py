@@ -27,7 +27,7 @@ PLACES = {
     "torch.nn.Module": nn.Linear(1, 1), "torch.optim.Optimizer": SGD, "keras.Model": nn.Linear(1, 1),
     "torch.optim.lr_scheduler.LRScheduler": tg.optim.StepLR(SGD, 1),
     "keras.callbacks": tg.training, "keras.metrics": tg.metrics, "keras.callbacks.History": tg.training.History(),
-    "autograd": tg, "mygrad": tg, "mygrad.Tensor": tg.Tensor, "mygrad.nnet": F,
+    "autograd": tg, "mygrad": tg, "mygrad.Tensor": tg.Tensor, "numpy.ndarray": tg.Tensor, "mygrad.nnet": F,
 }  # fmt: skip
 ROWS = [(theirs, name) for theirs, table in TABLES.items() for name in table] + [("torch.Tensor", n) for n in FUNCTIONS]
 every_row = pytest.mark.parametrize(("theirs", "name"), ROWS, ids=lambda x: x)
@@ -60,6 +60,13 @@ def test_what_it_names_exists(theirs, name):
         found = roots[root]
         for part in path.rstrip(".").split("."):
             found = getattr(found, part)
+
+
+def test_every_attribute_of_an_array_is_there_or_has_an_answer():
+    for name in dir(np.ndarray):
+        if not name.startswith("_") and not hasattr(tg.Tensor, name):
+            with pytest.raises(AttributeError, match=rf"has no attribute '{name}'(; use | \()"):
+                getattr(x(), name)
 
 
 def test_a_name_that_nobody_has():
@@ -115,14 +122,6 @@ def test_a_subclass_of_tensor_may_have_attributes_of_these_names():
     assert (image.layout, vars(image)) == ("camera", {"layout": "camera"})
     with pytest.raises(AttributeError, match="'Image' object has no attribute 'data'"):
         image.data  # noqa: B018
-
-
-@pytest.mark.parametrize("switch", [tg.no_grad, tg.enable_grad])
-def test_a_switch_that_is_not_called(switch):
-    name = switch.__name__
-    with pytest.raises(TypeError, match=rf"^{name}: the parentheses are missing; write `with {name}\(\):`"), switch:
-        raise AssertionError
-    assert tg.is_grad_enabled()
 
 
 def test_functional_is_where_pytorch_has_it():

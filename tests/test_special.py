@@ -30,7 +30,7 @@ def test_without_scipy_the_library_works_and_the_module_says_what_to_install():
         "try:\n    tg.special\n"
         "except ModuleNotFoundError as error:\n    print(error)\n"
     )
-    run = subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, capture_output=True, encoding="utf-8")
     assert "tinygrad_cnn.special needs SciPy, which is not installed; pip install 'tinygrad_cnn[scipy]'" in run.stdout
 
 
@@ -51,7 +51,7 @@ def test_with_the_array_api_of_scipy_the_functions_are_the_same():
     )
     environment = {**os.environ, "SCIPY_ARRAY_API": "1"}
     run = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False, env=environment
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, encoding="utf-8", check=False, env=environment
     )
     assert "the gradient would be lost" in run.stdout, run.stderr
 

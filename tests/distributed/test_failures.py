@@ -38,7 +38,7 @@ def failed(folder, ranks, *arguments, program="failing.py"):
 def resumed(folder, ranks):
     """The result of a training that goes on from the checkpoint of one that has failed."""
     finished(folder, ranks, "failing.py", "never", 0, 0)
-    return {(folder / f"rank{rank}.txt").read_text() for rank in range(ranks)}
+    return {(folder / f"rank{rank}.txt").read_text(encoding="utf-8") for rank in range(ranks)}
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_an_exception(tmp_path, whole, ranks, who):
     assert seconds < LATEST
     line = f"rank {who} on {os.uname().nodename}, at step 23, raised ValueError: no good"
     assert f"DistributedError: {line}" in output
-    assert line in (tmp_path / "run.failures.txt").read_text()
+    assert line in (tmp_path / "run.failures.txt").read_text(encoding="utf-8")
     assert tg.load(tmp_path / "run.npz")["run"]["step"] == 20, "the step of the last epoch that was saved"
     assert resumed(tmp_path, 2) == whole
     assert not (tmp_path / "run.failures.txt").exists(), "a new training begins without failures"
@@ -72,7 +72,7 @@ def test_an_exception_in_a_loop_of_ones_own(tmp_path, who):
     assert seconds < LATEST
     line = f"rank {who} on {os.uname().nodename}, at step 2, raised ValueError: no good"
     assert output.count(f"DistributedError: {line}") == 2
-    assert (tmp_path / "run.failures.txt").read_text().count(line) == 3
+    assert (tmp_path / "run.failures.txt").read_text(encoding="utf-8").count(line) == 3
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_rank_that_does_not_answer(tmp_path, whole, how, who):
     line = f"rank {who} on {os.uname().nodename} did not answer for {TIMEOUT} s"
     assert f"DistributedError: {line}" in output
     assert "at step 23" in output
-    assert line in (tmp_path / "run.failures.txt").read_text()
+    assert line in (tmp_path / "run.failures.txt").read_text(encoding="utf-8")
     assert resumed(tmp_path, 1) == whole
 
 
@@ -111,7 +111,7 @@ def report_of(folder):
     while not file.exists() or monitors(folder):
         assert time.monotonic() < until, "there is no report, or the monitor still runs"
         time.sleep(0.01)
-    return file.read_text()
+    return file.read_text(encoding="utf-8")
 
 
 def monitors(folder):
@@ -151,7 +151,7 @@ def test_a_rank_that_is_killed_at_any_moment_is_named(tmp_path_factory, ranks, s
     job.wait_for(folder / "run.npz")
     time.sleep(seconds)
     job.kill(who)
-    step = int((folder / "step").read_text())
+    step = int((folder / "step").read_text(encoding="utf-8"))
     if step == 60:
         return  # it was finished before
     assert killed(who, f"({step - 1}|{step}|{step + 1})").fullmatch(report_of(folder))

@@ -123,7 +123,7 @@ def test_the_global_generator_of_numpy_is_never_used():
     allowed = {"Generator", "PCG64", "default_rng", "RandomState", "SeedSequence", "get_state", "set_state"}
     folder = Path(tg.__file__).parent
     for path in {*folder.rglob("*.py")} - {*(folder / "extra" / "autograd").rglob("*.py")}:  # where users seed it
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             text = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
             if text.startswith("np.random."):
                 assert text.split(".")[2].split("(")[0] in allowed, f"{path.name}: {text}"

@@ -22,6 +22,7 @@ from ..core.graph import Op
 from ..core.node import Leaf, Node, hooked
 from ..core.tracing import NO_TRACER, Args, performed
 from ..core.versions import owner, tick, written_since
+from ..kernels.parallel.workspace import Pool
 from ..tensor import Tensor
 from .blocks import Blocks
 from .kept import Kept
@@ -64,6 +65,7 @@ class Course(tracing.Tracer):
         self.copies = False  # whether tasks read copies of values
         self.walks: dict[tuple[Slot, ...], list[Walk]] = {}
         self.blocks = Blocks()
+        self.pool = Pool()
         self.loose: list[Slot] = []  # those with the array of this call alone
         self.kept = Kept(self.link)
         self._kernels = accelerations()
@@ -343,13 +345,13 @@ class Course(tracing.Tracer):
             walk.uses += 1
             if walk.uses < 2:
                 return None
-            walk.program = Program(walk)
+            walk.program = Program(walk, self.pool)
         if not walk.program.serves():
             return None
         check_unwritten(nodes)
         gradients = walk.program.run(roots, finished)
         if gradients is None:  # somebody holds those of an earlier call: they get copies now
-            walk.program = Program(walk)
+            walk.program = Program(walk, self.pool)
             gradients = walk.program.run(roots, finished)
         if not retain:
             for node in nodes:
@@ -391,7 +393,7 @@ class Course(tracing.Tracer):
         programs: list[Program] = [
             walk.program for walks in self.walks.values() for walk in walks if walk.program is not None
         ]
-        return self.blocks.nbytes + sum(program.nbytes for program in programs)
+        return self.blocks.nbytes + self.pool.nbytes + sum(program.nbytes for program in programs)
 
     def describe(self) -> str:
         """See `Compiled.describe`."""

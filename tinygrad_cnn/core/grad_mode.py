@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, overload
+from typing import Any, ParamSpec, Self, TypeVar, overload
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -17,18 +17,7 @@ differentiating: ContextVar[str] = ContextVar("differentiating", default="")
 """The transform whose function runs, such as "grad"; "" outside of functions that are differentiated."""
 
 
-class _Called(type):
-    """The type of the switches: says what ``with no_grad:``, without a call, lacks."""
-
-    if not TYPE_CHECKING:  # to a type checker, a class is no context manager
-
-        def __enter__(cls):
-            raise TypeError(f"{cls.__name__}: the parentheses are missing; write `with {cls.__name__}():`")
-
-        __exit__ = __enter__
-
-
-class _Recording(metaclass=_Called):
+class _Recording:
     """Sets the recording switch for a ``with`` block or, as a decorator, for each call of a function."""
 
     _value: bool

@@ -113,7 +113,7 @@ _TENSOR = {
     "x.clip(min, max)": "clamp", "tg.minimum(x, max)": "clamp_max", "tg.maximum(x, min)": "clamp_min", "x.detach()": "detach_",
     "x.detach(), and x.copy_(value) to write a leaf": "data", "x.is_leaf, or tg.show(x)": "grad_fn", "x.register_hook(f)":
     "retain_grad retains_grad register_post_accumulate_grad_hook",
-    "x.copy_(0.0) on a leaf, and w.zero_grad() for w.grad": "zero_", "x.copy_(value) on a leaf": "fill_ set_",
+    "x.copy_(0.0) on a leaf, and w.zero_grad() for w.grad": "zero_", "x.copy_(value) on a leaf": "fill_ set_ fill",
     "tg.nn.init on a parameter":
     "normal_ uniform_ random_ bernoulli_ exponential_ log_normal_ cauchy_ geometric_",
     "x == y": "eq", "x != y": "ne not_equal", "x < y": "lt less", "x <= y": "le less_equal", "x > y": "gt greater",
@@ -137,8 +137,8 @@ _TENSOR = {
         record_stream is_shared""",
     "(use threads: tg.set_num_threads)": "share_memory_",
     COMPLEX: """
-        real imag conj conj_physical angle H mH cfloat cdouble chalf is_complex is_conj resolve_conj is_neg resolve_neg stft
-        istft""",
+        real imag conj conjugate conj_physical angle H mH cfloat cdouble chalf is_complex is_conj resolve_conj is_neg
+        resolve_neg stft istft""",
     SPARSE: """
         is_sparse to_sparse to_dense sparse_mask sparse_dim dense_dim coalesce is_coalesced indices values is_sparse_csr
         to_sparse_coo to_sparse_csr to_sparse_csc is_nested to_padded_tensor""",
@@ -310,6 +310,7 @@ TABLES = {
     "mygrad": _by_name(others.MYGRAD),
     "mygrad.Tensor": _by_name(others.MYGRAD_TENSOR),
     "mygrad.nnet": _by_name(others.MYGRAD_NNET),
+    "numpy.ndarray": _by_name(others.NUMPY_ARRAY),
     "keras.Model": _by_name(others.KERAS_MODEL),
     "keras.layers": _by_name(others.KERAS_LAYERS),
     "keras.callbacks": _by_name(others.KERAS_CALLBACKS),

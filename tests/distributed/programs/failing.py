@@ -26,7 +26,7 @@ class Fail(tg.training.Callback):
             os.pwrite(steps, f"{run.step:2}".encode(), 0)
             time.sleep(0.005)
         if run.step == at and run.rank == who:
-            with open("failed", "w") as file:
+            with open("failed", "w", encoding="utf-8") as file:
                 file.write("now")
             if how == "raise":
                 raise ValueError("no good")
@@ -68,5 +68,5 @@ history = tg.fit(
     distributed=world, progress=False, compile=False, resume=resume,
 )  # fmt: skip
 history["seconds"] = []
-with open(f"rank{world.rank}.txt", "w") as file:
+with open(f"rank{world.rank}.txt", "w", encoding="utf-8") as file:
     file.write(f"{history} {[p.numpy().tobytes() for p in model.parameters()]}")

@@ -18,7 +18,7 @@ x, y = np.ones((8, 3), np.float32), np.ones((8, 1), np.float32)
 for step in range(1, 6):
     world.step(lambda x, y: tg.mse(model(x), y), (x, y))
     if step == 2 and world.rank == who:
-        with open("failed", "w") as file:
+        with open("failed", "w", encoding="utf-8") as file:
             file.write("now")
         if how == "raise":
             raise ValueError("no good")
