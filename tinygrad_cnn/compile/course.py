@@ -51,6 +51,7 @@ class Course(tracing.Tracer):
 
     follows_rules = False
     draw = set_grad = read = staticmethod(lambda *_: None)  # type: ignore[assignment]
+    assigns = False  # whether the function assigned to a Tensor: its calls are plain then
 
     def __init__(self, most_branches: int) -> None:
         self.outer = NO_TRACER
@@ -105,8 +106,22 @@ class Course(tracing.Tracer):
             if slot.step is not None and slot.step.varies:
                 slot.step.params = ()
         self.loose.clear()
+        if self.assigns:
+            self._let_go()
         self.kept.check()
         self._rest()
+
+    def _let_go(self) -> None:
+        """Forget all steps, and give their memory back now: steps and slots refer to each other."""
+        waiting = self.first
+        while waiting:
+            step = waiting.pop()
+            waiting += step.children
+            step.take, step.next, step.otherwise, step.outer = None, _nothing, _nothing, None
+            for slot in (*step.binds, step.output):
+                slot.array = slot.fixed = slot.node = slot.tensor = None
+        self._clear()
+        self._expect(_nothing)
 
     @property
     def ahead(self) -> list[Step]:
@@ -127,7 +142,7 @@ class Course(tracing.Tracer):
     def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
         """The output of an op that is no prepared step: of a step for other operands from outside, or of one to be recorded."""
         if get_ident() != self.thread:
-            return None
+            return NO_TRACER.call(op, inputs, params)  # type: ignore[no-any-return]
         for step in self.ahead:
             if step.op is op and (new := step.match(inputs, params)) is not None:
                 for slot, x in new:
@@ -187,6 +202,10 @@ class Course(tracing.Tracer):
         """The rest of the call is plain: the form of a value depends on other values, and what follows was not recorded."""
         self.thread = 0
         self._expect(_nothing)
+
+    def assign(self, tensor: Tensor) -> None:
+        self.assigns = True
+        self.stop()
 
     def effect(self, function: Callable[..., None], *arrays: Any) -> None:
         """A change of state. If it writes into a value of this call, the copies of it that tasks read change, too."""

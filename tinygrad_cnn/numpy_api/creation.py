@@ -17,10 +17,9 @@ from ..ops.elementwise import copy, floor, pow
 from ..ops.lists import gather
 from ..ops.random import Seed, generator
 from ..ops.real import dtype_of, is_integer
-from ..ops.shape import broadcast_to, moveaxis
+from ..ops.shape import broadcast_to, moveaxis, unpacked
 from ..ops.transcendental import log10
 from ..tensor import Tensor, get_default_dtype
-from ..tensor.methods import unpacked
 
 __all__ = [
     "arange", "eye", "from_dlpack", "from_numpy", "full", "full_like", "geomspace", "linspace", "logspace", "ones", "ones_like",

@@ -5,11 +5,8 @@ Type checkers read ``methods.pyi``.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from ..ops import (
     activation,
@@ -81,7 +78,7 @@ class Methods:
 
         They are read and written in C order, or for `order` "F" with the first axis changing fastest.
         """
-        return shape.reshape(self, shape=unpacked(sizes), order=order)
+        return shape.reshape(self, shape=shape.unpacked(sizes), order=order)
 
     def transpose(self, *axes: Any) -> Any:
         """Axes permuted, given as one tuple or separately; reversed if none are given.
@@ -89,25 +86,8 @@ class Methods:
         ``swapaxes`` exchanges two axes, as PyTorch's ``transpose``. Two axes that would change nothing here raise a warning.
         """
         if len(axes) == 2:
-            _check_pair(self.ndim, *axes)
-        return shape.transpose(self, axes=axes if len(axes) > 1 else (axes and unpacked(axes)) or None)
-
-
-def unpacked(sizes: tuple[Any, ...]) -> Any:
-    """Sizes given either as one sequence or as separate arguments."""
-    return sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int | np.integer) else sizes
-
-
-def _check_pair(ndim: int, i: int, j: int) -> None:
-    """Two separate axes, which PyTorch's transpose exchanges: a ValueError or a warning that names swapaxes."""
-    if ndim == 2 and i not in (0, -2):
-        return
-    remedy = (
-        f"transpose takes all axes in their new order, as in NumPy; PyTorch's transpose({i}, {j}) is swapaxes({i}, {j})"
-    )
-    if ndim != 2:
-        raise ValueError(f"transpose: `axes` are {i}, {j}, and there are {ndim} axes; {remedy}")
-    warnings.warn(f"transpose({i}, {j}) of two axes changes nothing: {remedy}", stacklevel=3)
+            shape.check_pair(self.ndim, *axes)
+        return shape.transpose(self, axes=axes if len(axes) > 1 else (axes and shape.unpacked(axes)) or None)
 
 
 def _reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
