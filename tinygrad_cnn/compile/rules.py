@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from .program import Program
 
 
+LARGE = 1 << 16
+"""The record of a walk does not keep arrays of this many bytes alive."""
+
+
 class _Opaque(Exception):
     """Raised in a rule that cannot be recorded op by op."""
 
@@ -108,6 +112,7 @@ class Rules(tracing.Tracer):
         self._sources: dict[Any, Value] = {}  # by slot, or by the place of a saved value
         self._values: dict[int, Value] = {}  # by the id of its array, while that is alive
         self._owners: dict[int, tuple[Value, int]] = {}  # of memory: the value that was first there, and its address
+        self._alive: list[np.ndarray] = []
         self._watched: dict[tuple[int, int], ref[np.ndarray]] = {}
         self._suspects = False  # whether an unknown array was met
         self._reads: list[Value] = []  # the values that a call takes
@@ -136,6 +141,7 @@ class Rules(tracing.Tracer):
             slots = frozenset([places[place] for place in wanted if place in places])
             self.fails |= len(slots) < len(wanted)
         self._watched.clear()
+        self._alive.clear()
         return Walk(self.calls, self.roots, self.visited, found, slots, self.fails)
 
     # Events
@@ -258,8 +264,12 @@ class Rules(tracing.Tracer):
         return value
 
     def _watch(self, known: dict[int, Any], array: np.ndarray, what: Any) -> None:
-        """Note what is known of an array, while it is alive: a walk holds no array longer than it would without a record."""
+        """Note what is known of an array, while it is alive. Small ones stay alive, large ones no longer than without a record."""
         key = id(array)
+        if array.nbytes < LARGE:
+            known[key] = what
+            self._alive.append(array)
+            return
 
         def forget(_: object) -> None:
             known.pop(key, None)
