@@ -87,9 +87,9 @@ def leave(tensor: Tensor) -> None:
 
 def come_back(tensor: Tensor) -> None:
     """Note that the Tensor has its old memory again."""
-    key = id(owner(tensor._array))
-    if key in left:
-        left[key][1].remove(byte_bounds(tensor._array))
+    key, bounds = id(owner(tensor._array)), byte_bounds(tensor._array)
+    if key in left and bounds in left[key][1]:
+        left[key][1].remove(bounds)
         if not left[key][1]:
             _forget(key)
 
