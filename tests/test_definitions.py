@@ -14,9 +14,10 @@ from .definitions import BLOCKED, PACKAGE
 ROOT = Path(__file__).parents[1]
 EXTRA = ROOT / PACKAGE / "extra"
 ALIASES = {
-    "autograd": [],
+    "array_api": [], "autograd": [],
     "distributed": ["tg.distributed"], "onnx": ["tg.onnx"], "show": ["tg.show", "tg.viz", "training.Live"],
     "sklearn": ["tg.sklearn"], "special": ["tg.special"], "live": ["training.Live"], "tensorboard": ["training.TensorBoard"],
+    "numba": ["tg.use_numba"],
 }  # fmt: skip
 """The parts of extra/, and their aliases. A Live callback shows graphs as `show` does."""
 

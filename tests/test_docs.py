@@ -32,6 +32,10 @@ BLOCK = re.compile(
 FENCED = re.compile(r"^```(.*?)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 NEEDS = {"extra.special": "scipy", "extra.sklearn": "sklearn", "extra.autograd": "scipy"}
+NEEDS |= {
+    f"extra.numba.{name}": "numba"
+    for name in ("attached", "compiled", "depthwise", "elements", "layers", "pool", "rows", "scans")
+}
 THEIRS = ("tinygrad_cnn.extra.autograd.numpy", "tinygrad_cnn.extra.autograd.scipy")
 """Functions of these have the docstrings of NumPy and SciPy."""
 ABSENT = tuple(f"tinygrad_cnn.{name}" for name, needed in NEEDS.items() if not importlib.util.find_spec(needed))
@@ -109,6 +113,21 @@ def check_output(shown: str, printed: str, where: str) -> None:
     checker = doctest.OutputChecker()
     if not checker.check_output(example.want, untimed(printed), OPTIONS):
         raise AssertionError(f"{where}:\n{checker.output_difference(example, untimed(printed), OPTIONS)}")
+
+
+def test_every_call_on_the_cheat_sheet_works():
+    tg, nn = tinygrad_cnn, tinygrad_cnn.nn
+    cells = re.findall(r"^\| (`.*?) \|", (DOCS / "cheat-sheet.md").read_text(encoding="utf-8"), re.MULTILINE)
+    calls = [call for cell in cells for call in re.findall(r"`([^`]+)`", cell)]
+    assert len(calls) > 25
+    for call in calls:
+        x = tg.Tensor(np.ones((2, 3)), requires_grad=True)
+        names = {
+            "tg": tg, "nn": nn, "np": np, "x": x, "array": np.ones(3), "f": lambda x: (x * x).sum(), "xs": np.ones((2, 3)),
+            "loss": (x * x).sum(), "p": x, "optimizer": tg.optim.SGD([x], lr=1.0), "y": x, "target": np.ones((2, 3)),
+            "scores": tg.zeros(2, 3), "labels": np.array([0, 1]),
+        }  # fmt: skip
+        exec(f"{call} pass" if call.startswith("with ") else call, names)
 
 
 def untimed(text: str) -> str:

@@ -17,7 +17,10 @@ from .pictures import check_saved_pictures
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
-NAMES = ["logistic_regression", "custom_op", "denoising_autoencoder", "adversarial", "physics", "meta_gradient", "ode"]
+NAMES = [
+    "logistic_regression", "custom_op", "denoising_autoencoder", "adversarial", "physics", "meta_gradient", "ode",
+    "ridge_hyperparameters",
+]  # fmt: skip
 DRAWS = importlib.util.find_spec("matplotlib") is not None
 
 
@@ -262,3 +265,24 @@ def test_the_adjoint_gives_the_gradient_of_the_solution_in_closed_form():
     (y[:, 0] * weights).sum().backward()
     np.testing.assert_allclose(s.grad.numpy(), [weights @ decay], rtol=1e-8)
     np.testing.assert_allclose(k.grad.numpy(), [weights @ (-times * 1.5 * decay)], rtol=1e-8)
+
+
+@pytest.mark.slow
+def test_ridge_hyperparameters(quick):
+    out = quick("ridge_hyperparameters")
+    one, each = (
+        number(rf"^{label}: mean squared error ([\d.]+) on new rows, of which 1 is noise$", out)
+        for label in ("one penalty for all", "one for each feature")
+    )
+    assert 1 < each < one - 0.15
+
+
+def test_the_gradient_by_the_penalties_is_that_of_refitted_weights():
+    """Against central differences, for which the weights are computed anew."""
+    example = load("ridge_hyperparameters")
+    rng = np.random.default_rng(0)
+    x, y = example.data(rng, 30, np.array([1.0, -1.0, 0.0, 0.0]))
+    log_penalty, direction, h = rng.standard_normal(4), rng.standard_normal(4), 1e-5
+    high, low = (example.error(log_penalty + d * direction, x, y).item() for d in (h, -h))
+    found = example.tg.grad(lambda p: example.error(p, x, y))(log_penalty).numpy() @ direction
+    assert found == pytest.approx((high - low) / (2 * h), rel=1e-6)

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "tinygrad_cnn"
 
 # From the lowest layer to the highest. Folders of one row may import each other, but not in a circle.
 LAYERS = [
-    ("core", "allocator", "frames", "system"),
+    ("core", "allocator", "frames", "notebooks", "system"),
     ("ops",),
     ("tensor",),
     ("numpy_api",),
@@ -30,8 +30,9 @@ LAYERS = [
     ("__init__",),
     ("__main__",),
 ]
+NUMBA = ("depthwise", "elements", "images", "layers", "rows", "scans")
 OPTIONAL = {  # they import from the layers; only these modules import them, if they exist:
-    "kernels": {"__init__.py", "testing/regimes.py"},
+    "kernels": {"__init__.py", "testing/regimes.py", *(f"extra/numba/{name}.py" for name in NUMBA)},
     "compile": {"__init__.py", "testing/regimes.py", "training/steps.py"},
     "names": {"__init__.py"},
 }

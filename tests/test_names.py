@@ -27,7 +27,7 @@ PLACES = {
     "torch.nn.Module": nn.Linear(1, 1), "torch.optim.Optimizer": SGD, "keras.Model": nn.Linear(1, 1),
     "torch.optim.lr_scheduler.LRScheduler": tg.optim.StepLR(SGD, 1),
     "keras.callbacks": tg.training, "keras.metrics": tg.metrics, "keras.callbacks.History": tg.training.History(),
-    "autograd": tg, "mygrad": tg, "mygrad.Tensor": tg.Tensor, "mygrad.nnet": F,
+    "autograd": tg, "mygrad": tg, "mygrad.Tensor": tg.Tensor, "numpy.ndarray": tg.Tensor, "mygrad.nnet": F,
 }  # fmt: skip
 ROWS = [(theirs, name) for theirs, table in TABLES.items() for name in table] + [("torch.Tensor", n) for n in FUNCTIONS]
 every_row = pytest.mark.parametrize(("theirs", "name"), ROWS, ids=lambda x: x)
@@ -60,6 +60,13 @@ def test_what_it_names_exists(theirs, name):
         found = roots[root]
         for part in path.rstrip(".").split("."):
             found = getattr(found, part)
+
+
+def test_every_attribute_of_an_array_is_there_or_has_an_answer():
+    for name in dir(np.ndarray):
+        if not name.startswith("_") and not hasattr(tg.Tensor, name):
+            with pytest.raises(AttributeError, match=rf"has no attribute '{name}'(; use | \()"):
+                getattr(x(), name)
 
 
 def test_a_name_that_nobody_has():
@@ -101,18 +108,18 @@ def test_attributes_of_pytorch_cannot_be_written():
     for tensor in (x(), nn.Parameter(x())):
         with pytest.raises(AttributeError, match=r"has no attribute 'data'; use x\.copy_\(value\)"):
             tensor.data = np.zeros((2, 3))
-        with pytest.raises(AttributeError, match="has no attribute 'device' .there is one device"):
-            tensor.device = "cpu"
+        with pytest.raises(AttributeError, match="has no attribute 'layout' .there is one device"):
+            tensor.layout = "strided"
 
 
 def test_a_subclass_of_tensor_may_have_attributes_of_these_names():
     class Image(tg.Tensor):
         def __init__(self, data):
             super().__init__(data)
-            self.device = "camera"
+            self.layout = "camera"
 
     image = Image([1.0])
-    assert (image.device, vars(image)) == ("camera", {"device": "camera"})
+    assert (image.layout, vars(image)) == ("camera", {"layout": "camera"})
     with pytest.raises(AttributeError, match="'Image' object has no attribute 'data'"):
         image.data  # noqa: B018
 

@@ -2,6 +2,7 @@
 
 # Names are taken from the modules that define them: type checkers do not follow `from .functional import *` this far.
 
+import os as _os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from .extra import show as viz
     from .extra import sklearn as sklearn
     from .extra import special as special
+    from .extra.numba import use_numba as use_numba
     from .extra.show import show
     from .io import load, save
     from .numpy_api.difference import *
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
     from .transforms.anomaly import *
     from .transforms.autograd import *
     from .transforms.checkpoint import *
+    from .transforms.implicit import implicit as implicit
     from .transforms.ravel import ravel_pytree as ravel_pytree
     from .transforms.vmap import vmap as vmap
 
@@ -115,7 +118,7 @@ __all__ = [
     "testing",
     "training",
 ]
-__all__ += ["set_default_dtype", "set_num_threads", "show", "viz"]
+__all__ += ["set_default_dtype", "set_num_threads", "show", "use_numba", "viz"]
 __all__ += ops.activation.__all__
 __all__ += ops.adaptive_pool.__all__
 __all__ += ops.attention.__all__
@@ -163,6 +166,7 @@ _NAMES = {
     "transforms.anomaly": "AnomalyError detect_anomaly",
     "transforms.autograd": "grad gradients hessian hvp jacfwd jacobian jacrev jvp linearize value_and_grad vjp",
     "transforms.checkpoint": "checkpoint",
+    "transforms.implicit": "implicit",
     "transforms.ravel": "ravel_pytree",
     "transforms.vmap": "vmap",
 }
@@ -173,6 +177,7 @@ __all__ += [name for names in _NAMES.values() for name in names.split()]
 _above.later.update(
     array_function=f"{__name__}.numpy_api.dispatch:array_function",
     array_ufunc=f"{__name__}.numpy_api.dispatch:array_ufunc",
+    array_namespace=f"{__name__}.extra.array_api:_namespace",
     dlpack=f"{__name__}.numpy_api.dlpack:export",
     register_hook=f"{__name__}.transforms.hooks:register",
 )
@@ -184,6 +189,7 @@ _LATER = {
     **{name: f".extra.{name}" for name in ("distributed", "onnx", "sklearn", "special")}, "viz": ".extra.show",
     "evaluate": ".training:evaluate", "fit": ".training:fit", "predict": ".training:predict", "load": ".io:load",
     "save": ".io:save", "show": ".extra.show:show",
+    "use_numba": ".extra.numba:use_numba",
 }  # fmt: skip
 """Names that are imported when they are first used: a module, or a module and the name in it."""
 # `sklearn` and `special` are not in __all__: `import *` must not need other packages.
@@ -206,3 +212,6 @@ def __dir__() -> list[str]:
 
 
 _remedies.publish(globals())
+
+if _os.environ.get("TINYGRAD_CNN_NUMBA", "0") not in ("", "0"):
+    import_module(".extra.numba", __name__).use_numba()

@@ -74,6 +74,12 @@ def keep_by_default() -> None:
         keep_freed_memory(int(text))
 
 
+def give_back() -> None:
+    """Give what is free now back to the system, once."""
+    if (glibc := find_glibc()) is not None:
+        glibc.malloc_trim(0)
+
+
 @cache
 def find_glibc() -> Any:
     """The C library of the process if it is glibc, else None."""

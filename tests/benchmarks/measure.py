@@ -101,12 +101,14 @@ def alternate(calls: Calls, effort: Effort) -> tuple[dict[Key, list[float]], lis
     """
     times: dict[Key, list[float]] = {key: [] for key in calls}
     calibration = []
-    for call in calls.values():
+    for (side, _), call in calls.items():
+        SIDES[side].begin()
         for _ in range(effort.warm_up):
             call()
     for _ in range(effort.turns):
         calibration.append(calibrate())
         for (side, threads), call in calls.items():
+            SIDES[side].begin()
             if threads:
                 SIDES[side].load().set_threads(threads)
             time.sleep(PAUSE)
@@ -122,6 +124,7 @@ def agree(row: Row, sides: list[str]) -> None:
     problem = replace(row.problem(), dropout=False)
     found = []
     for side in sides:
+        SIDES[side].begin()
         call = SIDES[side].build(row.work, problem)
         found.append([_arrays(call()) for _ in range(3)])
     for side, values in zip(sides[1:], found[1:], strict=True):

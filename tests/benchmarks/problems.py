@@ -29,13 +29,22 @@ def chain(length: int) -> Problem:
     return Problem([ones], ones, ones, options={"length": length})
 
 
-def convolution(x: tuple[int, ...], w: tuple[int, ...], padding: int, groups: int = 1) -> Problem:
-    """A convolution with bias, stride 1; `target` is the gradient that arrives at its output."""
+def convolution(
+    x: tuple[int, ...], w: tuple[int, ...], padding: int, groups: int = 1, stride: int = 1, last: bool = False
+) -> Problem:
+    """A convolution with bias; `target` is the gradient that arrives at its output. The channels may come last in memory."""
     rng = np.random.default_rng(0)
-    size = x[2] + 2 * padding - w[2] + 1
+    size = (x[2] + 2 * padding - w[2]) // stride + 1
     y = (x[0], w[0], size, size)
-    options = {"padding": padding, "groups": groups}
-    return Problem([_normal(rng, w), _normal(rng, w[:1])], _normal(rng, x), _normal(rng, y), options=options)
+    options = {"padding": padding, "groups": groups, "stride": stride}
+    weights = [_normal(rng, w), _normal(rng, w[:1])]
+    return Problem(weights, _images(rng, x, last), _images(rng, y, last), options=options)
+
+
+def pooling(x: tuple[int, ...], last: bool = False) -> Problem:
+    """The largest elements of tiles of 2 x 2; `target` is the gradient that arrives."""
+    rng = np.random.default_rng(0)
+    return Problem([], _images(rng, x, last), _images(rng, (*x[:2], x[2] // 2, x[3] // 2), last))
 
 
 def function(x: tuple[int, ...], *weights: tuple[int, ...], labels: int = 0) -> Problem:
@@ -105,6 +114,12 @@ def residual(images: int, size: int = 32) -> Problem:
 
 def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return rng.standard_normal(shape, np.float32)
+
+
+def _images(rng: np.random.Generator, shape: tuple[int, ...], last: bool) -> Array:
+    """Images (N, C, H, W), maybe with the channels last in memory."""
+    x = _normal(rng, shape)
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1) if last else x
 
 
 def _weights(rng: np.random.Generator, shapes: list[tuple[int, ...]], fan: list[int]) -> list[Array]:

@@ -16,7 +16,7 @@ import numpy as np
 from .curves import Points
 from .measure import Figure, Outcome
 
-PACKAGES = ("numpy", "torch", "jax", "autograd", "mygrad", "tinygrad")
+PACKAGES = ("numpy", "numba", "torch", "jax", "autograd", "mygrad", "tinygrad")
 
 
 @dataclass

@@ -21,6 +21,8 @@ class Side:
     module: str
     package: str
     arguments: dict[str, bool] = field(default_factory=dict)
+    settings: dict[str, bool] = field(default_factory=dict)
+    """What its module is told before each of its turns."""
 
     @property
     def installed(self) -> bool:
@@ -36,9 +38,15 @@ class Side:
         call: Callable[[], Any] = getattr(self.load(), work)(problem, **self.arguments)
         return call
 
+    def begin(self) -> None:
+        """Set what holds for a whole process, and which another side of it may have set otherwise."""
+        if self.settings:
+            self.load().begin(**self.settings)
+
 
 SIDES = {
-    "eager": Side("eager", "ours", "tinygrad_cnn"),
+    "eager": Side("eager", "ours", "tinygrad_cnn", settings={"numba": False}),
+    "numba": Side("with Numba", "ours", "numba", settings={"numba": True}),
     "compiled": Side("compiled", "ours", "tinygrad_cnn", {"compiled": True}),
     "pytorch": Side("PyTorch", "pytorch", "torch"),
     "numpy": Side("NumPy by hand", "handwritten", "numpy"),
@@ -71,19 +79,25 @@ class Row:
         return list(dict.fromkeys(peer for _, peer in self.targets))
 
     def ours(self, peer: str) -> list[str]:
-        """Which of our ways are measured beside that peer."""
-        return [ours for ours, beside in self.targets if beside == peer]
+        """Which of our ways are measured beside that peer, of those that are installed."""
+        return [ours for ours, beside in self.targets if beside == peer and SIDES[ours].installed]
 
 
-def _convolution(x: tuple[int, ...], w: tuple[int, ...], padding: int, target: float, groups: int = 1) -> Row:
+def _convolution(
+    x: tuple[int, ...], w: tuple[int, ...], padding: int, target: float | None, groups: int = 1, stride: int = 1,
+    last: bool = False,
+) -> Row:  # fmt: skip
     n, channels, size, _ = x
     depthwise = w[1] == 1 < groups
     kind = "depthwise " if depthwise else f"{groups} groups, " if groups > 1 else ""
     title = f"convolution {n} x {channels} x {size} x {size}, {kind}{w[0]} filters {w[2]} x {w[3]}, padding {padding}"
+    title += (f", stride {stride}" if stride > 1 else "") + (", channels last" if last else "")
     end = "-depthwise" if depthwise else f"-{groups}" if groups > 1 else ""
+    end += (f"-s{stride}" if stride > 1 else "") + ("-last" if last else "")
     name = f"conv-{n}x{channels}x{size}-{w[0]}x{w[2]}{end}"
-    problem = partial(problems.convolution, x, w, padding, groups)
-    return Row(name, title, "convolution", problem, {("eager", "pytorch"): target}, "ops", threads=(2,))
+    problem = partial(problems.convolution, x, w, padding, groups, stride, last)
+    targets: Targets = {("eager", "pytorch"): target} | ({("numba", "pytorch"): 1.1} if depthwise else {})
+    return Row(name, title, "convolution", problem, targets, "ops", threads=(2,))
 
 
 def _step(
@@ -114,13 +128,14 @@ def _file(name: str, *shape: int) -> Row:
     return Row(f"onnx-{name}", title, "onnx_file", partial(problems.onnx_file, name, shape), targets, "files")
 
 
-def _function(name: str, title: str, problem: Callable[[], Problem], target: float) -> Row:
+def _function(name: str, title: str, problem: Callable[[], Problem], target: float | None, numba: bool = True) -> Row:
+    targets: Targets = {("eager", "pytorch"): target} | ({("numba", "pytorch"): 1.1} if numba else {})
     return Row(
         name,
         f"{title}, one thread",
         name.partition("-")[0],
         problem,
-        {("eager", "pytorch"): target},
+        targets,
         "ops",
         threads=(1,),
     )
@@ -145,6 +160,8 @@ ROWS = [
     _convolution((64, 32, 26, 26), (64, 32, 3, 3), 0, 1.3),
     _convolution((64, 3, 32, 32), (32, 3, 3, 3), 1, 0.8),
     _convolution((32, 64, 32, 32), (64, 1, 3, 3), 1, 3, groups=64),
+    _convolution((32, 64, 32, 32), (64, 1, 3, 3), 1, None, groups=64, last=True),
+    _convolution((32, 64, 32, 32), (64, 1, 3, 3), 1, None, groups=64, stride=2),
     _convolution((8, 512, 4, 4), (512, 512, 3, 3), 1, 1.3),
     _convolution((8, 256, 8, 8), (256, 256, 3, 3), 1, 1.2),
     _convolution((1, 64, 32, 32), (64, 64, 3, 3), 1, 1.3),
@@ -152,14 +169,16 @@ ROWS = [
     _convolution((16, 128, 16, 16), (128, 4, 3, 3), 1, 2, groups=32),
     _function("gelu", "exact GELU of 4096 x 2048", partial(problems.function, (4096, 2048)), 2.5),
     _function("silu", "SiLU of 4096 x 2048", partial(problems.function, (4096, 2048)), 1.5),
-    _function("sigmoid", "sigmoid of 4096 x 2048", partial(problems.function, (4096, 2048)), 2),
+    _function("sigmoid", "sigmoid of 4096 x 2048", partial(problems.function, (4096, 2048)), 2, numba=False),
     _function("softmax", "softmax over 128, 16,384 rows", partial(problems.function, (16384, 128)), 1.3),
     _function("log_softmax", "its logarithm", partial(problems.function, (16384, 128)), 1.3),
     _function("layer_norm", "layer norm of 8192 x 256", partial(problems.function, (8192, 256), (256,), (256,)), 5),
     _function(
         "cross_entropy", "cross-entropy of 1024 x 1000", partial(problems.function, (1024, 1000), labels=1000), 4
     ),
-    _function("embedding", "embedding of 4,096 rows", partial(problems.embedding, 10000, 4096, 128), 2),
+    _function("embedding", "embedding of 4,096 rows", partial(problems.embedding, 10000, 4096, 128), 2, numba=False),
+    _function("max_pool", "max-pooling of 32 x 64 x 32 x 32 by 2", partial(problems.pooling, (32, 64, 32, 32)), None),
+    _function("max_pool-last", "channels last", partial(problems.pooling, (32, 64, 32, 32), last=True), None),
     _function("cumsum", "cumulative sum of 1024 x 1024", partial(problems.function, (1024, 1024)), 1.6),
     Row(
         "adam",

@@ -198,6 +198,7 @@ def test_an_image_that_is_updated_is_laid_out_anew():
 
 
 class TestArguments:
+    @pytest.mark.prepares
     def test_calls_of_one_form_follow_one_course(self, double):
         for i in range(3):
             np.testing.assert_array_equal(double(np.full(3, i, np.float32)), np.full(3, 2 * i))
@@ -206,6 +207,7 @@ class TestArguments:
     @pytest.mark.parametrize(
         "other", [np.zeros((3, 1), np.float32), np.zeros(3), np.zeros((4, 2), np.float32)[:, 0][:3]]
     )
+    @pytest.mark.prepares
     def test_another_shape_dtype_or_memory_order_is_a_branch(self, double, other):
         for x in (np.zeros(3, np.float32), other) * 3:
             assert double(x).dtype == x.dtype
@@ -306,6 +308,7 @@ class TestArguments:
             double(w * w).sum().backward()
             assert w.grad.item() == 4 * value
 
+    @pytest.mark.prepares
     def test_few_branches_are_recorded(self):
         f = tg.compile(lambda x: x + 1, cache_size=2)
         for n in [*range(1, 9), 1, 2, 3]:
@@ -744,6 +747,7 @@ class TestWhatIsKept:
         gc.collect()
         assert w() is None
 
+    @pytest.mark.prepares
     def test_values_that_die_share_memory(self):
         with tg.no_grad():
             f = tg.compile(lambda x: [x := tg.sin(x * 2.0) for _ in range(8)][-1].sum())
@@ -845,6 +849,7 @@ class TestCalls:
         for _ in range(3):
             assert f(np.ones(1)).item() == 4 + 2 + 1
 
+    @pytest.mark.prepares
     def test_one_inside_another(self):
         inner = tg.compile(lambda x: x.exp())
         outer = tg.compile(lambda x: inner(x).sum())
@@ -940,6 +945,7 @@ class TestCalls:
         assert other.apply_async(f, (x,)).get(timeout=20) == expected
         other.terminate()
 
+    @pytest.mark.prepares
     def test_an_interrupt_before_it_is_known_what_is_held(self, monkeypatch):
         kept = []
 
@@ -993,6 +999,7 @@ class TestCalls:
         w = tg.Tensor(ramp(4, dtype=np.float64), requires_grad=True)
         assert f(np.ones(4)) == f(np.ones(4)) == f(np.ones(4)) == f(np.ones(4))
 
+    @pytest.mark.prepares
     def test_the_first_two_calls_are_plain(self, tuning):
         tuning(trial, PLAIN=2)
         f = tg.compile(lambda x: x * 2)
@@ -1000,6 +1007,7 @@ class TestCalls:
             assert f(np.full(3, n)).tolist() == [2 * n] * 3
             assert len(recorded(f)) == (n > 1)
 
+    @pytest.mark.prepares
     def test_describe(self):
         w = tg.ones(64, requires_grad=True)
         f = tg.compile(lambda x: (w * x).exp().sum().backward())

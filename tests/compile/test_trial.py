@@ -8,6 +8,8 @@ import pytest
 import tinygrad_cnn as tg
 from tinygrad_cnn.core import tracing
 
+pytestmark = pytest.mark.prepares
+
 compiled, trial = (importlib.import_module(f"tinygrad_cnn.compile.{name}") for name in ("compiled", "trial"))
 CALLS = (0, 1, 1, 0, 1, 0, 0, 1, 1, 0, 0, 1, 0, 1, 1, 0)  # the default, as is PLAIN = 2
 

@@ -411,6 +411,7 @@ class TestAccelerations:
         assert [step(tg.Tensor([1.0, i])).tolist() for i in range(3)] == [[3.0, 3.0 * i] for i in range(3)]
         assert not runs
 
+    @pytest.mark.prepares
     def test_a_compiled_function_prepares_once_and_runs_in_each_call(self):
         f, runs = self.made()
         step = tg.compile(lambda x: f(x + 0.0, extra=1.0) * 1.0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import operator
-import sys
 from collections.abc import Callable
 from copy import copy
 from threading import Lock
@@ -14,16 +13,15 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
 
-from ..core import tracing
+from ..core import replaced, tracing
+from ..core.replaced import COUNTS as COUNTS
 from ..tensor import Tensor
+from .blocks import settled
 from .course import Course
 from .trial import Trial
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-COUNTS = getattr(sys, "_is_gil_enabled", lambda: True)() and sys.implementation.name == "cpython"
-"""Whether reference counts tell who holds an array. Without that, calls are plain."""
 
 
 class Compiled(Generic[P, R]):
@@ -63,10 +61,13 @@ class Compiled(Generic[P, R]):
         return self._call(args, kwargs)
 
     def _call(self, args: Any, kwargs: Any) -> R:
-        if self._is_plain:
+        if self._is_plain or self.course.assigns:
             return self._function(*args, **kwargs)
-        # One call at a time uses the course: a nested call, one of another thread, or one under another tracer is plain.
-        if tracing.tracer() is not tracing.NO_TRACER or not self._alone.acquire(blocking=False):
+        # One call at a time uses the course: a nested call, one of another thread, or one under another tracer is plain. So is
+        # one while Tensors are out of date: the code of steps does not look at its operands.
+        if tracing.tracer() is not tracing.NO_TRACER or (replaced.left and not settled()):
+            return self._function(*args, **kwargs)
+        if not self._alone.acquire(blocking=False):
             return self._function(*args, **kwargs)
         try:
             if self._trial is not None:

@@ -143,7 +143,8 @@ def _into_memory(step: Step, course: Course) -> How | None:
         step.outer = step.block.outer(slot.shape, slot.dtype, slot.strides)
     assert slot.fixed is not None
     assert step.outer is not None
-    compute, call, copied = _filling(step, slot.fixed) if fills else ("", None, ())
+    with course.pool.lends():
+        compute, call, copied = _filling(step, slot.fixed) if fills else ("", None, ())
     if call is None and not is_copied:
         return None
     if call is None:

@@ -18,7 +18,7 @@ WRITTEN = "; use x.copy_(value), which writes a leaf in place, or x = x.detach()
 """The end of the error of ``x.data = value``."""
 
 OTHERS = {
-    "torch": ("torch.nn.functional", "mygrad", "autograd"), "torch.Tensor": ("mygrad.Tensor",),
+    "torch": ("torch.nn.functional", "mygrad", "autograd"), "torch.Tensor": ("mygrad.Tensor", "numpy.ndarray"),
     "torch.nn.functional": ("mygrad.nnet",), "torch.nn": ("mygrad.nnet", "keras.layers"), "torch.nn.Module": ("keras.Model",),
     "torch.utils.data": ("torchvision.transforms",),
 }  # fmt: skip

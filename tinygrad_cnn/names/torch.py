@@ -101,7 +101,7 @@ _TORCH = {
 
 _TENSOR = {
     "x.reshape(...)": "view unflatten resize", "x.reshape(y.shape)": "view_as reshape_as resize_as",
-    "x.transpose(...)": "permute", "x.T": "t", "x.swapaxes(-1, -2)": "mT adjoint", "x.moveaxis": "movedim",
+    "x.transpose(...)": "permute", "x.T": "t", "x.mT": "adjoint", "x.moveaxis": "movedim",
     "x.swapaxes(i, j)": "swapdims",
     "x.expand_dims(axis)": "unsqueeze", "x.broadcast_to(shape)": "expand", "x.broadcast_to(y.shape)": "expand_as",
     "x.repeat(n)": "repeat_interleave", "x.ndim": "dim ndimension", "x.size": "numel nelement", "x.dtype.itemsize":
@@ -113,7 +113,7 @@ _TENSOR = {
     "x.clip(min, max)": "clamp", "tg.minimum(x, max)": "clamp_max", "tg.maximum(x, min)": "clamp_min", "x.detach()": "detach_",
     "x.detach(), and x.copy_(value) to write a leaf": "data", "x.is_leaf, or tg.show(x)": "grad_fn", "x.register_hook(f)":
     "retain_grad retains_grad register_post_accumulate_grad_hook",
-    "x.copy_(0.0) on a leaf, and w.zero_grad() for w.grad": "zero_", "x.copy_(value) on a leaf": "fill_ set_",
+    "x.copy_(0.0) on a leaf, and w.zero_grad() for w.grad": "zero_", "x.copy_(value) on a leaf": "fill_ set_ fill",
     "tg.nn.init on a parameter":
     "normal_ uniform_ random_ bernoulli_ exponential_ log_normal_ cauchy_ geometric_",
     "x == y": "eq", "x != y": "ne not_equal", "x < y": "lt less", "x <= y": "le less_equal", "x > y": "gt greater",
@@ -133,12 +133,12 @@ _TENSOR = {
     "tg.unfold of images, or index": "unfold", "x.sum over the axes to drop": "sum_to_size", "f(x.numpy())":
     "apply_ map_ map2_",
     DEVICES: """
-        cpu cuda device is_cuda is_cpu is_mps pin_memory is_pinned get_device xpu ipu mtia is_meta layout dim_order is_xpu
+        cpu cuda is_cuda is_cpu is_mps pin_memory is_pinned get_device xpu ipu mtia is_meta layout dim_order is_xpu
         record_stream is_shared""",
     "(use threads: tg.set_num_threads)": "share_memory_",
     COMPLEX: """
-        real imag conj conj_physical angle H mH cfloat cdouble chalf is_complex is_conj resolve_conj is_neg resolve_neg stft
-        istft""",
+        real imag conj conjugate conj_physical angle H mH cfloat cdouble chalf is_complex is_conj resolve_conj is_neg
+        resolve_neg stft istft""",
     SPARSE: """
         is_sparse to_sparse to_dense sparse_mask sparse_dim dense_dim coalesce is_coalesced indices values is_sparse_csr
         to_sparse_coo to_sparse_csr to_sparse_csc is_nested to_padded_tensor""",
@@ -310,6 +310,7 @@ TABLES = {
     "mygrad": _by_name(others.MYGRAD),
     "mygrad.Tensor": _by_name(others.MYGRAD_TENSOR),
     "mygrad.nnet": _by_name(others.MYGRAD_NNET),
+    "numpy.ndarray": _by_name(others.NUMPY_ARRAY),
     "keras.Model": _by_name(others.KERAS_MODEL),
     "keras.layers": _by_name(others.KERAS_LAYERS),
     "keras.callbacks": _by_name(others.KERAS_CALLBACKS),

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from ..core import tracing
+from ..core import replaced, tracing
 from ..core.grad_mode import is_grad_enabled
 from ..core.graph import Tensor
 from ..core.node import Argument
@@ -32,6 +32,9 @@ def copy_(self: Tensor, source: TensorLike) -> Tensor:
         raise RuntimeError(f"copy_: this Tensor is {self._origin}; nothing recorded is ever written")
     given: Any = gather(source, "copy_")
     is_tensor = isinstance(given, namespace["Tensor"])
+    if replaced.left:
+        for t in (self, given) if is_tensor else (self,):
+            replaced.check(t)
     values = given._array if is_tensor else np.asarray(given)
     try:
         np.broadcast_to(values, self.shape)

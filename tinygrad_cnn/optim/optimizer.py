@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar, overload
 import numpy as np
 
 from ..checks import Check, Faults, Loadable, Options, accepted, examined, non_negative, only_to_none
-from ..core import tracing
+from ..core import replaced, tracing
 from ..core.grad_mode import enable_grad
 from ..core.versions import marking
 from ..frames import warn_user
@@ -268,7 +268,7 @@ class Optimizer(Loadable, ABC):
 
     def _key(self, gradients: Sequence[Array | None]) -> list[Any]:
         """The objects whose identity a cached step depends on."""
-        key: list[Any] = [*map(type, gradients)]
+        key: list[Any] = [replaced.times, *map(type, gradients)]
         for group in self.param_groups:
             params = group["params"]
             key += (*group, *group.values(), *params, *map(_is_writeable, params))

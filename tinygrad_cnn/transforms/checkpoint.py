@@ -12,6 +12,7 @@ from ..core.grad_mode import enable_grad, is_grad_enabled
 from ..core.graph import Array, Op
 from ..core.node import Leaf, Place
 from ..core.remedies import publish
+from ..core.replaced import refused
 from ..core.versions import tick
 from ..ops.elementwise import cast
 from ..ops.random import generator
@@ -93,7 +94,7 @@ class _Segment:
         each = iter(tensors)
         filled = [next(each) if isinstance(leaf, _Hole) else leaf for _, leaf in leaves(self.arguments)]
         args, kwargs = rebuild(self.arguments, filled)
-        with enable_grad():
+        with enable_grad(), refused("a function under checkpoint runs twice, and would assign twice"):
             return self.f(*args, **kwargs)
 
     def note(self, outputs: list[Tensor], since: int) -> list[Place]:

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ..core import replaced
 from ..core.backward import in_tensors, pull_back, reached
 from ..core.grad_mode import enable_grad, no_grad
 from ..core.gradients import check_recorded, fit, unusable
@@ -59,7 +60,8 @@ def push_forward(starts: Mapping[Place, Array], outputs: Sequence[Place], *, cre
     last = {parent: node for node in order if node.number > oldest for parent in node.parents or ()}
     tensors, wanted = in_tensors(create), set(outputs)
     tangents: dict[Any, Array] = dict(starts)
-    with enable_grad() if create else no_grad() if tensors else nullcontext():
+    saved = replaced.permitted() if replaced.left else nullcontext()
+    with saved, enable_grad() if create else no_grad() if tensors else nullcontext():
         for node in order:
             if node.number <= oldest or not node.parents or node in starts:
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -11,6 +12,12 @@ import tinygrad_cnn as tg
 from ..problems import CHANNELS, Problem
 
 set_threads, keep_freed_memory = tg.set_num_threads, tg.keep_freed_memory
+
+
+def begin(numba: bool) -> None:
+    """Take compiled kernels, or NumPy's."""
+    if numba or "numba" in sys.modules:
+        tg.use_numba(numba)
 
 
 def chain(p: Problem) -> Callable[[], Any]:
@@ -58,6 +65,7 @@ gelu, silu, sigmoid = map(_differentiated, (tg.gelu, tg.silu, tg.sigmoid))
 softmax = _differentiated(lambda x: tg.softmax(x, axis=-1))
 log_softmax = _differentiated(lambda x: tg.log_softmax(x, axis=-1))
 cumsum = _differentiated(lambda x: tg.cumsum(x, axis=-1))
+max_pool = _differentiated(lambda x: tg.max_pool2d(x, 2))
 layer_norm = _differentiated(lambda x, w, b: tg.layer_norm(x, x.shape[-1], w, b))
 
 

@@ -61,6 +61,7 @@ gelu, silu, sigmoid = map(_differentiated, (F.gelu, F.silu, torch.sigmoid))
 softmax = _differentiated(lambda x: torch.softmax(x, -1))
 log_softmax = _differentiated(lambda x: torch.log_softmax(x, -1))
 cumsum = _differentiated(lambda x: torch.cumsum(x, -1))
+max_pool = _differentiated(lambda x: F.max_pool2d(x, 2))
 layer_norm = _differentiated(lambda x, w, b: F.layer_norm(x, x.shape[-1:], w, b))
 
 

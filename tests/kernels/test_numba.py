@@ -1,0 +1,361 @@
+"""Compiled kernels beside the definitions of their ops in float64; the same bits eager and compiled, on any number of threads.
+
+Without Numba, all is skipped but what is then said. With TINYGRAD_CNN_NUMBA=1 the other tests of this folder run with compiled
+kernels, too.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import tinygrad_cnn as tg
+from tinygrad_cnn import nn
+from tinygrad_cnn.ops import activation, affine, conv, normalization, pool, scan, shape, softmax
+from tinygrad_cnn.ops.losses import classification
+from tinygrad_cnn.ops.normalization import Over
+from tinygrad_cnn.ops.pool import Windows
+
+from .test_accelerations import Compared, run, users
+
+ROOT = Path(__file__).parents[2]
+INSTALLED = find_spec("numba") is not None
+needs_numba = pytest.mark.skipif(not INSTALLED, reason="not installed: pip install numba")
+
+if INSTALLED:
+    from tinygrad_cnn.extra.numba import attached, depthwise, images, layers, rows, scans
+
+    KERNELS = attached.KERNELS
+else:
+    KERNELS = []
+every_kernel = pytest.mark.parametrize(("function", "prepare"), KERNELS, ids=[f.op.name for f, _ in KERNELS])
+UNITS = {pool.max_pool: 0, pool.max_pool_which: 0, scan.cumsum: 0.501, softmax.softmax: 6, softmax.softmax_pull: 12}
+"""In the last place of the largest number of a result, where it is not 4."""
+SUMS = {affine.product_to, shape.sum_to, conv.convolve, conv.convolve_dx, conv.convolve_dw, pool.put_elements}
+"""For these, of the largest sum of the sizes of the terms: terms may cancel."""
+
+
+@pytest.fixture
+def numba():
+    """Compiled kernels, as long as the test runs."""
+    before = attached.is_attached()
+    tg.use_numba()
+    yield
+    tg.use_numba(before)
+
+
+@pytest.fixture(params=["as they are", "tiny"])
+def sizes(request, tuning):
+    """Arrays of a few elements count as large, or not."""
+    if request.param == "tiny":
+        for module in (layers, rows, scans, depthwise):
+            tuning(module, SMALL=1)
+        tuning(images, LARGE=2)
+
+
+# What the kernels are given
+
+
+def normal(rng, *shape):
+    return rng.standard_normal(shape, np.float32)
+
+
+def ordered(a, order):
+    return np.ascontiguousarray(np.moveaxis(a, 1, -1)).transpose(0, 3, 1, 2) if order == "last" else a
+
+
+def rows_of(rng, order):
+    return normal(rng, 37, 130) * 3 if order == "first" else normal(rng, 2, 3, 2500)
+
+
+def labels(rng, order):
+    x = normal(rng, 37, 130)
+    return x, np.where(rng.random(37) < 0.1, -1, rng.integers(0, 130, 37))
+
+
+def layer(rng, order):
+    """Rows with means that are large beside their deviations, and their moments."""
+    x = normal(rng, 31, 200) + np.float32(300) * normal(rng, 31, 1)
+    if order == "last":
+        x = x.reshape(31, 10, 20)
+    over = Over(tuple(range(1, x.ndim)), 1e-5)
+    return x, normal(rng, *x.shape), normalization.moments.op.raw(x, over=over), over
+
+
+def convolved(rng, order, k, stride, before, after):
+    x = ordered(normal(rng, 3, 5, 11, 12), order)
+    w = normal(rng, 5, 1, k, k)
+    how = {"stride": (stride,) * 2, "padding": ((before, after),) * 2, "dilation": (1, 1), "groups": 5}
+    return x, w, ordered(normal(rng, *conv.convolve.op.raw(x, w, **how).shape), order), how
+
+
+def pooled(rng, order, windows):
+    x = ordered(np.round(normal(rng, 3, 5, 10, 12)), order)  # some are equal
+    return x, ordered(pool.max_pool.op.raw(x, windows=windows), order)
+
+
+GEOMETRIES = [(3, 1, 1, 1), (3, 1, 0, 2), (3, 2, 1, 1), (3, 2, 0, 1), (7, 1, 3, 3), (7, 1, 2, 4)]
+TILES = Windows((2, 2), (5, 6), (2, 2), (0, 0), (1, 1))
+WINDOWS = [TILES, Windows((3, 3), (5, 6), (2, 2), (1, 1), (1, 1)), Windows((2, 3), (8, 8), (1, 1), (0, 0), (2, 2))]
+
+
+def given_to(function, rng, order):
+    """Inputs and parameters that the kernel of an op must take."""
+    if function in (activation.gelu, activation.gelu_slope, activation.silu, activation.silu_slope):
+        x = normal(rng, 5000) * 4
+        yield [ordered(x.reshape(2, 50, 5, 10), order)], {"approximate": "none"} if function is activation.gelu else {}
+    elif function in (softmax.softmax, softmax.log_softmax):
+        yield [rows_of(rng, order)], {"axis": -1}
+    elif function in (softmax.softmax_pull, softmax.log_softmax_pull):
+        x = rows_of(rng, order)
+        made = softmax.softmax if function is softmax.softmax_pull else softmax.log_softmax
+        yield [normal(rng, *x.shape), made.op.raw(x, axis=-1)], {"axis": x.ndim - 1}
+    elif function is classification.softmax_nll:
+        x, target = labels(rng, order)
+        yield [x, target, (target >= 0) * normal(rng, 37)], {}
+        yield [x, target, target >= 0], {}
+    elif function is classification.softmax_nll_pull:
+        yield [(u := normal(rng, 37)), *labels(rng, order)], {}
+        assert u.any()
+    elif function is normalization.moments:
+        x, _, _, over = layer(rng, order)
+        yield [x], {"over": over}
+    elif function is normalization.normalized:
+        x, _, stats, over = layer(rng, order)
+        yield [x, None, None, stats], {"over": over}
+    elif function is normalization.correlations:
+        x, u, stats, over = layer(rng, order)
+        yield [u, x, stats], {"over": over}
+    elif function is normalization.normalized_dx:
+        x, u, stats, over = layer(rng, order)
+        yield [u, x, None, normalization.correlations.op.raw(u, x, stats, over=over), stats], {"over": over}
+    elif function is affine.affine:
+        x, u, _, _ = layer(rng, order)
+        yield [x, u[0], u[1]], {}
+        yield [x, u[0]], {}
+    elif function is affine.product_to:
+        _, u, _, _ = layer(rng, order)
+        yield [normal(rng, *u.shape), u], {"shape": u.shape[1:]}
+    elif function is shape.sum_to:
+        _, u, _, _ = layer(rng, order)
+        yield [u], {"shape": u.shape[1:]}
+    elif function is scan.cumsum:
+        x = normal(rng, 21, 30, 4)
+        for axis in range(3):
+            yield [x], {"axis": axis}
+            yield [np.flip(x, axis)], {"axis": axis}
+    elif function in (conv.convolve, conv.convolve_dx, conv.convolve_dw):
+        for geometry in GEOMETRIES:
+            x, w, u, how = convolved(rng, order, *geometry)
+            if function is conv.convolve:
+                yield [x, w, normal(rng, 5)], how
+                yield [x, w], how
+            elif function is conv.convolve_dx:
+                yield [u, w], {"shape": x.shape, **how}
+            else:
+                yield [x, u], {"shape": w.shape, **how}
+                yield [x, ordered(u, "last" if order == "first" else "first")], {"shape": w.shape, **how}
+    else:
+        for windows in [TILES] if order == "first" else WINDOWS:
+            x, top = pooled(rng, order, windows)
+            if function is pool.max_pool:
+                yield [x], {"windows": windows}
+            elif function is pool.max_pool_which:
+                yield [x, top], {"windows": windows}
+            else:
+                which = ordered(pool.max_pool_which.op.raw(x, top, windows=windows), order)
+                yield [normal(rng, *top.shape), which], {"sizes": (10, 12), "windows": windows}
+
+
+def widened(a):
+    return a.astype(np.float64) if isinstance(a, np.ndarray) and a.dtype == np.float32 else a
+
+
+@needs_numba
+@every_kernel
+@pytest.mark.parametrize("order", ["first", "last"])
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=5)
+def test_a_kernel_is_its_definition_to_a_few_units_in_the_last_place(function, prepare, order, seed):
+    for inputs, params in given_to(function, np.random.default_rng(seed), order):
+        before = [a.copy() if isinstance(a, np.ndarray) else a for a in inputs]
+        task = prepare(None, *inputs, **params)
+        assert task is not None, (inputs, params)
+        y = task()
+        exact = np.asarray(function.op.raw(*map(widened, inputs), **params))
+        rounded = exact.astype(y.dtype)
+        assert y.shape == exact.shape
+        assert y.dtype == (
+            np.float32 if exact.dtype == np.float64 and function is not normalization.moments else exact.dtype
+        )
+        sizes = [np.abs(a) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in inputs]
+        largest = np.abs(function.op.raw(*sizes, **params) if function in SUMS else rounded).max()
+        units = UNITS.get(function, 4) * np.spacing(largest) if y.dtype.kind == "f" else 0
+        if function is normalization.moments:
+            units = 1e-11 * np.abs(exact).max()
+        assert np.abs(y - exact).max() <= units if units else np.array_equal(y, rounded)
+        for a, b in zip(inputs, before, strict=True):
+            assert not isinstance(a, np.ndarray) or np.array_equal(a, b)
+        # Into memory that held something else, twice.
+        out = np.full_like(y, 7)
+        into = prepare(out, *inputs, **params)
+        for _ in range(2):
+            into()
+            assert np.array_equal(out, y)
+            out.fill(7)
+        if function.op.in_place:
+            x = inputs[0].copy(order="K") if y.shape == inputs[0].shape else None
+            if x is not None:
+                prepare(x, x, *inputs[1:], **params)()
+                assert np.array_equal(x, y)
+
+
+@needs_numba
+@every_kernel
+@settings(suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32 - 1), data=st.data())
+def test_rows_of_the_table_agree(function, prepare, sizes, seed, data):
+    op = function.op
+    compared = Compared(op)
+    before, compared.prepare = op.prepare, attached.either(prepare, op.prepare or attached.definition)
+    op.accelerate(compared, op.along, op.in_place)
+    try:
+        run(data.draw(st.sampled_from(users()[op])), np.random.default_rng(seed), np.float32)
+    finally:
+        op.accelerate(before or attached.definition, op.along, op.in_place)
+
+
+SPECIAL = np.array([np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-40, 100, -100, 3e38, -3e38], np.float32)
+
+
+@needs_numba
+@pytest.mark.parametrize("function", [tg.gelu, activation.gelu_slope, tg.silu, activation.silu_slope])
+def test_activations_of_special_numbers(function, numba):
+    expected = function.op.raw(SPECIAL.astype(np.float64), **({"approximate": "none"} if function is tg.gelu else {}))
+    np.testing.assert_allclose(function(np.tile(SPECIAL, 20)), np.tile(expected, 20).astype(np.float32), rtol=2e-7)
+
+
+@needs_numba
+@pytest.mark.parametrize("function", [softmax.softmax, softmax.log_softmax])
+def test_rows_of_special_numbers(function, numba, sizes):
+    x = np.zeros((len(SPECIAL) + 2, 60), np.float32)
+    x[: len(SPECIAL), 7] = SPECIAL
+    x[-1] = -np.inf
+    with np.errstate(all="ignore"):
+        expected = function.op.raw(x, axis=-1)
+    np.testing.assert_allclose(function(x), expected, rtol=1e-6, atol=1e-45)
+
+
+@needs_numba
+@pytest.mark.parametrize("order", ["first", "last"])
+@pytest.mark.parametrize("number", [np.nan, -np.nan, np.inf, -np.inf])
+def test_pools_of_special_numbers(order, number, numba):
+    x = np.round(normal(np.random.default_rng(0), 2, 3, 10, 12))
+    x[np.random.default_rng(1).random(x.shape) < 0.4] = number
+    x[0, 0, :4] = number
+    top = pool.max_pool.op.raw(x, windows=TILES)
+    which = pool.max_pool_which.op.raw(x, top, windows=TILES)
+    np.testing.assert_array_equal(pool.max_pool(ordered(x, order), windows=TILES), top)
+    np.testing.assert_array_equal(pool.max_pool_which(ordered(x, order), ordered(top, order), windows=TILES), which)
+
+
+def network():
+    """A step that runs every kernel, and its arrays."""
+    rng = np.random.default_rng(0)
+    tg.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.GELU(), nn.Conv2d(8, 8, 3, stride=2, padding=1, groups=8), nn.SiLU(),
+        nn.MaxPool2d(2), nn.Conv2d(8, 8, 7, padding=3, groups=8), nn.Conv2d(8, 16, 1), nn.MaxPool2d(3, 2, 1), nn.Flatten(),
+        nn.LayerNorm(256), nn.Linear(256, 10),
+    )  # fmt: skip
+    x, target = tg.Tensor(normal(rng, 48, 8, 32, 32)), rng.integers(0, 10, 48)
+
+    def step():
+        model.zero_grad()
+        z = model(x)
+        loss = tg.cross_entropy(z, target) + (tg.softmax(z) * tg.log_softmax(z)).sum() + tg.cumsum(z, axis=1).mean()
+        loss.backward()
+        return loss
+
+    return step, lambda: [p.grad.numpy().copy() for p in model.parameters()]
+
+
+@needs_numba
+def test_eager_and_compiled_steps_have_the_same_bits_on_any_number_of_threads(numba):
+    found = []
+    for threads in (1, 2, 3):
+        tg.set_num_threads(threads)
+        for compiled in (False, True):
+            step, gradients = network()
+            step = tg.compile(step) if compiled else step
+            for _ in range(4):
+                loss = step()
+            found.append([loss.numpy().copy(), *gradients()])
+    for other in found[1:]:
+        assert all(map(np.array_equal, found[0], other))
+
+
+@needs_numba
+def test_gradients_are_those_without_numba(numba):
+    step, gradients = network()
+    step()
+    compiled = gradients()
+    tg.use_numba(False)
+    step, gradients = network()
+    step()
+    for a, b in zip(compiled, gradients(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * np.abs(b).max())
+
+
+@needs_numba
+def test_long_rows_keep_their_digits(numba):
+    x = np.full((2, 100_000), np.float32(1.1))
+    assert np.abs(tg.softmax(x).sum(1) - 1).max() < 1e-5
+    np.testing.assert_allclose(tg.log_softmax(x), -np.log(100_000), rtol=2e-7)
+    np.testing.assert_array_equal(scan.cumsum(x, axis=1), np.cumsum(x, 1, np.float64).astype(np.float32))
+
+
+def _python(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+
+def test_numba_is_imported_when_it_is_asked_for():
+    code = "import sys, tinygrad_cnn as tg; tg.softmax(tg.ones(3, 400)); assert 'numba' not in sys.modules"
+    ended = _python(code, TINYGRAD_CNN_NUMBA="0")
+    assert ended.returncode == 0, ended.stderr
+
+
+@needs_numba
+def test_the_environment_variable():
+    code = "import sys, tinygrad_cnn; from tinygrad_cnn.extra.numba import attached; assert attached.is_attached()"
+    ended = _python(code, TINYGRAD_CNN_NUMBA="1")
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "variable"),
+    [("tg.use_numba()", "0"), ("tg.use_numba(False)", "0"), ("", "1")],
+    ids=["on", "off", "variable"],
+)
+def test_without_numba_the_error_names_the_extra(code, variable):
+    ended = _python(
+        f"import sys; sys.modules['numba'] = None; import tinygrad_cnn as tg; {code}", TINYGRAD_CNN_NUMBA=variable
+    )
+    assert ended.returncode == 1
+    assert "ImportError: use_numba: Numba is not installed" in ended.stderr
+    assert "pip install 'tinygrad_cnn[numba]'" in ended.stderr

@@ -1,0 +1,77 @@
+"""The table of compiled kernels: which accelerates which op, one line per op; and how they are attached."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...core.acceleration import Prepare, Task, accelerate
+from ...core.signature import asked
+from ...ops import activation, affine, conv, normalization, pool, scan, shape, softmax
+from ...ops.losses import classification
+from . import depthwise, elements, layers, rows, scans
+from . import pool as pooling
+
+KERNELS: list[tuple[Any, Prepare]] = [
+    (activation.gelu, elements.prepare_gelu),
+    (activation.gelu_slope, elements.prepare_gelu_slope),
+    (activation.silu, elements.prepare_silu),
+    (activation.silu_slope, elements.prepare_silu_slope),
+    (affine.affine, layers.prepare_affine),
+    (affine.product_to, layers.prepare_product_to),
+    (classification.softmax_nll, rows.prepare_nll),
+    (classification.softmax_nll_pull, rows.prepare_nll_pull),
+    (conv.convolve, depthwise.prepare),
+    (conv.convolve_dw, depthwise.prepare_dw),
+    (conv.convolve_dx, depthwise.prepare_dx),
+    (normalization.correlations, layers.prepare_correlations),
+    (normalization.moments, layers.prepare_moments),
+    (normalization.normalized, layers.prepare_normalized),
+    (normalization.normalized_dx, layers.prepare_normalized_dx),
+    (pool.max_pool, pooling.prepare_max),
+    (pool.max_pool_which, pooling.prepare_which),
+    (pool.put_elements, pooling.prepare_put),
+    (scan.cumsum, scans.prepare_cumsum),
+    (shape.sum_to, layers.prepare_sum_to),
+    (softmax.log_softmax, rows.prepare_log_softmax),
+    (softmax.log_softmax_pull, rows.prepare_log_softmax_pull),
+    (softmax.softmax, rows.prepare_softmax),
+    (softmax.softmax_pull, rows.prepare_softmax_pull),
+]
+
+_before: dict[Any, Prepare] = {}
+"""What prepared the ops, while the compiled kernels are attached."""
+
+
+def is_attached() -> bool:
+    """Whether compiled kernels are used."""
+    return bool(_before)
+
+
+def attach(on: bool) -> None:
+    """Attach the compiled kernels before the ops' own, or the latter alone."""
+    if on == is_attached():
+        return
+    if on:
+        _before.update({function: function.op.prepare or definition for function, _ in KERNELS})
+    for function, prepare in KERNELS:
+        before = _before[function]
+        op = function.op
+        accelerate(function, either(prepare, before) if on else before, along=op.along, in_place=op.in_place)
+    if not on:
+        _before.clear()
+
+
+def definition(out: Any, *inputs: Any, **params: Any) -> None:
+    """Prepares no task."""
+
+
+def either(first: Prepare, second: Prepare) -> Prepare:
+    """Prepares the task of the first kernel that takes the arrays."""
+
+    def prepare(out: Any, *inputs: Any, **params: Any) -> Task | None:
+        return first(out, *inputs, **params) or second(out, *inputs, **params)
+
+    def prepare_sharing(out: Any, *inputs: Any, shared: Any = None, **params: Any) -> Task | None:
+        return first(out, *inputs, **params) or second(out, *inputs, shared=shared, **params)
+
+    return prepare_sharing if "shared" in asked(second) else prepare

@@ -1,0 +1,435 @@
+"""Depthwise convolution of images by one filter of 3 x 3 or 7 x 7 for each channel, and its adjoints, in both memory orders.
+
+Channels first, an image of one channel is copied between zeros. Then a window's elements lie at fixed distances, rows are not
+distinguished, and the sums for the gaps between rows are thrown away. With stride 2, rows and columns of even and of odd
+numbers are copied apart, where neighbours are neighbours again. Channels last, sums run over the channels of a pixel.
+
+Loops read and write few arrays: the compiler makes sure, before each loop, that no two overlap, and gives up at nine pairs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...kernels.parallel.task import Call, Work
+from .compiled import Number, helper, loop
+from .images import LARGE, by_images, cuts, like, order, view
+
+SMALL = 1 << 10
+"""Smaller images are not worth the preparation."""
+
+SIZES = {((3, 3), 1), ((3, 3), 2), ((7, 7), 1)}
+"""Kernels and strides."""
+
+FLOAT32 = np.dtype(np.float32)
+
+Array = np.ndarray
+
+
+def prepare(
+    out: Array | None, x: Any, w: Any, b: Any = None, *, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
+    """A task for ``convolve``; None if it is not depthwise, or of other sizes, or not of float32."""
+    if not _fits(w.shape, x.shape, stride, padding, dilation, groups) or not _plain(w):
+        return None
+    how = order(x, FLOAT32)
+    if how is None or not (b is None or _plain(b)):
+        return None
+    (top, _), (left, _) = padding
+    grid = tuple(
+        (n + sum(p) - k) // s + 1 for n, p, k, s in zip(x.shape[2:], padding, w.shape[2:], stride, strict=True)
+    )
+    y = like(how, (*x.shape[:2], *grid), FLOAT32) if out is None else out
+    if order(y, FLOAT32) != how:
+        return None
+    shift = np.zeros(len(w), FLOAT32) if b is None else b
+    return by_images(_convolve(how), y, [view(how, x), view(how, y)], w[:, 0], shift, stride[0], top, left, False)
+
+
+def prepare_dx(
+    out: Array | None, u: Any, w: Any, *, shape: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
+    """A task for ``convolve_dx``."""
+    if not _fits(w.shape, shape, stride, padding, dilation, groups) or not _plain(w):
+        return None
+    how = order(u, FLOAT32)
+    x = like(how or "first", shape, FLOAT32) if out is None else out
+    if how is None or order(x, FLOAT32) != how:
+        return None
+    (top, _), (left, _) = padding
+    views = [view(how, u), view(how, x)]
+    if stride[0] == 1:
+        before = w.shape[2] - 1 - top, w.shape[3] - 1 - left
+        if min(before) < 0:
+            return None
+        return by_images(_convolve(how), x, views, w[:, 0], np.zeros(len(w), FLOAT32), 1, *before, True)
+    return by_images(_spread_last if how == "last" else _spread_first, x, views, w[:, 0], stride[0], top, left)
+
+
+def prepare_dw(
+    out: Array | None, x: Any, u: Any, *, shape: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
+    """A task for ``convolve_dw``."""
+    if not _fits(shape, x.shape, stride, padding, dilation, groups):
+        return None
+    how = order(x, FLOAT32)
+    if how is None or order(u, FLOAT32) is None:
+        return None
+    w = np.empty(shape, FLOAT32) if out is None else out
+    (top, _), (left, _) = padding
+    images = cuts(x)
+    totals = np.empty((len(images), *shape[:1], *shape[2:]))
+    function: Any = _correlate_last if how == "last" else _correlate_first
+    xs, us = view(how, x), view(how, u)
+
+    def arrange(i: int) -> list[Call]:
+        def call() -> None:
+            function(xs[images[i]], np.ascontiguousarray(us[images[i]]), totals[i], stride[0], top, left)
+
+        return [call]
+
+    def add() -> None:
+        np.copyto(w[:, 0], np.add.reduce(totals, 0), casting="same_kind")
+
+    return Work(range(len(images)), arrange, (), [add], images, x.size < LARGE, w)
+
+
+def _fits(w: Any, x: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> bool:
+    """Whether the loops can take a convolution with filters and images of these shapes."""
+    return (
+        len(x) == 4 and w[1] == 1 and groups == x[1] == w[0] and stride[0] == stride[1] and tuple(dilation) == (1, 1)
+        and (tuple(w[2:]), stride[0]) in SIZES and min(x) > 0 and x[0] * x[1] * x[2] * x[3] >= SMALL
+        and all(n + sum(p) >= k for n, p, k in zip(x[2:], padding, w[2:], strict=True))
+    )  # fmt: skip
+
+
+def _plain(a: Any) -> bool:
+    return a.__class__ is np.ndarray and a.dtype == FLOAT32 and a.flags.c_contiguous
+
+
+def _convolve(how: str) -> Any:
+    return _convolve_last if how == "last" else _convolve_first
+
+
+# Channels first
+
+
+@helper
+def _lay(x: Array, plane: Array, top: int, left: int) -> None:
+    """Copy an image to its place between zeros."""
+    for i in range(x.shape[0]):
+        source, row = x[i], plane[top + i, left:]
+        for j in range(source.size):
+            row[j] = source[j]
+
+
+@helper
+def _lay_apart(x: Array, planes: Array, top: int, left: int) -> None:
+    """Copy an image to its place between zeros, rows and columns of even and odd numbers to planes of their own."""
+    for i in range(x.shape[0]):
+        source = x[i]
+        for odd in range(2):
+            first = (odd - left) % 2
+            part = source[first:]
+            row = planes[((top + i) % 2) * 2 + odd, (top + i) // 2, (left + first) // 2 :]
+            for j in range((part.size + 1) // 2):
+                row[j] = part[2 * j]
+
+
+@loop
+def _convolve_first(x: Array, y: Array, w: Array, b: Array, stride: int, top: int, left: int, turned: bool) -> None:
+    """y = b + the sum of each window of x (n, c, H, W) times w (c, k, k), or that from its last element to the first."""
+    n, channels, height, width = x.shape
+    rows, columns = y.shape[2], y.shape[3]
+    k = w.shape[1]
+    if stride == 1:
+        pitch = max(columns + k - 1, left + width)
+        planes = np.zeros((1, max(rows + k, top + height + 1), pitch), np.float32)
+    else:
+        pitch = max(columns + 1, (left + width + 1) // 2)
+        planes = np.zeros((4, max(rows + 2, (top + height + 1) // 2 + 1), pitch), np.float32)
+    flat = planes.reshape(planes.shape[0], -1)
+    size = (rows - 1) * pitch + columns
+    total = np.empty(rows * pitch, np.float32)
+    f = np.empty((k, k), np.float32)
+    for i in range(n):
+        for c in range(channels):
+            for row in range(k):
+                for column in range(k):
+                    f[row, column] = w[c, k - 1 - row, k - 1 - column] if turned else w[c, row, column]
+            if stride == 2:
+                _lay_apart(x[i, c], planes, top, left)
+                _three_apart(flat, f, b[c], pitch, total[:size])
+            elif k == 3:
+                _lay(x[i, c], planes[0], top, left)
+                _three(flat[0], f, b[c], pitch, total[:size])
+            else:
+                _lay(x[i, c], planes[0], top, left)
+                total[:] = b[c]
+                for row in range(7):
+                    _seven(flat[0, row * pitch :], f[row], total[:size])
+            for row in range(rows):
+                source, target = total[row * pitch :], y[i, c, row]
+                for j in range(target.size):
+                    target[j] = source[j]
+
+
+@helper
+def _three(x: Array, f: Array, b: Number, pitch: int, y: Array) -> None:
+    a0, a1, a2 = f[0, 0], f[0, 1], f[0, 2]
+    b0, b1, b2 = f[1, 0], f[1, 1], f[1, 2]
+    c0, c1, c2 = f[2, 0], f[2, 1], f[2, 2]
+    second, third = x[pitch:], x[2 * pitch :]
+    for i in range(y.size):
+        y[i] = (
+            b + a0 * x[i] + a1 * x[i + 1] + a2 * x[i + 2]
+            + b0 * second[i] + b1 * second[i + 1] + b2 * second[i + 2]
+            + c0 * third[i] + c1 * third[i + 1] + c2 * third[i + 2]
+        )  # fmt: skip
+
+
+@helper
+def _three_apart(x: Array, f: Array, b: Number, pitch: int, y: Array) -> None:
+    a0, a1, a2 = f[0, 0], f[0, 1], f[0, 2]
+    b0, b1, b2 = f[1, 0], f[1, 1], f[1, 2]
+    c0, c1, c2 = f[2, 0], f[2, 1], f[2, 2]
+    even, odd, below, below_odd = x[0], x[1], x[0, pitch:], x[1, pitch:]
+    middle, middle_odd = x[2], x[3]
+    for i in range(y.size):
+        y[i] = (
+            b + a0 * even[i] + a1 * odd[i] + a2 * even[i + 1]
+            + b0 * middle[i] + b1 * middle_odd[i] + b2 * middle[i + 1]
+            + c0 * below[i] + c1 * below_odd[i] + c2 * below[i + 1]
+        )  # fmt: skip
+
+
+@helper
+def _seven(x: Array, f: Array, y: Array) -> None:
+    a, b, c, d, e, g, h = f[0], f[1], f[2], f[3], f[4], f[5], f[6]
+    for i in range(y.size):
+        y[i] += a * x[i] + b * x[i + 1] + c * x[i + 2] + d * x[i + 3] + e * x[i + 4] + g * x[i + 5] + h * x[i + 6]
+
+
+@loop
+def _spread_first(u: Array, x: Array, w: Array, stride: int, top: int, left: int) -> None:
+    """The adjoint of the convolution of 3 x 3 with stride 2: x (n, c, H, W) of u (n, c, h, v).
+
+    A row 2 q of the padded image is the first of the windows q, and the last of the windows q - 1; 2 q + 1 is the middle one of
+    the windows q. So are columns.
+    """
+    n, channels, height, width = x.shape
+    rows, columns = u.shape[2], u.shape[3]
+    pitch = max(columns + 1, (left + width) // 2 + 1) + 1
+    lines = max(rows + 1, (top + height) // 2 + 1)
+    plane = np.zeros((lines + 2, pitch), np.float32)  # u, after a row and a column of zeros
+    flat = plane.reshape(-1)
+    size = lines * pitch
+    corners, verticals = np.zeros(size, np.float32), np.zeros(size, np.float32)
+    horizontals, middles = np.zeros(size, np.float32), np.zeros(size, np.float32)
+    for i in range(n):
+        for c in range(channels):
+            _lay(u[i, c], plane, 1, 1)
+            above, here = flat[:size], flat[pitch : pitch + size]
+            a0, a1, a2, b0, b1 = w[c, 0, 0], w[c, 0, 1], w[c, 0, 2], w[c, 1, 0], w[c, 1, 1]
+            b2, c0, c1, c2 = w[c, 1, 2], w[c, 2, 0], w[c, 2, 1], w[c, 2, 2]
+            for j in range(size - 1):
+                corners[j] = a0 * here[j + 1] + a2 * here[j] + c0 * above[j + 1] + c2 * above[j]
+            for j in range(size - 1):
+                verticals[j] = a1 * here[j + 1] + c1 * above[j + 1]
+            for j in range(size - 1):
+                horizontals[j] = b0 * here[j + 1] + b2 * here[j]
+            for j in range(size - 1):
+                middles[j] = b1 * here[j + 1]
+            for row in range(height):
+                start = ((top + row) // 2) * pitch
+                even, odd = (horizontals, middles) if (top + row) % 2 else (corners, verticals)
+                target = x[i, c, row]
+                for first, found in ((left % 2, even), (1 - left % 2, odd)):
+                    part, rest = found[start + (left + first) // 2 :], target[first:]
+                    for j in range((rest.size + 1) // 2):
+                        rest[2 * j] = part[j]
+
+
+@loop
+def _correlate_first(x: Array, u: Array, total: Array, stride: int, top: int, left: int) -> None:
+    """total (c, k, k) = the sum over images and positions of u (n, c, h, v) times each element of the windows of x."""
+    n, channels, height, width = x.shape
+    rows, columns = u.shape[2], u.shape[3]
+    k = total.shape[1]
+    if stride == 1:
+        pitch = max(columns + k - 1, left + width)
+        planes = np.zeros((1, max(rows + k, top + height + 1), pitch), np.float32)
+    else:
+        pitch = max(columns + 1, (left + width + 1) // 2)
+        planes = np.zeros((4, max(rows + 2, (top + height + 1) // 2 + 1), pitch), np.float32)
+    flat = planes.reshape(planes.shape[0], -1)
+    size = (rows - 1) * pitch + columns
+    given = np.zeros((rows, pitch), np.float32)
+    g = given.reshape(-1)[:size]
+    total[:] = 0.0
+    for c in range(channels):
+        f = total[c]
+        for i in range(n):
+            _lay(u[i, c], given, 0, 0)
+            if stride == 2:
+                _lay_apart(x[i, c], planes, top, left)
+                for row in range(3):
+                    plane, start = (row % 2) * 2, (row // 2) * pitch
+                    _add_three_apart(g, flat[plane, start:], flat[plane + 1, start:], f[row])
+            elif k == 3:
+                _lay(x[i, c], planes[0], top, left)
+                for row in range(3):
+                    _add_three(g, flat[0, row * pitch :], f[row])
+            else:
+                _lay(x[i, c], planes[0], top, left)
+                for row in range(7):
+                    _add_seven(g, flat[0, row * pitch :], f[row])
+
+
+@loop
+def _add_three(u: Array, x: Array, f: Array) -> None:
+    a, b, c = np.float32(0.0), np.float32(0.0), np.float32(0.0)
+    for i in range(u.size):
+        a += u[i] * x[i]
+        b += u[i] * x[i + 1]
+        c += u[i] * x[i + 2]
+    f[0] += a
+    f[1] += b
+    f[2] += c
+
+
+@loop
+def _add_three_apart(u: Array, even: Array, odd: Array, f: Array) -> None:
+    a, b, c = np.float32(0.0), np.float32(0.0), np.float32(0.0)
+    for i in range(u.size):
+        a += u[i] * even[i]
+        b += u[i] * odd[i]
+        c += u[i] * even[i + 1]
+    f[0] += a
+    f[1] += b
+    f[2] += c
+
+
+@loop
+def _add_seven(u: Array, x: Array, f: Array) -> None:
+    a, b, c, d = np.float32(0.0), np.float32(0.0), np.float32(0.0), np.float32(0.0)
+    e, g, h = np.float32(0.0), np.float32(0.0), np.float32(0.0)
+    for i in range(u.size):
+        a += u[i] * x[i]
+        b += u[i] * x[i + 1]
+        c += u[i] * x[i + 2]
+        d += u[i] * x[i + 3]
+        e += u[i] * x[i + 4]
+        g += u[i] * x[i + 5]
+        h += u[i] * x[i + 6]
+    f[0] += a
+    f[1] += b
+    f[2] += c
+    f[3] += d
+    f[4] += e
+    f[5] += g
+    f[6] += h
+
+
+# Channels last
+
+
+@helper
+def _add(y: Array, a: Array, b: Array) -> None:
+    for c in range(y.size):
+        y[c] += a[c] * b[c]
+
+
+@helper
+def _add_up(y: Array, a: Array, b: Array, d: Array, e: Array, f: Array, g: Array) -> None:
+    for c in range(y.size):
+        y[c] += a[c] * b[c] + d[c] * e[c] + f[c] * g[c]
+
+
+@helper
+def _taps(w: Array, turned: bool) -> Array:
+    """Filters (c, k, k) as (k k, c), maybe from the last element to the first."""
+    channels, size = w.shape[0], w.shape[1] * w.shape[2]
+    taps = np.empty((size, channels), np.float32)
+    flat = w.reshape(channels, size)
+    for t in range(size):
+        for c in range(channels):
+            taps[t, c] = flat[c, size - 1 - t if turned else t]
+    return taps
+
+
+@loop
+def _convolve_last(x: Array, y: Array, w: Array, b: Array, stride: int, top: int, left: int, turned: bool) -> None:
+    """y = b + the sum of each window of x (n, H, W, c) times w (c, k, k), or that from its last element to the first."""
+    taps = _taps(w, turned)
+    k = w.shape[1]
+    for n in range(x.shape[0]):
+        for i in range(y.shape[1]):
+            for j in range(y.shape[2]):
+                total = y[n, i, j]
+                total[:] = b
+                above, before = i * stride - top, j * stride - left
+                first, last = max(0, -before), min(k, x.shape[2] - before)
+                for row in range(max(0, -above), min(k, x.shape[1] - above)):
+                    pixels, f = x[n, above + row], taps[row * k : row * k + k]
+                    at = first
+                    while at + 3 <= last:
+                        p = before + at
+                        _add_up(total, pixels[p], f[at], pixels[p + 1], f[at + 1], pixels[p + 2], f[at + 2])
+                        at += 3
+                    while at < last:
+                        _add(total, pixels[before + at], f[at])
+                        at += 1
+
+
+@loop
+def _spread_last(u: Array, x: Array, w: Array, stride: int, top: int, left: int) -> None:
+    """The adjoint of the convolution: x (n, H, W, c) of u (n, h, v, c)."""
+    taps = _taps(w, False)
+    k = w.shape[1]
+    x[:] = 0.0
+    for n in range(x.shape[0]):
+        for i in range(u.shape[1]):
+            for j in range(u.shape[2]):
+                above, before = i * stride - top, j * stride - left
+                for row in range(max(0, -above), min(k, x.shape[1] - above)):
+                    for at in range(max(0, -before), min(k, x.shape[2] - before)):
+                        _add(x[n, above + row, before + at], u[n, i, j], taps[row * k + at])
+
+
+@loop
+def _correlate_last(x: Array, u: Array, total: Array, stride: int, top: int, left: int) -> None:
+    """total (c, k, k) = the sum over images and positions of u (n, h, v, c) times each element of the windows of x."""
+    k, channels = total.shape[1], total.shape[0]
+    height, width = x.shape[1], x.shape[2]
+    sums = np.zeros((k * k, channels))
+    line = np.empty((k * k, channels), np.float32)
+    for n in range(x.shape[0]):
+        for i in range(u.shape[1]):
+            above = i * stride - top
+            line[:] = 0.0
+            for row in range(max(0, -above), min(k, height - above)):
+                pixels = x[n, above + row]
+                for at in range(k):
+                    found = line[row * k + at]
+                    first = max(0, -((at - left) // stride))  # the first position whose element is inside
+                    last = min(u.shape[2], (width - 1 + left - at) // stride + 1)
+                    j = first
+                    while j + 3 <= last:
+                        p = j * stride + at - left
+                        _add_up(
+                            found, u[n, i, j], pixels[p], u[n, i, j + 1], pixels[p + stride],
+                            u[n, i, j + 2], pixels[p + 2 * stride],
+                        )  # fmt: skip
+                        j += 3
+                    while j < last:
+                        _add(found, u[n, i, j], pixels[j * stride + at - left])
+                        j += 1
+            for t in range(k * k):
+                for c in range(channels):
+                    sums[t, c] += line[t, c]
+    for c in range(channels):
+        for t in range(k * k):
+            total[c, t // k, t % k] = sums[t, c]

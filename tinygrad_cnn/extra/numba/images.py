@@ -1,0 +1,51 @@
+"""Images in memory, channels first or last, and their parts for several threads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...kernels.parallel.chunks import PARTS
+from ...kernels.parallel.task import Call, Work, halved
+from ...ops.windows import last_view
+
+LARGE = 1 << 18
+"""From this many elements on, waking the threads pays off."""
+
+Array = np.ndarray
+
+
+def order(a: Any, dtype: Any) -> str | None:
+    """The memory order of images (N, C, H, W), "first" or "last" by the place of the channels; None for other arrays."""
+    if a.__class__ is not np.ndarray or a.dtype != dtype or a.ndim != 4 or not a.size:
+        return None
+    return "first" if a.flags.c_contiguous else "last" if last_view(a).flags.c_contiguous else None
+
+
+def like(order: str, shape: Sequence[int], dtype: Any) -> Array:
+    """New images of this order."""
+    n, c, *sizes = shape
+    return np.empty(shape, dtype) if order == "first" else np.moveaxis(np.empty((n, *sizes, c), dtype), -1, 1)
+
+
+def view(order: str, a: Array) -> Array:
+    """Images with their axes as in memory."""
+    return a if order == "first" else last_view(a)
+
+
+def cuts(a: Array) -> list[slice]:
+    """The images in few parts of nearly equal size, or in one."""
+    return halved(len(a), -(-len(a) // PARTS)) if a.size >= LARGE else [slice(0, len(a))]
+
+
+def by_images(function: Any, y: Array, views: Sequence[Array], *others: Any) -> Work:
+    """Work that calls function(*views, *others) for parts of the images, each of them without gaps, and fills y."""
+    images = cuts(max(views, key=lambda a: a.size))
+    *sources, target = views
+
+    def arrange(part: slice) -> list[Call]:
+        return [lambda: function(*(np.ascontiguousarray(a[part]) for a in sources), target[part], *others)]
+
+    return Work(images, arrange, images=images, little=len(images) == 1, out=y)

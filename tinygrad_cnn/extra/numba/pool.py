@@ -1,0 +1,221 @@
+"""Max-pooling of images of float32, the elements that it selects, and their gradient: channels last with any windows, channels
+first with tiles of 2 x 2.
+
+An element is larger if it is a NaN, too: then a NaN is selected, of several the last, and of equal elements the first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...ops.pool import Windows
+from .compiled import Number, helper, loop
+from .images import by_images, like, order, view
+
+MANY = 255
+"""The most elements in a window."""
+
+Array = np.ndarray
+
+
+def prepare_max(out: Array | None, x: Any, *, windows: Windows) -> Any:
+    """A task for ``max_pool``; None for images or windows that the loops do not take."""
+    how = _order(x, windows)
+    if how is None:
+        return None
+    y = like(how, (*x.shape[:2], *windows.grid), np.float32) if out is None else out
+    if order(y, np.float32) != how:
+        return None
+    return by_images(
+        _max_last if how == "last" else _max_first, y, [view(how, x), view(how, y)], *_numbers(how, windows)
+    )
+
+
+def prepare_which(out: Array | None, x: Any, top: Any, *, windows: Windows) -> Any:
+    """A task for ``max_pool_which``."""
+    how = _order(x, windows)
+    if how is None:
+        return None
+    y = like(how, (*x.shape[:2], *windows.grid), np.uint8) if out is None else out
+    if order(y, np.uint8) != how:
+        return None
+    return by_images(
+        _which_last if how == "last" else _which_first, y, [view(how, x), view(how, y)], *_numbers(how, windows)
+    )
+
+
+def prepare_put(out: Array | None, u: Any, which: Any, *, sizes: Any, windows: Windows) -> Any:
+    """A task for ``put_elements``."""
+    how = order(which, np.uint8) if order(u, np.float32) else None
+    if how is None or not _takes(how, sizes, windows):
+        return None
+    y = like(how, (*u.shape[:2], *sizes), np.float32) if out is None else out
+    if order(y, np.float32) != how:
+        return None
+    views = [view(how, u), view(how, which), view(how, y)]
+    return by_images(_put_last if how == "last" else _put_first, y, views, *_numbers(how, windows))
+
+
+def _order(x: Any, windows: Windows) -> Any:
+    how = order(x, np.float32)
+    return how if how and _takes(how, x.shape[2:], windows) else None
+
+
+def _takes(how: str, sizes: Any, windows: Windows) -> bool:
+    if len(sizes) != 2 or windows.size[0] * windows.size[1] > MANY:
+        return False
+    tiles = windows.size == windows.stride == (2, 2) and windows.before == (0, 0) and windows.dilation == (1, 1)
+    return how == "last" or (tiles and all(2 * o <= n for o, n in zip(windows.grid, sizes, strict=True)))
+
+
+def _numbers(how: str, windows: Windows) -> list[Any]:
+    """What the loops must know of windows."""
+    return [windows.size, windows.stride, windows.before, windows.dilation] if how == "last" else []
+
+
+@helper
+def _is_larger(a: Number, b: Number) -> Number:
+    return a > b or a != a
+
+
+@loop
+def _max_first(x: Array, y: Array) -> None:
+    """The largest elements of tiles: y (n, c, h, v) of x (n, c, H, W)."""
+    for n in range(y.shape[0]):
+        for c in range(y.shape[1]):
+            for i in range(y.shape[2]):
+                above, below, row = x[n, c, 2 * i], x[n, c, 2 * i + 1], y[n, c, i]
+                for j in range(row.size):
+                    m = above[2 * j]
+                    a, b, d = above[2 * j + 1], below[2 * j], below[2 * j + 1]
+                    m = a if _is_larger(a, m) else m
+                    m = b if _is_larger(b, m) else m
+                    row[j] = d if _is_larger(d, m) else m
+
+
+@loop
+def _which_first(x: Array, y: Array) -> None:
+    """The number of the largest element of each tile, found in a row of numbers as wide as the elements."""
+    found = np.empty(y.shape[3], np.int32)
+    for n in range(y.shape[0]):
+        for c in range(y.shape[1]):
+            for i in range(y.shape[2]):
+                above, below, row = x[n, c, 2 * i], x[n, c, 2 * i + 1], y[n, c, i]
+                for j in range(row.size):
+                    m, k = above[2 * j], np.int32(0)
+                    a, b, d = above[2 * j + 1], below[2 * j], below[2 * j + 1]
+                    k = np.int32(1) if _is_larger(a, m) else k
+                    m = a if _is_larger(a, m) else m
+                    k = np.int32(2) if _is_larger(b, m) else k
+                    m = b if _is_larger(b, m) else m
+                    found[j] = np.int32(3) if _is_larger(d, m) else k
+                for j in range(row.size):
+                    row[j] = found[j]
+
+
+@loop
+def _put_first(u: Array, which: Array, x: Array) -> None:
+    """u at the numbered element of each tile, 0 elsewhere."""
+    rows, columns = 2 * u.shape[2], 2 * u.shape[3]
+    even, odd = np.empty(u.shape[3], np.float32), np.empty(u.shape[3], np.float32)
+    k = np.empty(u.shape[3], np.int32)
+    zero = np.float32(0.0)
+    for n in range(u.shape[0]):
+        for c in range(u.shape[1]):
+            for i in range(u.shape[2]):
+                given, found = u[n, c, i], which[n, c, i]
+                for j in range(k.size):
+                    k[j] = found[j]
+                for below in range(2):
+                    target, first, second = x[n, c, 2 * i + below], np.int32(2 * below), np.int32(2 * below + 1)
+                    for j in range(k.size):
+                        even[j] = given[j] if k[j] == first else zero
+                        odd[j] = given[j] if k[j] == second else zero
+                    for j in range(k.size):
+                        target[2 * j] = even[j]
+                        target[2 * j + 1] = odd[j]
+            x[n, c, rows:] = 0.0
+            x[n, c, :rows, columns:] = 0.0
+
+
+@helper
+def _span(i: int, size: int, k: int, stride: int, before: int, dilation: int) -> tuple[int, int, int]:
+    """Where window i begins, and its first element inside of an image, and the one after the last."""
+    start = i * stride - before
+    first = max(0, (dilation - 1 - start) // dilation)
+    return start, first, min(k, (size - 1 - start) // dilation + 1)
+
+
+@loop
+def _max_last(
+    x: Array,
+    y: Array,
+    sizes: tuple[int, int],
+    strides: tuple[int, int],
+    befores: tuple[int, int],
+    dilations: tuple[int, int],
+) -> None:
+    """The largest elements of windows: y (n, h, v, c) of x (n, H, W, c)."""
+    for n in range(y.shape[0]):
+        for i in range(y.shape[1]):
+            above, top, bottom = _span(i, x.shape[1], sizes[0], strides[0], befores[0], dilations[0])
+            for j in range(y.shape[2]):
+                before, left, right = _span(j, x.shape[2], sizes[1], strides[1], befores[1], dilations[1])
+                m = y[n, i, j]
+                m[:] = x[n, above + top * dilations[0], before + left * dilations[1]]
+                for row in range(top, bottom):
+                    for column in range(left, right):
+                        pixel = x[n, above + row * dilations[0], before + column * dilations[1]]
+                        for c in range(m.size):
+                            m[c] = pixel[c] if _is_larger(pixel[c], m[c]) else m[c]
+
+
+@loop
+def _which_last(
+    x: Array,
+    y: Array,
+    sizes: tuple[int, int],
+    strides: tuple[int, int],
+    befores: tuple[int, int],
+    dilations: tuple[int, int],
+) -> None:
+    """The number of the largest element of each window."""
+    m = np.empty(x.shape[3], np.float32)
+    for n in range(y.shape[0]):
+        for i in range(y.shape[1]):
+            above, top, bottom = _span(i, x.shape[1], sizes[0], strides[0], befores[0], dilations[0])
+            for j in range(y.shape[2]):
+                before, left, right = _span(j, x.shape[2], sizes[1], strides[1], befores[1], dilations[1])
+                found = y[n, i, j]
+                m[:] = x[n, above + top * dilations[0], before + left * dilations[1]]
+                found[:] = top * sizes[1] + left
+                for row in range(top, bottom):
+                    for column in range(left, right):
+                        pixel = x[n, above + row * dilations[0], before + column * dilations[1]]
+                        k = np.uint8(row * sizes[1] + column)
+                        for c in range(m.size):
+                            found[c] = k if _is_larger(pixel[c], m[c]) else found[c]
+                            m[c] = pixel[c] if _is_larger(pixel[c], m[c]) else m[c]
+
+
+@loop
+def _put_last(
+    u: Array, which: Array, x: Array, sizes: tuple[int, int], strides: tuple[int, int], befores: tuple[int, int],
+    dilations: tuple[int, int],
+) -> None:  # fmt: skip
+    """u added to the numbered element of each window."""
+    x[:] = 0.0
+    for n in range(u.shape[0]):
+        for i in range(u.shape[1]):
+            above, top, bottom = _span(i, x.shape[1], sizes[0], strides[0], befores[0], dilations[0])
+            for j in range(u.shape[2]):
+                before, left, right = _span(j, x.shape[2], sizes[1], strides[1], befores[1], dilations[1])
+                given, found = u[n, i, j], which[n, i, j]
+                for row in range(top, bottom):
+                    for column in range(left, right):
+                        pixel = x[n, above + row * dilations[0], before + column * dilations[1]]
+                        k = np.uint8(row * sizes[1] + column)
+                        for c in range(given.size):
+                            pixel[c] += given[c] if found[c] == k else np.float32(0.0)
