@@ -70,7 +70,7 @@ def pull_back(
     if not tensors and not tracing.watchers:
         results = _walk(order, grads, borrowed, useful, ends, retain, floor, finished)
     else:
-        saved = replaced.permitted() if tensors and replaced.left else nullcontext()
+        saved = replaced.permitted() if replaced.left else nullcontext()
         with saved, enable_grad() if create else no_grad() if tensors else nullcontext():
             followed = _follower(create, tensors)
             results = _walk(order, grads, borrowed, useful, ends, retain, floor, finished, tensors, followed)

@@ -87,9 +87,9 @@ def leave(tensor: Tensor) -> None:
 
 def come_back(tensor: Tensor) -> None:
     """Note that the Tensor has its old memory again."""
-    key = id(owner(tensor._array))
-    if key in left:
-        left[key][1].remove(byte_bounds(tensor._array))
+    key, bounds = id(owner(tensor._array)), byte_bounds(tensor._array)
+    if key in left and bounds in left[key][1]:
+        left[key][1].remove(bounds)
         if not left[key][1]:
             _forget(key)
 
@@ -121,14 +121,23 @@ def _look(op: Any, inputs: Sequence[Any], params: Any) -> None:
                 check(x)
 
 
+def _is_left(array: np.ndarray) -> bool:
+    """Whether a Tensor left memory of this array."""
+    known = left.get(id(owner(array)))
+    if known is None:
+        return False
+    start, stop = byte_bounds(array)
+    return any(start < end and begin < stop for begin, end in known[1])
+
+
+def apart(array: np.ndarray) -> np.ndarray:
+    """An array for a new Tensor: a copy, if a Tensor left its memory, of which the values are those of the array still."""
+    return array.copy() if left and _is_left(array) else array
+
+
 def check(tensor: Tensor) -> None:
     """RuntimeError if the Tensor uses memory that another Tensor left."""
-    root = owner(tensor._array)
-    known = left.get(id(root))
-    if known is None:
-        return
-    start, stop = byte_bounds(tensor._array)
-    if any(start < end and begin < stop for begin, end in known[1]):
+    if _is_left(tensor._array):
         raise RuntimeError(
             f"Tensor: this one, of shape {tensor.shape}, shares memory with a Tensor x that got a new value by `x[i] = v`, so "
             "it is out of date: NumPy would have changed both. Take views after the assignment, copy() what is to keep the "
