@@ -223,3 +223,9 @@ def test_numpy_scalars_as_parameters_do_not_widen():
     for f in (tg.leaky_relu, tg.elu, tg.celu, tg.softshrink, tg.hardshrink, tg.softplus):
         y, (first,), _ = derivatives(lambda a, f=f: f(a, third), x, scale=1.7)
         assert y.dtype == first.dtype == f(x, third).dtype == np.float32, f.__name__
+
+
+def test_the_slope_of_tanhshrink_keeps_its_digits_near_zero():
+    x = tg.Tensor(np.array([1e-6, 1e-4, 0.01, 0.5, -2], np.float32), requires_grad=True)
+    tg.tanhshrink(x).sum().backward()
+    np.testing.assert_allclose(x.grad, np.tanh(x.numpy().astype(float)) ** 2, rtol=5e-7)

@@ -395,9 +395,21 @@ def softsign(a: Array) -> Array:
 softsign.vjp(a=lambda g, a: g / (size := 1 + absolute(a)) / size)
 
 
-def tanhshrink(a: Array) -> Tensor:
-    """y = a - tanh a.   a' = g tanh(a)^2."""
-    return sub(a, tanh(a))
+@op(elementwise=True)
+@in_float32
+def tanhshrink(a: Array) -> Array:
+    """y = a - tanh a.   a' = g tanh(a)^2, which 1 - (1 - tanh(a)^2) would round away where it is small."""
+    a = in_floats(a)
+    return a - np.tanh(a)
+
+
+@in_float32
+def _tanhshrink_rule(g: Array, a: Array) -> Array:
+    t = tanh(a)
+    return g * (t * t)
+
+
+tanhshrink.vjp(a=_tanhshrink_rule)
 
 
 def glu(a: Array, axis: int = -1) -> Tensor:

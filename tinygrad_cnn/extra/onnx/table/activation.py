@@ -115,6 +115,11 @@ def _logsigmoid(w: Any, x: Any) -> Any:
     return w.node("Neg", w.node("Softplus", w.node("Neg", x)))
 
 
+@writes(a.tanhshrink)
+def _tanhshrink(w: Any, x: Any) -> Any:
+    return w.node("Sub", x, w.node("Tanh", x))
+
+
 @writes(a.silu)
 def _silu(w: Any, x: Any) -> Any:
     return w.node("Mul", x, w.node("Sigmoid", x))
