@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from sys import getrefcount
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,8 +35,9 @@ left: dict[int, tuple[weakref.ref[np.ndarray], list[tuple[int, int]]]] = {}
 times = 0
 """How often a Tensor left memory that something else may use: what holds the arrays of Tensors looks here."""
 
+_lock = RLock()  # of the two above: a Tensor may die in any thread, also while another one leaves memory
 _lent: dict[object, Sequence[Tensor]] = {}
-_refusals: list[str] = []
+_refusal: ContextVar[str] = ContextVar("refusal", default="")
 _permitted: ContextVar[bool] = ContextVar("permitted", default=False)
 
 
@@ -76,13 +78,13 @@ def leave(tensor: Tensor) -> None:
             "Tensor: `x[i] = v` gives x memory of its own, and x shares the memory of another library or of a file, which "
             "would not change; use y = tinygrad_cnn.index_set(x, i, v), or copy x before"
         )
-    times += 1
-    if not left:
-        _watch()
-    known = left.setdefault(id(root), (weakref.ref(root, partial(_forget, id(root))), []))
     bounds = byte_bounds(tensor._array)
-    if bounds not in known[1]:
-        known[1].append(bounds)
+    with _lock:
+        times += 1
+        known = left.setdefault(id(root), (weakref.ref(root, partial(_forget, id(root))), []))
+        if bounds not in known[1]:
+            known[1].append(bounds)
+        _follow()
 
 
 def come_back(tensor: Tensor) -> None:
@@ -95,22 +97,24 @@ def come_back(tensor: Tensor) -> None:
 
 
 def _forget(key: int, _: object = None) -> None:
-    if left.pop(key, None) is not None and not left:
-        _rest()
+    with _lock:
+        left.pop(key, None)
+        _follow()
 
 
 forget = _forget
 """Nothing uses the memory of the array with this id any more."""
 
 
-def _watch() -> None:
-    tracing.NO_TRACER.call = _look
-    tracing.watchers.append(tracing.NO_TRACER)
-
-
-def _rest() -> None:
-    del tracing.NO_TRACER.call
-    tracing.watchers.remove(tracing.NO_TRACER)
+def _follow() -> None:
+    """Look at the calls of ops while there is memory that was left."""
+    watched = tracing.NO_TRACER in tracing.watchers
+    if left and not watched:
+        tracing.NO_TRACER.call = _look
+        tracing.watchers.append(tracing.NO_TRACER)
+    elif watched and not left:
+        tracing.watchers.remove(tracing.NO_TRACER)
+        del tracing.NO_TRACER.call
 
 
 def _look(op: Any, inputs: Sequence[Any], params: Any) -> None:
@@ -167,17 +171,17 @@ def lent(tensors: Sequence[Tensor]) -> Iterator[None]:
 @contextmanager
 def refused(reason: str) -> Iterator[None]:
     """In this context every assignment is an error."""
-    _refusals.append(reason)
+    token = _refusal.set(reason)
     try:
         yield
     finally:
-        _refusals.remove(reason)
+        _refusal.reset(token)
 
 
 def check_assignable(tensor: Tensor) -> None:
     """RuntimeError if a function is running that must not assign to this Tensor."""
-    if _refusals:
-        raise RuntimeError(f"Tensor: `x[i] = v`: {_refusals[-1]}; use tinygrad_cnn.index_set(x, i, v)")
+    if reason := _refusal.get():
+        raise RuntimeError(f"Tensor: `x[i] = v`: {reason}; use tinygrad_cnn.index_set(x, i, v)")
     if _lent:
         root = owner(tensor._array)
         if any(owner(t._array) is root for tensors in list(_lent.values()) for t in tensors):
