@@ -91,13 +91,18 @@ def test_a_typed_program_passes_the_strictest_check_and_what_a_function_does_not
 def test_the_types_of_methods_are_those_of_the_functions_that_are_bound():
     stub = ast.parse((ROOT / "tinygrad_cnn/tensor/methods.pyi").read_text(encoding="utf-8"))
     (methods,) = [node for node in stub.body if isinstance(node, ast.ClassDef)]
-    typed = {node.name: node.args for node in methods.body if isinstance(node, ast.FunctionDef)}
+    typed = {
+        node.name: node.args for node in methods.body if isinstance(node, ast.FunctionDef) and not node.decorator_list
+    }
     bound = {name: f for name, f in vars(Methods).items() if callable(f) and name != "__hash__"}
     assert typed.keys() - {"__hash__"} == bound.keys()
     for name, arguments in typed.items():
         if name.startswith("__"):
             continue
-        (_, *given), args = inspect.signature(bound[name]).parameters.values(), arguments.args[1:]
+        (_, *given), args = (
+            inspect.signature(bound[name]).parameters.values(),
+            [*arguments.posonlyargs, *arguments.args][1:],
+        )
         defaults = [inspect.Parameter.empty] * (len(args) - len(arguments.defaults)) + [
             *map(_value, arguments.defaults)
         ]

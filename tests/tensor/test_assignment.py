@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
-from tinygrad_cnn.core import replaced, tracing
+from tinygrad_cnn.core import tracing
+from tinygrad_cnn.ops import replaced
 
 from .assignments import draw, index_set, loss, run
 

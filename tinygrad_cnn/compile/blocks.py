@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from ..core import replaced
+from ..ops import replaced
 
 ALIGNMENT = 64
 

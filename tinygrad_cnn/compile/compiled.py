@@ -13,8 +13,9 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
 
-from ..core import replaced, tracing
-from ..core.replaced import COUNTS as COUNTS
+from ..core import tracing
+from ..ops import replaced
+from ..ops.replaced import COUNTS as COUNTS
 from ..tensor import Tensor
 from .blocks import settled
 from .course import Course

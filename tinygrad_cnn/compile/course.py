@@ -50,7 +50,7 @@ class Course(tracing.Tracer):
     """What is known of a function, and the position of the call that runs now."""
 
     follows_rules = False
-    draw = set_grad = read = staticmethod(lambda *_: None)  # type: ignore[assignment]
+    draw = set_grad = staticmethod(lambda *_: None)  # type: ignore[assignment]
     assigns = False  # whether the function assigned to a Tensor: its calls are plain then
 
     def __init__(self, most_branches: int) -> None:
@@ -202,6 +202,9 @@ class Course(tracing.Tracer):
         """The rest of the call is plain: the form of a value depends on other values, and what follows was not recorded."""
         self.thread = 0
         self._expect(_nothing)
+
+    def read(self, tensor: Tensor) -> None:
+        NO_TRACER.read(tensor)
 
     def assign(self, tensor: Tensor) -> None:
         self.assigns = True

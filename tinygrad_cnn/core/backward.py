@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from numpy import ndarray
 
-from . import replaced, tracing, versions
+from . import tracing, versions
 from .grad_mode import enable_grad, no_grad
 from .gradients import (
     LARGE,
@@ -70,8 +70,7 @@ def pull_back(
     if not tensors and not tracing.watchers:
         results = _walk(order, grads, borrowed, useful, ends, retain, floor, finished)
     else:
-        saved = replaced.permitted() if tensors and replaced.left else nullcontext()
-        with saved, enable_grad() if create else no_grad() if tensors else nullcontext():
+        with enable_grad() if create else no_grad() if tensors else nullcontext():
             followed = _follower(create, tensors)
             results = _walk(order, grads, borrowed, useful, ends, retain, floor, finished, tensors, followed)
     return results if len(set(map(id, results.values()))) == len(results) else apart(results)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.lib import NumpyVersion
 
-from ..core import replaced, tracing
+from ..core import tracing
 from ..tensor import Tensor
 
 VERSIONED = NumpyVersion(np.__version__) >= "2.1.0"
@@ -35,7 +35,7 @@ def export(
     if tensor.requires_grad:
         raise BufferError("__dlpack__: this Tensor requires a gradient, which would be lost; use t.detach()")
     if tracing.watchers:
-        replaced.read(tensor)
+        tracing.tracer().read(tensor)
     array, options = tensor._array, {"stream": stream, "dl_device": dl_device}
     versioned = VERSIONED and max_version is not None and max_version >= (1, 0)
     if any(stride < 0 for stride in array.strides) or not (versioned or array.flags.writeable):

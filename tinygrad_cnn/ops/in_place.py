@@ -8,12 +8,13 @@ from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from ..core import replaced, tracing
+from ..core import tracing
 from ..core.grad_mode import is_grad_enabled
 from ..core.graph import Tensor
 from ..core.node import Argument
 from ..core.registry import namespace
 from ..core.versions import mark_written
+from . import replaced
 from .data import TensorLike
 from .lists import gather
 

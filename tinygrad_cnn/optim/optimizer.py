@@ -15,11 +15,11 @@ from typing import Any, ClassVar, TypeAlias, TypeVar, overload
 import numpy as np
 
 from ..checks import Check, Faults, Loadable, Options, accepted, examined, non_negative, only_to_none
-from ..core import replaced, tracing
+from ..core import tracing
 from ..core.grad_mode import enable_grad
 from ..core.versions import marking
 from ..frames import warn_user
-from ..ops import in_place
+from ..ops import in_place, replaced
 from ..tensor import Tensor
 from .hyperparameters import INITIAL_LR, Array, declared, several
 from .state import STEP, Slot

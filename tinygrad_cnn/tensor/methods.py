@@ -10,6 +10,7 @@ from typing import Any
 
 from ..ops import (
     activation,
+    assignment,
     compare,
     elementwise,
     gather,
@@ -100,6 +101,7 @@ def _reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
 for _module, _names in METHODS.items():
     for _name in _names.split():
         setattr(Methods, _name, getattr(_module, _name))
+Methods.__setitem__ = assignment.assign
 for _name, _function in PLAIN.items():
     setattr(Methods, f"__{_name}__", _function)
 for _name, (_sign, _function) in BINARY.items():

@@ -11,17 +11,16 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..allocator import keep_by_default
-from ..core import replaced, tracing
+from ..core import tracing
 from ..core.backward import in_tensors, pull_back
 from ..core.grad_mode import differentiating, enable_grad, is_grad_enabled, no_grad
 from ..core.node import Argument, Leaf, Node
 from ..core.registry import above, register_tensor
 from ..frames import asks_unseen, warn_user
-from ..ops import compare, elementwise, index, lists, shape
+from ..ops import compare, elementwise, index, lists, replaced, shape
 from ..ops.data import TensorLike, to_array
 from ..ops.lists import gather
 from ..ops.real import dtype_of
-from .assignment import assign
 from .methods import Methods
 
 if TYPE_CHECKING:
@@ -107,24 +106,6 @@ class Tensor(Methods):
     def T(self) -> Tensor:
         """The transpose: all axes reversed."""
         return self.transpose()
-
-    @property
-    def mT(self) -> Tensor:
-        """The matrices transposed: the last two axes exchanged."""
-        if self.ndim < 2:
-            raise ValueError(f"mT: the Tensor has shape {self.shape}; a matrix has two axes at least")
-        return self.swapaxes(-1, -2)
-
-    @property
-    def device(self) -> str:
-        """Where the memory is: "cpu", the only device, as for NumPy's arrays."""
-        return "cpu"
-
-    def to_device(self, device: Any, /, *, stream: Any = None) -> Tensor:
-        """This Tensor. ValueError for another device than "cpu"."""
-        if device != "cpu" or stream is not None:
-            raise ValueError(f"to_device: the device is {device!r}, the stream {stream!r}; there is one device, 'cpu'")
-        return self
 
     @property
     def is_leaf(self) -> bool:
@@ -224,7 +205,7 @@ class Tensor(Methods):
         then computes its gradients with the new values.
         """
         if tracing.watchers:
-            replaced.read(self)
+            tracing.tracer().read(self)
         view = self._array.view()
         view.flags.writeable = False
         return view
@@ -264,13 +245,13 @@ class Tensor(Methods):
         if self._array.size != 1:
             raise ValueError(f"item: the Tensor has shape {self.shape}; it must have exactly one element")
         if tracing.watchers:
-            replaced.read(self)
+            tracing.tracer().read(self)
         return self._array.item()
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers."""
         if tracing.watchers:
-            replaced.read(self)
+            tracing.tracer().read(self)
         return self._array.tolist()
 
     def detach(self) -> Tensor:
@@ -356,28 +337,6 @@ class Tensor(Methods):
     def __getitem__(self, key: Any) -> Tensor:
         return index.getitem(self, index=index.plain_index(key))
 
-    def __setitem__(self, key: Any, value: Any) -> None:
-        """Give this Tensor the value of ``index_set(x, key, value)``, recorded: what a graph saved does not change.
-
-        The new value has memory of its own. Using a Tensor that shared the old memory, such as a view, is an error from then
-        on; arrays that did, from :meth:`numpy` or under :func:`from_numpy`, keep the old values. Under ``no_grad``, a leaf
-        that requires a gradient is written in place, as by :meth:`copy_`.
-
-        Raises:
-            RuntimeError: for a leaf that requires a gradient, unless under ``no_grad``; for the result of a recorded op under
-                ``no_grad``; for an argument of a function that is differentiated or batched, or a view of it.
-            IndexError, ValueError, TypeError: as for :func:`index_set`.
-
-        >>> import tinygrad_cnn as tg
-        >>> w, y = tg.Tensor([1.0, 2.0], requires_grad=True), tg.zeros(3)
-        >>> for i in range(1, 3):
-        ...     y[i] = y[i - 1] + w[i - 1] ** 2
-        >>> y[2].backward()
-        >>> y.tolist(), w.grad.tolist()
-        ([0.0, 1.0, 5.0], [2.0, 4.0])
-        """
-        assign(self, key, value)
-
     def __bool__(self) -> bool:
         if self._array.size != 1:
             raise ValueError(f"bool: the truth value of a Tensor of shape {self.shape} is ambiguous; reduce it first")
@@ -394,9 +353,6 @@ class Tensor(Methods):
                 )
         return float(self.item())
 
-    def __complex__(self) -> complex:
-        return complex(self.__float__())
-
     def __int__(self) -> int:
         if self.requires_grad and asks_unseen(sys._getframe(1)):
             self._ensure_nothing_lost()
@@ -412,7 +368,7 @@ class Tensor(Methods):
 
     def __repr__(self) -> str:
         if tracing.watchers:
-            replaced.read(self)
+            tracing.tracer().read(self)
         values = np.array2string(self._array, separator=", ", prefix="Tensor(")
         made_by = f", op={self._op_name}" if self._op_name else ", requires_grad=True" if self.requires_grad else ""
         return f"Tensor({values}, dtype={self.dtype}{made_by})"
@@ -427,13 +383,6 @@ class Tensor(Methods):
         return _rebuild, (self.numpy(), self.requires_grad)
 
     # NumPy called on Tensors
-
-    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
-        """The functions of Python's array API standard for Tensors: the module :mod:`tinygrad_cnn.extra.array_api`.
-
-        ValueError for a version of the standard other than those from 2021.12 to 2024.12.
-        """
-        return above.array_namespace(api_version)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         return above.array_ufunc(ufunc, method, inputs, kwargs)

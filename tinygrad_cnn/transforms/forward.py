@@ -18,7 +18,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..core import replaced
 from ..core.backward import in_tensors, pull_back, reached
 from ..core.grad_mode import enable_grad, no_grad
 from ..core.gradients import check_recorded, fit, unusable
@@ -27,6 +26,7 @@ from ..core.node import Argument, Node, Place
 from ..core.registry import above
 from ..core.signature import COTANGENT, IN_SHAPE, OUT_SHAPE, TANGENT, asked
 from ..core.tracing import tracer
+from ..ops import replaced
 
 Rule: TypeAlias = Callable[[Array, Mapping[str, Any]], Array]
 """The tangent of an output, from that of one input and the values that the node has, by name."""

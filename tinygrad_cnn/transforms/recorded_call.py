@@ -9,10 +9,10 @@ import numpy as np
 from ..core.backward import in_tensors, outside, pull_back
 from ..core.grad_mode import differentiating, enable_grad, is_grad_enabled
 from ..core.node import Argument
-from ..core.replaced import lent
 from ..core.versions import tick
 from ..ops.elementwise import cast, copy
 from ..ops.real import check_callable, kind
+from ..ops.replaced import lent
 from ..ops.shape import concatenate, moveaxis, stack
 from ..tensor.tensor import Tensor, incoming
 from .batched_call import as_tensor, batch

@@ -13,11 +13,11 @@ import numpy as np
 from ...core.backward import outside, pull_back
 from ...core.grad_mode import enable_grad
 from ...core.node import Argument, Leaf, Node, Place
-from ...core.replaced import lent
 from ...core.tracing import trace
 from ...core.versions import tick, written_since
 from ...nn import Module
 from ...ops.random import get_rng_state, set_rng_state
+from ...ops.replaced import lent
 from ...tensor import Tensor
 from ...tensor.tensor import incoming
 from ...transforms.anomaly import called_at

@@ -14,13 +14,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from sys import getrefcount
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-from . import tracing
-from .versions import owner
+from ..core import tracing
+from ..core.versions import owner
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -35,7 +36,8 @@ times = 0
 """How often a Tensor left memory that something else may use: what holds the arrays of Tensors looks here."""
 
 _lent: dict[object, Sequence[Tensor]] = {}
-_refusals: list[str] = []
+_lock = RLock()  # a weak reference may end, and ask for it, while this thread has it
+_refusal: ContextVar[str] = ContextVar("refusal", default="")
 _permitted: ContextVar[bool] = ContextVar("permitted", default=False)
 
 
@@ -76,27 +78,30 @@ def leave(tensor: Tensor) -> None:
             "Tensor: `x[i] = v` gives x memory of its own, and x shares the memory of another library or of a file, which "
             "would not change; use y = tinygrad_cnn.index_set(x, i, v), or copy x before"
         )
-    times += 1
-    if not left:
-        _watch()
-    known = left.setdefault(id(root), (weakref.ref(root, partial(_forget, id(root))), []))
-    bounds = byte_bounds(tensor._array)
-    if bounds not in known[1]:
-        known[1].append(bounds)
+    with _lock:
+        times += 1
+        if not left:
+            _watch()
+        known = left.setdefault(id(root), (weakref.ref(root, partial(_forget, id(root))), []))
+        bounds = byte_bounds(tensor._array)
+        if bounds not in known[1]:
+            known[1].append(bounds)
 
 
 def come_back(tensor: Tensor) -> None:
     """Note that the Tensor has its old memory again."""
     key = id(owner(tensor._array))
-    if key in left:
-        left[key][1].remove(byte_bounds(tensor._array))
-        if not left[key][1]:
-            _forget(key)
+    with _lock:
+        if key in left:
+            left[key][1].remove(byte_bounds(tensor._array))
+            if not left[key][1]:
+                _forget(key)
 
 
 def _forget(key: int, _: object = None) -> None:
-    if left.pop(key, None) is not None and not left:
-        _rest()
+    with _lock:
+        if left.pop(key, None) is not None and not left:
+            _rest()
 
 
 forget = _forget
@@ -104,21 +109,36 @@ forget = _forget
 
 
 def _watch() -> None:
-    tracing.NO_TRACER.call = _look
+    for event, answer in _ANSWERS.items():
+        setattr(tracing.NO_TRACER, event, answer)
     tracing.watchers.append(tracing.NO_TRACER)
 
 
 def _rest() -> None:
-    del tracing.NO_TRACER.call
+    for event in _ANSWERS:
+        delattr(tracing.NO_TRACER, event)
     tracing.watchers.remove(tracing.NO_TRACER)
 
 
-def _look(op: Any, inputs: Sequence[Any], params: Any) -> None:
-    """The outermost tracer's answer to the call of an op."""
+def _call(op: Any, inputs: Sequence[Any], params: Any) -> None:
     if not _permitted.get():
         for x in inputs:
             if hasattr(x, "_array"):
                 check(x)
+
+
+def _read(tensor: Tensor) -> None:
+    if not _permitted.get():
+        check(tensor)
+
+
+def _vjp(node: Any, g: Any, saved: Any, parents: Any) -> Any:
+    with permitted():
+        return node.op.pull(g, saved, node.params, parents)
+
+
+_ANSWERS = {"call": _call, "read": _read, "vjp": _vjp}
+"""What the outermost tracer does while there is memory that was left."""
 
 
 def check(tensor: Tensor) -> None:
@@ -134,13 +154,6 @@ def check(tensor: Tensor) -> None:
             "it is out of date: NumPy would have changed both. Take views after the assignment, copy() what is to keep the "
             "old values, or use y = tinygrad_cnn.index_set(x, i, v)"
         )
-
-
-def read(tensor: Tensor) -> None:
-    """Python is about to read the values of a Tensor, while a tracer is active: tell it, after a :func:`check`."""
-    if left:
-        check(tensor)
-    tracing.tracer().read(tensor)
 
 
 @contextmanager
@@ -167,17 +180,17 @@ def lent(tensors: Sequence[Tensor]) -> Iterator[None]:
 @contextmanager
 def refused(reason: str) -> Iterator[None]:
     """In this context every assignment is an error."""
-    _refusals.append(reason)
+    token = _refusal.set(reason)
     try:
         yield
     finally:
-        _refusals.remove(reason)
+        _refusal.reset(token)
 
 
 def check_assignable(tensor: Tensor) -> None:
     """RuntimeError if a function is running that must not assign to this Tensor."""
-    if _refusals:
-        raise RuntimeError(f"Tensor: `x[i] = v`: {_refusals[-1]}; use tinygrad_cnn.index_set(x, i, v)")
+    if reason := _refusal.get():
+        raise RuntimeError(f"Tensor: `x[i] = v`: {reason}; use tinygrad_cnn.index_set(x, i, v)")
     if _lent:
         root = owner(tensor._array)
         if any(owner(t._array) is root for tensors in list(_lent.values()) for t in tensors):

@@ -6,16 +6,35 @@ from typing import Any
 
 import numpy as np
 
-from ..core import replaced, tracing
+from ..core import tracing
 from ..core.grad_mode import is_grad_enabled
 from ..core.node import Argument
-from ..ops.index import assigned, plain_index
-from ..ops.lists import gather
-from ..ops.shape import reshape
+from . import replaced
+from .index import assigned, plain_index
+from .lists import gather
+from .shape import reshape
 
 
 def assign(x: Any, key: Any, value: Any) -> None:
-    """Give the Tensor x a new value. Nothing has changed if there is an error."""
+    """Give this Tensor the value of ``index_set(x, key, value)``, recorded: what a graph saved does not change.
+
+    The new value has memory of its own. Using a Tensor that shared the old memory, such as a view, is an error from then on;
+    arrays that did, from :meth:`numpy` or under :func:`from_numpy`, keep the old values. Under ``no_grad``, a leaf that
+    requires a gradient is written in place, as by :meth:`copy_`. Nothing has changed if there is an error.
+
+    Raises:
+        RuntimeError: for a leaf that requires a gradient, unless under ``no_grad``; for the result of a recorded op under
+            ``no_grad``; for an argument of a function that is differentiated or batched, or a view of it.
+        IndexError, ValueError, TypeError: as for :func:`index_set`.
+
+    >>> import tinygrad_cnn as tg
+    >>> w, y = tg.Tensor([1.0, 2.0], requires_grad=True), tg.zeros(3)
+    >>> for i in range(1, 3):
+    ...     y[i] = y[i - 1] + w[i - 1] ** 2
+    >>> y[2].backward()
+    >>> y.tolist(), w.grad.tolist()
+    ([0.0, 1.0, 5.0], [2.0, 4.0])
+    """
     node = x._node
     is_leaf = node is not None and node.op is None and not isinstance(node, Argument)
     if is_leaf and is_grad_enabled():
