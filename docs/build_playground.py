@@ -43,7 +43,7 @@ def build(out: Path = HERE, pyodide: Path | None = None) -> None:
         FileNotFoundError: if `pyodide` lacks a file.
         ValueError: if a file in `pyodide` is not the one whose hash `pyodide.json` has.
     """
-    pinned = json.loads((HERE / "pyodide.json").read_text())
+    pinned = json.loads((HERE / "pyodide.json").read_text(encoding="utf-8"))
     found = {} if pyodide is None else {name: _checked(pyodide / name, one) for name, one in pinned["files"].items()}
     out.mkdir(parents=True, exist_ok=True)
     for name in PAGE if out.resolve() != HERE else ():
@@ -60,7 +60,7 @@ def build(out: Path = HERE, pyodide: Path | None = None) -> None:
         {name: getattr(each, name) for name in ("number", "title", "text", "code", "hints", "solution")}
         for each in EXERCISES
     ]
-    (out / "course.json").write_text(json.dumps(exercises) + "\n")
+    (out / "course.json").write_text(json.dumps(exercises) + "\n", encoding="utf-8")
     views = sorted(path.relative_to(out).as_posix() for path in (out / "view").rglob("*") if path.is_file())
     pinned["page"] = [
         "config.json",
@@ -69,7 +69,7 @@ def build(out: Path = HERE, pyodide: Path | None = None) -> None:
         *(name for name in PAGE if name != "index.html"),
         *views,
     ]
-    (out / "config.json").write_text(json.dumps(pinned, indent=2) + "\n")
+    (out / "config.json").write_text(json.dumps(pinned, indent=2) + "\n", encoding="utf-8")
 
 
 def pin(pyodide: Path) -> dict[str, Any]:
@@ -79,8 +79,11 @@ def pin(pyodide: Path) -> dict[str, Any]:
         FileNotFoundError: if the folder lacks a file.
         ValueError: if its NumPy is not the one of its lock file.
     """
-    lock = json.loads((pyodide / "pyodide-lock.json").read_text())
-    version, numpy = json.loads((pyodide / "package.json").read_text())["version"], lock["packages"]["numpy"]
+    lock = json.loads((pyodide / "pyodide-lock.json").read_text(encoding="utf-8"))
+    version, numpy = (
+        json.loads((pyodide / "package.json").read_text(encoding="utf-8"))["version"],
+        lock["packages"]["numpy"],
+    )
     main = "pyodide.asm.mjs" if (pyodide / "pyodide.asm.mjs").exists() else "pyodide.asm.js"
     files = {}
     for name in ("pyodide.mjs", main, "pyodide.asm.wasm", "python_stdlib.zip", numpy["file_name"]):
@@ -136,7 +139,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         if arguments.pin:
-            (HERE / "pyodide.json").write_text(json.dumps(pin(arguments.pin), indent=2) + "\n")
+            (HERE / "pyodide.json").write_text(json.dumps(pin(arguments.pin), indent=2) + "\n", encoding="utf-8")
         build(arguments.out, arguments.pyodide)
     except (OSError, ValueError) as error:
         print(f"build: {error}", file=sys.stderr)

@@ -14,7 +14,7 @@ CORRECT, WRONG = "#0072b2", "#d55e00"
 
 def main() -> None:
     """Run the blocks, draw the curves, and held-out images with the model's answers, the wrong ones first."""
-    text = (ROOT / "README.md").read_text().partition("![")[0]
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("![")[0]
     names: dict[str, object] = {}
     exec("".join(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)), names)
     tg, model, history, (x, digits) = (names[name] for name in ("tg", "model", "history", "held_out"))  # type: ignore[misc]

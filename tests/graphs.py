@@ -37,6 +37,11 @@ def memory_of(compiled: Any) -> int:
     return compiled.course.blocks.nbytes
 
 
+def steps_of(compiled: Any) -> int:
+    """How many op calls a compiled function knows, in all branches."""
+    return compiled.course.count
+
+
 def programs_of(compiled: Any) -> list[Any]:
     """The prepared backward walks of a compiled function."""
     return [walk.program for walks in compiled.course.walks.values() for walk in walks if walk.program is not None]

@@ -103,6 +103,31 @@ def test_deviations_of_tiny_and_huge_numbers(scale):
     np.testing.assert_allclose(x.grad.numpy(), expected, rtol=0, atol=ALLOWED * ULP * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("scale", [1e-38, 1e-25, 1e20, 3e37])
+def test_deviations_of_some_tiny_and_huge_numbers(scale):
+    z = np.random.default_rng(0).standard_normal((300, 2))
+    mask = np.random.default_rng(1).random(z.shape) < 0.5
+    x = tg.Tensor((z * scale).astype(np.float32), requires_grad=True)
+    y = tg.std(x, axis=0, where=mask)
+    assert y.dtype == np.float32
+    exact = x.numpy().astype(np.float64)
+    np.testing.assert_allclose(y.numpy(), exact.std(0, where=mask), rtol=1e-6)
+    y.sum().backward()
+    expected = mask * (exact - exact.mean(0, where=mask)) / exact.std(0, where=mask) / mask.sum(0)
+    np.testing.assert_allclose(x.grad.numpy(), expected, rtol=0, atol=ALLOWED * ULP * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("scale", [1, 1e8, 1e12, 1e18])
+def test_cosines_of_huge_embeddings(scale):
+    a, b = np.random.default_rng(0).standard_normal((2, 5, 3))
+    x = tg.Tensor((a * scale).astype(np.float32), requires_grad=True)
+    tg.cosine_embedding_loss(x, (b * scale).astype(np.float32), np.ones(5), reduction="sum").backward()
+    sizes = [np.linalg.norm(v, axis=1, keepdims=True) for v in (a, b)]
+    cos = (a * b).sum(1, keepdims=True) / sizes[0] / sizes[1]
+    expected = -(b / sizes[1] - cos * a / sizes[0]) / sizes[0] / scale
+    np.testing.assert_allclose(x.grad.numpy(), expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("last", [False, True])
 @pytest.mark.parametrize(
     ("f", "axes"), [(tg.instance_norm, (2, 3)), (lambda x: tg.layer_norm(x, (4, 30, 30)), (1, 2, 3))]

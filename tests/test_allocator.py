@@ -1,5 +1,6 @@
 """Freed memory that stays with the process, seen in the page faults and the resident memory of another one."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -39,7 +40,7 @@ def steps(first="", size=1 << 17, **environment):
     """The page faults of ten steps on arrays of 128 pages, and the bytes that `keep_freed_memory(0)` then gives back."""
     done = subprocess.run(
         [sys.executable, "-c", STEPS.format(first=first, size=size)],
-        capture_output=True, check=False, env={**os.environ, **environment}, text=True,
+        capture_output=True, check=False, env={**os.environ, **environment}, encoding="utf-8",
     )  # fmt: skip
     assert not done.returncode, done.stderr
     faults, returned = map(int, done.stdout.split())
@@ -94,7 +95,7 @@ def test_without_glibc_nothing_happens(monkeypatch, library):
             raise library
         return library
 
-    monkeypatch.setattr(allocator.ctypes, "CDLL", load)
+    monkeypatch.setattr(ctypes, "CDLL", load)
     monkeypatch.setattr(allocator, "find_glibc", find_glibc.__wrapped__)
     assert allocator.find_glibc() is None
     tg.keep_freed_memory()

@@ -114,11 +114,11 @@ def test_what_was_measured_here_with_other_versions_is_dropped(tmp_path, capsys)
 def test_tables_replace_those_on_the_page_and_nothing_else(tmp_path):
     pages = [tmp_path / "performance.md", tmp_path / "history.md"]
     for page in pages:
-        page.write_text(f"before\n{report.START}\nold\n{report.END}\nafter\n")
+        page.write_text(f"before\n{report.START}\nold\n{report.END}\nafter\n", encoding="utf-8")
     records = _saved(tmp_path / "performance.json", _record(0.5), _record(2.0, where="abacus, 2 beads"))
     for _ in range(2):
         report.write(records, *pages)
-        texts = [page.read_text() for page in pages]
+        texts = [page.read_text(encoding="utf-8") for page in pages]
         for text in texts:
             assert text.startswith(f"before\n{report.START}\n")
             assert text.endswith(f"{report.END}\nafter\n")

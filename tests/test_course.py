@@ -88,7 +88,7 @@ def test_it_is_one_screen(exercise):
     assert len(exercise.text.split()) <= WORDS
     assert len(exercise.hints) >= 2
     assert max(map(len, (*exercise.code.splitlines(), *exercise.solution.splitlines()))) <= 88
-    assert exercise.path.read_text().splitlines()[exercise.line - 1] == exercise.code.splitlines()[0]
+    assert exercise.path.read_text(encoding="utf-8").splitlines()[exercise.line - 1] == exercise.code.splitlines()[0]
 
 
 def test_the_code_to_complete_is_that_of_the_solution(exercise):
@@ -136,13 +136,13 @@ def test_an_error_is_in_the_line_of_the_page():
     exercise = EXERCISES[0]
     with pytest.raises(NameError) as error:
         grade(1, exercise.solution.replace("1e-5", "tiny"), str(exercise.path), exercise.line)
-    assert "h = " in exercise.path.read_text().splitlines()[error.traceback[-1].lineno]
+    assert "h = " in exercise.path.read_text(encoding="utf-8").splitlines()[error.traceback[-1].lineno]
 
 
 def test_a_page_of_another_form_is_refused(tmp_path):
     page = tmp_path / "13-more.md"
-    for text in ("# More\n", EXERCISES[0].path.read_text() + "\nMore.\n"):
-        page.write_text(text)
+    for text in ("# More\n", EXERCISES[0].path.read_text(encoding="utf-8") + "\nMore.\n"):
+        page.write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match=r"13-more\.md must (begin|end) with"):
             read(page)
 
@@ -152,14 +152,14 @@ def test_a_classroom_fails_until_it_is_solved(tmp_path):
     answers = tmp_path / "answers"
     course = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "docs/course", f"--answers={answers}"]
     bare = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # which starts sooner
-    first = subprocess.run(course, cwd=ROOT, capture_output=True, text=True, env=bare)
+    first = subprocess.run(course, cwd=ROOT, capture_output=True, encoding="utf-8", env=bare)
     assert first.returncode == 1
     assert "12 failed" in first.stdout
     assert "line 3 still has ...; replace it with your code" in first.stdout
-    written = {path.name: path.read_text() for path in answers.iterdir()}
+    written = {path.name: path.read_text(encoding="utf-8") for path in answers.iterdir()}
     assert written == {f"{exercise.path.stem}.py": exercise.code for exercise in EXERCISES}
     for exercise in EXERCISES:
-        (answers / f"{exercise.path.stem}.py").write_text(exercise.solution)
-    second = subprocess.run(course, cwd=ROOT, capture_output=True, text=True, env=bare)
+        (answers / f"{exercise.path.stem}.py").write_text(exercise.solution, encoding="utf-8")
+    second = subprocess.run(course, cwd=ROOT, capture_output=True, encoding="utf-8", env=bare)
     assert second.returncode == 0, second.stdout
     assert "12 passed" in second.stdout

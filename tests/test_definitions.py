@@ -14,7 +14,7 @@ from .definitions import BLOCKED, PACKAGE
 ROOT = Path(__file__).parents[1]
 EXTRA = ROOT / PACKAGE / "extra"
 ALIASES = {
-    "autograd": [],
+    "array_api": [], "autograd": [],
     "distributed": ["tg.distributed"], "onnx": ["tg.onnx"], "show": ["tg.show", "tg.viz", "training.Live"],
     "sklearn": ["tg.sklearn"], "special": ["tg.special"], "live": ["training.Live"], "tensorboard": ["training.TensorBoard"],
     "numba": ["tg.use_numba"],
@@ -24,7 +24,7 @@ ALIASES = {
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=900, check=False
+        [sys.executable, *arguments], capture_output=True, encoding="utf-8", cwd=ROOT, timeout=900, check=False
     )
 
 

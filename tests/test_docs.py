@@ -60,7 +60,7 @@ class ShownErrors(ast.NodeTransformer):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_blocks_run(page: Path, tmp_path, monkeypatch, sigint):
     monkeypatch.chdir(tmp_path)
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     blocks = list(BLOCK.finditer(text))
     assert len(blocks) == text.count("```py"), "fence Python blocks as ```python, so that they are run"
     namespace: dict[str, object] = {"__name__": page.stem}
@@ -115,6 +115,21 @@ def check_output(shown: str, printed: str, where: str) -> None:
         raise AssertionError(f"{where}:\n{checker.output_difference(example, untimed(printed), OPTIONS)}")
 
 
+def test_every_call_on_the_cheat_sheet_works():
+    tg, nn = tinygrad_cnn, tinygrad_cnn.nn
+    cells = re.findall(r"^\| (`.*?) \|", (DOCS / "cheat-sheet.md").read_text(encoding="utf-8"), re.MULTILINE)
+    calls = [call for cell in cells for call in re.findall(r"`([^`]+)`", cell)]
+    assert len(calls) > 25
+    for call in calls:
+        x = tg.Tensor(np.ones((2, 3)), requires_grad=True)
+        names = {
+            "tg": tg, "nn": nn, "np": np, "x": x, "array": np.ones(3), "f": lambda x: (x * x).sum(), "xs": np.ones((2, 3)),
+            "loss": (x * x).sum(), "p": x, "optimizer": tg.optim.SGD([x], lr=1.0), "y": x, "target": np.ones((2, 3)),
+            "scores": tg.zeros(2, 3), "labels": np.array([0, 1]),
+        }  # fmt: skip
+        exec(f"{call} pass" if call.startswith("with ") else call, names)
+
+
 def untimed(text: str) -> str:
     return re.sub(r"[\d,]+ images/s .*", "(speed and time)", text)
 
@@ -141,7 +156,7 @@ def test_output_is_compared(shown: str, agrees: bool):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_output_stands_beneath_the_block_that_prints_it(page: Path):
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     compared = {block.start(3) for block in BLOCK.finditer(text) if block.group(3) is not None}
     for fence in FENCED.finditer(text):
         line = text[: fence.start()].count("\n") + 1
@@ -157,7 +172,9 @@ def test_output_stands_beneath_the_block_that_prints_it(page: Path):
 @pytest.mark.parametrize("page", [*PAGES, *COURSE], ids=lambda page: str(page.relative_to(ROOT)))
 def test_names_in_the_text_exist(page: Path):
     roots = {"tg": tinygrad_cnn, "nn": tinygrad_cnn.nn}
-    text = FENCED.sub(lambda block: block.group(2) if block.group(1) == "python" else "", page.read_text())
+    text = FENCED.sub(
+        lambda block: block.group(2) if block.group(1) == "python" else "", page.read_text(encoding="utf-8")
+    )
     missing = []
     for root, path in sorted(set(re.findall(r"(?<![\w.])(tg|nn)((?:\.[A-Za-z]\w*)+)", text))):
         found = roots[root]
@@ -172,7 +189,7 @@ def test_names_in_the_text_exist(page: Path):
 
 
 def test_the_index_has_every_page():
-    index = (DOCS / "README.md").read_text()
+    index = (DOCS / "README.md").read_text(encoding="utf-8")
     pages = {page.name for page in DOCS.glob("*.md")} - {"README.md", "index.md"}
     missing = [name for name in pages if f"]({name})" not in index]
     assert not missing, f"docs/README.md does not link to {missing}; give each a line"
@@ -200,7 +217,7 @@ def _functions_made_by_op(module, name):
     "page", [*PAGES, *API, *COURSE, ROOT / "tests/benchmarks/history.md"], ids=lambda page: str(page.relative_to(ROOT))
 )
 def test_links_inside_the_repository_lead_somewhere(page: Path):
-    targets = re.findall(r"\]\(([^)#:\s]*)(?:#([^)\s]*))?\)", FENCED.sub("", page.read_text()))
+    targets = re.findall(r"\]\(([^)#:\s]*)(?:#([^)\s]*))?\)", FENCED.sub("", page.read_text(encoding="utf-8")))
     broken = []
     for target, anchor in targets:
         path = page.parent / target if target else page
@@ -211,6 +228,6 @@ def test_links_inside_the_repository_lead_somewhere(page: Path):
 
 def _anchors(page: Path) -> set[str]:
     """The anchors of the headings of a page, as GitHub and the site make them."""
-    headings = re.findall(r"^#+ (.*)$", FENCED.sub("", page.read_text()), re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", FENCED.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
     plain = [re.sub(r"\[(.*?)\]\(.*?\)", r"\1", heading).lower() for heading in headings]
     return {re.sub(r"[^\w -]", "", heading).replace(" ", "-") for heading in plain}

@@ -17,7 +17,10 @@ from .pictures import check_saved_pictures
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
-NAMES = ["logistic_regression", "custom_op", "denoising_autoencoder", "adversarial", "physics", "meta_gradient", "ode"]
+NAMES = [
+    "logistic_regression", "custom_op", "denoising_autoencoder", "adversarial", "physics", "meta_gradient", "ode",
+    "ridge_hyperparameters",
+]  # fmt: skip
 DRAWS = importlib.util.find_spec("matplotlib") is not None
 
 
@@ -87,11 +90,13 @@ def test_without_matplotlib_a_picture_is_refused_before_any_work(name, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("name", "missing", "extra"), [("onnx_finetune", "onnx", "onnx"), ("sklearn_pipeline", "sklearn", "sklearn")]
+    ("name", "missing", "extra"),
+    [("onnx_finetune", "onnx", "onnx"), ("sklearn_pipeline", "sklearn", "sklearn"), ("survival", "scipy", "scipy")],
 )
 def test_a_missing_package_is_named_before_any_work(name, missing, extra, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, missing, None)
-    monkeypatch.setitem(sys.modules, f"{missing}.decomposition", None)
+    for module in ("decomposition", "optimize"):
+        monkeypatch.setitem(sys.modules, f"{missing}.{module}", None)
     with pytest.raises(SystemExit) as error:
         load(name).main(["--quick"])
     out, err = capsys.readouterr()
@@ -119,7 +124,7 @@ def test_custom_op_leaves_nothing_where_it_runs(tmp_path):
     env = {name: value for name, value in os.environ.items() if not name.startswith("HYPOTHESIS")}
     env["PYTHONPATH"] = str(ROOT)
     command = [sys.executable, "-W", "error", str(EXAMPLES / "custom_op.py"), "--quick"]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, encoding="utf-8", timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     assert "the property test passed" in done.stdout
     assert not any(tmp_path.iterdir())
@@ -262,3 +267,58 @@ def test_the_adjoint_gives_the_gradient_of_the_solution_in_closed_form():
     (y[:, 0] * weights).sum().backward()
     np.testing.assert_allclose(s.grad.numpy(), [weights @ decay], rtol=1e-8)
     np.testing.assert_allclose(k.grad.numpy(), [weights @ (-times * 1.5 * decay)], rtol=1e-8)
+
+
+@pytest.mark.slow
+def test_ridge_hyperparameters(quick):
+    out = quick("ridge_hyperparameters")
+    one, each = (
+        number(rf"^{label}: mean squared error ([\d.]+) on new rows, of which 1 is noise$", out)
+        for label in ("one penalty for all", "one for each feature")
+    )
+    assert 1 < each < one - 0.15
+
+
+def test_the_gradient_by_the_penalties_is_that_of_refitted_weights():
+    """Against central differences, for which the weights are computed anew."""
+    example = load("ridge_hyperparameters")
+    rng = np.random.default_rng(0)
+    x, y = example.data(rng, 30, np.array([1.0, -1.0, 0.0, 0.0]))
+    log_penalty, direction, h = rng.standard_normal(4), rng.standard_normal(4), 1e-5
+    high, low = (example.error(log_penalty + d * direction, x, y).item() for d in (h, -h))
+    found = example.tg.grad(lambda p: example.error(p, x, y))(log_penalty).numpy() @ direction
+    assert found == pytest.approx((high - low) / (2 * h), rel=1e-6)
+
+
+@pytest.mark.slow
+def test_survival(quick):
+    pytest.importorskip("scipy")
+    out = quick("survival")
+    scipy, direct = (number(rf"^{label}: shape ([\d.]+), scale ([\d.]+)$", out) for label in ("SciPy", "closed form"))
+    assert scipy == pytest.approx(direct, abs=1e-7)
+    assert scipy == pytest.approx([1.5, 2.0], rel=0.15)
+    effect, error = number(r"^effect of a covariate: ([\d.]+) with a standard error of ([\d.]+)", out)
+    assert abs(effect - 0.5) < 3 * error < 0.2
+
+
+def test_the_weibull_likelihood_is_that_of_the_density_and_of_the_censored_share():
+    """-log of k/s (t/s)^(k-1) exp(-(t/s)^k) for an event, (t/s)^k for a censored time; their Hessian by differences."""
+    pytest.importorskip("scipy")
+    example = load("survival")
+    k, s, t = 1.3, 0.7, np.array([0.4, 1.1])
+    p, data = np.log([k, s]), (t, np.array([1.0, 0.0]), np.ones((2, 1)))
+    density = k / s * (t[0] / s) ** (k - 1) * np.exp(-((t[0] / s) ** k))
+    assert example.loss(p, *data) == pytest.approx((-np.log(density) + (t[1] / s) ** k) / 2)
+    slope, h = example.tg.grad(example.loss), 1e-5
+    columns = [(slope(p + d, *data).numpy() - slope(p - d, *data).numpy()) / (2 * h) for d in h * np.eye(2)]
+    np.testing.assert_allclose(example.tg.hessian(example.loss)(p, *data), columns, rtol=1e-8)
+
+
+def test_standard_errors_are_those_of_repeated_fits():
+    pytest.importorskip("scipy")
+    example, rng = load("survival"), np.random.default_rng(0)
+    fits = [example.fit(*example.patients(rng, 300, example.EFFECT)) for _ in range(60)]
+    found, errors = (np.array(part) for part in zip(*fits, strict=True))
+    np.testing.assert_allclose(errors.mean(axis=0), found.std(axis=0), rtol=0.25)
+    true = [np.log(example.SHAPE), np.log(example.SCALE), example.EFFECT]
+    assert (np.abs(found.mean(axis=0) - true) < 4 * errors.mean(axis=0) / 60**0.5 + 0.01).all()

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "tinygrad_cnn"
 
 # From the lowest layer to the highest. Folders of one row may import each other, but not in a circle.
 LAYERS = [
-    ("core", "allocator", "frames"),
+    ("core", "allocator", "frames", "notebooks", "system"),
     ("ops",),
     ("tensor",),
     ("numpy_api",),
@@ -47,7 +47,7 @@ def _folder(parts: tuple[str, ...]) -> str:
 
 @cache
 def _nodes(path: Path) -> list[ast.AST]:
-    return list(ast.walk(ast.parse(path.read_text())))
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
 
 
 @cache

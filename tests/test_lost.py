@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import operator
 import pickle
 from dataclasses import replace
@@ -376,6 +377,31 @@ def test_options_that_are_numbers_raise(name):
     with tg.no_grad():
         expected = option(a, t)
     np.testing.assert_allclose(option(a, float(t)), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "derivative",
+    [tg.grad, tg.value_and_grad, tg.jacobian, tg.jacfwd, tg.hessian, lambda f: lambda x: tg.jvp(f, (x,), (1.0,)),
+     lambda f: lambda x: tg.vjp(f, x)],
+)  # fmt: skip
+def test_a_python_float_in_a_function_that_is_differentiated_raises(derivative):
+    for f in (lambda x: x * math.sin(x), lambda x: x * float(2 * x)):
+        with pytest.raises(RuntimeError, match=r"a Tensor becomes a Python float.* tg\.sin .* x\.item\(\)"):
+            derivative(f)(2.0)
+    outside = leaf()
+    derivative(lambda x: x * x.item() * int(x) * float(outside.detach()))(2.0)
+    with pytest.raises(ZeroDivisionError):
+        derivative(lambda x: 1 / 0)(2.0)
+    assert float(outside) == 1  # the functions above have ended
+
+
+def test_a_constant_in_a_function_that_is_differentiated_is_a_python_float_under_no_grad():
+    def f(x):
+        with tg.no_grad():
+            scale = float(x)
+        return x * scale
+
+    assert tg.grad(f)(3.0).item() == 3.0
 
 
 def test_values_that_are_asked_for_by_name_stay_allowed():

@@ -22,11 +22,12 @@ SGD = tg.optim.SGD([nn.Parameter(tg.ones(2))], lr=0.1)
 PLACES = {
     "torch": tg, "torch.Tensor": tg.Tensor, "torch.nn": nn, "torch.nn.functional": F, "torch.nn.init": nn.init,
     "torch.linalg": tg.linalg, "torch.autograd": tg.autograd, "keras.layers": nn,
+    "torchvision.transforms": tg.data.transforms, "torch.random": tg.random,
     "torch.optim": tg.optim, "torch.optim.lr_scheduler": tg.optim.lr_scheduler, "torch.utils.data": tg.data,
     "torch.nn.Module": nn.Linear(1, 1), "torch.optim.Optimizer": SGD, "keras.Model": nn.Linear(1, 1),
     "torch.optim.lr_scheduler.LRScheduler": tg.optim.StepLR(SGD, 1),
     "keras.callbacks": tg.training, "keras.metrics": tg.metrics, "keras.callbacks.History": tg.training.History(),
-    "autograd": tg, "mygrad": tg, "mygrad.Tensor": tg.Tensor, "mygrad.nnet": F,
+    "autograd": tg, "mygrad": tg, "mygrad.Tensor": tg.Tensor, "numpy.ndarray": tg.Tensor, "mygrad.nnet": F,
 }  # fmt: skip
 ROWS = [(theirs, name) for theirs, table in TABLES.items() for name in table] + [("torch.Tensor", n) for n in FUNCTIONS]
 every_row = pytest.mark.parametrize(("theirs", "name"), ROWS, ids=lambda x: x)
@@ -61,6 +62,13 @@ def test_what_it_names_exists(theirs, name):
             found = getattr(found, part)
 
 
+def test_every_attribute_of_an_array_is_there_or_has_an_answer():
+    for name in dir(np.ndarray):
+        if not name.startswith("_") and not hasattr(tg.Tensor, name):
+            with pytest.raises(AttributeError, match=rf"has no attribute '{name}'(; use | \()"):
+                getattr(x(), name)
+
+
 def test_a_name_that_nobody_has():
     for place in (*PLACES.values(), x()):
         for name in ("nonsense", "nonsense_", "_nonsense", "__nonsense__"):
@@ -85,11 +93,35 @@ def test_a_name_that_nobody_has():
         (lambda: F.sigmoid, r"use tg\.sigmoid"),
         (lambda: nn.relu, r"use tg\.relu"),
         (lambda: tg.optim.Linear, r"use nn\.Linear"),
+        (lambda: tg.data.ToTensor, r"use tg\.data\.ToFloat"),
+        (lambda: tg.random.seed, r"use tg\.manual_seed"),
+        (lambda: tg.random.randn, r"use tg\.randn"),
+        (lambda: nn.MSELoss().backward, r"nn\.MSELoss\(\)\(model\(x\), target\)\.backward\(\)"),
     ],
 )
 def test_names_that_are_elsewhere(get, use):
     with pytest.raises(AttributeError, match=use):
         get()
+
+
+def test_attributes_of_pytorch_cannot_be_written():
+    for tensor in (x(), nn.Parameter(x())):
+        with pytest.raises(AttributeError, match=r"has no attribute 'data'; use x\.copy_\(value\)"):
+            tensor.data = np.zeros((2, 3))
+        with pytest.raises(AttributeError, match="has no attribute 'layout' .there is one device"):
+            tensor.layout = "strided"
+
+
+def test_a_subclass_of_tensor_may_have_attributes_of_these_names():
+    class Image(tg.Tensor):
+        def __init__(self, data):
+            super().__init__(data)
+            self.layout = "camera"
+
+    image = Image([1.0])
+    assert (image.layout, vars(image)) == ("camera", {"layout": "camera"})
+    with pytest.raises(AttributeError, match="'Image' object has no attribute 'data'"):
+        image.data  # noqa: B018
 
 
 def test_functional_is_where_pytorch_has_it():

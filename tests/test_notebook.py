@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "notebook_replay.py"
 PAGE = ROOT / "docs" / "notebook.md"
 
-NOTEBOOK = (ROOT / "docs" / "playground" / "playground" / "notebook.txt").read_text()
+NOTEBOOK = (ROOT / "docs" / "playground" / "playground" / "notebook.txt").read_text(encoding="utf-8")
 
 # Repairs: text of the notebook and what should stand there.
 WHOLE_MAP = {"for h in range(H):": "for h in range(16):", "for w in range(Wid):": "for w in range(16):"}
@@ -271,7 +271,7 @@ def run_example(cwd, script=EXAMPLE):
         cwd=cwd,
         env=os.environ | {"PYTHONPATH": str(Path(tg.__file__).parent.parent)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
         check=False,
     )

@@ -268,7 +268,12 @@ class TestCourse:
 
 def presets(name: str) -> dict[str, str]:
     """The texts of presets.js under a name."""
-    found = (HERE / "presets.js").read_text().partition(f"export const {name} = {{\n")[2].partition("\n};\n")[0]
+    found = (
+        (HERE / "presets.js")
+        .read_text(encoding="utf-8")
+        .partition(f"export const {name} = {{\n")[2]
+        .partition("\n};\n")[0]
+    )
     return dict(re.findall(r'  "([^"]+)": `(.*?)`,', found, re.DOTALL))
 
 
@@ -302,7 +307,7 @@ class TestFolder:
             "config.json",
             "course.json",
         }
-        config = json.loads((tmp_path / "config.json").read_text())
+        config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
         assert config["url"].startswith("https://")
         assert config["library"]["bytes"] == (tmp_path / "library.zip").stat().st_size
         files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
@@ -323,13 +328,13 @@ class TestFolder:
         assert (tmp_path / "a" / "library.zip").read_bytes() == (tmp_path / "b" / "library.zip").read_bytes()
 
     def test_another_pyodide_is_refused_before_anything_is_written(self, tmp_path):
-        names = json.loads((HERE / "pyodide.json").read_text())["files"]
+        names = json.loads((HERE / "pyodide.json").read_text(encoding="utf-8"))["files"]
         given = tmp_path / "pyodide"
         given.mkdir()
         with pytest.raises(FileNotFoundError, match=r"pyodide\.mjs does not exist; give a folder with the files"):
             build(tmp_path / "out", given)
         for name in names:
-            (given / name).write_text("another")
+            (given / name).write_text("another", encoding="utf-8")
         with pytest.raises(
             ValueError, match=r"has the hash sha384-.*but pyodide\.json has .*; take the pinned version"
         ):
@@ -340,16 +345,16 @@ class TestFolder:
     def test_another_version_is_pinned_from_its_lock_file(self, tmp_path, main):
         wheel = "numpy-9-wasm32.whl"
         for name in ("pyodide.mjs", main, "pyodide.asm.wasm", "python_stdlib.zip", wheel):
-            (tmp_path / name).write_text(name)
-        (tmp_path / "package.json").write_text('{"version": "1.2"}')
+            (tmp_path / name).write_text(name, encoding="utf-8")
+        (tmp_path / "package.json").write_text('{"version": "1.2"}', encoding="utf-8")
         numpy = {"version": "9", "file_name": wheel, "sha256": hashlib.sha256(wheel.encode()).hexdigest()}
         lock = {"info": {"python": "3.99"}, "packages": {"numpy": numpy}}
-        (tmp_path / "pyodide-lock.json").write_text(json.dumps(lock))
+        (tmp_path / "pyodide-lock.json").write_text(json.dumps(lock), encoding="utf-8")
         found = pin(tmp_path)
-        assert set(found) == set(json.loads((HERE / "pyodide.json").read_text()))
+        assert set(found) == set(json.loads((HERE / "pyodide.json").read_text(encoding="utf-8")))
         assert (found["version"], found["python"], found["numpy"]) == ("1.2", "3.99", "9")
         assert list(found["files"]) == ["pyodide.mjs", main, "pyodide.asm.wasm", "python_stdlib.zip", wheel]
-        (tmp_path / wheel).write_text("another")
+        (tmp_path / wheel).write_text("another", encoding="utf-8")
         with pytest.raises(ValueError, match=f"{wheel} is not the file whose hash"):
             pin(tmp_path)
 

@@ -71,13 +71,14 @@ def test_two_tests_of_the_same_rows_run_different_ones():
 def test_what_runs(options, counts, tmp_path):
     root = Path(__file__).parents[1]
     (tmp_path / "conftest.py").write_text(
-        f"import sys\nsys.path.insert(0, {str(root)!r})\nfrom tests.conftest import *\n"
+        f"import sys\nsys.path.insert(0, {str(root)!r})\nfrom tests.conftest import *\n",
+        encoding="utf-8",
     )
-    (tmp_path / "test_suite.py").write_text(SUITE)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n  slow\n  part(n)\n  whole\n")
+    (tmp_path / "test_suite.py").write_text(SUITE, encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n  slow\n  part(n)\n  whole\n", encoding="utf-8")
     named = [f"test_suite.py{option}" for option in options if option.startswith("::")]
     command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", *(named or options)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {name: done.stdout.count(f"::test_{name}") for name in counts} == counts
     assert ("This was the quick profile" in done.stdout) == (not options)

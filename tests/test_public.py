@@ -28,7 +28,7 @@ ALLOWED = {"graphs.py": {"_array", "_node", "_of"}, "profiles.py": {"_calls"}, "
 CONSTANTS = {
     target.id
     for path in KERNELS.rglob("*.py")
-    for statement in ast.parse(path.read_text()).body if isinstance(statement, ast.Assign | ast.AnnAssign)
+    for statement in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(statement, ast.Assign | ast.AnnAssign)
     for node in (statement.targets if isinstance(statement, ast.Assign) else [statement.target])
     for target in ast.walk(node) if isinstance(target, ast.Name) and target.id.isupper()
 }  # fmt: skip
@@ -70,7 +70,7 @@ def sets(tree: ast.AST) -> Iterator[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(TESTS)))
 def test_no_private_name_is_used(path: Path):
     allowed = ALLOWED.get(str(path.relative_to(TESTS)), set())
-    found = [where for name, where in reaches(ast.parse(path.read_text())) if name not in allowed]
+    found = [where for name, where in reaches(ast.parse(path.read_text(encoding="utf-8"))) if name not in allowed]
     assert not found, f"look at what is public instead: {found}"
 
 
@@ -78,13 +78,13 @@ def test_no_private_name_is_used(path: Path):
 def test_constants_of_kernels_are_set_by_the_fixture():
     """Which also drops what kernels have kept for the sizes that were set before."""
     assert {"SMALL", "LARGE", "BLOCK_BYTES", "GEMM"} <= CONSTANTS
-    found = {path.name: [*sets(ast.parse(path.read_text()))] for path in FILES}
+    found = {path.name: [*sets(ast.parse(path.read_text(encoding="utf-8")))] for path in FILES}
     assert not {name: places for name, places in found.items() if places}, "take the fixture `tuning`"
 
 
 def test_what_is_allowed_is_used():
     for name, allowed in ALLOWED.items():
-        assert {found for found, _ in reaches(ast.parse((TESTS / name).read_text()))} == allowed
+        assert {found for found, _ in reaches(ast.parse((TESTS / name).read_text(encoding="utf-8")))} == allowed
 
 
 @pytest.mark.parametrize(

@@ -278,7 +278,7 @@ def test_without_scikit_learn_the_library_works_and_the_module_says_what_to_inst
         "try:\n    tg.sklearn\n"
         "except ModuleNotFoundError as error:\n    print(error)\n"
     )
-    run = subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, capture_output=True, encoding="utf-8")
     assert (
         "tinygrad_cnn.sklearn needs scikit-learn, which is not installed; pip install 'tinygrad_cnn[sklearn]'"
         in run.stdout

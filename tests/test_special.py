@@ -30,7 +30,7 @@ def test_without_scipy_the_library_works_and_the_module_says_what_to_install():
         "try:\n    tg.special\n"
         "except ModuleNotFoundError as error:\n    print(error)\n"
     )
-    run = subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, capture_output=True, encoding="utf-8")
     assert "tinygrad_cnn.special needs SciPy, which is not installed; pip install 'tinygrad_cnn[scipy]'" in run.stdout
 
 
@@ -51,7 +51,7 @@ def test_with_the_array_api_of_scipy_the_functions_are_the_same():
     )
     environment = {**os.environ, "SCIPY_ARRAY_API": "1"}
     run = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False, env=environment
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, encoding="utf-8", check=False, env=environment
     )
     assert "the gradient would be lost" in run.stdout, run.stderr
 
@@ -255,3 +255,32 @@ def test_weights_of_logsumexp():
     np.testing.assert_allclose(g, weights / (weights @ b[:2]), rtol=1e-12)
     with pytest.raises(TypeError, match="`return_sign` is refused"):
         tg.special.logsumexp(tg.Tensor(a), return_sign=True)
+
+
+def test_slopes_of_weights_of_logsumexp_that_are_zero():
+    """e^(a - y), as of other weights; too large for a number where a is far above y."""
+    pytest.importorskip("scipy.special")
+    a = tg.Tensor([1.0, 2.0, 5.0, 1000.0, -1000.0], dtype=np.float64, requires_grad=True)
+    b = tg.Tensor([0.0, 1.0, 0.0, 0.0, 0.0], dtype=np.float64, requires_grad=True)
+    tg.special.logsumexp(a, b=b).backward()
+    np.testing.assert_allclose(b.grad.numpy()[[0, 1, 2, 4]], np.exp([-1.0, 0.0, 3.0, -1002.0]), rtol=1e-12)
+    assert b.grad[3] > 1e30
+    assert a.grad.tolist() == [0.0, 1.0, 0.0, 0.0, 0.0]
+
+
+def test_samples_of_multigammaln_that_it_refuses_are_nan():
+    scipy = pytest.importorskip("scipy.special")
+    a = np.array([3.0, 0.25, 4.0])
+    found = tg.vmap(lambda a: tg.special.multigammaln(a, 2))(a)
+    np.testing.assert_allclose(found, [scipy.multigammaln(3.0, 2), np.nan, scipy.multigammaln(4.0, 2)], rtol=1e-12)
+    with pytest.raises(ValueError, match=r"`a` must be more than 0\.5"):
+        tg.special.multigammaln(a, 2)
+
+
+def test_samples_of_logsumexp_may_be_of_any_size():
+    scipy = pytest.importorskip("scipy.special")
+    a, b = np.array([[0.0, 1.0], [1000.0, 999.0], [-1000.0, -1001.0]]), np.array([1.0, 2.0])
+    found = tg.vmap(lambda a: tg.special.logsumexp(a, b=b))(a)
+    np.testing.assert_allclose(found, scipy.logsumexp(a, b=b, axis=1), rtol=1e-12)
+    found = tg.vmap(lambda a, b: tg.special.logsumexp(a, b=b))(a, np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]))
+    np.testing.assert_allclose(found, [0.0, 999.0, -1000 + math.log1p(math.exp(-1))], rtol=1e-12, atol=1e-15)

@@ -89,9 +89,9 @@ def test_accuracy_is_measured_again_when_a_source_is_newer(tmp_path, monkeypatch
     source, table = tmp_path / "source.py", tmp_path / "accuracy.md"
     for _ in range(2):
         make_tables.write(tmp_path)
-        assert table.read_text() == "1\n"
+        assert table.read_text(encoding="utf-8") == "1\n"
     source.touch()
     os.utime(source, (2**32, 2**32))
     monkeypatch.setattr(accuracy, "__file__", str(source))
     make_tables.write(tmp_path)
-    assert table.read_text() == "2\n"
+    assert table.read_text(encoding="utf-8") == "2\n"

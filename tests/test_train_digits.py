@@ -34,7 +34,7 @@ def run(folder, *arguments, path=()):
     """The script as a user runs it, in `folder`, with its output in pipes and warnings as errors."""
     env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, [*path, ROOT]))}
     command = [sys.executable, "-W", "error", str(SCRIPT), "--quick", *arguments]
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, encoding="utf-8", timeout=120)
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +219,7 @@ def test_the_parts_of_the_picture_are_named_and_hold_the_results(example):
 def test_without_matplotlib_a_message_names_the_extra_and_training_runs(tmp_path):
     stub = tmp_path / "stub" / "matplotlib"
     stub.mkdir(parents=True)
-    (stub / "__init__.py").write_text("raise ImportError('absent')\n")
+    (stub / "__init__.py").write_text("raise ImportError('absent')\n", encoding="utf-8")
     done = run(tmp_path, "--epochs", "1", "--plot", "digits.png", path=[stub.parent])
     assert done.returncode == 0
     assert "pip install 'tinygrad_cnn[plot]'" in done.stderr

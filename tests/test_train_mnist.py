@@ -30,7 +30,7 @@ def run(folder, *arguments):
     (folder / "stub" / "mlxtend" / "__init__.py").touch()
     env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, [folder / "stub", ROOT]))}
     command = [sys.executable, "-W", "error", str(SCRIPT), *arguments]
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, encoding="utf-8", timeout=120)
 
 
 @pytest.mark.slow

@@ -79,7 +79,7 @@ def _public_names() -> Iterator[str]:
 def test_a_typed_program_passes_the_strictest_check_and_what_a_function_does_not_take_is_an_error(tmp_path):
     """Both in one run, which checks the package once."""
     for name, program in {"typed": PROGRAM, "wrong": WRONG, "names": "\n".join(_public_names())}.items():
-        (tmp_path / f"{name}.py").write_text(program)
+        (tmp_path / f"{name}.py").write_text(program, encoding="utf-8")
     report, _, status = api.run(["--strict", f"--cache-dir={tmp_path}", *map(str, sorted(tmp_path.glob("*.py")))])
     errors = [line for line in report.splitlines() if " error: " in line]
     assert status == 1, report
@@ -89,15 +89,20 @@ def test_a_typed_program_passes_the_strictest_check_and_what_a_function_does_not
 
 
 def test_the_types_of_methods_are_those_of_the_functions_that_are_bound():
-    stub = ast.parse((ROOT / "tinygrad_cnn/tensor/methods.pyi").read_text())
+    stub = ast.parse((ROOT / "tinygrad_cnn/tensor/methods.pyi").read_text(encoding="utf-8"))
     (methods,) = [node for node in stub.body if isinstance(node, ast.ClassDef)]
-    typed = {node.name: node.args for node in methods.body if isinstance(node, ast.FunctionDef)}
+    typed = {
+        node.name: node.args for node in methods.body if isinstance(node, ast.FunctionDef) and not node.decorator_list
+    }
     bound = {name: f for name, f in vars(Methods).items() if callable(f) and name != "__hash__"}
     assert typed.keys() - {"__hash__"} == bound.keys()
     for name, arguments in typed.items():
         if name.startswith("__"):
             continue
-        (_, *given), args = inspect.signature(bound[name]).parameters.values(), arguments.args[1:]
+        (_, *given), args = (
+            inspect.signature(bound[name]).parameters.values(),
+            [*arguments.posonlyargs, *arguments.args][1:],
+        )
         defaults = [inspect.Parameter.empty] * (len(args) - len(arguments.defaults)) + [
             *map(_value, arguments.defaults)
         ]
@@ -130,5 +135,5 @@ def test_the_names_that_completion_shows_are_public(name):
 
 def test_strategies_are_there_without_an_import_of_their_own():
     script = "import tinygrad_cnn.testing as testing\nprint(testing.strategies.shapes.__name__)"
-    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     assert run.stdout == "shapes\n"

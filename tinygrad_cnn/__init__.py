@@ -12,6 +12,7 @@ from .core import remedies as _remedies
 from .core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from .core.graph import op
 from .core.registry import above as _above
+from .numpy_api import standard as _standard  # noqa: F401 # attaches itself to the Tensor
 from .numpy_api.creation import *
 from .ops import compare, elementwise, random, reduce, scan, shape, transcendental
 from .ops.activation import *
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from .transforms.anomaly import *
     from .transforms.autograd import *
     from .transforms.checkpoint import *
+    from .transforms.implicit import implicit as implicit
     from .transforms.ravel import ravel_pytree as ravel_pytree
     from .transforms.vmap import vmap as vmap
 
@@ -165,6 +167,7 @@ _NAMES = {
     "transforms.anomaly": "AnomalyError detect_anomaly",
     "transforms.autograd": "grad gradients hessian hvp jacfwd jacobian jacrev jvp linearize value_and_grad vjp",
     "transforms.checkpoint": "checkpoint",
+    "transforms.implicit": "implicit",
     "transforms.ravel": "ravel_pytree",
     "transforms.vmap": "vmap",
 }
@@ -175,6 +178,7 @@ __all__ += [name for names in _NAMES.values() for name in names.split()]
 _above.later.update(
     array_function=f"{__name__}.numpy_api.dispatch:array_function",
     array_ufunc=f"{__name__}.numpy_api.dispatch:array_ufunc",
+    array_namespace=f"{__name__}.extra.array_api:_namespace",
     dlpack=f"{__name__}.numpy_api.dlpack:export",
     register_hook=f"{__name__}.transforms.hooks:register",
 )

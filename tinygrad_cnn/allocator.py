@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from functools import cache
 from operator import index
 from typing import Any
+
+from .system import library as loaded
 
 VARIABLE = "TINYGRAD_CNN_KEEP_FREED_MEMORY"
 """The environment variable with the number of bytes to keep; 0 for glibc's own rules."""
@@ -73,11 +74,14 @@ def keep_by_default() -> None:
         keep_freed_memory(int(text))
 
 
+def give_back() -> None:
+    """Give what is free now back to the system, once."""
+    if (glibc := find_glibc()) is not None:
+        glibc.malloc_trim(0)
+
+
 @cache
 def find_glibc() -> Any:
     """The C library of the process if it is glibc, else None."""
-    try:
-        library = ctypes.CDLL(None)
-    except (OSError, TypeError):  # Windows has no library of the process
-        return None
+    library = loaded(None)
     return library if hasattr(library, "gnu_get_libc_version") else None

@@ -63,7 +63,7 @@ def memory(name: str, side: str) -> tuple[float, float]:
 
 def _held_bytes() -> float:
     """The resident set of this process."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith("VmRSS")) * 1024
 
 

@@ -90,7 +90,7 @@ def _run(worker: str, network: str, shards: int, ranks: int, given: argparse.Nam
         )
         launch = [mpiexec, "-n", str(ranks), sys.executable, "-m", "mpi4py"] if ranks > 1 else [sys.executable]
         text = subprocess.run(
-            [*launch, *arguments], env=environment, cwd=HERE, capture_output=True, text=True, check=True
+            [*launch, *arguments], env=environment, cwd=HERE, capture_output=True, encoding="utf-8", check=True
         ).stdout
         return list(json.loads(text.strip().splitlines()[-1]))
     with socket.socket() as free:
@@ -100,7 +100,7 @@ def _run(worker: str, network: str, shards: int, ranks: int, given: argparse.Nam
     processes = [
         subprocess.Popen(
             [given.pytorch, *arguments], env={**environment, "RANK": str(rank)}, cwd=HERE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True,
+            stderr=subprocess.DEVNULL, encoding="utf-8",
         )
         for rank in range(ranks)
     ]  # fmt: skip

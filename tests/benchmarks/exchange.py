@@ -116,7 +116,7 @@ def _run(ranks: int, latency: float, bandwidth: float, *options: str) -> str:
     mpiexec = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}:/usr/bin") or "mpiexec"
     program = [sys.executable, "-m", "mpi4py", "-m", "tests.benchmarks.exchange", "--latency", str(latency)]
     command = [mpiexec, "-n", str(ranks), *program, "--bandwidth", str(bandwidth), *options]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip().splitlines()[-1]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.strip().splitlines()[-1]
 
 
 NETWORKS = {"the MNIST CNN": 16, "784-2048-2048-10": 64, "784-1024-...-1024-10": 64}

@@ -49,7 +49,7 @@ class Records:
     def __init__(self, path: Path) -> None:
         self.path, self.here = path, Record(machine())
         self.elsewhere: list[Record] = []
-        for kept in json.loads(path.read_text()) if path.exists() else []:
+        for kept in json.loads(path.read_text(encoding="utf-8")) if path.exists() else []:
             outcomes = {key: _outcome(value) for key, value in kept["outcomes"].items()}
             record = Record(**kept | {"outcomes": outcomes})
             if record.machine == self.here.machine:
@@ -66,7 +66,7 @@ class Records:
     def save(self) -> None:
         """Write it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text(json.dumps([asdict(record) for record in self.all()], indent=1) + "\n")
+        self.path.write_text(json.dumps([asdict(record) for record in self.all()], indent=1) + "\n", encoding="utf-8")
 
 
 def _outcome(kept: dict[str, Any]) -> Outcome:
@@ -89,7 +89,7 @@ def machine() -> str:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()

@@ -21,11 +21,11 @@ def _put(path: Path, parts: list[str]) -> None:
     """Replace what is between the marks in the file, or make a file of it."""
     measured = f"{START}\n\n{''.join(parts)}{END}"
     text = f"{measured}\n"
-    if path.exists() and START in (page := path.read_text()):
+    if path.exists() and START in (page := path.read_text(encoding="utf-8")):
         before, rest = page.split(START)
         text = before + measured + rest.split(END)[1]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
 
 
 def tables(record: Record) -> str:

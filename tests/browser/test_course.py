@@ -145,7 +145,7 @@ def test_it_works_without_a_network_once_it_was_loaded(chromium, folder):
         chromium.load(address)
         ready(chromium)
         chromium.until("navigator.serviceWorker.ready.then(() => caches.keys()).then(names => names.length === 2)", 30)
-        files = len(json.loads((folder / "config.json").read_text())["files"])
+        files = len(json.loads((folder / "config.json").read_text(encoding="utf-8"))["files"])
         kept = "caches.keys().then(names => caches.open(names.find(n => n.startsWith('pyodide ')))).then(c => c.keys())"
         chromium.until(f"{kept}.then(keys => keys.length === {files})", 30)
         chromium.load("about:blank?")

@@ -525,7 +525,8 @@ def test_the_scripts_are_modules_that_another_page_can_import(browser, tmp_path)
     (tmp_path / "site" / "index.html").write_text(
         "<!doctype html><link rel=icon href=data:,><body><script src=dagre/dagre.min.js></script>"
         "<script type=module>import { start } from './main.js';"
-        f"start(document.body, {json.dumps(expression().data)})</script>"
+        f"start(document.body, {json.dumps(expression().data)})</script>",
+        encoding="utf-8",
     )
     with served(tmp_path / "site") as address:
         browser.load(address)

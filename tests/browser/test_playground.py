@@ -303,17 +303,19 @@ def test_the_newest_pyodide_can_be_loaded_too(browser, folder, tmp_path):
     given, site = tmp_path / "given", tmp_path / "site"
     shutil.copytree(newest, given)
     shutil.copytree(folder, site, ignore=shutil.ignore_patterns("pyodide"))
-    lock = json.loads((given / "pyodide-lock.json").read_text())
+    lock = json.loads((given / "pyodide-lock.json").read_text(encoding="utf-8"))
     numpy = lock["packages"]["numpy"]
     with zipfile.ZipFile(given / numpy["file_name"], "w") as wheel:
         wheel.writestr("numpy/__init__.py", "")
     with pytest.raises(ValueError, match="is not the file whose hash is in pyodide-lock"):
         pin(given)
     numpy["sha256"] = hashlib.sha256((given / numpy["file_name"]).read_bytes()).hexdigest()
-    (given / "pyodide-lock.json").write_text(json.dumps(lock))
+    (given / "pyodide-lock.json").write_text(json.dumps(lock), encoding="utf-8")
     given.rename(site / "pyodide")
-    config = json.loads((site / "config.json").read_text()) | pin(site / "pyodide") | {"url": "pyodide/"}
-    (site / "config.json").write_text(json.dumps(config))
+    config = (
+        json.loads((site / "config.json").read_text(encoding="utf-8")) | pin(site / "pyodide") | {"url": "pyodide/"}
+    )
+    (site / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with served(site) as address:
         browser.load(address)
         ready(browser)
@@ -326,7 +328,9 @@ def test_the_page_says_what_it_loads_and_loads_nothing_else(opened, site):
     browser.run("caches.keys().then(names => Promise.all(names.map(name => caches.delete(name))))")
     opened()
     text = browser.text("footer")
-    config = json.loads((Path(__file__).parents[2] / "docs" / "playground" / "pyodide.json").read_text())
+    config = json.loads(
+        (Path(__file__).parents[2] / "docs" / "playground" / "pyodide.json").read_text(encoding="utf-8")
+    )
     assert f"Pyodide {config['version']} from this site" in text
     assert "sent nowhere" in text
     assert config["url"].startswith("https://cdn.jsdelivr.net/pyodide/v")

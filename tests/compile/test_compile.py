@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn, optim
-from tinygrad_cnn.compile import compiled as module
 from tinygrad_cnn.compile import kept as kept_module
+from tinygrad_cnn.compile import trial
 from tinygrad_cnn.testing.strategies import arrays, expressions
 
 from ..graphs import array_of, memory_of
@@ -198,6 +198,7 @@ def test_an_image_that_is_updated_is_laid_out_anew():
 
 
 class TestArguments:
+    @pytest.mark.prepares
     def test_calls_of_one_form_follow_one_course(self, double):
         for i in range(3):
             np.testing.assert_array_equal(double(np.full(3, i, np.float32)), np.full(3, 2 * i))
@@ -206,6 +207,7 @@ class TestArguments:
     @pytest.mark.parametrize(
         "other", [np.zeros((3, 1), np.float32), np.zeros(3), np.zeros((4, 2), np.float32)[:, 0][:3]]
     )
+    @pytest.mark.prepares
     def test_another_shape_dtype_or_memory_order_is_a_branch(self, double, other):
         for x in (np.zeros(3, np.float32), other) * 3:
             assert double(x).dtype == x.dtype
@@ -306,6 +308,7 @@ class TestArguments:
             double(w * w).sum().backward()
             assert w.grad.item() == 4 * value
 
+    @pytest.mark.prepares
     def test_few_branches_are_recorded(self):
         f = tg.compile(lambda x: x + 1, cache_size=2)
         for n in [*range(1, 9), 1, 2, 3]:
@@ -744,6 +747,7 @@ class TestWhatIsKept:
         gc.collect()
         assert w() is None
 
+    @pytest.mark.prepares
     def test_values_that_die_share_memory(self):
         with tg.no_grad():
             f = tg.compile(lambda x: [x := tg.sin(x * 2.0) for _ in range(8)][-1].sum())
@@ -845,6 +849,7 @@ class TestCalls:
         for _ in range(3):
             assert f(np.ones(1)).item() == 4 + 2 + 1
 
+    @pytest.mark.prepares
     def test_one_inside_another(self):
         inner = tg.compile(lambda x: x.exp())
         outer = tg.compile(lambda x: inner(x).sum())
@@ -904,7 +909,7 @@ class TestCalls:
     def test_the_child_of_a_fork_does_not_wait_for_the_threads_of_its_parent(self):
         run = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", FORKS],
-            capture_output=True, text=True, cwd=Path(tg.__file__).parents[1], timeout=120, check=False,
+            capture_output=True, encoding="utf-8", cwd=Path(tg.__file__).parents[1], timeout=120, check=False,
         )  # fmt: skip
         assert run.returncode == 0, run.stdout + run.stderr
 
@@ -940,6 +945,7 @@ class TestCalls:
         assert other.apply_async(f, (x,)).get(timeout=20) == expected
         other.terminate()
 
+    @pytest.mark.prepares
     def test_an_interrupt_before_it_is_known_what_is_held(self, monkeypatch):
         kept = []
 
@@ -993,13 +999,15 @@ class TestCalls:
         w = tg.Tensor(ramp(4, dtype=np.float64), requires_grad=True)
         assert f(np.ones(4)) == f(np.ones(4)) == f(np.ones(4)) == f(np.ones(4))
 
+    @pytest.mark.prepares
     def test_the_first_two_calls_are_plain(self, tuning):
-        tuning(module, PLAIN=2)
+        tuning(trial, PLAIN=2)
         f = tg.compile(lambda x: x * 2)
         for n in range(6):
             assert f(np.full(3, n)).tolist() == [2 * n] * 3
             assert len(recorded(f)) == (n > 1)
 
+    @pytest.mark.prepares
     def test_describe(self):
         w = tg.ones(64, requires_grad=True)
         f = tg.compile(lambda x: (w * x).exp().sum().backward())
@@ -1020,3 +1028,47 @@ def test_a_pickled_function_is_compiled_anew():
     f(ramp(2))
     again = pickle.loads(pickle.dumps(f))
     np.testing.assert_array_equal(again(ramp(2)), f(ramp(2)))
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_values_whose_form_depends_on_other_values(graph):
+    """`one_hot` has a column for each class up to the largest label. While small values have one form, they are copied."""
+    w = tg.Tensor(np.arange(5.0), requires_grad=True)
+
+    def counted(labels):
+        hot = tg.one_hot(labels).astype(np.float64)
+        n = hot.shape[1]
+        y = (hot * w[:n] if graph else hot.sum(axis=0)).sum()
+        return hot, y, tg.gradients(y, [w])[0] if graph else None
+
+    compiled = tg.compile(counted)
+    kept = []
+    for largest in [2, 2, 2, 2, 2, 2, 4, 2, 2, 3, 3, 2, 2, 2]:
+        labels = np.array([0, largest, 1])
+        found, expected = compiled(labels), counted(tg.Tensor(labels))
+        kept.append((found, expected))
+    for found, expected in kept:
+        for a, b in zip(found, expected, strict=True):
+            assert a is b is None or (a.dtype == b.dtype and a.tolist() == b.tolist())
+
+
+def test_labels_of_a_classifier_are_found_in_fixed_memory():
+    """So that nothing in its backward pass is prepared again in each call."""
+    rng = np.random.default_rng(0)
+    w = tg.Tensor(rng.normal(size=(6, 4)).astype(np.float32), requires_grad=True)
+
+    @tg.compile
+    def step(x, y):
+        w.grad = None
+        loss = tg.cross_entropy(x @ w, y)
+        loss.backward()
+        return loss.item(), w.grad.tolist()
+
+    for _ in range(8):
+        x, y = rng.normal(size=(8, 6)).astype(np.float32), rng.integers(0, 4, 8)
+        found = step(x, y)
+        w.grad = None
+        loss = tg.cross_entropy(tg.Tensor(x) @ w, y)
+        loss.backward()
+        assert found == (loss.item(), w.grad.tolist())
+    assert "computed as usual" not in step.describe()

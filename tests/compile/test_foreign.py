@@ -68,11 +68,11 @@ def figures():
 def files():
     """A file that is appended to."""
     path = Path(tempfile.mkdtemp()) / "log.json"
-    path.write_text("[]")
+    path.write_text("[]", encoding="utf-8")
 
     def work(x):
-        rows = [*json.loads(path.read_text()), x.sum().item()]
-        path.write_text(json.dumps(rows))
+        rows = [*json.loads(path.read_text(encoding="utf-8")), x.sum().item()]
+        path.write_text(json.dumps(rows), encoding="utf-8")
         return x.numpy() * len(rows)
 
     return work

@@ -151,6 +151,7 @@ def test_a_residual_network(seed):
             np.testing.assert_array_equal(a.numpy(), b.numpy(), strict=True)
 
 
+@pytest.mark.prepares
 def test_what_goes_together():
     step, x, y, _ = stepping(32)
     compiled = tg.compile(step)
@@ -160,6 +161,7 @@ def test_what_goes_together():
     assert any("normalized_dx convolve_dx convolve_dw add greater where correlations" in stream for stream in found)
 
 
+@pytest.mark.prepares
 def test_little_goes_one_after_the_other():
     step, x, y, _ = stepping(4)
     compiled = tg.compile(step)
@@ -169,6 +171,7 @@ def test_little_goes_one_after_the_other():
     assert not streams_of(compiled)
 
 
+@pytest.mark.prepares
 def test_memory_is_shared_by_what_is_written_in_place_alone(monkeypatch):
     """Of what the calls of a group read and make, while some may be at their first images and others at their last."""
     plans = []

@@ -47,6 +47,12 @@ class TestAccumulation:
         assert x.grad.tolist() == [5, 6]
         assert not np.shares_memory(x.grad.numpy(), g)
 
+    def test_a_rule_that_returns_what_it_is_given_does_not_give_it_away(self):
+        x, g = leaf(2.0, 3.0), np.array([5.0, 6.0])
+        (x + 1.0).backward(g)
+        assert x.grad.tolist() == [5, 6]
+        assert not np.shares_memory(x.grad.numpy(), g)
+
     def test_leaves_that_nothing_reaches_keep_no_gradient(self):
         x, unused = leaf(1.0), leaf(1.0)
         (x * 2).backward()

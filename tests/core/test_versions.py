@@ -50,6 +50,14 @@ def maps(tmp_path):
     )
 
 
+def view_of_a_map_and_map(tmp_path):
+    """A view of a map has the offset of the map, not its own: only the map itself tells which part of the file it is."""
+    map_of = maps(tmp_path)
+    whole = np.memmap(tmp_path / "memory", np.float64, "r+")
+    ways = iter([lambda start, stop: tg.from_numpy(np.asarray(whole[start:stop])), map_of])
+    return lambda start, stop: next(ways)(start, stop)
+
+
 def owner_and_stranger(tmp_path):
     base = np.ones(N)
     owners = iter([base, np.frombuffer(base)])
@@ -62,7 +70,7 @@ def stranger_and_owner(tmp_path):
     return lambda start, stop: tg.from_numpy(next(owners)[start:stop])
 
 
-WAYS = [numpy_views, buffers, maps, owner_and_stranger, stranger_and_owner]
+WAYS = [numpy_views, buffers, maps, view_of_a_map_and_map, owner_and_stranger, stranger_and_owner]
 if np.from_dlpack(np.ones(1)).flags.writeable:  # not before NumPy 2.1, and not in Debian's 2.2.4
     WAYS.append(dlpack)
 

@@ -30,8 +30,8 @@ def root(tmp_path):
         ["dog/b.png", "dog/a.PNG", "cat/z.bmp", "cat/deep/y.ppm", ".cache/c.png", "dog/.d.png"]
     ):
         save(tmp_path / name, picture(seed))
-    (tmp_path / "dog" / "notes.txt").write_text("no image")
-    (tmp_path / "readme.md").write_text("no class")
+    (tmp_path / "dog" / "notes.txt").write_text("no image", encoding="utf-8")
+    (tmp_path / "readme.md").write_text("no class", encoding="utf-8")
     return tmp_path
 
 

@@ -287,7 +287,7 @@ def test_an_iterator_that_is_kept_does_not_keep_the_interpreter():
         "print(next(iterator)[0].tolist())"
     )
     root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, encoding="utf-8", timeout=60)
     assert (done.stdout, done.stderr, done.returncode) == ("[0]\n", "", 0)
 
 

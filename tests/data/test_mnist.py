@@ -142,7 +142,7 @@ def test_mnist5k_names_what_is_wrong(tmp_path, text, message):
 
 @pytest.mark.slow
 def test_mnist5k_checks_labels(tmp_path, sheet):
-    (tmp_path / "some.csv").write_text(table(sheet[0], sheet[1] + 1))
+    (tmp_path / "some.csv").write_text(table(sheet[0], sheet[1] + 1), encoding="utf-8")
     with pytest.raises(data.DataFileError, match="labels: label 4500 is 10; it must be from 0 to 9"):
         data.mnist5k(tmp_path / "some.csv")
 

@@ -433,3 +433,14 @@ def test_composed_transforms_draw_one_after_another():
 def test_arguments_that_are_refused(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize("transform", [tg.data.RandomHorizontalFlip(), tg.data.Resize(8), tg.data.Cutout(2)])
+def test_images_whose_channels_are_last_warn(transform):
+    with pytest.warns(
+        UserWarning, match=r"shape \(2, 8, 8, 3\), as if its channels were last.*transpose\(0, 3, 1, 2\)"
+    ) as caught:
+        transform(np.zeros((2, 8, 8, 3), np.float32))
+    assert caught[0].filename == __file__
+    for shape in ((2, 3, 8, 8), (2, 3, 8, 4), (2, 8, 3), (2, 8, 3, 3)):
+        transform(np.zeros(shape, np.float32))

@@ -18,10 +18,11 @@ import tinygrad_cnn as tg
 from .common import Job, finished, needs_mpi
 
 pytestmark = needs_mpi
-TIMEOUT = 5
-"""Seconds, which the programs give to World."""
-SLACK = 10
+TIMEOUT = 10
+"""Seconds, which the programs give to World where a rank does not answer. Elsewhere they give it more than LATEST."""
+SLACK = 60
 """Seconds that a busy machine may take for what is no waiting."""
+LATEST = TIMEOUT + SLACK
 
 
 def failed(folder, ranks, *arguments, program="failing.py"):
@@ -37,7 +38,7 @@ def failed(folder, ranks, *arguments, program="failing.py"):
 def resumed(folder, ranks):
     """The result of a training that goes on from the checkpoint of one that has failed."""
     finished(folder, ranks, "failing.py", "never", 0, 0)
-    return {(folder / f"rank{rank}.txt").read_text() for rank in range(ranks)}
+    return {(folder / f"rank{rank}.txt").read_text(encoding="utf-8") for rank in range(ranks)}
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +50,10 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize(("ranks", "who"), [(2, 0), (3, 1), (4, 3)])
 def test_an_exception(tmp_path, whole, ranks, who):
     output, seconds = failed(tmp_path, ranks, "raise", who, 23)
-    assert seconds < TIMEOUT + SLACK
+    assert seconds < LATEST
     line = f"rank {who} on {os.uname().nodename}, at step 23, raised ValueError: no good"
     assert f"DistributedError: {line}" in output
-    assert line in (tmp_path / "run.failures.txt").read_text()
+    assert line in (tmp_path / "run.failures.txt").read_text(encoding="utf-8")
     assert tg.load(tmp_path / "run.npz")["run"]["step"] == 20, "the step of the last epoch that was saved"
     assert resumed(tmp_path, 2) == whole
     assert not (tmp_path / "run.failures.txt").exists(), "a new training begins without failures"
@@ -60,7 +61,7 @@ def test_an_exception(tmp_path, whole, ranks, who):
 
 def test_an_exit(tmp_path):
     output, seconds = failed(tmp_path, 2, "exit", 1, 5)
-    assert seconds < TIMEOUT + SLACK
+    assert seconds < LATEST
     assert "at step 5, raised SystemExit: 0" in output
 
 
@@ -68,10 +69,10 @@ def test_an_exit(tmp_path):
 def test_an_exception_in_a_loop_of_ones_own(tmp_path, who):
     """It is raised outside of what World does."""
     output, seconds = failed(tmp_path, 3, "raise", who, program="own.py")
-    assert seconds < TIMEOUT + SLACK
+    assert seconds < LATEST
     line = f"rank {who} on {os.uname().nodename}, at step 2, raised ValueError: no good"
     assert output.count(f"DistributedError: {line}") == 2
-    assert (tmp_path / "run.failures.txt").read_text().count(line) == 3
+    assert (tmp_path / "run.failures.txt").read_text(encoding="utf-8").count(line) == 3
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_an_exception_in_a_loop_of_ones_own(tmp_path, who):
 )
 def test_ranks_that_make_different_calls(tmp_path, how, first, second):
     output, seconds = failed(tmp_path, 2, how, 1, program="own.py")
-    assert seconds < TIMEOUT + SLACK
+    assert seconds < LATEST
     expected = f"DistributedError: the ranks wait for different things: {first}, {second}."
     assert expected in output, output
 
@@ -96,11 +97,11 @@ def test_a_rank_that_is_late(tmp_path):
 @pytest.mark.parametrize(("how", "who"), [("stop", 0), ("stop", 2), ("hang", 1)])
 def test_a_rank_that_does_not_answer(tmp_path, whole, how, who):
     output, seconds = failed(tmp_path, 3, how, who, 23)
-    assert 0.5 * TIMEOUT < seconds < TIMEOUT + SLACK
+    assert 0.5 * TIMEOUT < seconds < LATEST
     line = f"rank {who} on {os.uname().nodename} did not answer for {TIMEOUT} s"
     assert f"DistributedError: {line}" in output
     assert "at step 23" in output
-    assert line in (tmp_path / "run.failures.txt").read_text()
+    assert line in (tmp_path / "run.failures.txt").read_text(encoding="utf-8")
     assert resumed(tmp_path, 1) == whole
 
 
@@ -110,7 +111,7 @@ def report_of(folder):
     while not file.exists() or monitors(folder):
         assert time.monotonic() < until, "there is no report, or the monitor still runs"
         time.sleep(0.01)
-    return file.read_text()
+    return file.read_text(encoding="utf-8")
 
 
 def monitors(folder):
@@ -135,7 +136,7 @@ def killed(who, step):
 def test_a_rank_that_is_killed_ends_all(tmp_path, whole, ranks, who):
     """The launcher kills the others at once; the monitor reports which rank was the first."""
     _, seconds = failed(tmp_path, ranks, "kill", who, 23)
-    assert seconds < TIMEOUT + SLACK
+    assert seconds < LATEST
     assert killed(who, 23).fullmatch(report_of(tmp_path))
     assert resumed(tmp_path, 2) == whole
     assert not (tmp_path / "run.failures.txt").exists(), "a new training begins without failures"
@@ -150,7 +151,7 @@ def test_a_rank_that_is_killed_at_any_moment_is_named(tmp_path_factory, ranks, s
     job.wait_for(folder / "run.npz")
     time.sleep(seconds)
     job.kill(who)
-    step = int((folder / "step").read_text())
+    step = int((folder / "step").read_text(encoding="utf-8"))
     if step == 60:
         return  # it was finished before
     assert killed(who, f"({step - 1}|{step}|{step + 1})").fullmatch(report_of(folder))
@@ -183,7 +184,7 @@ def test_any_rank_at_any_step(tmp_path_factory, whole, at, how, ranks, data):
     folder = tmp_path_factory.mktemp("any")
     who = data.draw(st.integers(0, ranks - 1))
     _, seconds = failed(folder, ranks, how, who, at)
-    assert seconds < TIMEOUT + SLACK
+    assert seconds < LATEST
     report = report_of(folder)
     assert killed(who, at).fullmatch(report) if how == "kill" else "without a word" not in report
     assert resumed(folder, data.draw(st.integers(1, 4))) == whole

@@ -26,12 +26,12 @@ connection = Connection(sys.argv[1], int(sys.argv[2]))
 for step in range(50):
     connection.set_status(f"rank {sys.argv[2]} on node, at step {step}")
 if sys.argv[3:] == ["fork"] and os.fork() == 0:
-    time.sleep(30)
+    time.sleep(600)
 print("ready", flush=True)
 sys.stdin.read()
 connection.close()
 print("closed", flush=True)
-time.sleep(30)
+time.sleep(600)
 """
 
 
@@ -61,8 +61,8 @@ class Host:
 
     def ended(self):
         """The report after the monitor has exited; None if there is none."""
-        self.process.wait(20)
-        return self.report.read_text() if self.report.exists() else None
+        self.process.wait(120)
+        return self.report.read_text(encoding="utf-8") if self.report.exists() else None
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_a_late_monitor_names_the_first_rank(host, order):
     ranks = host(3)
     process = ranks.process.pid
     os.kill(process, signal.SIGSTOP)
-    while ") T " not in Path(f"/proc/{process}/stat").read_text():
+    while ") T " not in Path(f"/proc/{process}/stat").read_text(encoding="utf-8"):
         time.sleep(0.01)
     for place in order:
         ranks.kill(place)
@@ -123,7 +123,7 @@ def test_a_rank_that_closes_its_connection_is_not_reported_nor_are_those_that_en
 @pytest.mark.slow
 def test_the_monitor_adds_nothing_if_a_rank_has_reported_an_error(host):
     ranks = host(2)
-    ranks.report.write_text("rank 5 on another host raised ValueError: no good\n")
+    ranks.report.write_text("rank 5 on another host raised ValueError: no good\n", encoding="utf-8")
     ranks.kill(1)
     assert ranks.ended() == "rank 5 on another host raised ValueError: no good\n"
 

@@ -58,7 +58,7 @@ def random_models(tmp_path_factory):
     """What one process gets for random models."""
     folder = tmp_path_factory.mktemp("random")
     finished(folder, 1, "random_models.py", 0, COUNT)
-    return (folder / "rank0.txt").read_text()
+    return (folder / "rank0.txt").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("ranks", [2, 3, 4])
@@ -67,7 +67,7 @@ def test_random_models_have_the_same_state_on_every_rank(tmp_path, random_models
     assert len(random_models.splitlines()) == COUNT
     finished(tmp_path, ranks, "random_models.py", 0, COUNT)
     for rank in range(ranks):
-        assert (tmp_path / f"rank{rank}.txt").read_text() == random_models
+        assert (tmp_path / f"rank{rank}.txt").read_text(encoding="utf-8") == random_models
 
 
 def test_a_loop_of_ones_own(tmp_path):
@@ -76,7 +76,7 @@ def test_a_loop_of_ones_own(tmp_path):
         folder = tmp_path / str(ranks)
         folder.mkdir()
         finished(folder, ranks, "loop.py")
-        lines = [(folder / f"rank{rank}.txt").read_text().splitlines() for rank in range(ranks)]
+        lines = [(folder / f"rank{rank}.txt").read_text(encoding="utf-8").splitlines() for rank in range(ranks)]
         results |= {(ranks, rank): result for rank, (result, _) in enumerate(lines)}
         read = [int(count) for _, count in lines]
         assert sum(read) == 200, "each example of two epochs is read once, by one rank"
@@ -94,7 +94,8 @@ def test_a_launcher_of_another_library(tmp_path):
     (tmp_path / "train.py").write_text(
         "import warnings, tinygrad_cnn as tg\n"
         "warnings.simplefilter('ignore')  # mpi4py warns of some of these cases\n"
-        "tg.distributed.World(4)"
+        "tg.distributed.World(4)",
+        encoding="utf-8",
     )
     job = Job(tmp_path, 1, str(tmp_path / "train.py"), environment={"OMPI_COMM_WORLD_SIZE": "2"})
     code, output = job.end()
@@ -133,11 +134,11 @@ def test_gradients_that_travel_early_have_the_same_bits(tmp_path):
         folder = tmp_path / str(ranks)
         folder.mkdir()
         finished(folder, ranks, "early.py")
-        results |= {(folder / f"rank{rank}.txt").read_text() for rank in range(ranks)}
+        results |= {(folder / f"rank{rank}.txt").read_text(encoding="utf-8") for rank in range(ranks)}
     assert len(results) == 1
 
 
 def test_many_worlds(tmp_path):
     """More than MPI has communicators, as in a search over hyperparameters; the first is used between the others."""
     finished(tmp_path, 3, "many.py")
-    assert {(tmp_path / f"rank{rank}.txt").read_text() for rank in range(3)} == {"15000.0"}
+    assert {(tmp_path / f"rank{rank}.txt").read_text(encoding="utf-8") for rank in range(3)} == {"15000.0"}

@@ -36,7 +36,7 @@ class Thread:
     def wait(self, posted):
         while any(message is mine for message in self.posted for mine in posted):
             rank, buffer = self.posted.pop(0)
-            buffer[...] = self.queues[rank, self.rank].get(timeout=10)
+            buffer[...] = self.queues[rank, self.rank].get(timeout=60)
 
 
 def summed(arrays, size):

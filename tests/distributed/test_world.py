@@ -513,7 +513,7 @@ def test_the_digest_of_the_process_has_the_dtype_and_the_random_state():
 
 def run(code, **environment):
     env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=60)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", env=env, timeout=300)
 
 
 @pytest.mark.slow

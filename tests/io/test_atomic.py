@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
+from tinygrad_cnn import system
 from tinygrad_cnn.io import atomic, npz
 
 from .states import SUFFIXES
@@ -53,7 +54,9 @@ def test_a_process_that_is_killed_leaves_a_whole_file(suffix, tmp_path):
     path = tmp_path / f"state{suffix}"
     tg.save(path, {"n": 0, "arrays": []})
     root = Path(tg.__file__).parents[1]
-    run = subprocess.run([sys.executable, "-c", KILLS, path], capture_output=True, text=True, cwd=root, check=False)
+    run = subprocess.run(
+        [sys.executable, "-c", KILLS, path], capture_output=True, encoding="utf-8", cwd=root, check=False
+    )
     assert not run.returncode, run.stderr
     n, most = map(int, run.stdout.split())
     assert n > 1  # it was killed in the midst of saving, not before
@@ -79,7 +82,7 @@ def left_behind(path: Path, name: str, age: float = 0) -> Path:
     return file
 
 
-@pytest.mark.skipif(atomic.fcntl is None, reason="files cannot be locked")
+@pytest.mark.skipif(not system.LOCKS, reason="files cannot be locked")
 def test_what_killed_savers_left_is_swept_and_nothing_else(tmp_path, monkeypatch):
     path = tmp_path / "a.npz"
     here = machine(path)
@@ -116,7 +119,7 @@ def test_what_killed_savers_left_is_swept_and_nothing_else(tmp_path, monkeypatch
     assert tg.load(path) == {"a": 2}
 
 
-@pytest.mark.skipif(atomic.fcntl is None, reason="files cannot be locked")
+@pytest.mark.skipif(not system.LOCKS, reason="files cannot be locked")
 def test_a_saver_at_work_is_not_swept_by_another(tmp_path):
     path = tmp_path / "a.npz"
     with atomic.replacing(path) as file:
@@ -127,10 +130,10 @@ def test_a_saver_at_work_is_not_swept_by_another(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.skipif(atomic.fcntl is None, reason="files cannot be locked")
+@pytest.mark.skipif(not system.LOCKS, reason="files cannot be locked")
 @pytest.mark.parametrize("removed", [False, True])
 def test_a_saver_whose_file_is_taken_before_it_is_locked_makes_another(removed, tmp_path, monkeypatch):
-    path, fcntl, taken = tmp_path / "a.npz", atomic.fcntl, []
+    path, fcntl, taken = tmp_path / "a.npz", system.fcntl, []
     flock = fcntl.flock
 
     def late(descriptor, how):
@@ -149,7 +152,7 @@ def test_a_saver_whose_file_is_taken_before_it_is_locked_makes_another(removed, 
     assert tg.load(path) == {"a": 1}
 
 
-@pytest.mark.skipif(atomic.fcntl is None, reason="files cannot be locked")
+@pytest.mark.skipif(not system.LOCKS, reason="files cannot be locked")
 def test_where_files_cannot_be_locked_saving_works_and_nothing_is_swept(tmp_path, monkeypatch):
     path = tmp_path / "a.npz"
     old = left_behind(path, f".a.npz.{machine(path)}-{'0' * 16}.tmp")
@@ -157,7 +160,7 @@ def test_where_files_cannot_be_locked_saving_works_and_nothing_is_swept(tmp_path
     def refuse(descriptor, how):
         raise OSError(errno.ENOLCK, "no locks")
 
-    monkeypatch.setattr(atomic.fcntl, "flock", refuse)
+    monkeypatch.setattr(system.fcntl, "flock", refuse)
     tg.save(path, {"a": 1})
     assert tg.load(path) == {"a": 1}
     assert old.exists()
@@ -211,7 +214,12 @@ def test_a_folder_that_can_be_written_but_not_read():
     with tempfile.TemporaryDirectory() as folder:  # pytest's lies below one that others may not enter
         environment = {**os.environ, "PYTHONPATH": str(Path(tg.__file__).parents[1])}
         run = subprocess.run(
-            [sys.executable, "-c", UNREADABLE], capture_output=True, text=True, cwd=folder, env=environment, check=False
+            [sys.executable, "-c", UNREADABLE],
+            capture_output=True,
+            encoding="utf-8",
+            cwd=folder,
+            env=environment,
+            check=False,
         )
         os.chmod(folder, 0o700)
         assert (run.returncode, run.stdout) == (0, "saved\n"), run.stderr

@@ -11,7 +11,7 @@ from .engine import PACKAGE, ROOT, Edit, edits
 
 def test_every_edit_finds_its_text_and_leaves_a_program():
     for edit in edits():
-        source = (ROOT / PACKAGE / edit.file).read_text()
+        source = (ROOT / PACKAGE / edit.file).read_text(encoding="utf-8")
         ast.parse(edit.applied(source))
         assert edit.old != edit.new
 

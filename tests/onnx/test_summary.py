@@ -60,7 +60,7 @@ def test_a_shape_that_is_needed(tmp_path):
 
 def test_the_command_line(path):
     command = [sys.executable, "-W", "error", "-m", "tinygrad_cnn.extra.onnx", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     first, *table = done.stdout.splitlines()
     assert first == "opset 18, inputs image: float32 (batch, 1, 8, 8), outputs output"
     assert "\n".join(table) == str(load(path).summary())

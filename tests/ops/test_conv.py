@@ -230,6 +230,8 @@ REFUSED = [
     (lambda: tg.conv2d(ONE, W, groups=2), ValueError, "`groups` is 2, which must divide both the 1 channels of `x`"),
     (lambda: tg.conv2d(np.ones((1, 3, 5, 5)), np.ones((2, 4, 3, 3))), ValueError,
      "conv2d: `x` has 3 channels but `w` expects 4 (4 in each of 1 groups); check `in_channels` or `groups`"),
+    (lambda: tg.conv2d(np.ones((1, 5, 6, 3)), np.ones((2, 3, 3, 3))), ValueError,
+     "conv2d: `x` has 5 channels but `w` expects 3 (3 in each of 1 groups); its last axis has so many: np.moveaxis(x, -1, 1)"),
     (lambda: tg.conv2d(ONE, np.ones((2, 1, 6, 3))), ValueError,
      "the kernel of `w` spans 6 along spatial axis 0 but the padded `x` has 5"),
     (lambda: tg.conv2d(ONE, W, dilation=(1, 3)), ValueError, "spans 7 along spatial axis 1 but the padded `x` has 5"),

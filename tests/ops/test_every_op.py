@@ -169,11 +169,11 @@ def test_a_number_may_be_an_array_without_axes(case: Case):
 
 
 class Dtypes(Tracer):
-    """Looks at what rules return, before the walk converts it to the dtype of the input."""
+    """Looks at what rules return, before the walk converts it to the dtype of the input, which is all that cast's rule does."""
 
     def vjp(self, node, g, saved, parents):
         gradients = super().vjp(node, g, saved, parents)
         for parent, r in zip(parents, gradients, strict=True):
-            if parent is not None:
+            if parent is not None and node.op.name != "cast":
                 assert r.dtype == parent.dtype, f"{node.op.name}: a rule returned {r.dtype} for {parent.dtype}"
         return gradients

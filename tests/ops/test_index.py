@@ -303,12 +303,6 @@ def test_indices_are_checked_on_plain_arrays_too():
         tg.take(np.zeros(0), 0)
 
 
-def test_assignment_names_the_function_that_replaces_it():
-    x = tg.zeros(3)
-    with pytest.raises(TypeError, match=r"index_set\(x, i, v\)"):
-        x[0] = 1.0
-
-
 INTEGERS = ["i1", "i2", "i4", "u1", "u2", "u4", "u8", ">i2", ">i8", ">u8"]
 
 BY_INDEX = {

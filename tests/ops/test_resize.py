@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -155,3 +157,16 @@ REFUSED = [
 def test_what_is_refused_and_how(call, error, message):
     with pytest.raises(error, match=re.escape(message)):
         call()
+
+
+def test_small_weights_of_bicubic_keep_their_digits():
+    """The powers of Keys's polynomials cancel where a weight is small: 1e-16 beside 4e-5, and beside large elements of x."""
+    n, m = 8, 100_003
+    i = math.ceil(4.5 * m / n)
+    t = Fraction((i + 0.5) * (n / m) - 0.5) - 4  # of the position 4 + t
+    assert 0 < t < 1e-4
+    weights = tg.interpolate(np.eye(n).reshape(1, n, n, 1), (m, 1), mode="bicubic")[0, :, i, 0]
+    far = [Fraction(-3, 4) * (d**3 - 5 * d**2 + 8 * d - 4) for d in (1 + t, 2 - t)]
+    near = [Fraction(5, 4) * d**3 - Fraction(9, 4) * d**2 + 1 for d in (t, 1 - t)]
+    exact = [float(weight) for weight in (far[0], *near, far[1])]
+    np.testing.assert_allclose(weights, [0, 0, 0, *exact, 0], rtol=1e-15)

@@ -15,9 +15,9 @@ FAR = 9
 
 
 def keys(d: NDArray[Any], a: float = -0.75) -> NDArray[Any]:
-    """Keys's cubic kernel."""
+    """Keys's cubic kernel: (a + 2) d^3 - (a + 3) d^2 + 1 and a (d^3 - 5 d^2 + 8 d - 4), whose factors do not cancel."""
     d = np.abs(d)
-    near, far = (a + 2) * d**3 - (a + 3) * d**2 + 1, a * (d**3 - 5 * d**2 + 8 * d - 4)
+    near, far = (1 - d) * (1 + d - (a + 2) * d**2), a * (d - 1) * (d - 2) ** 2
     return np.where(d <= 1, near, np.where(d < 2, far, 0))
 
 

@@ -41,12 +41,13 @@ CASES = [
     *(
         Case(f, (WHOLE,), g, {"dtype": np.float64, "axis": 0})
         for f, g in (
-            (reduce.sum, np.sum), (reduce.prod, np.prod), (reduce.mean, np.mean), (ops.var, np.var), (ops.std, np.std),
+            (reduce.sum, np.sum), (reduce.prod, np.prod), (reduce.mean, np.mean), (ops.var, np.var),
             (scan.cumsum, np.cumsum), (scan.cumprod, np.cumprod),
         )
     ),
     Case(ops.var, (WHOLE,), np.var, {"axis": 1, "correction": 1}),
     Case(ops.var, (WHOLE,), np.var, {"ddof": 2, "keepdims": True}),
+    Case(ops.std, (DISTINCT,), np.std, {"dtype": np.float64, "axis": 0}),
     Case(ops.std, (DISTINCT,), np.std, {"axis": -1, "correction": 1.5}),
     Case(ops.std, (DISTINCT,), np.std, {"ddof": 1}),
     *(Case(f, (DISTINCT,), g, some) for f, g in ((ops.var, np.var), (ops.std, np.std)) for some in SOME),

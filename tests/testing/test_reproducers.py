@@ -20,10 +20,10 @@ from .broken import off_by
 
 
 def run(script, folder):
-    (folder / "again.py").write_text(script)
+    (folder / "again.py").write_text(script, encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(Path(tg.__file__).parents[1])}
     command = [sys.executable, "again.py"]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", check=False)
 
 
 @pytest.fixture
@@ -36,7 +36,8 @@ def library(tmp_path, monkeypatch):
         "    return by * a\n"
         "scale.vjp(a=lambda g, by: g * by * (1 if by == 1 else 1.01))\n"
         "def join(arrays, axis):\n"
-        "    return scale(tg.concatenate(arrays, axis), by=2.0)\n"
+        "    return scale(tg.concatenate(arrays, axis), by=2.0)\n",
+        encoding="utf-8",
     )
     monkeypatch.syspath_prepend(tmp_path)
     import mylibrary

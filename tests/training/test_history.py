@@ -16,7 +16,7 @@ HISTORY = History(
 
 def test_csv_keeps_every_digit(tmp_path):
     text = HISTORY.to_csv(tmp_path / "run.csv")
-    assert (tmp_path / "run.csv").read_text() == text
+    assert (tmp_path / "run.csv").read_text(encoding="utf-8") == text
     rows = list(csv.DictReader(text.splitlines()))
     assert [row.pop("epoch") for row in rows] == ["1", "2", "3"]
     for name, values in HISTORY.items():

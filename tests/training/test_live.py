@@ -66,7 +66,7 @@ def live():
 
 
 def saved(path):
-    return json.loads(path.read_text().split('id="data">')[1].split("</script>")[0])
+    return json.loads(path.read_text(encoding="utf-8").split('id="data">')[1].split("</script>")[0])
 
 
 def get(address, path="", host=None, method="GET"):

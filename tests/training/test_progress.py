@@ -87,7 +87,7 @@ def test_a_terminal_of_any_width_shows_the_whole_line_of_an_epoch(monkeypatch, c
     monkeypatch.setenv("COLUMNS", str(columns))
     ours, theirs = pty.openpty()
     with open(ours, "rb", buffering=0) as terminal:
-        with open(theirs, "w") as stream:
+        with open(theirs, "w", encoding="utf-8") as stream:
             termios.tcsetwinsize(stream, (0, columns))
             monkeypatch.setattr(sys, "stdout", stream)  # of which tqdm asks the number of rows, too
             parts = Parts()

@@ -23,19 +23,19 @@ def test_the_log_has_all_epochs_after_each(tmp_path):
 
     class Look(Callback):
         def on_epoch_end(self, run):
-            lines.append(len(path.read_text().splitlines()))
+            lines.append(len(path.read_text(encoding="utf-8").splitlines()))
 
     parts = Parts()
     history = parts.fit(validate=parts.validate, callbacks=[Note(), CSVLog(path), Look()])
-    assert path.read_text() == history.to_csv()
+    assert path.read_text(encoding="utf-8") == history.to_csv()
     assert lines == [2, 3, 4]
-    assert path.read_text().startswith("epoch,loss,accuracy,val_loss,val_accuracy,lr,seconds,double\n")
+    assert path.read_text(encoding="utf-8").startswith("epoch,loss,accuracy,val_loss,val_accuracy,lr,seconds,double\n")
 
 
 def test_the_log_of_a_resumed_run_is_whole(tmp_path):
     Parts().fit(epochs=1, callbacks=[CSVLog(tmp_path / "a.csv"), Checkpoint(tmp_path / "run.npz")])
     history = Parts().fit(callbacks=[CSVLog(tmp_path / "b.csv")], resume=tmp_path / "run.npz")
-    assert (tmp_path / "b.csv").read_text() == history.to_csv()
+    assert (tmp_path / "b.csv").read_text(encoding="utf-8") == history.to_csv()
     assert history.epochs == 3
 
 

@@ -190,9 +190,9 @@ print("not reached")
 def test_ctrl_c_in_a_program_saves_says_how_to_resume_and_ends_it_by_the_signal(tmp_path):
     root = str(Path(__file__).parents[2])
     script = tmp_path / "train.py"
-    script.write_text(textwrap.dedent(SCRIPT.format(root=root)))
+    script.write_text(textwrap.dedent(SCRIPT.format(root=root)), encoding="utf-8")
     program = subprocess.Popen(
-        [sys.executable, str(script)], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, str(script)], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
     )
     for line in program.stdout:
         if line == "step 8\n":

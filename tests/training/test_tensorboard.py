@@ -187,5 +187,5 @@ def test_without_the_package_it_says_what_to_install():
         "except ImportError as error:\n    print(error)\n"
     )
     root = Path(__file__).parents[2]
-    run = subprocess.run([sys.executable, "-c", script], check=True, cwd=root, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-c", script], check=True, cwd=root, capture_output=True, encoding="utf-8")
     assert "tensorboardX is not installed; pip install 'tinygrad_cnn[tensorboard]'" in run.stdout

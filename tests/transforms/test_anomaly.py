@@ -285,3 +285,16 @@ def test_it_keeps_no_graph(no_collector):
         nodes = [weakref.ref(node_of(y)), weakref.ref(node_of(y).parents[0])]
         del y
         assert not any(node() is not None for node in nodes)
+
+
+def test_a_warning_of_numpy_names_the_op_and_as_an_error_has_the_line_of_the_user():
+    x = tg.Tensor([0.0])
+    with pytest.warns(RuntimeWarning, match="divide by zero encountered in log") as caught:
+        x.log()
+    assert caught[0].filename == "<log: call>"
+    with (
+        pytest.raises(FloatingPointError, match="divide by zero encountered in log") as error,
+        np.errstate(divide="raise"),
+    ):
+        x.log()  # this line
+    assert "x.log()  # this line" in str(error.traceback[0].statement)

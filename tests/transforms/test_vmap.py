@@ -430,6 +430,12 @@ class TestRefusals:
             tg.vmap(train)(tg.ones(3))
         assert p.tolist() == [1, 2]
 
+    def test_a_step_of_a_schedule(self):
+        schedule = tg.optim.lr_scheduler.StepLR(tg.optim.SGD([tg.ones(2, requires_grad=True)], lr=1.0), 1)
+        with pytest.raises(ValueError, match="changes state"):
+            tg.vmap(lambda x: schedule.step() or x)(tg.ones(3))
+        assert schedule.last_epoch == 0
+
     @pytest.mark.parametrize(
         "f",
         [lambda x: x * x.item(), lambda x: x if x > 0 else -x, lambda x: tg.Tensor(x.numpy()), lambda x: x[int(x)]],

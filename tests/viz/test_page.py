@@ -91,13 +91,13 @@ def test_a_path_that_cannot_be_written(tmp_path):
 @pytest.mark.skipif(os.name != "posix", reason="links, permissions and pipes of POSIX")
 def test_links_and_permissions_stay_and_a_pipe_is_no_path(tmp_path):
     kept = tmp_path / "kept.html"
-    kept.write_text("before")
+    kept.write_text("before", encoding="utf-8")
     kept.chmod(0o600)
     link = tmp_path / "link.html"
     link.symlink_to(kept.name)
     small().save(link)
     assert link.is_symlink()
-    assert kept.read_text().startswith("<!doctype html>")
+    assert kept.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -129,7 +129,7 @@ def test_open_shows_a_saved_file(monkeypatch):
     monkeypatch.setattr(pages.webbrowser, "open", lambda url: seen.append(url) or True)
     path = small().open()
     assert seen == [path.as_uri()]
-    assert "<!doctype html>" in path.read_text()
+    assert "<!doctype html>" in path.read_text(encoding="utf-8")
     path.unlink()
     monkeypatch.setattr(pages.webbrowser, "open", lambda url: False)
     with pytest.raises(RuntimeError, match="no browser was found; the page is in ") as caught:
@@ -171,7 +171,7 @@ def test_modules_import_only_from_those_before_them():
 
 def test_the_vendored_layout_has_its_licence_and_version():
     folder = files("tinygrad_cnn.extra.show").joinpath("assets", "dagre")
-    assert "Permission is hereby granted" in folder.joinpath("LICENSE").read_text()
-    version = re.search(r"`@dagrejs/dagre` ([\d.]+)", folder.joinpath("README.md").read_text())
+    assert "Permission is hereby granted" in folder.joinpath("LICENSE").read_text(encoding="utf-8")
+    version = re.search(r"`@dagrejs/dagre` ([\d.]+)", folder.joinpath("README.md").read_text(encoding="utf-8"))
     assert version is not None
-    assert version[1] in folder.joinpath("dagre.min.js").read_text()
+    assert version[1] in folder.joinpath("dagre.min.js").read_text(encoding="utf-8")

@@ -4,7 +4,7 @@ prepared.
 `compiled` makes a call: it activates the `course` of the function, a tracer that the ops ask for their results. A course
 knows the ops that earlier calls called, in order. An op call that is the expected one runs a prepared task (`tasks`) in
 memory of its own (`blocks`); any other call is made plainly, and recorded as a branch. `rules` records the ops of a
-backward walk, and `program` runs them as one flat list, in memory that `memory` plans.
+backward walk, and `program` runs them as one flat list, in memory that `memory` plans. `trial` tells whether that saves time.
 
 All of it is imported when something is compiled for the first time.
 """
@@ -35,11 +35,11 @@ def compile(*, cache_size: int = 8) -> Callable[[Callable[P, R]], Compiled[P, R]
 def compile(function: Any = None, /, *, cache_size: int = 8) -> Any:
     """The same function, faster: its Python runs in every call, and what the ops do below it is prepared once.
 
-    The first call runs `function` as written and records the ops that it calls. In later calls, an op whose inputs come
-    from the same places with the same shapes, dtypes and memory orders runs a task that is prepared, in memory that is
-    kept. A backward pass through such ops runs as one flat list. Results, gradients and side effects are those of the plain
-    call, bit for bit. An op call that differs from the record runs plainly, with all that follow, and is recorded as a
-    branch.
+    The third call records the ops that `function` calls. In later calls, an op whose inputs come from the same places with
+    the same shapes, dtypes and memory orders runs a task that is prepared, in memory that is kept. A backward pass through
+    such ops runs as one flat list. Results, gradients and side effects are those of the plain call, bit for bit. An op call
+    that differs from the record runs plainly, with all that follow, and is recorded as a branch. If a few timed calls show
+    that this saves nothing, later calls are plain.
 
     Inside, arrays among the arguments are Tensors. Memory that the caller still holds, through a Tensor, a view, an array
     or a graph, is never overwritten.

@@ -15,8 +15,11 @@ from collections.abc import Sequence
 from pickle import PickleBuffer
 from sys import getrefcount
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
+
+from ..ops import replaced
 
 ALIGNMENT = 64
 
@@ -31,6 +34,7 @@ class Block:
         self._hidden: Any = PickleBuffer(self.raw)  # type: ignore[arg-type] # unlike a memoryview, NumPy does not look through it
         self.limit = getrefcount(self.raw)
         self.users = 0
+        _by_memory[id(self.raw)] = self
 
     def inner(self, shape: Sequence[int], dtype: np.dtype[Any], strides: Sequence[int], at: int = 0) -> np.ndarray:
         """An array on the memory for tasks, which nobody else may get."""
@@ -44,6 +48,19 @@ class Block:
     def is_free(self) -> bool:
         """Whether nobody outside the course holds an array or view of the memory."""
         return getrefcount(self.raw) <= self.limit
+
+
+_by_memory: WeakValueDictionary[int, Block] = WeakValueDictionary()
+
+
+def settled() -> bool:
+    """Whether no memory is left that a Tensor had before ``x[i] = v``, but such as nobody uses any more."""
+    for key in list(replaced.left):
+        block = _by_memory.get(key)
+        if block is None or not block.is_free():
+            return False
+        replaced.forget(key)
+    return True
 
 
 class Blocks:

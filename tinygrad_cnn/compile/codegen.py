@@ -37,7 +37,8 @@ class Form(NamedTuple):
     copied: tuple[int, ...]
     """The operands that are copied to where the task reads them."""
     compute: str
-    """How the value is computed, a statement about the arrays {0}, {1}, ...; empty if it is there already."""
+    """How the value is computed: a statement about the arrays {0}, {1}, ... that sets `y` or fills the memory. Empty if the
+    value is there already."""
     memory: str
     """Of the value: "kept" with its Tensor, "own", "copy" of the memory that the task fills, or "" for a new array."""
     parents: tuple[int | None, ...] | None
@@ -53,10 +54,14 @@ class Form(NamedTuple):
 
 
 NAMES = (
-    "course", "step", "op", "out", "call", "fixed", "view", "block", "renew", "constants", "shape", "strides", "dtype",
+    "course", "step", "op", "out", "call", "fixed", "view", "block", "renew", "stray", "constants", "shape", "strides", "dtype",
     "releases", "loose", "t", "n",
 )  # fmt: skip
 """What the code of a step refers to, besides the slots of its operands."""
+
+
+DIFFERS = "y.shape != shape or y.strides != strides or (y.dtype is not dtype and y.dtype != dtype)"
+"""Whether a value has another form than in the record."""
 
 
 def source(form: Form) -> str:
@@ -132,12 +137,14 @@ def _computed(form: Form, arrays: list[str]) -> list[str]:
         "except (ValueError, TypeError, IndexError, AttributeError) as error:",
         f"    raise explain(op, error, ({''.join(f'{a}, ' for a in arrays)})) from error",
     ]
+    if form.compute.startswith("y"):
+        lines += ["if y.__class__ is not ndarray: y = asarray(y)"]
+        if form.memory:
+            lines += [f"if {DIFFERS}: return stray()", "copyto(fixed, y)"]
     if form.memory == "own":
         lines += ["y = view()"]
     elif form.memory == "copy":
         lines += ["y = fixed.copy('K')"]
-    elif not form.memory:
-        lines += ["if y.__class__ is not ndarray: y = asarray(y)"]
     return lines
 
 
@@ -156,9 +163,8 @@ def _returned(form: Form) -> list[str]:
         lines += ["t._grad = None" if keeps else "t._node = None"]
     lines += ["course.last = step; course.expected = step.next"]
     if not form.memory:
-        wrong = "y.shape != shape or y.strides != strides or (y.dtype is not dtype and y.dtype != dtype)"
         form_of_y = "" if form.parents is None else "; n.shape = y.shape; n.strides = y.strides; n.dtype = y.dtype"
-        lines += [f"if {wrong}: course.stop(){form_of_y}"]
+        lines += [f"if {DIFFERS}: course.stop(){form_of_y}"]
     return [*lines, "return t"]
 
 

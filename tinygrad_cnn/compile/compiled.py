@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import functools
 import operator
-import sys
 from collections.abc import Callable
 from copy import copy
 from threading import Lock
+from time import perf_counter
 from types import FunctionType
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
 
 from ..core import tracing
+from ..ops import replaced
+from ..ops.replaced import COUNTS as COUNTS
 from ..tensor import Tensor
+from .blocks import settled
 from .course import Course
+from .trial import Trial
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-COUNTS = getattr(sys, "_is_gil_enabled", lambda: True)() and sys.implementation.name == "cpython"
-"""Whether reference counts tell who holds an array. Without that, calls are plain."""
-
-PLAIN = 2
-"""This many calls are plain, before a call is recorded: many functions are called no more often."""
 
 
 class Compiled(Generic[P, R]):
@@ -32,10 +30,15 @@ class Compiled(Generic[P, R]):
 
     def __init__(self, function: Callable[P, R], cache_size: int) -> None:
         self._function, self._cache_size = function, cache_size
-        self.course = Course(cache_size)
         self._alone = Lock()
-        self._calls = 0  # those that were plain
+        self._begin()
         functools.update_wrapper(self, function, updated=("__dict__",) if isinstance(function, FunctionType) else ())
+
+    def _begin(self) -> None:
+        """Know nothing of the function."""
+        self.course = Course(self._cache_size)
+        self._trial: Trial | None = Trial()  # until its verdict
+        self._is_plain = not COUNTS  # whether all calls are plain
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -59,21 +62,38 @@ class Compiled(Generic[P, R]):
         return self._call(args, kwargs)
 
     def _call(self, args: Any, kwargs: Any) -> R:
-        # One call at a time uses the course: a nested call, one of another thread, or one under another tracer is plain.
-        if tracing.tracer() is not tracing.NO_TRACER or not COUNTS or not self._alone.acquire(blocking=False):
+        if self._is_plain or self.course.assigns:
+            return self._function(*args, **kwargs)
+        # One call at a time uses the course: a nested call, one of another thread, or one under another tracer is plain. So is
+        # one while Tensors are out of date: the code of steps does not look at its operands.
+        if tracing.tracer() is not tracing.NO_TRACER or (replaced.left and not settled()):
+            return self._function(*args, **kwargs)
+        if not self._alone.acquire(blocking=False):
             return self._function(*args, **kwargs)
         try:
-            if self._calls < PLAIN:
-                self._calls += 1
-                return self._function(*args, **kwargs)
-            course = self.course
-            try:
-                course.begin()
-                return self._function(*args, **kwargs)
-            finally:
-                course.end()
+            if self._trial is not None:
+                return self._tried(self._trial, args, kwargs)
+            return self._followed(args, kwargs)
         finally:
             self._alone.release()
+
+    def _followed(self, args: Any, kwargs: Any) -> R:
+        course = self.course
+        try:
+            course.begin()
+            return self._function(*args, **kwargs)
+        finally:
+            course.end()
+
+    def _tried(self, trial: Trial, args: Any, kwargs: Any) -> R:
+        follows, began = trial.follows(), perf_counter()
+        result = self._followed(args, kwargs) if follows else self._function(*args, **kwargs)
+        trial.took(perf_counter() - began, self.course)
+        if trial.pays is not None:
+            self._trial, self._is_plain = None, not trial.pays
+            if self._is_plain:
+                self.course = Course(self._cache_size)
+        return result
 
     @property
     def summary(self) -> str:
@@ -81,14 +101,16 @@ class Compiled(Generic[P, R]):
         return self.course.summary
 
     def describe(self) -> str:
-        """The recorded ops in order, branches indented, each with its output and how it runs; and the memory that is kept."""
+        """The recorded ops in order, branches indented, each with its output and how it runs; and the memory that is kept. Or
+        that calls are plain, because they were no slower."""
+        if self._trial is None and self._is_plain:
+            return "calls are plain: they took no longer than those with recorded operations"
         return self.course.describe()
 
     def clear(self) -> None:
         """Discard everything recorded."""
         with self._alone:
-            self.course = Course(self._cache_size)
-            self._calls = 0
+            self._begin()
 
 
 class _Wrapping:
@@ -100,7 +122,7 @@ class _Wrapping:
     def of(self, tree: Any) -> Any:
         """An argument, or nested lists, tuples and dicts of them."""
         if isinstance(tree, np.ndarray) and tree.dtype.kind in "biufc":
-            return Tensor._of(tree if tree.__class__ is np.ndarray else np.asarray(tree))
+            return Tensor._of(replaced.apart(tree if tree.__class__ is np.ndarray else np.asarray(tree)))
         if not isinstance(tree, list | tuple | dict) or not tree:
             return tree
         before = list(tree.values() if isinstance(tree, dict) else tree)

@@ -22,6 +22,7 @@ from ..core.graph import Op
 from ..core.node import Leaf, Node, hooked
 from ..core.tracing import NO_TRACER, Args, performed
 from ..core.versions import owner, tick, written_since
+from ..kernels.parallel.workspace import Pool
 from ..tensor import Tensor
 from .blocks import Blocks
 from .kept import Kept
@@ -49,7 +50,8 @@ class Course(tracing.Tracer):
     """What is known of a function, and the position of the call that runs now."""
 
     follows_rules = False
-    draw = set_grad = read = staticmethod(lambda *_: None)  # type: ignore[assignment]
+    draw = set_grad = staticmethod(lambda *_: None)  # type: ignore[assignment]
+    assigns = False  # whether the function assigned to a Tensor: its calls are plain then
 
     def __init__(self, most_branches: int) -> None:
         self.outer = NO_TRACER
@@ -63,6 +65,7 @@ class Course(tracing.Tracer):
         self.copies = False  # whether tasks read copies of values
         self.walks: dict[tuple[Slot, ...], list[Walk]] = {}
         self.blocks = Blocks()
+        self.pool = Pool()
         self.loose: list[Slot] = []  # those with the array of this call alone
         self.kept = Kept(self.link)
         self._kernels = accelerations()
@@ -103,8 +106,22 @@ class Course(tracing.Tracer):
             if slot.step is not None and slot.step.varies:
                 slot.step.params = ()
         self.loose.clear()
+        if self.assigns:
+            self._let_go()
         self.kept.check()
         self._rest()
+
+    def _let_go(self) -> None:
+        """Forget all steps, and give their memory back now: steps and slots refer to each other."""
+        waiting = self.first
+        while waiting:
+            step = waiting.pop()
+            waiting += step.children
+            step.take, step.next, step.otherwise, step.outer = None, _nothing, _nothing, None
+            for slot in (*step.binds, step.output):
+                slot.array = slot.fixed = slot.node = slot.tensor = None
+        self._clear()
+        self._expect(_nothing)
 
     @property
     def ahead(self) -> list[Step]:
@@ -125,7 +142,7 @@ class Course(tracing.Tracer):
     def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
         """The output of an op that is no prepared step: of a step for other operands from outside, or of one to be recorded."""
         if get_ident() != self.thread:
-            return None
+            return NO_TRACER.call(op, inputs, params)  # type: ignore[no-any-return]
         for step in self.ahead:
             if step.op is op and (new := step.match(inputs, params)) is not None:
                 for slot, x in new:
@@ -185,6 +202,13 @@ class Course(tracing.Tracer):
         """The rest of the call is plain: the form of a value depends on other values, and what follows was not recorded."""
         self.thread = 0
         self._expect(_nothing)
+
+    def read(self, tensor: Tensor) -> None:
+        NO_TRACER.read(tensor)
+
+    def assign(self, tensor: Tensor) -> None:
+        self.assigns = True
+        self.stop()
 
     def effect(self, function: Callable[..., None], *arrays: Any) -> None:
         """A change of state. If it writes into a value of this call, the copies of it that tasks read change, too."""
@@ -324,13 +348,13 @@ class Course(tracing.Tracer):
             walk.uses += 1
             if walk.uses < 2:
                 return None
-            walk.program = Program(walk)
+            walk.program = Program(walk, self.pool)
         if not walk.program.serves():
             return None
         check_unwritten(nodes)
         gradients = walk.program.run(roots, finished)
         if gradients is None:  # somebody holds those of an earlier call: they get copies now
-            walk.program = Program(walk)
+            walk.program = Program(walk, self.pool)
             gradients = walk.program.run(roots, finished)
         if not retain:
             for node in nodes:
@@ -366,11 +390,13 @@ class Course(tracing.Tracer):
         """See `Compiled.summary`."""
         return f"{self.count} operations" if self.count else ""
 
-    def _memory(self) -> int:
+    @property
+    def nbytes(self) -> int:
+        """The size of the memory that is kept."""
         programs: list[Program] = [
             walk.program for walks in self.walks.values() for walk in walks if walk.program is not None
         ]
-        return self.blocks.nbytes + sum(program.nbytes for program in programs)
+        return self.blocks.nbytes + self.pool.nbytes + sum(program.nbytes for program in programs)
 
     def describe(self) -> str:
         """See `Compiled.describe`."""
@@ -384,7 +410,7 @@ class Course(tracing.Tracer):
         for walk in [walk for walks in self.walks.values() for walk in walks]:
             if walk.program is not None:
                 lines += [f"backward: {len(walk.program.lines)} calls", *walk.program.lines]
-        lines.append(f"{self.count} operations; memory kept: {in_bytes(self._memory())}")
+        lines.append(f"{self.count} operations; memory kept: {in_bytes(self.nbytes)}")
         return "\n".join(lines)
 
 

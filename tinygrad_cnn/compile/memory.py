@@ -25,6 +25,9 @@ NUMBER = (bool, int, float, str, type(None))
 LEAST = 1 << 12
 """Smaller arrays are not worth a place in a group."""
 
+SMALL_BYTES = 1 << 20
+"""The total size of a walk's values below which no op is large enough for several threads, ours or BLAS's."""
+
 MOST_BYTES = 1 << 24
 """The most memory that the calls of a group may allocate: all of it is live to the end of the group."""
 
@@ -46,36 +49,41 @@ class Buffer:
 
 @dataclass(slots=True)
 class Plan:
-    """The needed calls in groups, the buffers of values that have one, and the size of the arena in bytes."""
+    """The needed calls in groups, each alone if little is computed, the buffers of values that have one, and the size of the
+    arena in bytes."""
 
     groups: list[list[Call]]
     buffers: dict[Value, Buffer]
     last: dict[Value, tuple[float, float]]  # by root, the last group and call that read or make its memory
     size: int
+    is_small: bool  # see `SMALL_BYTES`
 
 
 def planned(calls: Sequence[Call], results: Collection[Value]) -> Plan:
     """A plan for `calls`, whose `results` live to the end."""
     needed = _needed(calls, {*results, *(value.root for value in results)})
-    groups = _grouped(needed)
+    is_small = sum([value.nbytes for call in needed for value in made(call)]) < SMALL_BYTES
+    groups = [[call] for call in needed] if is_small else _grouped(needed)
     last = _liveness(groups, {value.root for value in results})
     buffers: dict[Value, Buffer] = {}
     k = -1
     for i, group in enumerate(groups):
         # A view may divide its memory differently, so its memory is read as a whole.
-        whole = {v.root for call in group for v in call.reads if v.base is not None or v not in by_image(call)}
+        whole = set()
+        if len(group) > 1:
+            whole = {v.root for call in group for v in call.reads if v.base is not None or v not in by_image(call)}
         for call in group:
             k += 1
             out = _planned(call)
             if out is None:
                 continue
-            buffer = _overwritten(call, out, k, buffers, whole if len(group) > 1 else set())
+            buffer = _overwritten(call, out, k, buffers, whole)
             if buffer is None:
                 buffer = Buffer((out.nbytes // ALIGNMENT + 1) * ALIGNMENT, i, last[out])
             buffer.end = max(buffer.end, last[out])
             buffers[out] = buffer
     size = place([buffer for buffer in dict.fromkeys(buffers.values()) if not buffer.lasts])
-    return Plan(groups, buffers, last, size)
+    return Plan(groups, buffers, last, size, is_small)
 
 
 def _planned(call: Call) -> Value | None:

@@ -13,12 +13,14 @@ from weakref import getweakrefcount
 
 import numpy as np
 
+from ..allocator import give_back
 from ..core import tracing
 from ..core.graph import Op
 from ..kernels.parallel.chunks import LARGE
 from ..kernels.parallel.task import Call as Prepared
 from ..kernels.parallel.task import Stage, Work, borders, streamed, streams
 from ..kernels.parallel.threads import blas_alone, get_num_threads
+from ..kernels.parallel.workspace import Pool
 from ..tensor import Tensor
 from .blocks import ALIGNMENT, Block
 from .kept import LISTED
@@ -27,9 +29,8 @@ from .rules import Call, Value, Walk, fitted, mapped
 from .slots import Slot
 from .tasks import bound, readable
 
-SMALL_BYTES = 1 << 20
-"""The total size of a program's values below which no op is large enough for several threads, ours or BLAS's."""
-
+MUCH = 1 << 24
+"""Before so many bytes are allocated for good, what earlier calls freed is given back: it lies in holes of many sizes."""
 
 _node = attrgetter("node")
 
@@ -37,7 +38,7 @@ _node = attrgetter("node")
 class Program:
     """The calls of a walk, prepared for the arrays that its course has now."""
 
-    def __init__(self, walk: Walk) -> None:
+    def __init__(self, walk: Walk, pool: Pool) -> None:
         self._walk = walk
         self.plan = planned(walk.calls, [value for _, value in walk.results])
         self._fixed: dict[Value, Any] = {}  # the arrays that are the same in every run
@@ -52,7 +53,8 @@ class Program:
         numbers = {value: k for k, (_, value) in enumerate(walk.results)}
         dying: dict[float, list[Value]] = {}
         for i, group in enumerate(self.plan.groups):
-            self._calls += self._grouped(group)
+            with pool.lends():
+                self._calls += self._grouped(group)
             for value in [value for call in group for value in made(call) if value not in self._fixed]:
                 dying.setdefault(self.plan.last[value.root][0], []).append(value)
             self._ends += [(len(self._calls), numbers[v]) for call in group for v in made(call) if v in numbers]
@@ -65,7 +67,6 @@ class Program:
         self._held = [self._block.raw, *self._lent, *(t._array for t in self._lent)]
         self._counts = [self._block.limit + 1, *[LISTED + 2] * len(self._lent), *[LISTED + 1] * len(self._lent)]
         self._loose = any(slot.moves for slot, _ in walk.results)  # whether two leaves may be one in another call
-        self._is_small = sum([value.nbytes for call in walk.calls for value in made(call)]) < SMALL_BYTES
         self.nbytes = self.plan.size + self._block.size
 
     # Running
@@ -84,7 +85,7 @@ class Program:
         for value in self._moving:
             value.array = _found(value)
         try:
-            if self._is_small:
+            if self.plan.is_small:
                 return self._run(finished)
             return blas_alone(self._run, finished)  # BLAS threads would spin and slow the kernels' threads
         finally:
@@ -118,6 +119,8 @@ class Program:
 
     def _place_values(self) -> None:
         """Find the arrays of values that are the same in every run."""
+        if self.plan.size > MUCH:
+            give_back()
         arena = np.empty(self.plan.size + ALIGNMENT, np.uint8)
         start = -arena.ctypes.data % ALIGNMENT
         self._starts, size = {}, 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from .program import Program
 
 
+LARGE = 1 << 16
+"""The record of a walk does not keep arrays of this many bytes alive."""
+
+
 class _Opaque(Exception):
     """Raised in a rule that cannot be recorded op by op."""
 
@@ -35,7 +40,7 @@ class Value:
     __slots__ = ("array", "base", "dtype", "nbytes", "origin", "shape", "size", "source", "start", "strides")
 
     def __init__(self, array: Any, origin: str, source: Any = None) -> None:
-        self.array = array
+        self.array = array if origin == "constant" else None
         self.origin = origin  # "call", "slot", "saved", "root" or "constant"
         self.source = (
             source  # of a slot: it; of a saved value: the slot of its node, and its positions among the saved values
@@ -63,6 +68,7 @@ class Call:
         name: str,
         inputs: tuple[Any, ...],
         params: dict[str, Any],
+        reads: list[Value],
         outputs: tuple[Value | None, ...],
         op: Op | None,
         slot: Slot | None = None,
@@ -72,7 +78,7 @@ class Call:
         self.slot = slot
         self.parents = parents  # of the node, those that are wanted
         self.along: set[Value] | None = None  # see `memory.by_image`
-        self.reads: list[Value] = [v for v in flat((inputs, params)) if isinstance(v, Value)]
+        self.reads = reads  # the values among inputs and parameters
 
 
 @dataclass(eq=False, repr=False)
@@ -103,11 +109,13 @@ class Rules(tracing.Tracer):
 
     def __init__(self, places: dict[Any, Slot]) -> None:
         self._places = places
-        self._sources: dict[Any, np.ndarray] = {}  # the array of each slot and saved value
-        self._values: dict[int, Value] = {}
-        self._owners: dict[int, Value] = {}
-        self._alive: list[Any] = []  # so that ids stay unique
+        self._sources: dict[Any, Value] = {}  # by slot, or by the place of a saved value
+        self._values: dict[int, Value] = {}  # by the id of its array, while that is alive
+        self._owners: dict[int, tuple[Value, int]] = {}  # of memory: the value that was first there, and its address
+        self._alive: list[np.ndarray] = []
+        self._watched: dict[tuple[int, int], ref[np.ndarray]] = {}
         self._suspects = False  # whether an unknown array was met
+        self._reads: list[Value] = []  # the values that a call takes
         self.calls: list[Call] = []
         self.roots: list[Value] = []
         self.visited: list[Slot] = []
@@ -132,20 +140,23 @@ class Rules(tracing.Tracer):
         if wanted is not None:
             slots = frozenset([places[place] for place in wanted if place in places])
             self.fails |= len(slots) < len(wanted)
-        for value in self._values.values():
-            if value.origin != "constant":
-                value.array = None
-        walk = Walk(self.calls, self.roots, self.visited, found, slots, self.fails)
+        self._watched.clear()
         self._alive.clear()
-        return walk
+        return Walk(self.calls, self.roots, self.visited, found, slots, self.fails)
 
     # Events
 
     def call(self, op: Op, inputs: Args, params: Args) -> Tensor:
-        output = performed(op, inputs, params, self)
-        given = self._of(inputs), self._of(dict(zip(op.signature.params, params, strict=True)))
+        named = dict(zip(op.signature.params, params, strict=True))
+        try:
+            y = op.run(*[x._array if isinstance(x, Tensor) else x for x in inputs], **named)
+        except Exception:
+            return performed(op, inputs, params, self)  # which explains the error
+        output = Tensor._of(np.asarray(y[0] if op.signature.residuals else y))
+        self._reads = []
+        given = self._of(inputs), self._of(named)
         if id(output._array) not in self._values:  # else the op returned its input
-            self.calls.append(Call(op.name, *given, (self._made(output._array),), op))
+            self.calls.append(Call(op.name, *given, self._reads, (self._made(output._array),), op))
         return output
 
     def compute(self, function: Callable[..., Any], *arrays: np.ndarray) -> Any:
@@ -173,9 +184,8 @@ class Rules(tracing.Tracer):
                     return found
             except (_Opaque, TypeError):
                 pass
-            for call in self.calls[mark:]:
-                self._forget(call)
             del self.calls[mark:]
+            found = given = ()
         token = tracing._tracer.set(NO_TRACER)
         try:
             pulled = node.op.pull(g._array, node.saved, node.params, parents)
@@ -186,7 +196,8 @@ class Rules(tracing.Tracer):
         wanted = tuple([p and self._places.get(p) for p in parents])
         if any(p is not None and place is None for p, place in zip(parents, wanted, strict=True)):
             self.fails = True
-        self.calls.append(Call(f"{node.op.name}'", self._of((g,)), {}, outputs, None, slot, wanted))
+        self._reads = []
+        self.calls.append(Call(f"{node.op.name}'", self._of((g,)), {}, self._reads, outputs, None, slot, wanted))
         return tuple([r if r is None else Tensor._of(r) for r in results])
 
     # Values
@@ -208,14 +219,17 @@ class Rules(tracing.Tracer):
                 found.append(self._wrapped(value, (slot, i, -1)))
         return tuple(found)
 
-    def _wrapped(self, value: Any, source: Any) -> Any:
+    def _wrapped(self, array: Any, source: Any) -> Any:
         """A saved array as a Tensor. One array may be in several slots, which other calls give different arrays."""
-        if not isinstance(value, np.ndarray):
-            return value
-        array = self._sources.get(source)
-        if array is None:
-            array = self._sources[source] = value.view() if id(value) in self._values else value
-            self._known(array, "slot" if isinstance(source, Slot) else "saved", source)
+        if not isinstance(array, np.ndarray):
+            return array
+        found, known = self._values.get(id(array)), self._sources.get(source)
+        if found is None or found is not known:
+            array = array if found is None else array.view()
+            if known is None:
+                self._sources[source] = self._known(array, "slot" if isinstance(source, Slot) else "saved", source)
+            else:
+                self._watch(self._values, array, known)
         return Tensor._of(array)
 
     def _of(self, tree: Any) -> Any:
@@ -232,27 +246,37 @@ class Rules(tracing.Tracer):
         if found is None:
             found = self._known(x, "constant")
             self._suspects |= found.base is not None
+        self._reads.append(found)
         return found
 
     def _made(self, array: np.ndarray) -> Value:
         return self._values.get(id(array)) or self._known(array, "call")
 
     def _known(self, array: np.ndarray, origin: str, source: Any = None) -> Value:
-        self._alive.append(array)
-        value = self._values[id(array)] = Value(array, origin, source)
-        base = self._owners.setdefault(id(owner(array)), value)
-        if base is not value:
-            value.base = base.root
-            if base.root.array is not None:
-                value.start = array.ctypes.data - base.root.array.ctypes.data
+        value = Value(array, origin, source)
+        self._watch(self._values, array, value)
+        memory = owner(array)
+        if id(memory) not in self._owners:
+            self._watch(self._owners, memory, (value, array.ctypes.data))
+        else:
+            value.base, start = self._owners[id(memory)]
+            value.start = array.ctypes.data - start
         return value
 
-    def _forget(self, call: Call) -> None:
-        for value in call.outputs:
-            if value is not None:
-                self._values.pop(id(value.array), None)
-                if self._owners.get(id(owner(value.array))) is value:
-                    del self._owners[id(owner(value.array))]
+    def _watch(self, known: dict[int, Any], array: np.ndarray, what: Any) -> None:
+        """Note what is known of an array, while it is alive. Small ones stay alive, large ones only if others hold them."""
+        key = id(array)
+        if array.nbytes < LARGE:
+            known[key] = what
+            self._alive.append(array)
+            return
+
+        def forget(_: object) -> None:
+            known.pop(key, None)
+            self._watched.pop((id(known), key), None)
+
+        known[key] = what
+        self._watched[id(known), key] = ref(array, forget)
 
 
 def fitted(op: Op, gradients: Sequence[Any], parents: Sequence[Any], g: Any, saved: Sequence[Any]) -> list[Any]:
@@ -276,13 +300,6 @@ def fitted(op: Op, gradients: Sequence[Any], parents: Sequence[Any], g: Any, sav
 
 def _tensor(r: Any) -> Any:
     return Tensor._of(np.asarray(r)) if isinstance(r, np.ndarray | np.generic) else r
-
-
-def flat(tree: Any) -> list[Any]:
-    """The leaves of nested tuples, lists, dicts and slices."""
-    found: list[Any] = []
-    mapped(found.append, tree)
-    return found
 
 
 NESTED = frozenset({tuple, list, dict, slice})

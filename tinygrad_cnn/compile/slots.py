@@ -26,7 +26,7 @@ OURS = tuple([f"{__name__.partition('.')[0]}.{room}." for room in ("ops", "numpy
 
 def is_ours(op: Op) -> bool:
     """Whether an op is defined by this library: its definition and its rules have no effects, and call no other Python."""
-    return op.function.__module__.startswith(OURS)  # type: ignore[no-any-return]
+    return (op.function.__module__ or "").startswith(OURS)
 
 
 class Slot:
@@ -84,8 +84,8 @@ class Step:
 
     __slots__ = (
         "binds", "block", "branch", "children", "copies", "escapes", "is_view", "keeps", "next", "op", "otherwise", "outer",
-        "output", "params", "parents", "position", "previous", "recorded", "recording", "releases", "saved", "take", "tensors",
-        "uses", "varies",
+        "output", "params", "parents", "position", "previous", "recorded", "recording", "releases", "saved", "strays", "take",
+        "tensors", "uses", "varies",
     )  # fmt: skip
 
     def __init__(
@@ -113,6 +113,7 @@ class Step:
         self.otherwise: Callable[..., Tensor | None]  # what answers a call that is not this step
         self.tensors: tuple[bool, ...] = ()  # whether each operand was a Tensor when `take` was made
         self.keeps = True  # whether nobody ever held its result until the end of a call
+        self.strays = False  # whether its value once had another form
         self.escapes = False  # whether somebody held its value until a later call
         self.block: Block | None = None  # the memory of its value, or of that of which it is a kept view
         self.outer: np.ndarray | None = None  # an array on its own block, whose views everybody may get

@@ -77,8 +77,8 @@ def prepare(step: Step, inputs: Sequence[Any], course: Course) -> Callable[..., 
     view = step.outer.view if how.memory == "own" else None  # type: ignore[union-attr]
     step.take = maker(form)(
         *[use.slot for use in step.uses], course, step, step.op, slot, how.call, slot.fixed, view, step.block,
-        partial(_renewed, step, course), constants, slot.shape, slot.strides, slot.dtype, step.releases,
-        course.loose.append, slot.tensor, None if slot.tensor is None else slot.node,
+        partial(_renewed, step, course), partial(_strayed, step, course), constants, slot.shape, slot.strides, slot.dtype,
+        step.releases, course.loose.append, slot.tensor, None if slot.tensor is None else slot.node,
     )  # fmt: skip
     course.copies |= step.copies
     course.link(step.previous)
@@ -111,12 +111,17 @@ def _kind(use: Use, is_tensor: bool) -> str:
 
 def _plain(step: Step, course: Course) -> How:
     """The op's definition or kernel, on the arrays of the call."""
-    op, sig = step.op, step.op.signature
     _free(step, course)
     step.output.fixed = _fixed_view(step) if step.is_view else None
+    return How(*_calling(step))
+
+
+def _calling(step: Step) -> tuple[str, Any]:
+    """What computes the value of a step in a new array, as in `How`."""
+    op, sig = step.op, step.op.signature
     given = [*_arrays(step), *(f"{name}=params[{i}]" for i, name in enumerate(sig.params))]
     target = ", ".join(["y", *(f"r{i}" for i in range(len(sig.residuals)))])
-    return How(f"{target} = call({', '.join(given)})", op.raw if op.prepare is None else op.run)
+    return f"{target} = call({', '.join(given)})", op.raw if op.prepare is None else op.run
 
 
 def _arrays(step: Step) -> list[str]:
@@ -125,10 +130,11 @@ def _arrays(step: Step) -> list[str]:
 
 def _into_memory(step: Step, course: Course) -> How | None:
     """The op with its value in memory of the step; None if the op is better called plainly."""
-    op, slot = step.op, step.output
-    if step.varies or step.is_view or not takes_out(op, slot, [use.slot for use in step.uses]):
+    slot = step.output
+    if step.varies or step.is_view or (step.escapes and slot.nbytes > TINY_BYTES):
         return None
-    if step.escapes and slot.nbytes > TINY_BYTES:
+    fills, is_copied = takes_out(step.op, slot, [use.slot for use in step.uses]), _is_copied(step)
+    if not fills and not is_copied:
         return None
     memory = "copy" if step.escapes else "kept" if step.keeps and slot.nbytes <= KEPT_BYTES else "own"
     if step.block is None:
@@ -137,10 +143,20 @@ def _into_memory(step: Step, course: Course) -> How | None:
         step.outer = step.block.outer(slot.shape, slot.dtype, slot.strides)
     assert slot.fixed is not None
     assert step.outer is not None
-    compute, call, copied = _filling(step, slot.fixed)
-    if call is None:
+    with course.pool.lends():
+        compute, call, copied = _filling(step, slot.fixed) if fills else ("", None, ())
+    if call is None and not is_copied:
         return None
+    if call is None:
+        compute, call = _calling(step)
     return How(compute, call, memory, copied, step.outer.view() if memory == "kept" else None)
+
+
+def _is_copied(step: Step) -> bool:
+    """Whether a small value is computed as usual and copied, so that tasks after it find it in the same memory."""
+    slot = step.output
+    fine = not step.strays and is_ours(step.op) and not step.op.signature.residuals
+    return fine and 0 < slot.nbytes <= KEPT_BYTES and is_dense(slot.shape, slot.strides, slot.dtype.itemsize)
 
 
 def _filling(step: Step, out: np.ndarray) -> tuple[str, Any, tuple[int, ...]]:
@@ -164,6 +180,17 @@ def _renewed(step: Step, course: Course, got: Op, inputs: Any, params: Any) -> A
     step.escapes = True
     course.invalidate(step.output)
     return prepare(step, inputs, course)(got, inputs, params)
+
+
+def _strayed(step: Step, course: Course) -> None:
+    """A value has another form than in the record: its step has no memory from now on, and the op makes this call."""
+    step.strays = True
+    course.kept.drop(step)
+    step.take = None
+    course.link(step.previous)
+    _free(step, course)
+    course.invalidate(step.output)
+    course.stop()
 
 
 def _free(step: Step, course: Course) -> None:

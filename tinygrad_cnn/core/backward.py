@@ -16,15 +16,26 @@ from numpy import ndarray
 
 from . import tracing, versions
 from .grad_mode import enable_grad, no_grad
-from .gradients import LARGE, add_to_parents, apart, check_recorded, in_order, owned, started
+from .gradients import (
+    LARGE,
+    apart,
+    check_recorded,
+    fit,
+    in_order,
+    input_name,
+    owned,
+    shares,
+    started,
+    total,
+    unusable,
+)
 from .graph import Array
 from .node import Place, hooked
 from .registry import above
 
 Finished: TypeAlias = Callable[[Place, Array], None]
 
-NOTHING_IS_RECORDED = nullcontext()
-"""The context for rules that are given arrays."""
+_number = attrgetter("number")
 
 
 def pull_back(
@@ -51,39 +62,75 @@ def pull_back(
         if known is not None:
             return known
     oldest = floor if not wanted else max(floor, min([place.number for place in wanted]))  # nothing older is needed
-    nodes, last = reached(dict(roots), oldest)
+    nodes, last = reached([place for place, _ in roots], oldest)
     order = nodes + last if finished is None else _with_each_leaf_early(nodes, last)
     useful, ends = (None, ()) if wanted is None else (_leading_to(wanted, nodes), wanted)
     grads, borrowed = started(roots, useful)
-    sums: set[Place] = set()
-    results: dict[Place, Array] = {}
     tensors = in_tensors(create)
-    followed = _follower(create, tensors) if tensors or tracing.watchers else None
-    with enable_grad() if create else no_grad() if tensors else NOTHING_IS_RECORDED:
-        for node in order:
-            g = grads.pop(node, None)
-            if g is None:  # leads to no wanted place
+    if not tensors and not tracing.watchers:
+        results = _walk(order, grads, borrowed, useful, ends, retain, floor, finished)
+    else:
+        with enable_grad() if create else no_grad() if tensors else nullcontext():
+            followed = _follower(create, tensors)
+            results = _walk(order, grads, borrowed, useful, ends, retain, floor, finished, tensors, followed)
+    return results if len(set(map(id, results.values()))) == len(results) else apart(results)
+
+
+def _walk(
+    order: Sequence[Any], grads: dict[Any, Array], borrowed: set[Place], useful: Collection[Place] | None,
+    ends: Collection[Place], retain: bool, floor: int, finished: Finished | None, tensors: bool = False,
+    followed: Callable[[Any, Array, Any], Sequence[Any]] | None = None,
+) -> dict[Place, Array]:  # fmt: skip
+    """The walk itself: each gradient is complete when its node comes, goes through the rules, and is added to the parents'.
+
+    `grads` are the gradients known so far. `borrowed` are those leaves and `ends` whose gradient may share memory with another
+    array, `sums` the places whose gradient is a sum that this walk made.
+    """
+    results: dict[Place, Array] = {}
+    sums: set[Place] = set()
+    for node in order:
+        g = grads.pop(node, None)
+        if g is None:  # leads to no wanted place
+            continue
+        if hooked and node.number >= floor and hasattr(node, "hooks"):  # else an outer walk runs them
+            g = node.hooks(g, tensors)
+            borrowed.add(node)  # a hook may have kept its argument
+        op = node.op
+        if op is None or node in ends:
+            fine = node not in borrowed and g.__class__ is ndarray and g.flags.carray
+            results[node] = g if fine else owned(g, node in borrowed)
+            if finished is not None:
+                finished(node, results[node])
+            if op is None or node.number < floor:
                 continue
-            if hooked and node.number >= floor and hasattr(node, "hooks"):  # else an outer walk runs them
-                g = node.hooks(g, tensors)
-                borrowed.add(node)  # a hook may have kept its argument
-            op = node.op
-            if op is None or node in ends:
-                fine = node not in borrowed and g.__class__ is ndarray and g.flags.carray
-                results[node] = g if fine else owned(g, node in borrowed)
-                if finished is not None:
-                    finished(node, results[node])
-                if op is None or node.number < floor:
-                    continue
-            if g.size >= LARGE:
-                above.keep_freed_memory()
-                g = in_order(g, node)
-            parents = node.parents if useful is None else tuple([p if p in useful else None for p in node.parents])
-            pulled = op.pull(g, node.saved, node.params, parents) if followed is None else followed(node, g, parents)
-            add_to_parents(grads, node, g, parents, pulled, ends, borrowed, sums)
-            if not retain:
-                node.saved = node.parents = None
-        return results if len(set(map(id, results.values()))) == len(results) else apart(results)
+        if g.size >= LARGE:
+            above.keep_freed_memory()
+            g = in_order(g, node)
+        parents = node.parents if useful is None else tuple([p if p in useful else None for p in node.parents])
+        pulled = op.pull(g, node.saved, node.params, parents) if followed is None else followed(node, g, parents)
+        i = -1
+        for r in pulled:  # no zip or enumerate: they would double the cost of this loop
+            i += 1
+            parent = parents[i]
+            if parent is None:
+                continue
+            try:
+                fits = r.shape == parent.shape and r.dtype is parent.dtype
+            except AttributeError:
+                raise unusable(op, f"the rule for {input_name(op, i)}", r) from None
+            if not fits:
+                r = fit(r, parent, op, i)
+            if parent in grads:
+                grads[parent] = total(grads[parent], r, parent in sums)
+                sums.add(parent)
+                borrowed.discard(parent)
+            else:
+                grads[parent] = r
+                if (parent.op is None or parent in ends) and shares(r, g, node.saved, pulled):
+                    borrowed.add(parent)
+        if not retain:
+            node.saved = node.parents = None
+    return results
 
 
 def in_tensors(create: bool) -> bool:
@@ -123,25 +170,25 @@ def reached(roots: Iterable[Place], oldest: int) -> tuple[list[Any], list[Any]]:
     """
     nodes: list[Any] = []
     last: list[Any] = []
-    found: list[Any] = list(dict.fromkeys(roots))
+    found: list[Any] = [*dict.fromkeys(roots)]
     seen = {None, *found}
     try:
         for node in found:
             if node.op is None or node.number < oldest:
                 last.append(node)
-                continue
-            nodes.append(node)
-            for parent in node.parents:
-                if parent not in seen:
-                    seen.add(parent)
-                    found.append(parent)
+            else:
+                nodes.append(node)
+                for parent in node.parents:
+                    if parent not in seen:
+                        seen.add(parent)
+                        found.append(parent)
     except TypeError:  # the parents are None
         raise RuntimeError(
             f"backward: the graph behind `{node.op}` was freed by an earlier backward; "
             "pass retain_graph=True to that one if you need a second"
         ) from None
-    for places in (nodes, last):
-        places.sort(key=attrgetter("number"), reverse=True)
+    nodes.sort(key=_number, reverse=True)
+    last.sort(key=_number, reverse=True)
     check_unwritten(nodes)
     return nodes, last
 

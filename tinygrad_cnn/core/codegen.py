@@ -181,15 +181,16 @@ def emit_pull(sig: Signature) -> str:
 
 def _emit_rule(inputs: tuple[str, ...], names: Sequence[str]) -> str:
     """Source that applies a rule, for one input or for several."""
+    wanted = _any("{}_n is not None", inputs)
+    if len(inputs) == 1:
+        call = ", ".join([f"{inputs[0]}_n.shape" if n == IN_SHAPE else n for n in names])
+        return f"    _{inputs[0]} = {rule_name(inputs)}({call}) if {wanted} else None\n"
     given = {
-        IN_SHAPE: f"{inputs[0]}_n.shape",
         NEEDS: _tuple([*map("{}_n is not None".format, inputs)]),
         IN_SHAPES: _tuple([*map("{0}_n and {0}_n.shape".format, inputs)]),
         PARENTS: _tuple([*map("{}_n".format, inputs)]),
     }
-    call, wanted = ", ".join([given.get(n, n) for n in names]), _any("{}_n is not None", inputs)
-    if len(inputs) == 1:
-        return f"    _{inputs[0]} = {rule_name(inputs)}({call}) if {wanted} else None\n"
+    call = ", ".join([given.get(n, n) for n in names])
     return (
         f"    _found = {rule_name(inputs)}({call}) if {wanted} else {_tuple(['None' for _ in inputs])}\n"
         f"    try: {', '.join(map('_{}'.format, inputs))} = _found\n"

@@ -13,6 +13,9 @@ T = TypeVar("T")
 
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
 
+differentiating: ContextVar[str] = ContextVar("differentiating", default="")
+"""The transform whose function runs, such as "grad"; "" outside of functions that are differentiated."""
+
 
 class _Recording:
     """Sets the recording switch for a ``with`` block or, as a decorator, for each call of a function."""

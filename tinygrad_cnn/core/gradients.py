@@ -48,47 +48,7 @@ def started(
     return grads, set(grads)
 
 
-def add_to_parents(
-    grads: dict[Any, Array],
-    node: Node,
-    g: Array,
-    parents: Any,
-    pulled: Any,
-    ends: Collection[Any],
-    borrowed: set[Place],
-    sums: set[Place],
-) -> None:
-    """Add what the rules of a node returned for its gradient g to the gradients of its parents, in `grads`.
-
-    `sums` are the places whose gradient is a sum that this walk made; `borrowed` those leaves and `ends` whose gradient may
-    share memory with another array.
-
-    Raises:
-        TypeError, ValueError: for a result that is no gradient of its input.
-    """
-    i = -1
-    for r in pulled:  # no zip or enumerate: they would double the cost of this loop
-        i += 1
-        parent = parents[i]
-        if parent is None:
-            continue
-        try:
-            fits = r.shape == parent.shape and r.dtype is parent.dtype
-        except AttributeError:
-            raise unusable(node.op, f"the rule for {input_name(node.op, i)}", r) from None
-        if not fits:
-            r = fit(r, parent, node.op, i)
-        if parent in grads:
-            grads[parent] = _total(grads[parent], r, parent in sums)
-            sums.add(parent)
-            borrowed.discard(parent)
-        else:
-            grads[parent] = r
-            if (parent.op is None or parent in ends) and _shares(r, g, node.saved, pulled):
-                borrowed.add(parent)
-
-
-def _total(old: Array, r: Array, ours: bool) -> Array:
+def total(old: Array, r: Array, ours: bool) -> Array:
     """old + r: in place, if `old` is ours and the layouts match. Else NumPy chooses the order, as for Tensors."""
     if ours and isinstance(old, np.ndarray) and old.strides == r.strides:
         return np.add(old, r, out=old)
@@ -110,7 +70,7 @@ def apart(results: Mapping[Place, Array]) -> dict[Place, Array]:
     return {p: owned(g, found.setdefault(id(g), p) is not p) for p, g in results.items()}
 
 
-def _shares(r: Array, g: Array, saved: Any, pulled: Any) -> bool:
+def shares(r: Array, g: Array, saved: Any, pulled: Any) -> bool:
     """Whether a gradient that a rule returned may share memory with the incoming one, a saved value or another gradient."""
     if r.__class__ is np.ndarray and r.base is None:  # new, unless the rule returned one of its arguments
         if r is g:

@@ -129,8 +129,8 @@ class Op(Accelerated):
         return self._call_source() + "\n" + codegen.emit_pull(self.signature)
 
     def _call_source(self) -> str:
-        given = inspect.signature(self.function).parameters.values()
-        return codegen.emit_call(self.signature, codegen.head(self.name, given, self.globals))
+        given = inspect.signature(self.function).parameters
+        return codegen.emit_call(self.signature, codegen.head(self.name, given.values(), self.globals))
 
     def vjp(self, *unnamed: Any, **rules: Callable[..., Any]) -> None:
         """Register rules (see :func:`op`). TypeError, naming the legal names, if one is ill-formed."""

@@ -69,6 +69,10 @@ class Tracer:
         """Python is about to read the values of a Tensor."""
         self.outer.read(tensor)
 
+    def assign(self, tensor: Tensor) -> None:
+        """A Tensor is about to get a new value, by ``x[i] = v``."""
+        self.outer.assign(tensor)
+
     def draw(self, generator: np.random.Generator) -> None:
         """A generator is about to draw."""
         self.outer.draw(generator)
@@ -85,7 +89,7 @@ class _NoTracer(Tracer):
     """The outermost tracer: it performs every event as if there were no tracer."""
 
     follows_rules = False
-    expected = call = read = draw = set_grad = _ignored
+    expected = call = read = assign = draw = set_grad = _ignored
 
     def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
         return node.op.pull(g, saved, node.params, parents)
@@ -163,10 +167,6 @@ def deferred(method: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> None:
-        given: list[Any] = [*args, *kwargs.values()]
-        for argument in given:
-            if hasattr(argument, "_array"):
-                _tracer.get().read(argument)
         _tracer.get().effect(functools.partial(method, *args, **kwargs))
 
     return call

@@ -10,6 +10,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from threading import Lock
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,6 +23,8 @@ _writes: dict[int, _Write] = {}  # by id of the owner of the memory, while it is
 _foreign: dict[tuple[_Place, ...], _Write] = {}  # by address range, for memory that no array owns
 latest = 0
 """The number of the latest write: nodes that are younger cannot be out of date."""
+
+_latest_lock = Lock()
 
 _Place: TypeAlias = tuple[str, int, int]
 """A range of bytes: start and end address in memory (""), or start and end offset in a file mapped by ``np.memmap``."""
@@ -57,7 +60,8 @@ def marking(*arrays: np.ndarray) -> Callable[[], None]:
 
     def mark() -> None:
         global latest
-        latest = now = tick()
+        with _latest_lock:  # else a thread could set back what another has just set
+            latest = now = tick()
         for write in writes:
             write.time = now
 
@@ -69,7 +73,7 @@ def _write_of(root: np.ndarray) -> _Write:
         return _foreign.setdefault(_places(root), _Write(None))
     known = _writes.get(id(root))
     if known is None:
-        known = _writes[id(root)] = _Write(weakref.ref(root, partial(_forget, id(root))))
+        known = _writes.setdefault(id(root), _Write(weakref.ref(root, partial(_forget, id(root)))))
     return known
 
 

@@ -1,6 +1,5 @@
 """A map that computes results ahead in a thread."""
 
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,11 +7,10 @@ from contextvars import copy_context
 from threading import get_ident
 from typing import TypeVar
 
+from ..system import THREADS
+
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
-
-THREADS = sys.platform != "emscripten"
-"""Whether threads can be started: not by Python in a browser."""
 
 
 def ahead(function: Callable[[Argument], Result], arguments: Iterable[Argument], count: int) -> Iterator[Result]:

@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import os
-import platform
 import re
 import secrets
 import stat
@@ -13,10 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from ..system import LOCKS, kernel, lock, replace
 
 FOREIGN = 24 * 3600
 """Seconds after which the temporary file of another machine, whose locks may be invisible here, counts as abandoned."""
@@ -47,14 +43,14 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     try:
         with file:
             _sweep(target, os.fstat(file.fileno()).st_mtime)
-            if known:
-                new.chmod(stat.S_IMODE(target.stat().st_mode))
+            if known and (mode := stat.S_IMODE(target.stat().st_mode)) != stat.S_IMODE(new.stat().st_mode):
+                new.chmod(mode)  # some file systems have no modes of their own, and refuse any change
             yield file
             file.flush()
             os.fsync(file.fileno())
-            if fcntl is None:
+            if not LOCKS:
                 file.close()  # Windows does not rename open files; elsewhere the file is locked until the rename
-            os.replace(new, target)
+            replace(new, target)
         _sync_folder(target.parent)
     except BaseException:
         new.unlink(missing_ok=True)
@@ -73,15 +69,8 @@ def _created(target: Path) -> tuple[Path, BinaryIO]:
 
 def _locked(descriptor: int, shared: bool) -> bool | None:
     """Lock an open file; return whether that succeeded and the file still has a name, or None if files cannot be locked."""
-    if fcntl is None:
-        return None
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return os.fstat(descriptor).st_nlink > 0
+    locked = lock(descriptor, shared)
+    return os.fstat(descriptor).st_nlink > 0 if locked else locked
 
 
 def _sweep(target: Path, now: float) -> None:
@@ -90,7 +79,7 @@ def _sweep(target: Path, now: float) -> None:
     A process holds a lock on its file until it ends, so a file that can be locked is abandoned. Only the locks of this running
     kernel can be seen: other files are removed when they are old at `now`, the time of their file system.
     """
-    if fcntl is None:
+    if not LOCKS:
         return
     form = re.compile(re.escape(_prefix(target)) + r"(?:(?P<machine>[0-9a-f]{8})-)?[0-9a-f]{16}\.tmp")
     with suppress(OSError), os.scandir(target.parent) as entries:
@@ -118,11 +107,7 @@ def _prefix(target: Path) -> str:
 @cache
 def _machine() -> str:
     """Eight digits for the running kernel. Containers share the kernel and its locks."""
-    try:
-        name = Path("/proc/sys/kernel/random/boot_id").read_text()
-    except OSError:
-        name = platform.node()
-    return hashlib.sha256(name.encode()).hexdigest()[:8]
+    return hashlib.sha256(kernel().encode()).hexdigest()[:8]
 
 
 def _sync_folder(folder: Path) -> None:

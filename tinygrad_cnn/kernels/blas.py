@@ -6,13 +6,14 @@ other than float32 and float64, NumPy computes the same.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Iterable
 from functools import cached_property, partial
 from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from ..system import library as loaded
 
 ROWS, AS_IT_IS, TRANSPOSED = 101, 111, 112
 """CBLAS constants: row-major order, not transposed, transposed."""
@@ -148,10 +149,11 @@ class Threads(NamedTuple):
 def _open() -> tuple[Threads | None, dict[DType, Any]]:
     from numpy.linalg import _umath_linalg  # a library that is linked to BLAS
 
-    try:
-        library = ctypes.CDLL(_umath_linalg.__file__)
-    except OSError:
+    library = loaded(_umath_linalg.__file__)
+    if library is None:
         return None, {}
+    import ctypes
+
     for prefix, suffix in product(("scipy_", ""), ("64_", "")):  # NumPy's wheels rename the symbols
         try:
             threads = Threads(*(library[f"{prefix}openblas_{verb}_num_threads{suffix}"] for verb in ("get", "set")))

@@ -15,7 +15,7 @@ import numpy as np
 from ..ops.windows import Pairs, Sizes, interior, last_view, volume
 from .parallel.task import Call, Work, halved
 from .parallel.threads import in_lanes
-from .parallel.workspace import scratch
+from .parallel.workspace import buffer, scratch
 
 BLOCK_BYTES = 1 << 21
 """Bytes of im2col columns in a block: they fit into a share of the L3 cache, with enough rows for BLAS to amortize packing the
@@ -103,7 +103,7 @@ def summed(
     ``turned(sum)`` is a view like w. Each lane, a range of consecutive blocks, is summed by one thread.
     """
     lanes = in_lanes(blocks)
-    totals = np.empty((max(1, len(lanes)), *shape), dtype)
+    totals = buffer((max(1, len(lanes)), *shape), dtype)
 
     def arrange(lane: int) -> list[Call]:
         calls: list[Call] = []

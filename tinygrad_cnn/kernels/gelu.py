@@ -83,10 +83,7 @@ def _slope(x: np.ndarray, y: np.ndarray) -> None:
         d *= d
         d *= _HALF
         s = np.add(a, d, out=a)
-        part = np.multiply(s, _SIXTH, out=d)  # 1 - e^-s = s (1 - s (1 / 2 - s / 6))
-        part -= _HALF
-        part *= s
-        part += _ONE
+        part = _series(s, d)
         part *= s
         part *= f
         f -= part
@@ -120,14 +117,20 @@ def _near(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray
     h *= _PER_STEP
     d = np.subtract(z, h, blocks.temporary("d", x))
     a = np.multiply(h, d, h)
-    part = np.multiply(a, _SIXTH, blocks.temporary("part", x))
-    part -= _HALF
-    part *= a
-    part += _ONE
+    part = _series(a, blocks.temporary("part", x))
     part *= d
     part *= f
     q -= part
     return z, f, q, a, d
+
+
+def _series(s: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """1 - s (1 / 2 - s / 6), which is (1 - e^-s) / s for small s."""
+    y: np.ndarray = np.multiply(s, _SIXTH, out=out)
+    y -= _HALF
+    y *= s
+    y += _ONE
+    return y
 
 
 def _parts(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

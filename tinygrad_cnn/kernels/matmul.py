@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -31,24 +31,48 @@ PARTS, LEAST = 4, 32
 
 def prepare(out: np.ndarray | None, a: Any, b: Any) -> Callable[[], Any] | None:
     """A task for np.matmul; None if an operand is not an array, or the shapes do not match."""
-    if a.__class__ is not np.ndarray or b.__class__ is not np.ndarray or not a.ndim or not b.ndim:
+    if a.__class__ is not np.ndarray or b.__class__ is not np.ndarray:
         return None
-    shape, dtype = b.shape, a.dtype
-    k = a.shape[-1]
-    if k != shape[-2 if len(shape) > 1 else 0]:
+    how, dtype = _how(a.shape, b.shape), a.dtype
+    if how is _dot and out is None and dtype is b.dtype and dtype.char in "fd":
+        return partial(a.dot, b)  # less overhead than np.matmul
+    return how and how(out, a, b)
+
+
+@lru_cache(maxsize=4096)
+def _how(left: tuple[int, ...], right: tuple[int, ...]) -> Callable[..., Callable[[], Any]] | None:
+    """The function that prepares a product of arrays of these shapes; None if the shapes do not match."""
+    if not left or not right or (k := left[-1]) != right[-2 if len(right) > 1 else 0]:
         return None
-    size = a.size * (b.size // (k or 1))
-    if k == 1 and a.ndim > 1 < len(shape) and (a.ndim > 2 or len(shape) > 2) and max(a.size, b.size) >= OUTER:
-        return partial(np.einsum, "...ij,...jk->...ik", a, b, out=out)  # BLAS is slow for many outer products
-    if size < FEW or (size < SMALL and size != a.size and size != b.size):  # neither is a vector
-        if dtype is b.dtype and dtype.char in "fd" and a.ndim == 2 and len(shape) < 3:
-            if out is None:
-                return partial(a.dot, b)  # less overhead than np.matmul
-            if out.dtype is dtype and out.flags.c_contiguous:
-                return partial(a.dot, b, out)
-        return partial(np.matmul, a, b, out)
-    if size < LARGE or a.ndim != 2 or b.ndim != 2:
-        return partial(blas_alone, np.matmul, a, b, out)
+    first, second = math.prod(left), math.prod(right)
+    size = first * (second // (k or 1))
+    if k == 1 and len(left) > 1 < len(right) and (len(left) > 2 or len(right) > 2) and max(first, second) >= OUTER:
+        return _outer
+    if size < FEW or (size < SMALL and size != first and size != second):  # neither is a vector
+        return _dot if len(left) == 2 and len(right) < 3 else _matmul
+    return _alone if size < LARGE or len(left) != 2 or len(right) != 2 else _shared
+
+
+def _outer(out: np.ndarray | None, a: np.ndarray, b: np.ndarray) -> Callable[[], Any]:
+    return partial(np.einsum, "...ij,...jk->...ik", a, b, out=out)  # BLAS is slow for many outer products
+
+
+def _matmul(out: np.ndarray | None, a: np.ndarray, b: np.ndarray) -> Callable[[], Any]:
+    return partial(np.matmul, a, b, out)
+
+
+def _dot(out: np.ndarray | None, a: np.ndarray, b: np.ndarray) -> Callable[[], Any]:
+    dtype = a.dtype
+    if out is not None and dtype is b.dtype is out.dtype and dtype.char in "fd" and out.flags.c_contiguous:
+        return partial(a.dot, b, out)
+    return _matmul(out, a, b)
+
+
+def _alone(out: np.ndarray | None, a: np.ndarray, b: np.ndarray) -> Callable[[], Any]:
+    return partial(blas_alone, np.matmul, a, b, out)
+
+
+def _shared(out: np.ndarray | None, a: np.ndarray, b: np.ndarray) -> Callable[[], Any]:
     y = np.empty((len(a), b.shape[1]), np.result_type(a, b)) if out is None else out
     parts = _parts(a, b, y)
 

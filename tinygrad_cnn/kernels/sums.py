@@ -39,14 +39,13 @@ def prepare(
     out: np.ndarray | None, a: Any, axes: tuple[int, ...], keepdims: bool = False, share: float = 1
 ) -> Callable[[], Any]:
     """A task for np.sum over `axes`, divided by `share`, rounded once."""
+    add = None
     if a.__class__ is np.ndarray:
-        if axes == (0,) and not keepdims and _meets_ones(a, out):
+        if axes == (0,) and not keepdims:
             add = _by_ones(out, a)
-        elif _is_long(a, axes):
+        if add is None and _is_long(a, axes):
             return _long(out, a, axes, keepdims, share)
-        else:
-            add = partial(np.add.reduce, a, axes, None, out, keepdims)
-    else:
+    if add is None:
         add = partial(np.add.reduce, a, axes, None, out, keepdims)
     if share == 1:
         return add
@@ -55,7 +54,7 @@ def prepare(
 
 def prepare_sum(out: np.ndarray | None, a: Any, *, axis: Axis, keepdims: bool) -> Callable[[], Any]:
     """A task for ``sum``."""
-    return prepare(out, a, reduced_axes(axis, np.ndim(a)), keepdims)
+    return prepare(out, a, reduced_axes(axis, a.ndim if a.__class__ is np.ndarray else np.ndim(a)), keepdims)
 
 
 def prepare_mean(out: np.ndarray | None, a: Any, *, axis: Axis, keepdims: bool) -> Callable[[], Any] | None:
@@ -68,9 +67,13 @@ def prepare_mean(out: np.ndarray | None, a: Any, *, axis: Axis, keepdims: bool) 
 
 def prepare_sum_to(out: np.ndarray | None, a: Any, *, shape: Shape) -> Callable[[], Any] | None:
     """A task for ``sum_to``; None if there is nothing to sum."""
-    if a.__class__ is not np.ndarray or a.shape == (after := as_shape(shape)):
+    if a.__class__ is not np.ndarray:
         return None
     before = a.shape
+    if before[1:] == shape and (add := _by_ones(out, a)) is not None:  # the gradient of a bias
+        return add
+    if before == (after := as_shape(shape)):
+        return None
     axes = repeated_axes(before, after)
     if len(before) == len(after) + len(axes):
         return prepare(out, a, axes)
@@ -127,24 +130,16 @@ def _few(out: np.ndarray | None, a: np.ndarray, axes: tuple[int, ...], keepdims:
     return out
 
 
-def _meets_ones(a: np.ndarray, out: np.ndarray | None) -> bool:
-    """Whether BLAS can sum a few short rows as a product with a vector of ones."""
-    if (
-        a.ndim != 2
-        or a.size >= 2 * SMALL  # BLAS would use several threads
-        or not 0 < len(a) <= BLOCK
-        or a.dtype.char not in "fd"
-        or not a.flags.c_contiguous
-    ):
-        return False
-    return out is None or (out.dtype == a.dtype and out.flags.c_contiguous and out.shape == a.shape[1:])
-
-
-def _by_ones(out: np.ndarray | None, a: np.ndarray) -> Callable[[], Any]:
-    """A task for the sum of the rows of a, as a product with ones, in float64 if float32 would lose precision."""
-    if len(a) <= SHORT or a.dtype.char == "d":
-        return partial(ones(len(a), a.dtype).dot, a, out)
-    rows, each = np.empty(a.shape), ones(len(a), np.dtype(np.float64))
+def _by_ones(out: np.ndarray | None, a: np.ndarray) -> Callable[[], Any] | None:
+    """A task for the sum of the rows of a, as a product with ones by BLAS; None for other arrays than a few short rows."""
+    each = _ones_for(a.shape, a.dtype)
+    if each is None or not a.flags.c_contiguous:
+        return None
+    if out is not None and not (out.dtype == a.dtype and out.flags.c_contiguous and out.shape == a.shape[1:]):
+        return None
+    if each.dtype is a.dtype:
+        return partial(each.dot, a, out)
+    rows = np.empty(a.shape)
 
     def task() -> np.ndarray:
         np.copyto(rows, a)
@@ -155,6 +150,14 @@ def _by_ones(out: np.ndarray | None, a: np.ndarray) -> Callable[[], Any]:
         return out
 
     return task
+
+
+@lru_cache(maxsize=1024)
+def _ones_for(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray | None:
+    """The ones that sum the rows of an array, in float64 if float32 would lose precision; None if BLAS should not."""
+    if len(shape) != 2 or not 0 < shape[0] <= BLOCK or dtype.char not in "fd" or math.prod(shape) >= 2 * SMALL:
+        return None  # BLAS would use several threads from there on
+    return ones(shape[0], dtype if shape[0] <= SHORT else np.dtype(np.float64))
 
 
 def _is_long(a: np.ndarray, axes: tuple[int, ...]) -> bool:

@@ -44,6 +44,13 @@ def scalar(value: float, dtype: np.dtype[Any]) -> np.ndarray:
     return np.array(value, dtype)
 
 
+def repeated(prepare: in_place.Repeat, p: np.ndarray, g: np.ndarray, *rest: Any) -> None:
+    """A step that is prepared for the slots as they are now."""
+    step = prepare(p, *rest)
+    assert step is not None  # the options are as before
+    step(g)
+
+
 def repeat_sgd(
     p: np.ndarray, state: dict[str, Any], group: dict[str, Any], t: np.ndarray, u: np.ndarray
 ) -> Callable[[np.ndarray], object] | None:
@@ -57,6 +64,8 @@ def repeat_sgd(
     momentum = scalar(group["momentum"], b.dtype)
 
     def step(g: np.ndarray) -> None:
+        if state["momentum_buffer"] is not b:  # it has been replaced
+            return repeated(repeat_sgd, p, g, state, group, t, u)
         np.multiply(b, momentum, b)
         np.add(b, g, b)
         np.subtract(p, np.multiply(b, lr, t), p)
@@ -73,11 +82,14 @@ def repeat_adam(
         return None
     m, v, lr, eps = state["exp_avg"], state["exp_avg_sq"], group["lr"], group["eps"]
     beta1, beta2 = group["betas"]
-    of_m, of_g, of_v, of_square = (scalar(x, p.dtype) for x in (beta1, 1 - beta1, beta2, 1 - beta2))
+    of_m, of_v = scalar(beta1, m.dtype), scalar(beta2, v.dtype)
+    of_g, of_square = (scalar(1 - beta, p.dtype) for beta in (beta1, beta2))
     left = scalar(1 - lr * group["weight_decay"], p.dtype)
     floor, rate = np.zeros((), p.dtype), np.zeros((), p.dtype)
 
     def step(g: np.ndarray) -> None:
+        if state["exp_avg"] is not m or state["exp_avg_sq"] is not v:  # they have been replaced
+            return repeated(repeat_adam, p, g, state, group, t, u)
         n = state["step"]
         root = math.sqrt(1 - beta2**n)
         floor.fill(eps * root)

@@ -39,7 +39,7 @@ def prepare(out: np.ndarray | None, condition: Any, a: Any, b: Any) -> Callable[
         if out is not None and a.size < LARGE:
             target, mask, bits_of_a = flattened(*operands) or operands
             return partial(np.multiply, bits_of_a, mask, target)
-        return shared(_choose, y, *operands) if a.size >= LARGE else partial(_choose_into, y, *operands)
+        return shared(_choose, y, *operands) if a.size >= LARGE else partial(_cut, y, *operands)
     mask, a, b = _viewed(condition, BOOL, np.int8), _viewed(a, dtype, bits), None if cut else _viewed(b, dtype, bits)
     if mask is None or a is None or (b is None and not cut):
         return None
@@ -67,6 +67,11 @@ def _choose(y: np.ndarray | None, mask: np.ndarray, a: np.ndarray, b: np.ndarray
     if not a.ndim and not a:
         return np.multiply(b, mask ^ 1, y)
     return np.bitwise_xor(np.bitwise_xor(a, b) * mask, b, y)
+
+
+def _cut(y: np.ndarray, target: np.ndarray, mask: np.ndarray, a: np.ndarray) -> np.ndarray:
+    np.multiply(a, mask, target)
+    return y
 
 
 def _choose_into(out: np.ndarray, *operands: Any) -> np.ndarray:

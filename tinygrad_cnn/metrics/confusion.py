@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import checked, whole
+from ..notebooks import subplots
 from ..tensor import Tensor
 from .metric import checked_weights
 
@@ -87,13 +88,8 @@ def plot_confusion_matrix(matrix: Array, classes: Sequence[Any] | None = None) -
     n = len(counts)
     if classes is not None and len(classes) != n:
         raise ValueError(f"plot_confusion_matrix: `classes` has {len(classes)} names for {n} classes")
-    try:
-        from matplotlib import pyplot
-    except ImportError:
-        remedy = "pip install 'tinygrad_cnn[plot]'"
-        raise ImportError(f"plot_confusion_matrix: matplotlib is not installed; {remedy}") from None
     size = min(max(4.0, 0.45 * n + 2), 12.0)
-    figure, axes = pyplot.subplots(figsize=(size, size), layout="constrained")
+    figure, axes = subplots("plot_confusion_matrix", figsize=(size, size), layout="constrained")
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted", ylabel="target")

@@ -23,7 +23,8 @@ __all__ = ["TABLES", "original", "published", "remedy", "replacement"]
 NAMESPACES = {
     "": "torch", "functional": "torch.nn.functional", "linalg": "torch.linalg", "autograd": "torch.autograd", "nn": "torch.nn",
     "nn.init": "torch.nn.init", "optim": "torch.optim", "optim.lr_scheduler": "torch.optim.lr_scheduler",
-    "data": "torch.utils.data", "training": "keras.callbacks", "metrics": "keras.metrics",
+    "data": "torch.utils.data", "data.transforms": "torchvision.transforms", "ops.random": "torch.random",
+    "training": "keras.callbacks", "metrics": "keras.metrics",
 }  # fmt: skip
 """The table for each public module."""
 
@@ -69,6 +70,8 @@ def published(namespace: dict[str, Any]) -> None:
         namespace.setdefault("__getattr__", _getattr_of(module))
     if module == PACKAGE:
         sys.modules[f"{PACKAGE}.tensor"].__class__ = _TensorModule
+        random = f"{PACKAGE}.ops.random"  # which `tg.random` is
+        vars(sys.modules[random]).setdefault("__getattr__", _getattr_of(random))
     public = {name: namespace[name] for name in namespace["__all__"] if name in namespace}  # others are imported later
     for name, thing in public.items():
         if isinstance(thing, FunctionType):

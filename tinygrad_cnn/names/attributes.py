@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from inspect import getattr_static
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +14,13 @@ PACKAGE = __name__.partition(".")[0]
 MODULES = {"tg": "", "tg.linalg": ".linalg", "nn": ".nn", "optim": ".optim", "tg.data": ".data"}
 """The modules in which a name is looked up."""
 
+WRITTEN = "; use x.copy_(value), which writes a leaf in place, or x = x.detach() for one without a graph"
+"""The end of the error of ``x.data = value``."""
+
 OTHERS = {
-    "torch": ("torch.nn.functional", "mygrad", "autograd"), "torch.Tensor": ("mygrad.Tensor",),
+    "torch": ("torch.nn.functional", "mygrad", "autograd"), "torch.Tensor": ("mygrad.Tensor", "numpy.ndarray"),
     "torch.nn.functional": ("mygrad.nnet",), "torch.nn": ("mygrad.nnet", "keras.layers"), "torch.nn.Module": ("keras.Model",),
+    "torch.utils.data": ("torchvision.transforms",),
 }  # fmt: skip
 """Tables to look in next. `tg` has the functions of `torch.nn.functional`, too."""
 
@@ -101,8 +105,19 @@ class _Absent:
     def __init__(self, name: str, theirs: str) -> None:
         self.name, self.theirs = name, theirs
 
-    def __get__(self, instance: object, owner: type) -> NoReturn:
+    def __get__(self, instance: object, owner: type) -> Any:
+        own = getattr(instance, "__dict__", {})  # of a subclass
+        if self.name in own:
+            return own[self.name]
         raise _error(instance, owner, self.name, self.theirs)
+
+    def __set__(self, instance: object, value: object) -> None:
+        if hasattr(instance, "__dict__"):
+            instance.__dict__[self.name] = value
+        elif self.name == "data":
+            raise AttributeError(f"{type(instance).__name__!r} object has no attribute 'data'{WRITTEN}")
+        else:
+            raise _error(instance, type(instance), self.name, self.theirs)
 
 
 def answer_misses_of_tensors(kind: Any, theirs: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from itertools import chain
 from typing import Any, TypeAlias, TypeVar
 
-from .keywords import ABSENT, BESIDE, DONE, NOTES, OWN, POSITIONAL, RENAMED, TAKEN, THEIRS, UNCLEAR
+from .keywords import ABSENT, BESIDE, DONE, NOTES, OWN, POSITIONAL, RENAMED, TAKEN, THEIRS, UNCLEAR, WHOLE
 from .others import KEYWORDS
 
 Function: TypeAlias = Callable[..., Any]
@@ -69,6 +69,8 @@ def understood(
         return {found.get(name, name): value for name, value in named.items()}
     if text := _twice(owner, places, len(args), named) or _too_many(owner, parameters, places, len(args)):
         raise TypeError(text) from None
+    if owner in WHOLE and any(hasattr(value, "__array__") for value in args):
+        raise TypeError(f"{error}{POSITIONAL[owner]}") from None
     return None
 
 

@@ -179,8 +179,17 @@ NOTES = {
 UNCLEAR = "name the axes, in axis=: for PyTorch () is all axes or none, and None a guess, by function"
 """What to do about `dim=()` and `dim=None`, whose meaning depends on the function."""
 
+WHOLE = ("fit", "evaluate")
+"""Functions to which whole arrays are given as one tuple."""
+
+_LOSSES = """
+    BCELoss CosineEmbeddingLoss HingeEmbeddingLoss HuberLoss KLDivLoss L1Loss MSELoss MarginRankingLoss MultiLabelMarginLoss
+    MultiLabelSoftMarginLoss SmoothL1Loss SoftMarginLoss
+"""
+
 POSITIONAL = {
-    "fit": "; whole arrays are one tuple: (x, y)", "evaluate": "; whole arrays are one tuple: (x, y)",
+    **{name: f"; a loss is made first and then called: nn.{name}()(output, target)" for name in _LOSSES.split()},
+    **dict.fromkeys(WHOLE, "; whole arrays are one tuple: (x, y)"),
     "Tensor": "; for a shape, use tg.zeros(2, 3)", "step": "; a schedule counts its steps",
     "transpose": "; it takes all axes in their new order, as one tuple: to exchange two, use swapaxes(x, dim0, dim1)",
 }  # fmt: skip

@@ -21,6 +21,16 @@ MYGRAD_TENSOR = {
 }  # fmt: skip
 """Names of ``mygrad.Tensor``."""
 
+NUMPY_ARRAY = {
+    "x.reshape(-1)": "flat", "tg.choose(x, choices)": "choose",
+    "tg.compress(condition, x, axis)": "compress", "tg.partition(x, k)": "partition", "tg.argpartition(x, k)": "argpartition",
+    "tg.searchsorted(x, v)": "searchsorted", "tg.save(path, state)": "dump dumps tofile", "tg.ptp(x)": "ptp",
+    **{f"x.numpy().{name}": name for name in ("byteswap", "ctypes", "flags", "getfield", "strides", "tobytes")},
+    "(recorded values are never written, and x.numpy() is read-only; x.numpy().copy() is an array of your own)":
+    "setfield setflags itemset",
+}  # fmt: skip
+"""Attributes of ``numpy.ndarray``."""
+
 MYGRAD_NNET = {
     "tg.functional.hardtanh": "hard_tanh", "tg.log_softmax": "logsoftmax", "tg.softsign": "soft_sign",
     "tg.batch_norm": "batchnorm", "tg.conv2d, and of other dimensions likewise": "conv_nd", "tg.max_pool2d": "max_pool",

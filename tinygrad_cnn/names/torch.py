@@ -101,7 +101,7 @@ _TORCH = {
 
 _TENSOR = {
     "x.reshape(...)": "view unflatten resize", "x.reshape(y.shape)": "view_as reshape_as resize_as",
-    "x.transpose(...)": "permute", "x.T": "t", "x.swapaxes(-1, -2)": "mT adjoint", "x.moveaxis": "movedim",
+    "x.transpose(...)": "permute", "x.T": "t", "x.mT": "adjoint", "x.moveaxis": "movedim",
     "x.swapaxes(i, j)": "swapdims",
     "x.expand_dims(axis)": "unsqueeze", "x.broadcast_to(shape)": "expand", "x.broadcast_to(y.shape)": "expand_as",
     "x.repeat(n)": "repeat_interleave", "x.ndim": "dim ndimension", "x.size": "numel nelement", "x.dtype.itemsize":
@@ -110,10 +110,10 @@ _TENSOR = {
     "x.astype(dtype)": "to type", "x.astype(y.dtype)": "type_as", "x.astype(np.float32)": "float", "x.astype(np.float64)":
     "double", "x.astype(np.float16)": "half", "x.astype(np.int16)": "short", "x.astype(np.int32)": "int",
     "x.astype(np.int64)": "long", "x.astype(bool)": "bool", "x.astype(np.uint8)": "byte", "x.astype(np.int8)": "char",
-    "x.clip(min, max)": "clamp", "tg.minimum(x, max)": "clamp_max", "tg.maximum(x, min)": "clamp_min", "x.detach()":
-    "data detach_", "x.is_leaf, or tg.show(x)": "grad_fn", "x.register_hook(f)":
+    "x.clip(min, max)": "clamp", "tg.minimum(x, max)": "clamp_max", "tg.maximum(x, min)": "clamp_min", "x.detach()": "detach_",
+    "x.detach(), and x.copy_(value) to write a leaf": "data", "x.is_leaf, or tg.show(x)": "grad_fn", "x.register_hook(f)":
     "retain_grad retains_grad register_post_accumulate_grad_hook",
-    "x.copy_(0.0) on a leaf, and w.zero_grad() for w.grad": "zero_", "x.copy_(value) on a leaf": "fill_ set_",
+    "x.copy_(0.0) on a leaf, and w.zero_grad() for w.grad": "zero_", "x.copy_(value) on a leaf": "fill_ set_ fill",
     "tg.nn.init on a parameter":
     "normal_ uniform_ random_ bernoulli_ exponential_ log_normal_ cauchy_ geometric_",
     "x == y": "eq", "x != y": "ne not_equal", "x < y": "lt less", "x <= y": "le less_equal", "x > y": "gt greater",
@@ -133,12 +133,12 @@ _TENSOR = {
     "tg.unfold of images, or index": "unfold", "x.sum over the axes to drop": "sum_to_size", "f(x.numpy())":
     "apply_ map_ map2_",
     DEVICES: """
-        cpu cuda device is_cuda is_cpu is_mps pin_memory is_pinned get_device xpu ipu mtia is_meta layout dim_order is_xpu
+        cpu cuda is_cuda is_cpu is_mps pin_memory is_pinned get_device xpu ipu mtia is_meta layout dim_order is_xpu
         record_stream is_shared""",
     "(use threads: tg.set_num_threads)": "share_memory_",
     COMPLEX: """
-        real imag conj conj_physical angle H mH cfloat cdouble chalf is_complex is_conj resolve_conj is_neg resolve_neg stft
-        istft""",
+        real imag conj conjugate conj_physical angle H mH cfloat cdouble chalf is_complex is_conj resolve_conj is_neg
+        resolve_neg stft istft""",
     SPARSE: """
         is_sparse to_sparse to_dense sparse_mask sparse_dim dense_dim coalesce is_coalesced indices values is_sparse_csr
         to_sparse_coo to_sparse_csr to_sparse_csc is_nested to_padded_tensor""",
@@ -189,6 +189,7 @@ _MODULE = {
     "dict(model.named_parameters())[name]": "get_parameter", "dict(model.named_buffers())[name]": "get_buffer",
     "setattr(model.get_submodule(parent), name, module)": "set_submodule",
     "model.register_full_backward_hook": "register_backward_hook", "model.register_buffer": "get_extra_state set_extra_state",
+    "(a loss is made first and then called: nn.MSELoss()(model(x), target).backward())": "backward item",
     DEVICES: "cuda cpu xpu ipu mtia to_empty", "(NumPy has no bfloat16)": "bfloat16",
     "(use threads: tg.set_num_threads)": "share_memory",
     "(override state_dict or load_state_dict in a subclass)": """
@@ -241,6 +242,29 @@ _DATA = {
     "(batches are made in this process; prefetch= makes them ahead in a thread)": "get_worker_info",
 }  # fmt: skip
 
+_TRANSFORMS = {
+    "tg.data.ToFloat(), on arrays of shape (N, C, H, W), which images.transpose(0, 3, 1, 2) makes of (N, H, W, C)":
+    "ToTensor PILToTensor ToImage ToDtype ConvertImageDtype ConvertDtype ToPureTensor",
+    "tg.data.RandomCrop(size, padding=...), or x[..., top:bottom, left:right]": """
+        CenterCrop FiveCrop TenCrop RandomResizedCrop Pad RandomZoomOut RandomIoUCrop""",
+    "tg.data.Resize": "Scale RandomResize ScaleJitter", "tg.data.ColorJitter": """
+        Grayscale RandomGrayscale RandomInvert RandomPosterize RandomSolarize RandomAutocontrast RandomEqualize
+        RandomAdjustSharpness RandomPhotometricDistort RandomChannelPermutation""",
+    "tg.data.Cutout": "RandomErasing", "tg.data.MixUp": "CutMix",
+    "tg.data.RandomAffine": "RandomPerspective ElasticTransform",
+    "a function from arrays to arrays": "Lambda LinearTransformation GaussianBlur GaussianNoise ToPILImage",
+    "tg.data.Compose of tg.data.RandomAffine and tg.data.ColorJitter":
+    "AutoAugment RandAugment TrivialAugmentWide AugMix RandomApply RandomChoice RandomOrder",
+    "tg.data.transforms": "v2 transforms functional",
+}  # fmt: skip
+
+_RANDOM = {
+    RANDOM.format("choice"): "choice", RANDOM.format("permutation"): "permutation shuffle",
+    RANDOM.format("integers"): "integers", "tg.rand": "random uniform random_sample", "tg.randn": "standard_normal",
+    "np.random.default_rng": "default_rng RandomState", "tg.get_rng_state": "get_state fork_rng",
+    "tg.set_rng_state": "set_state",
+}  # fmt: skip
+
 _INIT = {
     "param.copy_(values)": "sparse sparse_",
     **{f"nn.init.{name}_": name for name in (
@@ -281,9 +305,12 @@ TABLES = {
     "torch.optim.lr_scheduler": _by_name(_SCHEDULES),
     "torch.optim.lr_scheduler.LRScheduler": _by_name(_SCHEDULE),
     "torch.utils.data": _by_name(_DATA),
+    "torch.random": _by_name(_RANDOM),
+    "torchvision.transforms": _by_name(_TRANSFORMS),
     "mygrad": _by_name(others.MYGRAD),
     "mygrad.Tensor": _by_name(others.MYGRAD_TENSOR),
     "mygrad.nnet": _by_name(others.MYGRAD_NNET),
+    "numpy.ndarray": _by_name(others.NUMPY_ARRAY),
     "keras.Model": _by_name(others.KERAS_MODEL),
     "keras.layers": _by_name(others.KERAS_LAYERS),
     "keras.callbacks": _by_name(others.KERAS_CALLBACKS),

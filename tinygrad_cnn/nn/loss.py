@@ -24,8 +24,13 @@ class Loss(Layer, shown=""):
     """A layer that compares its inputs."""
 
     def __init__(self, reduction: str = "mean") -> None:
-        check_reduction(type(self).__name__, reduction)
+        check_reduction(type(self).__name__, reduction, self._called)
         self.reduction = reduction
+
+    @property
+    def _called(self) -> str:
+        """The end of an error about what can only be the arguments of a call."""
+        return f". A loss is made first and then called: nn.{type(self).__name__}()(output, target)"
 
     def _keep(self, name: str, weight: Array) -> None:
         """Register a weight as a buffer, so that it is part of the state."""
@@ -120,6 +125,7 @@ class CrossEntropyLoss(_WeightedLoss, function=classification.cross_entropy):
         self, weight: Array = None, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
     ) -> None:
         super().__init__(weight, reduction)
+        real("CrossEntropyLoss", "ignore_index", ignore_index, "be an integer", float.is_integer, self._called)
         real("CrossEntropyLoss", "label_smoothing", label_smoothing, "be from 0 to 1", lambda x: 0 <= x <= 1)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
@@ -132,6 +138,7 @@ class NLLLoss(_WeightedLoss, function=classification.nll_loss):
 
     def __init__(self, weight: Array = None, ignore_index: int = -100, reduction: str = "mean") -> None:
         super().__init__(weight, reduction)
+        real("NLLLoss", "ignore_index", ignore_index, "be an integer", float.is_integer, self._called)
         self.ignore_index = ignore_index
 
 

@@ -485,6 +485,7 @@ class Module:
         """
         result = summarize(self, (input_shape, *more), dtype)
         print(result)
+        result._printed = True
         return result
 
     def extra_repr(self) -> str:

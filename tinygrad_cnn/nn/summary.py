@@ -59,6 +59,14 @@ class Summary:
     trainable: int  # elements of those that require gradients
     size: int  # bytes of parameters and buffers
 
+    def __post_init__(self) -> None:
+        self._printed = False  # by Module.summary, whose cell in a notebook then shows it no second time
+
+    def _ipython_display_(self) -> None:
+        if not self._printed:
+            print(self)
+        self._printed = False
+
     @property
     def multiply_adds(self) -> int:
         """The multiply-adds of all matrix products and convolutions."""

@@ -17,10 +17,9 @@ from ..ops.elementwise import copy, floor, pow
 from ..ops.lists import gather
 from ..ops.random import Seed, generator
 from ..ops.real import dtype_of, is_integer
-from ..ops.shape import broadcast_to, moveaxis
+from ..ops.shape import broadcast_to, moveaxis, unpacked
 from ..ops.transcendental import log10
 from ..tensor import Tensor, get_default_dtype
-from ..tensor.methods import unpacked
 
 __all__ = [
     "arange", "eye", "from_dlpack", "from_numpy", "full", "full_like", "geomspace", "linspace", "logspace", "ones", "ones_like",
@@ -72,8 +71,15 @@ def from_numpy(array: NDArray[Any], *, requires_grad: bool = False) -> Tensor:
         TypeError: if `array` is not an ndarray of numbers or Booleans.
     """
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biufc":
-        remedy = "it is what you want already" if isinstance(array, Tensor) else "or use Tensor(...)"
-        raise TypeError(f"from_numpy: `array` is {type(array).__name__}; it must be a numeric ndarray, {remedy}")
+        what, remedy = type(array).__name__, "or use Tensor(...)"
+        if isinstance(array, Tensor):
+            remedy = "it is what you want already"
+        elif isinstance(array, np.ndarray):
+            what = f"an ndarray of {array.dtype}"
+            remedy = (
+                "such as labels become by np.unique(labels, return_inverse=True)[1], and numbers by astype(np.float32)"
+            )
+        raise TypeError(f"from_numpy: `array` is {what}; it must be a numeric ndarray, {remedy}")
     tensor = Tensor._of(array.view(np.ndarray))
     tensor.requires_grad = requires_grad
     return tensor

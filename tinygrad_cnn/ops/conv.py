@@ -205,9 +205,11 @@ def geometry(
             f"{name}: `groups` is {groups}, which must divide both the {xs[1]} channels of `x` and the {ws[0]} filters of `w`"
         )
     if xs[1] // groups != ws[1]:
+        expected, remedy = ws[1] * groups, "check `in_channels` or `groups`"
+        if xs[-1] == expected:
+            remedy = "its last axis has so many: np.moveaxis(x, -1, 1) puts the channels there"
         raise ValueError(
-            f"{name}: `x` has {xs[1]} channels but `w` expects {ws[1] * groups} ({ws[1]} in each of {groups} groups); "
-            "check `in_channels` or `groups`"
+            f"{name}: `x` has {xs[1]} channels but `w` expects {expected} ({ws[1]} in each of {groups} groups); {remedy}"
         )
     if bs is not None and bs != (ws[0],):
         raise ValueError(f"{name}: `b` has shape {bs}; it must be ({ws[0]},), one bias for each filter of `w`")

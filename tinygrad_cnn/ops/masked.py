@@ -174,7 +174,8 @@ def std(
     a = _array(a, dtype, "std")
     if mean is None and where is None:
         return _result(deviation(a, axis=axis, keepdims=keepdims, correction=less), dtype)  # type: ignore[no-any-return]
-    v = _spread("std", a, axis, keepdims, less, mean, where)
+    middle = None if mean is None else _array(mean, np.float64, "std")  # squares of float32 would overflow
+    v = _spread("std", astype(a, np.float64), axis, keepdims, less, middle, where)
     flat = v == 0
     return astype(chosen(flat, 0, sqrt(chosen(flat, 1, v))), dtype or _floating(a))  # type: ignore[no-any-return]
 

@@ -54,8 +54,8 @@ _normalized = lru_cache(maxsize=1024)(normalize_axis_tuple)
 
 
 def restore(g: Array, in_shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Array:
-    """g with the reduced axes restored as axes of size 1."""
-    if keepdims:
+    """g with the reduced axes restored as axes of size 1; as it is where that changes nothing for broadcasting."""
+    if keepdims or not g.ndim:
         return g
     shape = list(in_shape)
     for i in reduced_axes(axis, len(shape)):

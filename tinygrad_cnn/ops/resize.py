@@ -182,9 +182,8 @@ def cubic_weights(t: Array) -> list[Array]:
 
     Keys, "Cubic convolution interpolation for digital image processing", 1981.
     """
-    near = [(1.25 * u - 2.25) * u * u + 1 for u in (t, 1 - t)]
-    far = [((-0.75 * u + 3.75) * u - 6) * u + 3 for u in (1 + t, 2 - t)]
-    return [far[0], *near, far[1]]
+    s = 1 - t  # in factors, since the powers of Keys's polynomials cancel
+    return [-0.75 * t * s * s, s * (1 + t - 1.25 * t * t), t * (1 + s - 1.25 * s * s), -0.75 * s * t * t]
 
 
 def pixel_shuffle(x: Array, upscale_factor: int) -> Tensor:

@@ -6,6 +6,7 @@ In docstrings, g is the incoming gradient and a' the gradient with respect to a.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import accumulate
@@ -87,6 +88,23 @@ def sum_to(a: Array, *, shape: Shape) -> Array:
 def as_shape(shape: Shape) -> tuple[int, ...]:
     """A shape as a tuple."""
     return shape if isinstance(shape, tuple) else (shape,) if isinstance(shape, int) else tuple(shape)
+
+
+def unpacked(sizes: tuple[Any, ...]) -> Any:
+    """Sizes given either as one sequence or as separate arguments."""
+    return sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int | np.integer) else sizes
+
+
+def check_pair(ndim: int, i: int, j: int) -> None:
+    """Two separate axes, which PyTorch's transpose exchanges: a ValueError or a warning that names swapaxes."""
+    if ndim == 2 and i not in (0, -2):
+        return
+    remedy = (
+        f"transpose takes all axes in their new order, as in NumPy; PyTorch's transpose({i}, {j}) is swapaxes({i}, {j})"
+    )
+    if ndim != 2:
+        raise ValueError(f"transpose: `axes` are {i}, {j}, and there are {ndim} axes; {remedy}")
+    warnings.warn(f"transpose({i}, {j}) of two axes changes nothing: {remedy}", stacklevel=3)
 
 
 @lru_cache(maxsize=1024)

@@ -19,7 +19,7 @@ from ..core import tracing
 from ..core.grad_mode import enable_grad
 from ..core.versions import marking
 from ..frames import warn_user
-from ..ops import in_place
+from ..ops import in_place, replaced
 from ..tensor import Tensor
 from .hyperparameters import INITIAL_LR, Array, declared, several
 from .state import STEP, Slot
@@ -268,7 +268,7 @@ class Optimizer(Loadable, ABC):
 
     def _key(self, gradients: Sequence[Array | None]) -> list[Any]:
         """The objects whose identity a cached step depends on."""
-        key: list[Any] = [*map(type, gradients)]
+        key: list[Any] = [replaced.times, *map(type, gradients)]
         for group in self.param_groups:
             params = group["params"]
             key += (*group, *group.values(), *params, *map(_is_writeable, params))

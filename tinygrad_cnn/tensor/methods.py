@@ -5,19 +5,16 @@ Type checkers read ``methods.pyi``.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from ..core.grad_mode import is_grad_enabled
-from ..core.node import Argument
 from ..ops import (
     activation,
+    assignment,
     compare,
     elementwise,
     gather,
+    in_place,
     index,
     masked,
     matmul,
@@ -53,6 +50,7 @@ METHODS = {
     elementwise: """
         abs ceil clip copy exp floor log maximum minimum pow reciprocal round sign sqrt square""",
     gather: "take",
+    in_place: "copy_",
     index: "masked_fill masked_select nonzero",
     masked: "std var",
     matmul: "dot matmul trace",
@@ -81,7 +79,7 @@ class Methods:
 
         They are read and written in C order, or for `order` "F" with the first axis changing fastest.
         """
-        return shape.reshape(self, shape=unpacked(sizes), order=order)
+        return shape.reshape(self, shape=shape.unpacked(sizes), order=order)
 
     def transpose(self, *axes: Any) -> Any:
         """Axes permuted, given as one tuple or separately; reversed if none are given.
@@ -89,25 +87,8 @@ class Methods:
         ``swapaxes`` exchanges two axes, as PyTorch's ``transpose``. Two axes that would change nothing here raise a warning.
         """
         if len(axes) == 2:
-            _check_pair(self.ndim, *axes)
-        return shape.transpose(self, axes=axes if len(axes) > 1 else (axes and unpacked(axes)) or None)
-
-
-def unpacked(sizes: tuple[Any, ...]) -> Any:
-    """Sizes given either as one sequence or as separate arguments."""
-    return sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int | np.integer) else sizes
-
-
-def _check_pair(ndim: int, i: int, j: int) -> None:
-    """Two separate axes, which PyTorch's transpose exchanges: a ValueError or a warning that names swapaxes."""
-    if ndim == 2 and i not in (0, -2):
-        return
-    remedy = (
-        f"transpose takes all axes in their new order, as in NumPy; PyTorch's transpose({i}, {j}) is swapaxes({i}, {j})"
-    )
-    if ndim != 2:
-        raise ValueError(f"transpose: `axes` are {i}, {j}, and there are {ndim} axes; {remedy}")
-    warnings.warn(f"transpose({i}, {j}) of two axes changes nothing: {remedy}", stacklevel=3)
+            shape.check_pair(self.ndim, *axes)
+        return shape.transpose(self, axes=axes if len(axes) > 1 else (axes and shape.unpacked(axes)) or None)
 
 
 def _reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -117,43 +98,14 @@ def _reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
     return reflected
 
 
-def _in_place(sign: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """The operator that writes a leaf which requires a gradient, and makes a new Tensor of any other.
-
-    A RuntimeError outside of no_grad; a TypeError or ValueError for a result that does not fit into the leaf.
-    """
-
-    def write(self: Any, other: Any) -> Any:
-        if not self.is_leaf or not self.requires_grad or isinstance(self._node, Argument):
-            return NotImplemented  # Python then computes x = x + y
-        if is_grad_enabled():
-            raise RuntimeError(
-                f"Tensor: `{sign}=` would overwrite a leaf that requires a gradient, or rebind its name to another Tensor; "
-                "write it under no_grad(), or let an optimizer of tinygrad_cnn.optim update it; for a new Tensor, write "
-                f"x = x {sign} y"
-            )
-        result = function(self, other)
-        if result.shape != self.shape:
-            raise ValueError(
-                f"Tensor: `{sign}=` has a result of shape {result.shape}, which does not fit into a leaf of shape "
-                f"{self.shape}"
-            )
-        if result.dtype.kind != "f":
-            raise TypeError(
-                f"Tensor: `{sign}=` has a result of {result.dtype}, which cannot be written into {self.dtype}"
-            )
-        return self.copy_(result)
-
-    return write
-
-
 for _module, _names in METHODS.items():
     for _name in _names.split():
         setattr(Methods, _name, getattr(_module, _name))
+Methods.__setitem__ = assignment.assign
 for _name, _function in PLAIN.items():
     setattr(Methods, f"__{_name}__", _function)
 for _name, (_sign, _function) in BINARY.items():
     setattr(Methods, f"__{_name}__", _function)
     setattr(Methods, f"__r{_name}__", _reflected(_function))
     if _sign:
-        setattr(Methods, f"__i{_name}__", _in_place(_sign, _function))
+        setattr(Methods, f"__i{_name}__", in_place.operator(_sign, _function))

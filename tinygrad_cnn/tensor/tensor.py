@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, partial
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from functools import cache
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -13,12 +13,11 @@ from numpy.typing import DTypeLike, NDArray
 from ..allocator import keep_by_default
 from ..core import tracing
 from ..core.backward import in_tensors, pull_back
-from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
+from ..core.grad_mode import differentiating, enable_grad, is_grad_enabled, no_grad
 from ..core.node import Argument, Leaf, Node
 from ..core.registry import above, register_tensor
-from ..core.versions import mark_written
 from ..frames import asks_unseen, warn_user
-from ..ops import compare, elementwise, index, lists, shape
+from ..ops import compare, elementwise, index, lists, replaced, shape
 from ..ops.data import TensorLike, to_array
 from ..ops.lists import gather
 from ..ops.real import dtype_of
@@ -149,10 +148,15 @@ class Tensor(Methods):
 
     @property
     def grad(self) -> Tensor | None:
-        """The gradient that ``backward()`` has summed into this leaf, or None."""
+        """The gradient that ``backward()`` has summed into this leaf, or None. A warning for the result of a recorded op."""
         try:
             return self._grad
         except AttributeError:  # there has never been one
+            if self._is_recorded:
+                warn_user(
+                    f"grad: this Tensor is {self._origin} and no leaf, so it gets no gradient; after w = w - lr * w.grad make "
+                    "it a leaf again by w = w.detach().requires_grad_(), or take its gradient by register_hook"
+                )
             return None
 
     @grad.setter
@@ -223,13 +227,15 @@ class Tensor(Methods):
                 "that records, such as stack for a list of Tensors"
             )
 
-    def __dlpack__(self, **options: Any) -> Any:
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+    ) -> Any:
         """The values for another library to share: ``torch.from_dlpack(t)``. Graphs do not notice writes by that library.
 
         Raises:
             BufferError: if this Tensor requires a gradient, or its memory cannot be shared as asked.
         """
-        return above.dlpack(self, **options)
+        return above.dlpack(self, stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._array.__dlpack_device__()
@@ -251,36 +257,6 @@ class Tensor(Methods):
     def detach(self) -> Tensor:
         """The same values, sharing memory, outside the graph."""
         return Tensor._of(self._array)
-
-    def copy_(self, source: TensorLike) -> Tensor:
-        """Write `source` into this leaf in place, as optimizers do. Graphs that saved the old values then refuse backward.
-
-        The write is never recorded, in any grad mode: the leaf stays a leaf, and no gradient passes to `source`.
-
-        Raises:
-            RuntimeError: if this Tensor is the result of a recorded op, or the argument of a function under a transform; if
-                `source` is one of these, unless under :class:`no_grad`.
-            ValueError: if `source` does not broadcast to this Tensor's shape.
-        """
-        if self._is_recorded:
-            raise RuntimeError(f"copy_: this Tensor is {self._origin}; nothing recorded is ever written")
-        source = gather(source, "copy_")
-        values = source._array if isinstance(source, Tensor) else np.asarray(source)
-        try:
-            np.broadcast_to(values, self.shape)
-        except ValueError:
-            raise ValueError(
-                f"copy_: `source` has shape {values.shape}, which does not broadcast to {self.shape}"
-            ) from None
-        if not np.can_cast(values.dtype, self.dtype, "same_kind"):
-            raise TypeError(
-                f"copy_: `source` is {values.dtype}, which does not become {self.dtype}; convert it with astype"
-            )
-        loses = isinstance(source, Tensor) and source._is_recorded and is_grad_enabled()
-        # Refused where it is done, since vmap has its own error.
-        write = partial(_refuse_to_lose, source) if loses else _write
-        tracing.tracer().effect(write, self._array, values)
-        return self
 
     def astype(self, dtype: DTypeLike) -> Tensor:
         """The values in another dtype. Recorded if both dtypes are floating-point; other conversions have no gradient."""
@@ -361,20 +337,20 @@ class Tensor(Methods):
     def __getitem__(self, key: Any) -> Tensor:
         return index.getitem(self, index=index.plain_index(key))
 
-    def __setitem__(self, key: Any, value: Any) -> NoReturn:
-        raise TypeError(
-            "Tensor: `x[i] = v` would overwrite values that may be recorded; build the result instead with "
-            "tinygrad_cnn.index_set(x, i, v) or tinygrad_cnn.where(mask, v, x), or write a leaf with copy_"
-        )
-
     def __bool__(self) -> bool:
         if self._array.size != 1:
             raise ValueError(f"bool: the truth value of a Tensor of shape {self.shape} is ambiguous; reduce it first")
         return bool(self.item())
 
     def __float__(self) -> float:
-        if self.requires_grad and asks_unseen(sys._getframe(1)):
-            self._ensure_nothing_lost()
+        if self.requires_grad:
+            if asks_unseen(sys._getframe(1)):
+                self._ensure_nothing_lost()
+            elif (name := differentiating.get()) and is_grad_enabled():
+                raise RuntimeError(
+                    f"{name}: in the function that is differentiated, a Tensor becomes a Python float, and the derivative "
+                    "would be lost; use tg.sin or np.sin instead of math.sin, and x.item() if only the value is meant"
+                )
         return float(self.item())
 
     def __int__(self) -> int:
@@ -417,18 +393,6 @@ class Tensor(Methods):
         return above.array_function(function, args, kwargs)
 
 
-def _refuse_to_lose(source: Any, *_: Any) -> NoReturn:
-    raise RuntimeError(
-        f"copy_: `source` is {source._origin}, and a write passes no gradient to it; copy source.detach() if that is meant, "
-        "or write under no_grad()"
-    )
-
-
-def _write(target: NDArray[Any], values: NDArray[Any]) -> None:
-    np.copyto(target, values, casting="same_kind")
-    mark_written(target)
-
-
 def _rebuild(data: NDArray[Any], requires_grad: bool) -> Tensor:
     tensor = Tensor._of(np.array(data))
     if requires_grad:
@@ -445,10 +409,7 @@ def add_to_grads(gradients: Mapping[Any, Any], create: bool = False) -> None:
         tensor = leaf.tensor()
         if tensor is None:
             continue
-        try:
-            old = tensor._grad
-        except AttributeError:  # there has never been one
-            old = None
+        old = getattr(tensor, "_grad", None)  # unset until the first gradient
         if old is not None:
             g = _sum_of_gradients(old, g, create)
         elif g.__class__ is np.ndarray:
@@ -474,6 +435,8 @@ def _one(dtype: np.dtype[Any]) -> NDArray[Any]:
 def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: bool) -> tuple[Node | Leaf, Any]:
     """The node or leaf of `output` and its checked incoming gradient, as the backward walk takes them."""
     array, tensors = output._array, in_tensors(create)
+    if replaced.left:
+        replaced.check(output)
     if output._node is None:
         raise RuntimeError(
             f"{name}: the Tensor does not require a gradient: nothing it was computed from has requires_grad=True, or it "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import math
 import os
@@ -12,8 +13,12 @@ from typing import Any
 
 from ..checks import check_path
 from ..io.atomic import replacing
+from ..notebooks import subplots
 
 UNDRAWN = ("lr", "seconds")
+
+SHOWN = 20
+"""The rows of a history in a notebook."""
 
 
 class History(dict[str, list[float]]):
@@ -96,6 +101,16 @@ class History(dict[str, list[float]]):
                 file.write(text.getvalue().encode())
         return text.getvalue()
 
+    def _repr_html_(self) -> str:
+        """A table for a notebook: a row for each epoch, of many the first and the last ones."""
+        rows = [*enumerate(zip(*self.values(), strict=True), start=1)]
+        cells = [(str(epoch), *(f"{value:.4g}" for value in row)) for epoch, row in rows]
+        if len(cells) > SHOWN:
+            cells[3 : len(cells) - SHOWN + 3] = [("...",) * (len(self) + 1)]
+        head = "".join(f"<th>{html.escape(str(name))}</th>" for name in ("epoch", *self))
+        body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in cells)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
     def plot(self, names: str | Sequence[str] | None = None) -> Any:
         """Draw the measures by epoch with matplotlib, each together with its validation.
 
@@ -130,9 +145,5 @@ class History(dict[str, list[float]]):
 
 def figure_for(name: str, panels: int) -> Any:
     """A figure of matplotlib with panels side by side."""
-    try:
-        from matplotlib import pyplot
-    except ImportError:
-        raise ImportError(f"{name}: matplotlib is not installed; pip install 'tinygrad_cnn[plot]'") from None
-    figure, _ = pyplot.subplots(1, panels, figsize=(4.5 * panels, 3.6), layout="constrained", squeeze=False)
+    figure, _ = subplots(name, 1, panels, figsize=(4.5 * panels, 3.6), layout="constrained", squeeze=False)
     return figure

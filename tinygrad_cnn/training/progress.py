@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ..notebooks import Updated, in_notebook
 from .callbacks import Callback
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ class Progress(Callback):
     """Writes loss, accuracy, images per second and the time left. ``fit(..., progress=True)`` is short for this.
 
     A terminal gets a line for each epoch that is rewritten during the epoch, with a bar if tqdm is installed. A file or a pipe
-    gets one line at the end of each epoch.
+    gets one line at the end of each epoch. In a notebook the cell has one output, which is updated like that line, so the saved
+    notebook, or nbconvert's, has a line for each epoch.
 
     Args:
         stream: the stream to write to: standard output by default.
@@ -47,6 +49,8 @@ class Progress(Callback):
         """Start the clock."""
         self._out = self._stream or sys.stdout
         self._live = self._out.isatty()
+        self._updated = Updated() if self._stream is None and in_notebook() else None
+        self._lines = ""  # finished, in a notebook
         self._began = time.perf_counter()
         self._first = run.step
 
@@ -54,9 +58,9 @@ class Progress(Callback):
         """Say once how steps run; in a terminal, rewrite the line every INTERVAL seconds."""
         if not self._said and run.how:
             self._said = True
-            self._out.write(f"{run.how}\n")
+            self._say(f"{run.how}\n")
         now = time.perf_counter()
-        if self._live and now - self._shown >= INTERVAL:
+        if (self._live or self._updated) and now - self._shown >= INTERVAL:
             self._shown = now
             self._show(run, _text(run, run.epoch + 1, run.means.result(), self._left(run)))
 
@@ -72,8 +76,15 @@ class Progress(Callback):
             self._out.write("\n")
         self._bar, self._width = None, 0
         if run.status == "stopped":
-            self._out.write(f"stopped in epoch {run.epoch + bool(run.batch)}: {run.stopped}\n")
+            self._say(f"stopped in epoch {run.epoch + bool(run.batch)}: {run.stopped}\n")
         self._out.flush()
+
+    def _say(self, line: str) -> None:
+        if self._updated is None:
+            self._out.write(line)
+        else:
+            self._lines += line
+            self._updated.show(self._lines.rstrip())
 
     def _left(self, run: Run) -> float | None:
         """Seconds to the end at the pace so far, including validation; None if the number of batches is unknown."""
@@ -83,6 +94,10 @@ class Progress(Callback):
         return (time.perf_counter() - self._began) / (run.step - self._first) * remaining
 
     def _show(self, run: Run, text: str, end: bool = False) -> None:
+        if self._updated is not None:
+            self._updated.show(self._lines + text)
+            self._lines += f"{text}\n" * end
+            return
         columns = max(1, shutil.get_terminal_size().columns - 1)  # a line that wraps could not be rewritten
         if not self._live:
             self._out.write(text + "\n")

@@ -7,9 +7,10 @@ whole batch, each by the batching rule of its op. So the batch is computed, reco
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from ..core.node import Argument, Node
 from ..core.tracing import NO_TRACER, Args, Tracer, performed, trace, tracer
 from ..core.versions import tick
 from ..frames import warn_user
+from ..ops import replaced
 from ..ops.elementwise import astype
 from ..ops.index import add_at_zeros, getitem
 from ..ops.shape import broadcast_to, concatenate, reshape, stack
@@ -34,12 +36,36 @@ def batch(f: Callable[..., Any], args: Any, axes: Sequence[int | None], n: int, 
         args: the arguments of f. Leaves that are batched are Tensors with the samples along their first axis.
         axes: for each leaf None if all samples share it.
     """
+    assigned: list[_Assigned] = []
+    result = _batch(f, args, axes, n, kwargs, assigned)
+    if outside := [(t, array, node) for find, array, node in reversed(assigned) if (t := find()) is not None]:
+        for t, array, node in outside:
+            t._array, t._node = array, node
+            replaced.come_back(t)
+        raise ValueError(
+            "vmap: the function assigns to a Tensor from outside, by `x[i] = v`, which cannot have the values of all samples; "
+            "assign to a Tensor that the function makes, and return it"
+        )
+    return result
+
+
+_Assigned: TypeAlias = tuple["weakref.ref[Tensor]", np.ndarray, Any]
+"""A Tensor that no op on the sample made, with the array and node that it had before ``x[i] = v``."""
+
+
+def _batch(
+    f: Callable[..., Any], args: Any, axes: Sequence[int | None], n: int, kwargs: Any, assigned: list[_Assigned]
+) -> Any:
     values = [leaf for _, leaf in leaves(args)]
+    for value in values:
+        if replaced.left and isinstance(value, Tensor):
+            replaced.check(value)
     since = tick()
     samples = [v if axis is None else _sample(v, n) for v, axis in zip(values, axes, strict=True)]
-    sample = _Sample([s for s, axis in zip(samples, axes, strict=True) if axis is not None])
+    sample = _Sample([s for s, axis in zip(samples, axes, strict=True) if axis is not None], assigned)
     with (
         trace(sample),
+        replaced.lent([s for s in samples if isinstance(s, Tensor)]),
         nullcontext() if n else np.errstate(all="ignore"),
     ):  # without samples, f computes with a stand-in
         result = f(*rebuild(args, samples), **kwargs)
@@ -47,8 +73,9 @@ def batch(f: Callable[..., Any], args: Any, axes: Sequence[int | None], n: int, 
     found = [sample.used(leaf) for _, leaf in leaves(result)]
     known = {id(s._array): v for s, v, axis in zip(samples, values, axes, strict=True) if axis is not None}
     run = _Batch(known, sample.batched, n, since)
-    for step in _needed(sample.steps, found):
-        run.repeat(step)
+    with replaced.permitted() if replaced.left else nullcontext():
+        for step in _needed(sample.steps, found):
+            run.repeat(step)
     return rebuild(result, [run.result(use) for use in found])
 
 
@@ -76,8 +103,9 @@ class _Sample(Tracer):
 
     follows_rules = True
 
-    def __init__(self, inputs: Sequence[Tensor]) -> None:
+    def __init__(self, inputs: Sequence[Tensor], assigned: list[_Assigned]) -> None:
         self.steps: list[_Step] = []
+        self.assigned = assigned
         self.kept: list[Any] = list(inputs)  # keeps objects alive, so ids stay unique
         self.batched = {_identity(x) for x in inputs}
         self.recorded = {_identity(x) for x in inputs if x._node is not None}
@@ -184,6 +212,16 @@ class _Sample(Tracer):
     def draw(self, generator: np.random.Generator) -> None:
         if all(generator is not known for known, _ in self.states):
             self.states.append((generator, generator.bit_generator.state))
+
+    def assign(self, tensor: Tensor) -> None:
+        before = Tensor._of(tensor._array, tensor._node)
+        for i, step in enumerate(self.steps):
+            if any(use.value is tensor for use in step.inputs):
+                uses = tuple([use._replace(value=before) if use.value is tensor else use for use in step.inputs])
+                self.steps[i] = step._replace(inputs=uses)
+        if _identity(tensor) not in self.made:
+            self.assigned.append((weakref.ref(tensor), tensor._array, tensor._node))
+        self.outer.assign(tensor)
 
     def set_grad(self) -> None:
         raise ValueError("vmap: the function sets a gradient with backward(); use grad, which returns it")

@@ -16,6 +16,7 @@ from ..core.versions import tick
 from ..ops.elementwise import cast
 from ..ops.random import generator
 from ..ops.real import check_callable
+from ..ops.replaced import refused
 from ..tensor import Tensor
 from .pytree import leaves, rebuild
 from .recorded_call import fresh
@@ -93,7 +94,7 @@ class _Segment:
         each = iter(tensors)
         filled = [next(each) if isinstance(leaf, _Hole) else leaf for _, leaf in leaves(self.arguments)]
         args, kwargs = rebuild(self.arguments, filled)
-        with enable_grad():
+        with enable_grad(), refused("a function under checkpoint runs twice, and would assign twice"):
             return self.f(*args, **kwargs)
 
     def note(self, outputs: list[Tensor], since: int) -> list[Place]:

@@ -26,6 +26,7 @@ from ..core.node import Argument, Node, Place
 from ..core.registry import above
 from ..core.signature import COTANGENT, IN_SHAPE, OUT_SHAPE, TANGENT, asked
 from ..core.tracing import tracer
+from ..ops import replaced
 
 Rule: TypeAlias = Callable[[Array, Mapping[str, Any]], Array]
 """The tangent of an output, from that of one input and the values that the node has, by name."""
@@ -59,7 +60,8 @@ def push_forward(starts: Mapping[Place, Array], outputs: Sequence[Place], *, cre
     last = {parent: node for node in order if node.number > oldest for parent in node.parents or ()}
     tensors, wanted = in_tensors(create), set(outputs)
     tangents: dict[Any, Array] = dict(starts)
-    with enable_grad() if create else no_grad() if tensors else nullcontext():
+    saved = replaced.permitted() if replaced.left else nullcontext()
+    with saved, enable_grad() if create else no_grad() if tensors else nullcontext():
         for node in order:
             if node.number <= oldest or not node.parents or node in starts:
                 continue

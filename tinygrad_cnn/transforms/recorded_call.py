@@ -7,11 +7,12 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from ..core.backward import in_tensors, outside, pull_back
-from ..core.grad_mode import enable_grad, is_grad_enabled
+from ..core.grad_mode import differentiating, enable_grad, is_grad_enabled
 from ..core.node import Argument
 from ..core.versions import tick
 from ..ops.elementwise import cast, copy
 from ..ops.real import check_callable, kind
+from ..ops.replaced import lent
 from ..ops.shape import concatenate, moveaxis, stack
 from ..tensor.tensor import Tensor, incoming
 from .batched_call import as_tensor, batch
@@ -51,9 +52,17 @@ class Run:
             call = list(args)
             for i, argument in zip(positions, rebuild(self.selected, placed), strict=True):
                 call[i] = argument
-            self.result = f(*call, **kwargs)
+            self.result = self._call(f, call, kwargs, placed)
         self.differentiable = [is_differentiable(leaf) for leaf in placed]
         self.inputs = [leaf for leaf, free in zip(placed, self.differentiable, strict=True) if free]
+
+    def _call(self, f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], given: Sequence[Any]) -> Any:
+        outer = differentiating.set(self.name)
+        try:
+            with lent([t for t in given if isinstance(t, Tensor)]):
+                return f(*args, **kwargs)
+        finally:
+            differentiating.reset(outer)
 
     @functools.cached_property
     def open(self) -> bool:

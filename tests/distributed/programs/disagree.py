@@ -27,7 +27,7 @@ length = 90 if odd and what == "length" else 100
 data = tg.data.TensorDataset(images[:length].astype(np.float32), digits[:length])
 loader = tg.data.DataLoader(data, 10, seed=5 if odd and what == "loader" else 0)
 shards, seed = 5 if odd and what == "shards" else 4, 9 if odd and what == "seed" else 3
-world = tg.distributed.World(shards, seed=seed, timeout=10)
+world = tg.distributed.World(shards, seed=seed, timeout=300)
 
 
 class Order:

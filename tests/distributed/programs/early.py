@@ -88,7 +88,7 @@ def hashes(make, dtype, function, compile, early):
     tg.manual_seed(3)
     model = make(dtype)
     contribution.BUCKET = 200 if early else 1 << 22
-    world = tg.distributed.World(SHARDS, timeout=20)
+    world = tg.distributed.World(SHARDS, timeout=300)
     world.start(model=model)
     post, stream = world.comm.post, world.stream
 
@@ -126,7 +126,7 @@ def by_value(dtype):
 cases = [(make, loss) for make in (Shared, Mixed, Recomputed, normalized)]
 cases += [(Shared, penalized), (lambda dtype: hooked(Shared(dtype)), loss)]
 world = tg.distributed.World(SHARDS)
-with open(f"rank{world.rank}.txt", "w") as file:
+with open(f"rank{world.rank}.txt", "w", encoding="utf-8") as file:
     for make, function in [*cases, (by_value, loss)]:
         for dtype in (np.float32, np.float64):
             for compile in (False, True) if make is not by_value else (False,):

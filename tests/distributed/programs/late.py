@@ -7,7 +7,7 @@ import time
 
 import tinygrad_cnn as tg
 
-world = tg.distributed.World(2, timeout=4)
+world = tg.distributed.World(2, timeout=10)
 if world.rank == 1:
     control, asked = world.comm.control, []
     control.at = "at step 1"

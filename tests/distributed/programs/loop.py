@@ -43,5 +43,5 @@ for _ in range(3):
     if world.any(world.rank == world.size - 1 and len(means) > 20):
         break
 values = b"".join(p.numpy().tobytes() for p in [*model.parameters(), *model.buffers()])
-with open(f"rank{world.rank}.txt", "w") as file:
+with open(f"rank{world.rank}.txt", "w", encoding="utf-8") as file:
     file.write(f"{hashlib.sha256(values).hexdigest()} {means} {loader.state_dict()}\n{len(read)}")

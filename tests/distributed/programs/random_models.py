@@ -130,5 +130,5 @@ first, count = map(int, sys.argv[1:])
 world = tg.distributed.World(8)
 for seed in range(first, first + count):
     line = f"{seed} {trained(seed, shards=8)}"
-    with open(f"rank{world.rank}.txt", "a") as file:
+    with open(f"rank{world.rank}.txt", "a", encoding="utf-8") as file:
         file.write(line + "\n")

@@ -104,7 +104,7 @@ def test_an_interrupt_anywhere_leaves_blas_and_buffers_as_they_were(name, n):
         assert np.getbufsize() == size, point
         if THREADS is not None:
             assert THREADS.get() == n, point
-    assert count > 5
+    assert count > (5 if THREADS is not None else 3)  # with another BLAS there is nothing to set back
 
 
 SIGNALS = """
@@ -148,7 +148,7 @@ for call in (work, lambda: threads.each(lambda part: None, range(3))):
 def run(script):
     arguments = [sys.executable, "-W", "ignore", "-c", script]
     ended = subprocess.run(
-        arguments, capture_output=True, text=True, cwd=Path(tg.__file__).parents[1], timeout=120, check=False
+        arguments, capture_output=True, encoding="utf-8", cwd=Path(tg.__file__).parents[1], timeout=120, check=False
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
 

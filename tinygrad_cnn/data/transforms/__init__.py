@@ -3,6 +3,7 @@
 MixUp transforms a batch with its targets.
 """
 
+from ...core.remedies import publish
 from .affine import RandomAffine, RandomRotation
 from .color import ColorJitter
 from .compose import Compose
@@ -16,3 +17,6 @@ __all__ = [
     "ColorJitter", "Compose", "Cutout", "MixUp", "Normalize", "RandomAffine", "RandomCrop", "RandomHorizontalFlip",
     "RandomRotation", "RandomVerticalFlip", "Resize", "ToFloat",
 ]  # fmt: skip
+
+
+publish(globals())

@@ -8,6 +8,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ...checks import checked, number
+from ...frames import warn_user
 from ...ops.random import Seed, generator
 
 _MODES = ("constant", "edge", "reflect", "symmetric")
@@ -127,8 +128,13 @@ class RandomVerticalFlip(_RandomFlip):
 
 
 def batch_of_images(name: str, images: Any) -> NDArray[Any]:
-    """`images` as an array (N, ..., H, W), or a ValueError if it has less than three axes."""
+    """`images` as an array (N, ..., H, W), or a ValueError if it has less than three axes. A warning for (N, H, W, 3 or 4)."""
     array: NDArray[Any] = np.asarray(images)
     if array.ndim < 3:
         raise ValueError(f"{name}: `images` has shape {array.shape}; it must be a batch (N, ..., H, W)")
+    if array.shape[-1] in (3, 4) and array.ndim == 4 and min(array.shape[1:3]) > 4:
+        warn_user(
+            f"{name}: `images` has shape {array.shape}, as if its channels were last, and its last two axes are taken for "
+            "height and width; make it (N, C, H, W) by images.transpose(0, 3, 1, 2)"
+        )
     return array

@@ -36,7 +36,7 @@ class _OfOne(Run):
         self.selected, self.differentiable = (x,), [True]
         self.inputs = [fresh(x)]
         with enable_grad():
-            self.result = fun(self.inputs[0])
+            self.result = self._call(fun, self.inputs, {}, self.inputs)
 
 
 def run_of(name: str, fun: Callable[[Any], Any], x: Any) -> Run:

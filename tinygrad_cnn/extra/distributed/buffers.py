@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core.versions import marking
 from ...nn import Module
+from ...ops.replaced import come_back
 from ...tensor import Tensor
 
 
@@ -23,6 +24,7 @@ class Buffers:
     def __init__(self, modules: Iterable[Module]) -> None:
         all_modules = {id(m): m for module in modules for m in module.modules()}.values()
         self._slots = [(m, name, b) for m in all_modules for name, b in m.named_buffers(recurse=False)]
+        self._memory = [b._array for _, _, b in self._slots]
         arrays = [*{id(b): b._array for _, _, b in self._slots}.values()]
         self.floats = [a for a in arrays if a.dtype.kind in "fc"]
         self._integers = [a for a in arrays if a.dtype.kind not in "fc"]
@@ -32,19 +34,23 @@ class Buffers:
         self._mark = marking(*self._arrays)
 
     def replaced(self) -> list[tuple[Module, str, Tensor]]:
-        """Where a module has another Tensor now, and the Tensor that it had."""
-        return [(m, name, b) for m, name, b in self._slots if vars(m).get(name) is not b]
+        """Where a module has another Tensor now, or its Tensor other memory, and the Tensor that it had."""
+        pairs = zip(self._slots, self._memory, strict=True)
+        return [(m, name, b) for (m, name, b), a in pairs if vars(m).get(name) is not b or b._array is not a]
 
     def check(self) -> None:
         """ValueError if the step has replaced a buffer, whose old Tensor the module is given again."""
         if found := self.replaced():
-            for module, name, buffer in found:
+            for (module, name, buffer), array in zip(self._slots, self._memory, strict=True):
+                if buffer._array is not array:
+                    buffer._array, buffer._node = array, None
+                    come_back(buffer)
                 setattr(module, name, buffer)
             module, name, _ = found[0]
             raise ValueError(
                 f"World: the step replaces the buffer `{name}` of {type(module).__name__} by another Tensor, so that it would "
                 f"depend on how many shards a rank computes; write into it: self.{name}.copy_(...) instead of "
-                f"self.{name} = ... or +="
+                f"self.{name} = ..., += or self.{name}[i] = ..."
             )
 
     def keep(self) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import atexit
-import signal
 import sys
 import time
 from typing import Any
 
 import numpy as np
+
+from ...system import end_after
 
 POLL = 0.01
 """Seconds between two looks for control messages."""
@@ -102,7 +103,5 @@ class Control:
         if self.failed:
             sys.stdout.flush()
             sys.stderr.flush()
-            if hasattr(signal, "setitimer"):  # without a connection to the launcher, MPI_Abort may not return
-                signal.signal(signal.SIGALRM, signal.SIG_DFL)
-                signal.setitimer(signal.ITIMER_REAL, ABORT_TIMEOUT)
+            end_after(ABORT_TIMEOUT)  # without a connection to the launcher, MPI_Abort may not return
             self._comm.Abort(1)

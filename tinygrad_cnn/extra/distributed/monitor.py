@@ -137,7 +137,7 @@ def _monitor(listener: socket.socket, status: mmap.mmap, failures: str) -> None:
             text = status[key.data : key.data + STATUS_SIZE].rstrip(b"\0").decode(errors="ignore")
             if text and _size(failures) == before:
                 now = time.strftime("%Y-%m-%d %H:%M:%S")
-                with open(failures, "a") as file:
+                with open(failures, "a", encoding="utf-8") as file:
                     file.write(
                         f"{now} {text}, was the first rank of its host to end, and reported no error: it was killed, or "
                         "crashed\n"

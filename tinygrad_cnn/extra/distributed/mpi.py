@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import os
 import sys
 import time
 import zlib
@@ -18,6 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from ...system import let_others_run
 from . import monitor
 from .communicator import DistributedError, Message, gather
 from .control import POLL, Control
@@ -91,7 +91,7 @@ class MPICommunicator:
                     if now > ask:
                         suspected, ask = self._ask(suspected)
                 if now - start < SPIN:
-                    os.sched_yield() if hasattr(os, "sched_yield") else time.sleep(0)
+                    let_others_run()
                 else:
                     time.sleep(min(1e-3, (now - start) / 10))
 
@@ -211,7 +211,7 @@ class MPICommunicator:
         """Append a line to the file of failures. A launcher may kill all ranks before it shows their output."""
         if self.failures is not None:
             line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} rank {self.rank} on {self._host}: {text}\n"
-            with contextlib.suppress(OSError), open(self.failures, "a") as file:
+            with contextlib.suppress(OSError), open(self.failures, "a", encoding="utf-8") as file:
                 file.write(line)
 
     def _at_exit(self) -> None:

@@ -55,7 +55,7 @@ class Live(Callback):
     often if that takes long.
 
     Your own loop calls :meth:`step`, :meth:`epoch` and, at the end, :meth:`close`, or uses it in a ``with`` block, which also
-    tells of an exception.
+    tells of an exception. In a notebook, ``live`` as the last value of a cell shows the page in the notebook.
 
     Args:
         save: a file for the page at the end of the training. It opens without a server, and has at most 5 MB.
@@ -311,16 +311,24 @@ class Live(Callback):
         if self._server is not None:
             print(f"live: {self._server.address}", flush=True)
 
-    def _end(self) -> None:
-        self._running = False
-        if self.path is None:
-            return
+    def _page(self) -> str:
+        """The page with all its data, which needs no server."""
         from .server import page
 
         rest = pages.embedded(self._board.everything())[:-1]
         graph = self._graph_text(pages.LIMIT - len(page(rest).encode()) - 20)
+        return page(f'{rest},"graph":{graph}}}')
+
+    def _repr_html_(self) -> str | None:
+        """In a notebook, the page as it is now; nothing before the training."""
+        return pages.framed(self._page(), "training") if self._began else None
+
+    def _end(self) -> None:
+        self._running = False
+        if self.path is None:
+            return
         try:
-            pages.write(self.path, page(f'{rest},"graph":{graph}}}'))
+            pages.write(self.path, self._page())
         except OSError as error:  # the training must not fail because of its page
             warnings.warn(f"Live: the run was not saved: {error}", stacklevel=3)
 

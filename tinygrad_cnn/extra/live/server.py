@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import Any
 
+from ...system import PORTS_ARE_HELD
 from ..show.page import asset, document, embedded
 from .board import Board, Reader
 
@@ -83,7 +84,7 @@ class Server:
 class _Http(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
-    allow_reuse_address = os.name == "posix"  # elsewhere two programs would share the port
+    allow_reuse_address = PORTS_ARE_HELD
     owner: Server
 
     def handle_error(self, request: Any, client_address: Any) -> None:

@@ -85,15 +85,19 @@ class Page:
         return path
 
     def _repr_html_(self) -> str:
-        source = html.escape(self.html(), quote=True)
-        return (
-            f'<iframe title="{html.escape(self.data["title"])}" srcdoc="{source}" width="100%" height="{HEIGHT}" '
-            'sandbox="allow-scripts allow-downloads" style="border: 1px solid #8884; border-radius: 8px"></iframe>'
-        )
+        return framed(self.html(), self.data["title"])
 
     def __repr__(self) -> str:
         title = self.data["title"]
         return f"<Page of {title!r}: {len(self.data['nodes'])} values; .save(path), .open() or .data>"
+
+
+def framed(text: str, title: str) -> str:
+    """A page inside a notebook, where it may not touch the notebook itself."""
+    return (
+        f'<iframe title="{html.escape(title)}" srcdoc="{html.escape(text, quote=True)}" width="100%" height="{HEIGHT}" '
+        'sandbox="allow-scripts allow-downloads" style="border: 1px solid #8884; border-radius: 8px"></iframe>'
+    )
 
 
 def write(path: Path, text: str) -> Path:

@@ -107,6 +107,10 @@ class Recorder(Tracer):
         self._ended = True
         self.forget_gradients(len(self.graph.order))
 
+    def assign(self, tensor: Tensor) -> None:
+        self.items.pop(id(tensor), None)
+        super().assign(tensor)
+
     def register(self, tensor: Tensor, item: Item) -> None:
         """Map a Tensor, its array and its node to an item, by identity."""
         self._alive += [tensor, tensor._array]

@@ -17,6 +17,7 @@ from ...core.tracing import trace
 from ...core.versions import tick, written_since
 from ...nn import Module
 from ...ops.random import get_rng_state, set_rng_state
+from ...ops.replaced import lent
 from ...tensor import Tensor
 from ...tensor.tensor import incoming
 from ...transforms.anomaly import called_at
@@ -50,7 +51,8 @@ def record(f: Callable[..., Any], args: Sequence[Any], backward: bool | None, gr
             recorder.value(leaf)
     held = {id(tensor) for tensor in names.tensors() if getattr(tensor, "_grad", None) is not None}
     try:
-        with _restored(f), trace(recorder), enable_grad():
+        given = [leaf for _, leaf in leaves(call) if isinstance(leaf, Tensor) and isinstance(leaf._node, Argument)]
+        with _restored(f), trace(recorder), enable_grad(), lent(given):
             result = f(*call)
             roots = [leaf for _, leaf in leaves(result) if isinstance(leaf, Tensor)]
             outputs = [recorder.value(root) for root in roots]

@@ -8,7 +8,10 @@ from operator import index
 import numpy as np
 
 from ...core.graph import Array, OpFunction, Tensor, implements, op
+from ...ops.compare import greater
+from ...ops.elementwise import where
 from ...ops.half import in_float32
+from ...ops.lists import gather
 from .ufuncs import floating, op_of, scipy
 
 __all__ = ["beta", "betaln", "digamma", "gamma", "gammaln", "multigammaln", "polygamma", "psi", "rgamma"]
@@ -116,12 +119,13 @@ def multigammaln(a: Array, d: int) -> Tensor:
     """
     if index(d) < 1:
         raise ValueError(f"multigammaln: `d` is {d}; it must be positive")
+    a = gather(a, "multigammaln")
     if np.any(np.asarray(getattr(a, "_array", a)) <= 0.5 * (d - 1)):
         raise ValueError(f"multigammaln: `a` must be more than {0.5 * (d - 1)}, which is (d - 1) / 2")
     total = gammaln(a) + 0.25 * d * (d - 1) * math.log(math.pi)
     for j in range(1, index(d)):
         total = total + gammaln(a - 0.5 * j)
-    return total
+    return where(greater(a, 0.5 * (d - 1)), total, np.nan)  # under vmap, samples after the first may be too small
 
 
 psi = digamma

@@ -7,9 +7,14 @@ from typing import Any
 import numpy as np
 
 from ...core.graph import Array, Tensor
-from ...ops.elementwise import exp, log, where
+from ...ops.compare import equal, less
+from ...ops.elementwise import abs as absolute
+from ...ops.elementwise import ceil, exp, log, minimum, mul, sub, where
+from ...ops.lists import gather
 from ...ops.reduce import logsumexp as log_sum_exp
+from ...ops.reduce import max as largest
 from ...ops.reduce import sum as total
+from ...ops.shape import squeeze
 from ...ops.transcendental import log1p
 from .ufuncs import op_of, scipy
 
@@ -51,6 +56,10 @@ rel_entr = op_of(
 )
 
 
+MOST = 80.0
+"""e^MOST is finite in float32."""
+
+
 def logsumexp(
     a: Array, axis: Any = None, b: Array | None = None, keepdims: bool = False, return_sign: bool = False
 ) -> Tensor:
@@ -65,9 +74,11 @@ def logsumexp(
         raise TypeError("logsumexp: `return_sign` is refused; the sum must be positive")
     if b is None:
         return log_sum_exp(a, axis=axis, keepdims=keepdims)
-    values, weights = np.asarray(getattr(a, "_array", a)), np.asarray(getattr(b, "_array", b))
-    used = np.where(np.broadcast_to(weights, np.broadcast_shapes(values.shape, weights.shape)) == 0, -np.inf, values)
-    peak = np.max(used, axis=axis, keepdims=True)
-    peak = np.where(np.isfinite(peak), peak, 0)
-    scaled = log(total(b * exp(where(weights == 0, 0, a - peak)), axis=axis, keepdims=keepdims))
-    return scaled + (peak if keepdims else peak.squeeze(axis))
+    a, b = gather(a, "logsumexp"), gather(b, "logsumexp")
+    unused = equal(b, 0)
+    top = ceil(largest(where(unused, -np.inf, a), axis=axis, keepdims=True))  # its slope is 0
+    top = where(less(absolute(top), np.inf), top, 0)
+    gap = sub(a, top)
+    powers = exp(where(unused, minimum(gap, MOST), gap))  # 0 times e^a is 0, and e^a is the slope of b
+    scaled = log(total(mul(b, powers), axis=axis, keepdims=keepdims))
+    return scaled + (top if keepdims else squeeze(top, axis=axis))

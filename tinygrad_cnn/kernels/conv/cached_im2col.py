@@ -118,12 +118,9 @@ def convolve(
     plan.has_convolution = True
     filters, copies = plan.filters(w, b)
     columns = plan.columns if b is None else plan.with_ones
-    o, shape = len(w), (len(x), *plan.out)
-    if y is None and o < FEW_FILTERS:
-        y = np.empty((o, *shape), columns.dtype).swapaxes(0, 1)
-    elif y is None:
-        y = np.empty((*shape, o), columns.dtype).transpose(0, -1, *range(1, len(shape)))
-    after = Copies()
+    if y is None:
+        return partial(_convolved, plan, x, filters, columns, copies)
+    o, after = len(w), Copies()
     if (last := last_view(y)).flags.c_contiguous and not y.swapaxes(0, 1).flags.c_contiguous:
         product = _product(last.reshape(-1, o), columns.T, filters.T)
     else:
@@ -148,13 +145,28 @@ def convolve(
     return run
 
 
+def _convolved(plan: Plan, x: np.ndarray, filters: np.ndarray, columns: np.ndarray, copies: Copies) -> np.ndarray:
+    """The convolution as a view of a new product, which takes half the time that the views of a given array take."""
+    plan.fill(x)
+    plan.source = weakref.ref(x)
+    for to, values in copies:
+        to[...] = values
+    o, shape = len(filters), (len(x), *plan.out)
+    y: np.ndarray
+    if o < FEW_FILTERS:
+        y = _product(None, filters, columns)().reshape(o, *shape).swapaxes(0, 1)
+    else:
+        y = _product(None, columns.T, filters.T)().reshape(*shape, o).transpose(0, -1, *range(1, len(shape)))
+    return y
+
+
 def weight_gradient(plan: Plan, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> Callable[[], np.ndarray]:
     """A function that fills w (O, c, *k), in C order, from x and u (N, O, *out), and returns it."""
     o, copies = len(w), Copies()
-    first, last = u.swapaxes(0, 1), last_view(u)
+    first = u.swapaxes(0, 1)
     if first.flags.c_contiguous:
         matrix = first.reshape(o, -1)
-    elif last.flags.c_contiguous:
+    elif (last := last_view(u)).flags.c_contiguous:
         matrix = last.reshape(-1, o).T
     else:
         buffer = np.empty(first.shape, u.dtype)
@@ -179,6 +191,6 @@ def input_gradient(plan: Plan, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> C
     return convolve(plan, u, turned(w).swapaxes(0, 1), None, x)
 
 
-def _product(out: np.ndarray, a: np.ndarray, b: np.ndarray) -> Callable[[], object]:
-    """A function that fills `out` with the product of two matrices."""
+def _product(out: np.ndarray | None, a: np.ndarray, b: np.ndarray) -> Callable[[], Any]:
+    """A function that computes the product of two matrices, in `out` if it is given."""
     return prepare_product(out, a, b) or partial(np.matmul, a, b, out)

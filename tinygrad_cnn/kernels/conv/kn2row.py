@@ -26,7 +26,7 @@ from .. import blocking
 from ..blas import Matrix, Products, Term
 from ..blocking import Block, Geometry, by_block, copy_channels_first, copy_channels_last, is_last, rows_of, summed
 from ..parallel.task import Call, Work
-from ..parallel.workspace import blank, scratch
+from ..parallel.workspace import blank, buffer, scratch
 from .kn2row_layout import Layout, layout, pitch
 
 BLOCK_BYTES = 5 << 18
@@ -137,7 +137,7 @@ def _channels_last(shape: Sizes, dtype: DType) -> np.ndarray:
 def _filters(w: np.ndarray, dtype: DType) -> tuple[np.ndarray, Call]:
     """A buffer for w (O, c, *k) in the order (O, *k, c), and the call that fills it."""
     last = last_view(w)
-    filters = np.empty(last.shape, dtype)
+    filters = buffer(last.shape, dtype)
     return filters, partial(np.copyto, filters, last)
 
 

@@ -9,7 +9,6 @@ is slower than one thread.
 from __future__ import annotations
 
 import _thread
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from ...system import after_fork
 from ..blas import THREADS
 
 R = TypeVar("R")
@@ -207,8 +207,7 @@ def _forget_threads() -> None:
         _blas.set(_threads)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_threads)
+after_fork(_forget_threads)
 
 
 _blas = THREADS

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,9 +30,47 @@ class _Kept(threading.local):
         self.bytes = 0  # total size of `blank`
         self.arranged: OrderedDict[Hashable, Any] = OrderedDict()
         self.moves = 0
+        self.pool: Pool | None = None  # for the tasks that are prepared now
+
+
+class Pool:
+    """Buffers of prepared tasks that run one after another: what a task writes there, only the same run of it reads."""
+
+    def __init__(self) -> None:
+        self._buffers: list[np.ndarray] = []
+        self._given = 0  # how many of them the tasks that are prepared now have
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the buffers that are given out."""
+        return sum(buffer.nbytes for buffer in self._buffers)
+
+    @contextmanager
+    def lends(self) -> Iterator[None]:
+        """Tasks that are prepared meanwhile, in this thread, take their buffers here. They may run at the same time."""
+        before, _here.pool, self._given = _here.pool, self, 0
+        try:
+            yield
+        finally:
+            _here.pool = before
+
+    def array(self, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
+        """The next buffer, or a larger one in its place: tasks that were prepared before keep that."""
+        size = volume(shape) * dtype.itemsize
+        if self._given == len(self._buffers):
+            self._buffers.append(np.empty(size, np.uint8))
+        elif self._buffers[self._given].nbytes < size:
+            self._buffers[self._given] = np.empty(size, np.uint8)
+        self._given += 1
+        return np.ndarray(shape, dtype, self._buffers[self._given - 1])
 
 
 _here = _Kept()
+
+
+def buffer(shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
+    """An uninitialized array for the task that is prepared now, whose values no later run of it needs."""
+    return np.empty(shape, dtype) if _here.pool is None else _here.pool.array(shape, dtype)
 
 
 def forget() -> None:

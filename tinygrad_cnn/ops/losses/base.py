@@ -19,10 +19,12 @@ from ..reduce import mean, sum
 REDUCTIONS = ("mean", "sum", "none")
 
 
-def check_reduction(name: str, reduction: str) -> None:
-    """ValueError unless `reduction` is one of mean, sum and none."""
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"{name}: `reduction` is {reduction!r}; it must be one of {', '.join(map(repr, REDUCTIONS))}")
+def check_reduction(name: str, reduction: str, remedy: str = "") -> None:
+    """ValueError unless `reduction` is one of mean, sum and none; `remedy` ends the error for what is no string."""
+    if not isinstance(reduction, str) or reduction not in REDUCTIONS:
+        rule = f"it must be one of {', '.join(map(repr, REDUCTIONS))}"
+        remedy = "" if isinstance(reduction, str) else remedy
+        raise ValueError(f"{name}: `reduction` is {reduction!r:.60}; {rule}{remedy}")
 
 
 def check_target(name: str, prediction: Array, target: Array, label: str = "target") -> None:

@@ -94,8 +94,8 @@ def cosine_embedding_loss(x1: Array, x2: Array, target: Array, margin: float = 0
 @in_float32
 def _cosine(x1: Array, x2: Array) -> Array:
     tiny = 1e-12  # inside the root, as in PyTorch
-    lengths = sqrt(((x1 * x1).sum(axis=-1) + tiny) * ((x2 * x2).sum(axis=-1) + tiny))
-    return (x1 * x2).sum(axis=-1) / lengths
+    lengths = [sqrt((x * x).sum(axis=-1) + tiny) for x in (x1, x2)]  # the product of two squares would overflow
+    return (x1 * x2).sum(axis=-1) / (lengths[0] * lengths[1])
 
 
 def hinge_embedding_loss(prediction: Array, target: Array, margin: float = 1.0, reduction: str = "mean") -> Tensor:

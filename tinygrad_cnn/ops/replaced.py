@@ -1,0 +1,209 @@
+"""Memory that a Tensor left when ``x[i] = v`` gave it a new value.
+
+NumPy would write into the memory of x, and every view of x would show it. Here x gets memory of its own, so the values that
+graphs saved stay what they were. Any other Tensor on the old memory would be out of date, and its use is an error. While
+there is such memory, the outermost tracer looks at the operands of every op. Else nothing is looked at.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+from sys import getrefcount
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.lib.array_utils import byte_bounds
+
+from ..core import tracing
+from ..core.versions import owner
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+COUNTS = getattr(sys, "_is_gil_enabled", lambda: True)() and sys.implementation.name == "cpython"
+"""Whether reference counts tell who holds an array."""
+
+left: dict[int, tuple[weakref.ref[np.ndarray], list[tuple[int, int]]]] = {}
+"""By the id of the array that owns it: the ranges of bytes that Tensors left, while that array is alive."""
+
+times = 0
+"""How often a Tensor left memory that something else may use: what holds the arrays of Tensors looks here."""
+
+_lent: dict[object, Sequence[Tensor]] = {}
+_lock = RLock()  # a weak reference may end, and ask for it, while this thread has it
+_refusal: ContextVar[str] = ContextVar("refusal", default="")
+_permitted: ContextVar[bool] = ContextVar("permitted", default=False)
+
+
+def _references(tensor: Any) -> tuple[int, int]:
+    """The number of references to the array of a Tensor, and to the array that owns its memory, plus constants."""
+    base = tensor._array.base
+    return getrefcount(tensor._array), 0 if base is None else getrefcount(base)
+
+
+class _Sole:
+    """It has an array that nothing else refers to, as a Tensor may."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array = array
+
+
+_OWN, _VIEW = _references(_Sole(np.zeros(1))), _references(_Sole(np.zeros(1)[:]))
+
+
+def _is_shared(tensor: Tensor) -> bool:
+    """Whether something besides this Tensor may refer to its memory."""
+    base = tensor._array.base
+    if not COUNTS or (base is not None and (base.__class__ is not np.ndarray or base.base is not None)):
+        return True
+    alone = _OWN if base is None else _VIEW
+    del base
+    return _references(tensor) != alone
+
+
+def leave(tensor: Tensor) -> None:
+    """Note that the Tensor is about to get other memory. RuntimeError if NumPy does not own the memory that it has."""
+    global times
+    if not _is_shared(tensor):
+        return
+    root = owner(tensor._array)
+    if not root.flags.owndata:
+        raise RuntimeError(
+            "Tensor: `x[i] = v` gives x memory of its own, and x shares the memory of another library or of a file, which "
+            "would not change; use y = tinygrad_cnn.index_set(x, i, v), or copy x before"
+        )
+    with _lock:
+        times += 1
+        if not left:
+            _watch()
+        known = left.setdefault(id(root), (weakref.ref(root, partial(_forget, id(root))), []))
+        bounds = byte_bounds(tensor._array)
+        if bounds not in known[1]:
+            known[1].append(bounds)
+
+
+def come_back(tensor: Tensor) -> None:
+    """Note that the Tensor has its old memory again."""
+    key, bounds = id(owner(tensor._array)), byte_bounds(tensor._array)
+    with _lock:
+        if key in left and bounds in left[key][1]:
+            left[key][1].remove(bounds)
+            if not left[key][1]:
+                _forget(key)
+
+
+def _forget(key: int, _: object = None) -> None:
+    with _lock:
+        if left.pop(key, None) is not None and not left:
+            _rest()
+
+
+forget = _forget
+"""Nothing uses the memory of the array with this id any more."""
+
+
+def _watch() -> None:
+    for event, answer in _ANSWERS.items():
+        setattr(tracing.NO_TRACER, event, answer)
+    tracing.watchers.append(tracing.NO_TRACER)
+
+
+def _rest() -> None:
+    for event in _ANSWERS:
+        delattr(tracing.NO_TRACER, event)
+    tracing.watchers.remove(tracing.NO_TRACER)
+
+
+def _call(op: Any, inputs: Sequence[Any], params: Any) -> None:
+    if not _permitted.get():
+        for x in inputs:
+            if hasattr(x, "_array"):
+                check(x)
+
+
+def _read(tensor: Tensor) -> None:
+    if not _permitted.get():
+        check(tensor)
+
+
+def _vjp(node: Any, g: Any, saved: Any, parents: Any) -> Any:
+    with permitted():
+        return node.op.pull(g, saved, node.params, parents)
+
+
+_ANSWERS = {"call": _call, "read": _read, "vjp": _vjp}
+"""What the outermost tracer does while there is memory that was left."""
+
+
+def _is_left(array: np.ndarray) -> bool:
+    """Whether a Tensor left memory of this array."""
+    known = left.get(id(owner(array)))
+    if known is None:
+        return False
+    start, stop = byte_bounds(array)
+    return any(start < end and begin < stop for begin, end in known[1])
+
+
+def apart(array: np.ndarray) -> np.ndarray:
+    """An array for a new Tensor: a copy, if a Tensor left its memory, of which the values are those of the array still."""
+    return array.copy() if left and _is_left(array) else array
+
+
+def check(tensor: Tensor) -> None:
+    """RuntimeError if the Tensor uses memory that another Tensor left."""
+    if _is_left(tensor._array):
+        raise RuntimeError(
+            f"Tensor: this one, of shape {tensor.shape}, shares memory with a Tensor x that got a new value by `x[i] = v`, so "
+            "it is out of date: NumPy would have changed both. Take views after the assignment, copy() what is to keep the "
+            "old values, or use y = tinygrad_cnn.index_set(x, i, v)"
+        )
+
+
+@contextmanager
+def permitted() -> Iterator[None]:
+    """In this context Tensors on old memory are fine: rules are given what graphs saved."""
+    token = _permitted.set(True)
+    try:
+        yield
+    finally:
+        _permitted.reset(token)
+
+
+@contextmanager
+def lent(tensors: Sequence[Tensor]) -> Iterator[None]:
+    """In this context a function runs whose arguments these are. It must not assign to them, since its caller has them too."""
+    key = object()
+    _lent[key] = tensors
+    try:
+        yield
+    finally:
+        del _lent[key]
+
+
+@contextmanager
+def refused(reason: str) -> Iterator[None]:
+    """In this context every assignment is an error."""
+    token = _refusal.set(reason)
+    try:
+        yield
+    finally:
+        _refusal.reset(token)
+
+
+def check_assignable(tensor: Tensor) -> None:
+    """RuntimeError if a function is running that must not assign to this Tensor."""
+    if reason := _refusal.get():
+        raise RuntimeError(f"Tensor: `x[i] = v`: {reason}; use tinygrad_cnn.index_set(x, i, v)")
+    if _lent:
+        root = owner(tensor._array)
+        if any(owner(t._array) is root for tensors in list(_lent.values()) for t in tensors):
+            raise RuntimeError(
+                "Tensor: `x[i] = v`, where x is the argument of a function that is differentiated or batched, or a view of it, "
+                "would change what the caller has; assign to a copy, x = x.copy(), or use tinygrad_cnn.index_set(x, i, v)"
+            )

@@ -1,0 +1,100 @@
+"""What only some systems have: the rest of the package asks for it here, and each function says what happens without it.
+
+The monitor of ``extra/distributed`` runs without the package, so it looks for the sockets of Unix itself.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+LOCKS = fcntl is not None
+"""Whether files can be locked. Windows has no such locks, and neither renames nor removes open files."""
+
+THREADS = sys.platform not in ("emscripten", "wasi")
+"""Whether threads can be started: not by Python in a browser."""
+
+PORTS_ARE_HELD = os.name == "posix"
+"""Whether a port with ``SO_REUSEADDR`` still belongs to one program; on Windows two would share it."""
+
+
+PATIENCE = 10.0
+"""Seconds for which a replacement waits for those who read the old file, where open files cannot be replaced."""
+
+
+def replace(new: Path, target: Path) -> None:
+    """Rename `new`, which is closed if :data:`LOCKS` is false, to `target`, and replace that file.
+
+    Raises:
+        PermissionError: if it is not allowed, on Windows also if a program still reads the old file after `PATIENCE` seconds.
+    """
+    until = time.monotonic() + (0 if LOCKS else PATIENCE)
+    while True:
+        try:
+            os.replace(new, target)
+        except PermissionError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.002)
+        else:
+            return
+
+
+def library(path: str | None) -> Any:
+    """A library of C functions that this process has loaded, or its own with None; None where that is not possible."""
+    try:
+        import ctypes
+
+        return ctypes.CDLL(path)
+    except (ImportError, OSError, TypeError):  # Python without ctypes; no such library; Windows has none of the process
+        return None
+
+
+def lock(descriptor: int, shared: bool) -> bool | None:
+    """Lock an open file, or return False if another process has locked it, and None if files cannot be locked."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # this file system has no locks
+        return None
+    return True
+
+
+def kernel() -> str:
+    """A name of the running kernel, which containers share; without Linux's, the name of the machine."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+    except OSError:
+        return platform.node()
+
+
+def after_fork(call: Callable[[], object]) -> None:
+    """Make `call` in each child of a fork. Where processes cannot fork, nothing happens."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=call)
+
+
+def let_others_run() -> None:
+    """Offer the processor to another process or thread."""
+    os.sched_yield() if hasattr(os, "sched_yield") else time.sleep(0)
+
+
+def end_after(seconds: float) -> None:
+    """End this process by a signal after so many seconds. Without timers of POSIX, it goes on."""
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
