@@ -72,6 +72,11 @@ def number(pattern, text):
     return found[0] if len(found) == 1 else found
 
 
+def test_the_gallery_shows_every_example():
+    gallery = (ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
+    assert [path.name for path in EXAMPLES.glob("*.py") if f"](../examples/{path.name})" not in gallery] == []
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_says_how_to_run_it(name):
     text = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")

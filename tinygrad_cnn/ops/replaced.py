@@ -35,8 +35,8 @@ left: dict[int, tuple[weakref.ref[np.ndarray], list[tuple[int, int]]]] = {}
 times = 0
 """How often a Tensor left memory that something else may use: what holds the arrays of Tensors looks here."""
 
+_lock = RLock()  # of the two above: a Tensor may die in any thread, also while this one leaves memory
 _lent: dict[object, Sequence[Tensor]] = {}
-_lock = RLock()  # a weak reference may end, and ask for it, while this thread has it
 _refusal: ContextVar[str] = ContextVar("refusal", default="")
 _permitted: ContextVar[bool] = ContextVar("permitted", default=False)
 
@@ -78,14 +78,13 @@ def leave(tensor: Tensor) -> None:
             "Tensor: `x[i] = v` gives x memory of its own, and x shares the memory of another library or of a file, which "
             "would not change; use y = tinygrad_cnn.index_set(x, i, v), or copy x before"
         )
+    bounds = byte_bounds(tensor._array)
     with _lock:
         times += 1
-        if not left:
-            _watch()
         known = left.setdefault(id(root), (weakref.ref(root, partial(_forget, id(root))), []))
-        bounds = byte_bounds(tensor._array)
         if bounds not in known[1]:
             known[1].append(bounds)
+        _follow()
 
 
 def come_back(tensor: Tensor) -> None:
@@ -100,24 +99,25 @@ def come_back(tensor: Tensor) -> None:
 
 def _forget(key: int, _: object = None) -> None:
     with _lock:
-        if left.pop(key, None) is not None and not left:
-            _rest()
+        left.pop(key, None)
+        _follow()
 
 
 forget = _forget
 """Nothing uses the memory of the array with this id any more."""
 
 
-def _watch() -> None:
-    for event, answer in _ANSWERS.items():
-        setattr(tracing.NO_TRACER, event, answer)
-    tracing.watchers.append(tracing.NO_TRACER)
-
-
-def _rest() -> None:
-    for event in _ANSWERS:
-        delattr(tracing.NO_TRACER, event)
-    tracing.watchers.remove(tracing.NO_TRACER)
+def _follow() -> None:
+    """Look at the operands of ops, and at values that are read, while there is memory that was left."""
+    watched = tracing.NO_TRACER in tracing.watchers
+    if left and not watched:
+        for event, answer in _ANSWERS.items():
+            setattr(tracing.NO_TRACER, event, answer)
+        tracing.watchers.append(tracing.NO_TRACER)
+    elif watched and not left:
+        tracing.watchers.remove(tracing.NO_TRACER)
+        for event in _ANSWERS:
+            delattr(tracing.NO_TRACER, event)
 
 
 def _call(op: Any, inputs: Sequence[Any], params: Any) -> None:
