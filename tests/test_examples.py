@@ -72,6 +72,11 @@ def number(pattern, text):
     return found[0] if len(found) == 1 else found
 
 
+def test_the_gallery_shows_every_example():
+    gallery = (ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
+    assert [path.name for path in EXAMPLES.glob("*.py") if f"](../examples/{path.name})" not in gallery] == []
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_says_how_to_run_it(name):
     text = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
@@ -90,11 +95,13 @@ def test_without_matplotlib_a_picture_is_refused_before_any_work(name, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("name", "missing", "extra"), [("onnx_finetune", "onnx", "onnx"), ("sklearn_pipeline", "sklearn", "sklearn")]
+    ("name", "missing", "extra"),
+    [("onnx_finetune", "onnx", "onnx"), ("sklearn_pipeline", "sklearn", "sklearn"), ("survival", "scipy", "scipy")],
 )
 def test_a_missing_package_is_named_before_any_work(name, missing, extra, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, missing, None)
-    monkeypatch.setitem(sys.modules, f"{missing}.decomposition", None)
+    for module in ("decomposition", "optimize"):
+        monkeypatch.setitem(sys.modules, f"{missing}.{module}", None)
     with pytest.raises(SystemExit) as error:
         load(name).main(["--quick"])
     out, err = capsys.readouterr()
@@ -286,3 +293,37 @@ def test_the_gradient_by_the_penalties_is_that_of_refitted_weights():
     high, low = (example.error(log_penalty + d * direction, x, y).item() for d in (h, -h))
     found = example.tg.grad(lambda p: example.error(p, x, y))(log_penalty).numpy() @ direction
     assert found == pytest.approx((high - low) / (2 * h), rel=1e-6)
+
+
+@pytest.mark.slow
+def test_survival(quick):
+    pytest.importorskip("scipy")
+    out = quick("survival")
+    scipy, direct = (number(rf"^{label}: shape ([\d.]+), scale ([\d.]+)$", out) for label in ("SciPy", "closed form"))
+    assert scipy == pytest.approx(direct, abs=1e-7)
+    assert scipy == pytest.approx([1.5, 2.0], rel=0.15)
+    effect, error = number(r"^effect of a covariate: ([\d.]+) with a standard error of ([\d.]+)", out)
+    assert abs(effect - 0.5) < 3 * error < 0.2
+
+
+def test_the_weibull_likelihood_is_that_of_the_density_and_of_the_censored_share():
+    """-log of k/s (t/s)^(k-1) exp(-(t/s)^k) for an event, (t/s)^k for a censored time; their Hessian by differences."""
+    pytest.importorskip("scipy")
+    example = load("survival")
+    k, s, t = 1.3, 0.7, np.array([0.4, 1.1])
+    p, data = np.log([k, s]), (t, np.array([1.0, 0.0]), np.ones((2, 1)))
+    density = k / s * (t[0] / s) ** (k - 1) * np.exp(-((t[0] / s) ** k))
+    assert example.loss(p, *data) == pytest.approx((-np.log(density) + (t[1] / s) ** k) / 2)
+    slope, h = example.tg.grad(example.loss), 1e-5
+    columns = [(slope(p + d, *data).numpy() - slope(p - d, *data).numpy()) / (2 * h) for d in h * np.eye(2)]
+    np.testing.assert_allclose(example.tg.hessian(example.loss)(p, *data), columns, rtol=1e-8)
+
+
+def test_standard_errors_are_those_of_repeated_fits():
+    pytest.importorskip("scipy")
+    example, rng = load("survival"), np.random.default_rng(0)
+    fits = [example.fit(*example.patients(rng, 300, example.EFFECT)) for _ in range(60)]
+    found, errors = (np.array(part) for part in zip(*fits, strict=True))
+    np.testing.assert_allclose(errors.mean(axis=0), found.std(axis=0), rtol=0.25)
+    true = [np.log(example.SHAPE), np.log(example.SCALE), example.EFFECT]
+    assert (np.abs(found.mean(axis=0) - true) < 4 * errors.mean(axis=0) / 60**0.5 + 0.01).all()

@@ -91,7 +91,24 @@ def checked(seed: int, folder: Path) -> list[Any]:
     return [bool(good), "a gradient of overwritten values"]
 
 
-WORK: list[Callable[[int, Path], list[Any]]] = [trained, compiled, derived, checked]
+def assigned(seed: int, folder: Path) -> list[Any]:
+    """Assignments to elements, whose old memory views still have."""
+    rng = np.random.default_rng(seed)
+    x, found = tg.Tensor(rng.standard_normal(6), requires_grad=True), []
+    for _ in range(20):
+        y = x * 2
+        view = y[:2]
+        y[1:3] = x[:2] * x[:2]
+        try:
+            found.append((view + 1).numpy())
+        except RuntimeError:
+            found.append("out of date")
+        del view
+        y.sum().backward()
+    return [*found, x.grad]
+
+
+WORK: list[Callable[[int, Path], list[Any]]] = [trained, compiled, derived, checked, assigned]
 
 
 def plain(value: Any) -> Any:

@@ -66,12 +66,16 @@ def test_only_what_shards_change_is_averaged():
     assert model.table.numpy()[rest].tobytes() == values[rest].tobytes()
 
 
-def test_a_step_must_not_replace_a_buffer():
+@pytest.mark.parametrize("how", ["by another Tensor", "by an assignment to elements"])
+def test_a_step_must_not_replace_a_buffer(how):
     model = nn.Sequential(Scaled([0.0]))
     table = model[0].table
 
     def loss(x, y):
-        model[0].table += 1
+        if how == "by another Tensor":
+            model[0].table += 1
+        else:
+            model[0].table[0] += x.mean()
         return tg.mse(model(x), y)
 
     world = started(model)

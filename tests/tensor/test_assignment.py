@@ -420,6 +420,33 @@ def test_python_numbers_take_the_dtype():
         assert (x.dtype, x.tolist()) == (dtype, [1, 0 if dtype == np.bool_ else 7])
 
 
+def test_arrays_have_not_changed_and_make_new_tensors():
+    data = np.arange(12.0).reshape(6, 2)
+    loader = tg.data.DataLoader(list(range(4)), batch_size=2, collate=lambda items: (data,))
+    step = tg.compile(assigning)
+    for _ in range(3):
+        for (x,) in loader:
+            np.testing.assert_array_equal(x.numpy(), data)
+            x[:, 0] = -1.0
+        for _ in range(3):
+            assert step(data).numpy().sum() == data[:, 1].sum()
+    assert data[0].tolist() == [0, 1]
+
+
+def assigning(x):
+    x[:, 0] = 0.0
+    return x * 1.0
+
+
+def test_a_checkpoint_runs_again_on_what_it_was_given():
+    w = tg.Tensor([1.0, 2.0], requires_grad=True)
+    x = w * 2
+    y = tg.checkpoint(lambda x: x * x, x)
+    x[0] = 5.0
+    y.sum().backward()
+    assert w.grad.tolist() == [8, 16]
+
+
 def test_memory_of_a_file_is_refused(tmp_path):
     array = np.memmap(tmp_path / "file", np.float32, "w+", shape=(4,))
     x = tg.from_numpy(np.frombuffer(bytearray(16), np.float32))

@@ -122,7 +122,7 @@ class _Wrapping:
     def of(self, tree: Any) -> Any:
         """An argument, or nested lists, tuples and dicts of them."""
         if isinstance(tree, np.ndarray) and tree.dtype.kind in "biufc":
-            return Tensor._of(tree if tree.__class__ is np.ndarray else np.asarray(tree))
+            return Tensor._of(replaced.apart(tree if tree.__class__ is np.ndarray else np.asarray(tree)))
         if not isinstance(tree, list | tuple | dict) or not tree:
             return tree
         before = list(tree.values() if isinstance(tree, dict) else tree)

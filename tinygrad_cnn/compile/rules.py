@@ -264,7 +264,7 @@ class Rules(tracing.Tracer):
         return value
 
     def _watch(self, known: dict[int, Any], array: np.ndarray, what: Any) -> None:
-        """Note what is known of an array, while it is alive. Small ones stay alive, large ones as without a record."""
+        """Note what is known of an array, while it is alive. Small ones stay alive, large ones only if others hold them."""
         key = id(array)
         if array.nbytes < LARGE:
             known[key] = what

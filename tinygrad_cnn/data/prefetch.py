@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
+from sys import is_finalizing
 from threading import get_ident
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ def ahead(function: Callable[[Argument], Result], arguments: Iterable[Argument],
     if not THREADS:
         yield from map(function, arguments)
         return
+    ending = is_finalizing  # modules may be empty when a kept iterator is closed
     worker: list[int] = []
     context = copy_context()
     executor = ThreadPoolExecutor(1, "prefetch", initializer=lambda: worker.append(get_ident()))
@@ -35,4 +37,5 @@ def ahead(function: Callable[[Argument], Result], arguments: Iterable[Argument],
             yield pending.popleft().result()
     finally:
         # The garbage collector may close an abandoned iterator in this thread, which cannot wait for its own end.
-        executor.shutdown(wait=get_ident() not in worker, cancel_futures=True)
+        if not ending():  # its threads have ended by then
+            executor.shutdown(wait=get_ident() not in worker, cancel_futures=True)

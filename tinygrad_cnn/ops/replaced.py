@@ -35,8 +35,8 @@ left: dict[int, tuple[weakref.ref[np.ndarray], list[tuple[int, int]]]] = {}
 times = 0
 """How often a Tensor left memory that something else may use: what holds the arrays of Tensors looks here."""
 
+_lock = RLock()  # of the two above: a Tensor may die in any thread, also while this one leaves memory
 _lent: dict[object, Sequence[Tensor]] = {}
-_lock = RLock()  # a weak reference may end, and ask for it, while this thread has it
 _refusal: ContextVar[str] = ContextVar("refusal", default="")
 _permitted: ContextVar[bool] = ContextVar("permitted", default=False)
 
@@ -78,46 +78,46 @@ def leave(tensor: Tensor) -> None:
             "Tensor: `x[i] = v` gives x memory of its own, and x shares the memory of another library or of a file, which "
             "would not change; use y = tinygrad_cnn.index_set(x, i, v), or copy x before"
         )
+    bounds = byte_bounds(tensor._array)
     with _lock:
         times += 1
-        if not left:
-            _watch()
         known = left.setdefault(id(root), (weakref.ref(root, partial(_forget, id(root))), []))
-        bounds = byte_bounds(tensor._array)
         if bounds not in known[1]:
             known[1].append(bounds)
+        _follow()
 
 
 def come_back(tensor: Tensor) -> None:
     """Note that the Tensor has its old memory again."""
-    key = id(owner(tensor._array))
+    key, bounds = id(owner(tensor._array)), byte_bounds(tensor._array)
     with _lock:
-        if key in left:
-            left[key][1].remove(byte_bounds(tensor._array))
+        if key in left and bounds in left[key][1]:
+            left[key][1].remove(bounds)
             if not left[key][1]:
                 _forget(key)
 
 
 def _forget(key: int, _: object = None) -> None:
     with _lock:
-        if left.pop(key, None) is not None and not left:
-            _rest()
+        left.pop(key, None)
+        _follow()
 
 
 forget = _forget
 """Nothing uses the memory of the array with this id any more."""
 
 
-def _watch() -> None:
-    for event, answer in _ANSWERS.items():
-        setattr(tracing.NO_TRACER, event, answer)
-    tracing.watchers.append(tracing.NO_TRACER)
-
-
-def _rest() -> None:
-    for event in _ANSWERS:
-        delattr(tracing.NO_TRACER, event)
-    tracing.watchers.remove(tracing.NO_TRACER)
+def _follow() -> None:
+    """Look at the operands of ops, and at values that are read, while there is memory that was left."""
+    watched = tracing.NO_TRACER in tracing.watchers
+    if left and not watched:
+        for event, answer in _ANSWERS.items():
+            setattr(tracing.NO_TRACER, event, answer)
+        tracing.watchers.append(tracing.NO_TRACER)
+    elif watched and not left:
+        tracing.watchers.remove(tracing.NO_TRACER)
+        for event in _ANSWERS:
+            delattr(tracing.NO_TRACER, event)
 
 
 def _call(op: Any, inputs: Sequence[Any], params: Any) -> None:
@@ -141,14 +141,23 @@ _ANSWERS = {"call": _call, "read": _read, "vjp": _vjp}
 """What the outermost tracer does while there is memory that was left."""
 
 
+def _is_left(array: np.ndarray) -> bool:
+    """Whether a Tensor left memory of this array."""
+    known = left.get(id(owner(array)))
+    if known is None:
+        return False
+    start, stop = byte_bounds(array)
+    return any(start < end and begin < stop for begin, end in known[1])
+
+
+def apart(array: np.ndarray) -> np.ndarray:
+    """An array for a new Tensor: a copy, if a Tensor left its memory, of which the values are those of the array still."""
+    return array.copy() if left and _is_left(array) else array
+
+
 def check(tensor: Tensor) -> None:
     """RuntimeError if the Tensor uses memory that another Tensor left."""
-    root = owner(tensor._array)
-    known = left.get(id(root))
-    if known is None:
-        return
-    start, stop = byte_bounds(tensor._array)
-    if any(start < end and begin < stop for begin, end in known[1]):
+    if _is_left(tensor._array):
         raise RuntimeError(
             f"Tensor: this one, of shape {tensor.shape}, shares memory with a Tensor x that got a new value by `x[i] = v`, so "
             "it is out of date: NumPy would have changed both. Take views after the assignment, copy() what is to keep the "

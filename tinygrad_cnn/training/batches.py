@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..numpy_api.creation import from_numpy
+from ..ops.replaced import apart
 from ..tensor import Tensor
 
 Keys: TypeAlias = Sequence[str]
@@ -74,7 +75,7 @@ def tensors(batch: Any, keys: Keys | None = None) -> list[Tensor]:
 
 def as_tensor(part: Any) -> Tensor:
     """A Tensor, or one that shares the memory of an array."""
-    return part if isinstance(part, Tensor) else from_numpy(part)
+    return part if isinstance(part, Tensor) else from_numpy(apart(part))
 
 
 def inputs_of(batch: Any, keys: Keys | None, *, targeted: bool) -> list[Tensor]:

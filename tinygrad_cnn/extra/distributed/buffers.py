@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core.versions import marking
 from ...nn import Module
+from ...ops.replaced import come_back
 from ...tensor import Tensor
 
 
@@ -41,7 +42,9 @@ class Buffers:
         """ValueError if the step has replaced a buffer, whose old Tensor the module is given again."""
         if found := self.replaced():
             for (module, name, buffer), array in zip(self._slots, self._memory, strict=True):
-                buffer._array, buffer._node = array, None
+                if buffer._array is not array:
+                    buffer._array, buffer._node = array, None
+                    come_back(buffer)
                 setattr(module, name, buffer)
             module, name, _ = found[0]
             raise ValueError(
