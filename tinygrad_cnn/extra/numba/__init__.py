@@ -20,11 +20,14 @@ def use_numba(on: bool = True) -> None:
         on: whether compiled kernels are used.
 
     Raises:
+        TypeError: if `on` is not True or False.
         ImportError: if Numba is not installed.
 
     >>> import tinygrad_cnn as tg
     >>> tg.use_numba()  # doctest: +SKIP
     """
+    if not isinstance(on, bool):
+        raise TypeError(f"use_numba: `on` is {on!r:.60}; it must be True or False")
     try:
         import numba  # noqa: F401
     except ImportError as error:
