@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
+from tinygrad_cnn.kernels.parallel import chunks
 from tinygrad_cnn.ops import activation, affine, conv, normalization, pool, scan, shape, softmax
 from tinygrad_cnn.ops.losses import classification
 from tinygrad_cnn.ops.normalization import Over
@@ -289,7 +290,8 @@ def network():
 
 
 @needs_numba
-def test_eager_and_compiled_steps_have_the_same_bits_on_any_number_of_threads(numba):
+def test_eager_and_compiled_steps_have_the_same_bits_on_any_number_of_threads(numba, tuning):
+    tuning(chunks, LARGE=400)  # else all rows here are one part
     found = []
     for threads in (1, 2, 3):
         tg.set_num_threads(threads)
