@@ -128,6 +128,12 @@ def test_tables_replace_those_on_the_page_and_nothing_else(tmp_path):
         assert texts[1].index("### abacus\n") < texts[1].index("**2.00**")
 
 
+def test_a_page_has_no_tables_of_another_machine(tmp_path):
+    pages = [tmp_path / "performance.md", tmp_path / "history.md"]
+    report.write(_saved(tmp_path / "performance.json", _record(2.0, where="abacus, 2 beads")), *pages)
+    assert ["abacus" in page.read_text(encoding="utf-8") for page in pages] == [False, True]
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [(2.0, "2.00 s"), (0.0123, "12.3 ms"), (0.456, "456 ms"), (5.68e-5, "56.8 µs"), (1e-7, "0.10 µs")],

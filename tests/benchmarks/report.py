@@ -12,8 +12,9 @@ START, END = "<!-- measured -->", "<!-- end of measured -->"
 
 
 def write(records: Records, page: Path, history: Path) -> None:
-    """Put the tables of the first machine into a page, and those of the others into its appendix."""
-    for path, some in ((page, records.all()[:1]), (history, records.all()[1:])):
+    """Put the tables of this machine into a page, and those of the others into its appendix."""
+    here = [records.here] if records.here.outcomes else []
+    for path, some in ((page, here), (history, records.elsewhere)):
         _put(path, [f"### {record.processor}\n\n{tables(record)}\n" for record in some])
 
 
