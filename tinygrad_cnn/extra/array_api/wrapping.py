@@ -43,7 +43,8 @@ def on_tensors(function: Callable[..., Any], signature: inspect.Signature) -> Ca
         bound = signature.bind(*arrays).args
         return tensors(function(*bound) if any(isinstance(x, Tensor) for x in bound) else function(*map(tensor, bound)))
 
-    call.__doc__ = re.split(r"\n *(?:Notes|Examples)\n", function.__doc__ or "")[0]  # whose examples are of NumPy itself
+    summary, *_ = re.split(r"\n *(?:Notes|Examples)\n", function.__doc__ or "")  # examples are of NumPy itself
+    call.__doc__ = summary
     return call
 
 
