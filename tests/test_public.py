@@ -17,6 +17,7 @@ PYTHONS = {
     "_asdict",
     "_exit",
     "_fields",
+    "_ipython_display_",
     "_make",
     "_replace",
     "_repr_html_",

@@ -12,7 +12,6 @@ from .core import remedies as _remedies
 from .core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from .core.graph import op
 from .core.registry import above as _above
-from .numpy_api import standard as _standard  # noqa: F401 # attaches itself to the Tensor
 from .numpy_api.creation import *
 from .ops import compare, elementwise, random, reduce, scan, shape, transcendental
 from .ops.activation import *

@@ -14,8 +14,7 @@ from .numpy_api.matrix_functions import (
     trace,
 )
 from .numpy_api.products import cross, vecdot
-from .ops.decomposition import eig, eigh, eigvals, eigvalsh, qr, svd, svdvals
-from .ops.least_squares import lstsq, matrix_rank, pinv
+from .ops.decomposition import eig, eigh, eigvals, eigvalsh, lstsq, matrix_rank, pinv, qr, svd, svdvals
 from .ops.linalg import cholesky, det, inv, slogdet, solve
 from .ops.matmul import matmul, tensordot
 from .ops.reduce import norm as vector_norm

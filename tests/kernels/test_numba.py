@@ -330,7 +330,7 @@ def _python(code, **environment):
         [sys.executable, "-c", code],
         env={**os.environ, **environment},
         cwd=ROOT,
-        text=True,
+        encoding="utf-8",
         capture_output=True,
         check=False,
     )

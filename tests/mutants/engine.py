@@ -103,7 +103,7 @@ def _definitions(body: Sequence[ast.stmt]) -> Iterator[Definition]:
 
 
 NEAR = {
-    "core": ["core", "tensor", "test_lost.py", "test_memory.py", "transforms", "distributed/test_gradient_hook.py"],
+    "core": ["core", "tensor", "test_lost.py", "test_memory.py", "transforms"],
     "tensor": ["tensor", "core", "test_lost.py"],
     "nn": ["nn", "functional"],
     "optim": ["optim", "training", "compile/test_training.py"],

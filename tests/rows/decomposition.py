@@ -1,4 +1,4 @@
-"""Rows for ops/decomposition.py and ops/least_squares.py. Vectors are compared up to their sign, which no definition fixes."""
+"""Rows for ops/decomposition.py. Vectors are compared up to their sign, which no definition fixes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_cnn.ops import decomposition as ops
-from tinygrad_cnn.ops import least_squares
 from tinygrad_cnn.testing.cases import Arg, Case
 
 SMALL = {n: Arg((n, n), low=-0.25, high=0.25) for n in (1, 2, 3)}
@@ -136,12 +135,12 @@ CASES = [
             (ops.svd, np.linalg.svd, _sides),
             (ops.qr, np.linalg.qr, lambda f: lambda a: _filled(f)(a)[0]),
             (ops.qr, np.linalg.qr, lambda f: lambda a: _filled(f)(a)[1]),
-            (least_squares.pinv, np.linalg.pinv, apart),
+            (ops.pinv, np.linalg.pinv, apart),
         )
     ),
     Case(ops.eigvalsh, (SMALL[3],), np.linalg.eigvalsh, {"UPLO": "U"}, via=apart, order=2),
     Case(ops.eigh, (SMALL[3],), np.linalg.eigh, {"UPLO": "u"}, via=_vectors, order=2),
-    Case(least_squares.pinv, (SMALL[3],), np.linalg.pinv, {"hermitian": True}, via=apart, order=2),
+    Case(ops.pinv, (SMALL[3],), np.linalg.pinv, {"hermitian": True}, via=apart, order=2),
     Case(ops.svd, (SMALL[3],), np.linalg.svd, {"hermitian": True, "compute_uv": False}, via=apart, order=2),
     Case(ops.symmetric_vectors, (SMALL[1],), lambda a: np.linalg.eigh(a)[1], via=apart, order=2),
     Case(ops.general_values, (SMALL[1],), lambda a: _eig(a)[0], via=apart, order=2),
@@ -151,11 +150,11 @@ CASES = [
     Case(ops.qr, (SMALL[3],), np.linalg.qr, {"mode": "r"}, via=_filled, order=2),
     *(Case(ops.complete_basis, (arg,), lambda a: np.linalg.qr(a, "complete")[0], order=0) for arg in (SHAPES[1], SHAPES[3])),
     *(Case(ops.qr_packed, (arg,), _packed_qr, via=_filled, order=2) for arg in (SMALL[3], SHAPES[1], SHAPES[3])),
-    *(Case(least_squares.pseudoinverse, (arg,), np.linalg.pinv, {"rtol": 1e-15}, via=lambda f: (
-        lambda a, rtol: f(a + _spread(a), rtol=rtol) if f is least_squares.pseudoinverse else f(a + _spread(a), rtol)
+    *(Case(ops.pseudoinverse, (arg,), np.linalg.pinv, {"rtol": 1e-15}, via=lambda f: (
+        lambda a, rtol: f(a + _spread(a), rtol=rtol) if f is ops.pseudoinverse else f(a + _spread(a), rtol)
     ), order=2) for arg in SHAPES),
     Case(
-        least_squares.pinv,
+        ops.pinv,
         (Arg((3, 1)), Arg((1, 3))),
         np.linalg.pinv,
         {"rcond": 1e-10},
@@ -163,14 +162,11 @@ CASES = [
         order=2,
     ),
     *(
-        Case(
-            least_squares.lstsq, (Arg(shape, low=-0.25, high=0.25), Arg(size)), np.linalg.lstsq,
-            via=_lstsq(i), order=2, fixed=True,
-        )
+        Case(ops.lstsq, (Arg(shape, low=-0.25, high=0.25), Arg(size)), np.linalg.lstsq, via=_lstsq(i), order=2, fixed=True)
         for shape, size in (((4, 2), (4,)), ((4, 2), (4, 3)), ((2, 4), (2, 2)), ((3, 3), (3, 3)))
         for i in ((0, 1) if shape[0] > shape[1] else (0,))
     ),
-    Case(least_squares.lstsq, (Arg((4, 2), low=-0.25, high=0.25), Arg((4,))), np.linalg.lstsq, via=lambda f: (
+    Case(ops.lstsq, (Arg((4, 2), low=-0.25, high=0.25), Arg((4,))), np.linalg.lstsq, via=lambda f: (
         lambda a, b: f(a + _spread(a), b, rcond=None)[3] * b[:2]
     ), order=2, fixed=True),
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from tinygrad_cnn.ops import decomposition, least_squares, linalg
+from tinygrad_cnn.ops import decomposition, linalg
 from tinygrad_cnn.ops.elementwise import copy
 from tinygrad_cnn.testing.cases import Case
 
@@ -16,7 +16,7 @@ from .matrix import CASES as MATRIX
 TWICE = [
     linalg.inv, linalg.solve_columns, linalg.log_abs_det, linalg.cholesky, decomposition.symmetric_values,
     decomposition.symmetric_vectors, decomposition.general_values, decomposition.general_vectors,
-    decomposition.singular_values, decomposition.singular_vectors, decomposition.qr_packed, least_squares.pseudoinverse,
+    decomposition.singular_values, decomposition.singular_vectors, decomposition.qr_packed, decomposition.pseudoinverse,
 ]  # fmt: skip
 
 

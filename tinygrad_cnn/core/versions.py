@@ -108,7 +108,7 @@ def written_since(time: int, values: Iterable[Any]) -> bool:
 
 def _written_by_another(time: int, roots: Sequence[np.ndarray]) -> bool:
     """Whether memory of the arrays was written after `time` through another array, where one of the two does not own it."""
-    late = [place for places, write in _foreign.items() if write.time > time for place in places]
+    late = [place for places, write in list(_foreign.items()) if write.time > time for place in places]
     if late and any(_overlap(_places(root), late) for root in roots):
         return True
     strangers = [place for root in roots if not root.flags.owndata for place in _places(root)]

@@ -15,7 +15,6 @@ from ..ops import (
     elementwise,
     in_place,
     index,
-    least_squares,
     linalg,
     normalization,
     pool,
@@ -94,10 +93,10 @@ accelerate(normalization.correlations, batch_norm.prepare_correlations, along=("
 accelerate(normalization.normalized_dx, batch_norm.prepare_normalized_dx, along=("u", "x", "y"), in_place=True)
 
 for function in (
-    decomposition.complete_basis, decomposition.general_values, decomposition.general_vectors, least_squares.pseudoinverse,
+    decomposition.complete_basis, decomposition.general_values, decomposition.general_vectors, decomposition.pseudoinverse,
     decomposition.qr_packed, decomposition.singular_values, decomposition.singular_vectors, decomposition.symmetric_values,
     decomposition.symmetric_vectors, linalg.cholesky, linalg.cofactors, linalg.det, linalg.det_sign, linalg.inv,
-    linalg.log_abs_det, linalg.solve_columns, least_squares.matrix_rank,
+    linalg.log_abs_det, linalg.solve_columns, decomposition.matrix_rank,
 ):  # fmt: skip
     lapack.alone(function)
 

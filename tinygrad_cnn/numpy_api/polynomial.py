@@ -11,9 +11,8 @@ from ..core.registry import numpy_ops
 from ..core.remedies import publish
 from ..ops.composite import accept_lists
 from ..ops.conv import conv1d
-from ..ops.decomposition import eigvals
+from ..ops.decomposition import eigvals, pseudoinverse
 from ..ops.elementwise import add, astype, cast, in_floats, sqrt, sub, where
-from ..ops.least_squares import pseudoinverse
 from ..ops.matmul import matmul
 from ..ops.rearrange import flip
 from ..ops.reduce import sum

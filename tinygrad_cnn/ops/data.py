@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..core.registry import above
 from .real import dtype_of
 
 if TYPE_CHECKING:
@@ -59,3 +60,23 @@ def _copied(data: Any, dtype: DTypeLike | None) -> NDArray[Any]:
     if dtype is None and pythonic and array.dtype.kind in "iuf":
         return array.astype(_default_dtype)
     return array
+
+
+def to_device(x: Tensor, device: Any, /, *, stream: Any = None) -> Tensor:
+    """This Tensor. ValueError for another device than "cpu"."""
+    if device != "cpu" or stream is not None:
+        raise ValueError(f"to_device: the device is {device!r}, the stream {stream!r}; there is one device, 'cpu'")
+    return x
+
+
+def array_namespace(x: Tensor, *, api_version: str | None = None) -> Any:
+    """The functions of Python's array API standard for Tensors: the module :mod:`tinygrad_cnn.extra.array_api`.
+
+    ValueError for a version of the standard other than those from 2021.12 to 2024.12.
+    """
+    return above.array_namespace(api_version)
+
+
+def to_complex(x: Tensor) -> complex:
+    """The value of a Tensor with one element, as Python's complex number."""
+    return complex(x.__float__())

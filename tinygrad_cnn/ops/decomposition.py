@@ -1,9 +1,10 @@
-"""Eigenvalues, singular values and QR of matrices, and of stacks of them.
+"""Eigenvalues, singular values, QR and the pseudoinverse of matrices, and of stacks of them.
 
 Values and vectors are ops of their own. Where values w are repeated, single vectors have no derivative: dv_i is the sum of
 v_j x_ij / (w_j - w_i). Their gradient is NaN there. That of the values is as good as at other matrices.
 
-The rules are those of M. B. Giles (2008), and of M. F. Seeger et al., "Auto-differentiating linear algebra" (2017).
+The rules are those of M. B. Giles (2008), of M. F. Seeger et al., "Auto-differentiating linear algebra" (2017), and for the
+pseudoinverse of G. H. Golub and V. Pereyra (1973).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from ..core.grad_mode import is_grad_enabled
 from ..core.graph import Array, Tensor, implements, op
+from .compare import greater
 from .elementwise import abs, where
 from .linalg import mirrored, solve_columns, square
 from .matmul import matmul
@@ -22,7 +24,7 @@ from .rearrange import tril
 from .reduce import any, max, sum
 from .shape import concatenate, reshape, swapaxes
 
-__all__ = ["eig", "eigh", "eigvals", "eigvalsh", "qr", "svd", "svdvals"]
+__all__ = ["eig", "eigh", "eigvals", "eigvalsh", "lstsq", "matrix_rank", "pinv", "qr", "svd", "svdvals"]
 
 
 def _t(m: Array) -> Any:
@@ -136,7 +138,7 @@ def _triangle(name: str, a: Array, UPLO: str) -> Any:
     return mirrored(a, str(UPLO).upper() == "U")
 
 
-def as_hermitian(name: str, a: Array, hermitian: bool) -> Any:
+def _hermitian(name: str, a: Array, hermitian: bool) -> Any:
     """`a`, or the symmetric matrices of its lower triangle."""
     _matrix(name, a)
     return _triangle(name, a, "L") if hermitian else a
@@ -293,7 +295,7 @@ def svd(a: Array, full_matrices: bool = True, compute_uv: bool = True, hermitian
         LinAlgError: (a ValueError) if `a` has fewer than two axes.
         ValueError: for `full_matrices` of a matrix that is not square.
     """
-    a = as_hermitian("svd", a, hermitian)
+    a = _hermitian("svd", a, hermitian)
     m, n = np.shape(a)[-2:]
     s = singular_values(a)
     if not compute_uv:
@@ -394,3 +396,89 @@ def qr(a: Array, mode: str = "reduced") -> Any:
     if n > m:
         r = concatenate([r, matmul(_t(q), a[..., :, m:])], axis=-1)
     return r if mode == "r" else QRResult(q, r)
+
+
+# Least squares
+
+
+@op
+def pseudoinverse(a: Array, *, rtol: float) -> Array:
+    """y = a^+, in which singular values up to `rtol` times the largest one count as 0.
+
+    a' = -y^T g y^T + (1 - a y) g^T y y^T + y^T y g^T (1 - y a), where the rank is constant.
+    """
+    return np.linalg.pinv(a, rtol)
+
+
+def _pinv_rule(g: Array, y: Array, a: Array) -> Any:
+    h, w = _t(g), _t(y)
+    first, second = matmul(matmul(h, y), w), matmul(matmul(w, y), h)
+    whole = -matmul(matmul(w, g), w) + first - matmul(a, matmul(y, first))
+    return whole + second - matmul(matmul(second, y), a)
+
+
+pseudoinverse.vjp(a=_pinv_rule)
+
+
+@implements(np.linalg.pinv)
+def pinv(a: Array, rcond: float | None = None, hermitian: bool = False, *, rtol: float | None = None) -> Tensor:
+    """y = a^+, the Moore-Penrose pseudoinverse: a^-1 for an invertible matrix, and (a^T a)^-1 a^T for independent columns.
+
+    a' = -y^T g y^T + (1 - a y) g^T y y^T + y^T y g^T (1 - y a), which holds while the rank does not change.
+
+    Args:
+        a: (..., m, n).
+        rcond: singular values up to this number times the largest one count as 0; 1e-15 by default, as in NumPy.
+        hermitian: whether `a` is symmetric; then only its lower triangle is read, as by :func:`eigh`.
+        rtol: another name of `rcond`.
+
+    Raises:
+        LinAlgError: (a ValueError) if `a` has fewer than two axes.
+    """
+    a = _hermitian("pinv", a, hermitian)
+    cut = rcond if rtol is None else rtol
+    return pseudoinverse(a, rtol=1e-15 if cut is None else float(cut))
+
+
+@implements(np.linalg.lstsq)
+def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Tensor, Any, Tensor, Tensor]:
+    """x = a^+ b, the shortest of those with the least |a x - b|.
+
+    Args:
+        a: (m, n).
+        b: (m,) or (m, k).
+        rcond: singular values up to this number times the largest one count as 0; None for the larger of m and n times the
+            dtype's eps.
+
+    Returns:
+        A tuple: x; the sums of squares |a x - b|^2, empty unless m > n (for a lower rank than n, NumPy leaves them out, too);
+        the rank, an integer; and the singular values of a. All but the rank have gradients.
+
+    Raises:
+        LinAlgError: (a ValueError) if `a` is not a matrix.
+        ValueError: if `b` has another number of rows.
+    """
+    shape, size = np.shape(a), np.shape(b)
+    if len(shape) != 2:
+        raise np.linalg.LinAlgError(f"lstsq: `a` has shape {shape}; it must be a matrix")
+    if len(size) not in (1, 2) or size[0] != shape[0]:
+        raise ValueError(
+            f"lstsq: `b` has shape {size}; it must be ({shape[0]},) or ({shape[0]}, k) to go with `a` {shape}"
+        )
+    s: Any = svdvals(a)
+    dtype = s.dtype
+    cut = float(np.finfo(dtype).eps * np.max(shape) if rcond is None or rcond < 0 else rcond)
+    x: Any = matmul(pseudoinverse(a, rtol=cut), b)
+    rank = sum(greater(s, cut * s[:1]))
+    error: Any = matmul(a, x) - b
+    residuals = reshape(sum(error * error, axis=0), shape=(-1,))
+    return x, residuals if shape[0] > shape[1] else residuals[:0], rank, s
+
+
+@op(numpy=np.linalg.matrix_rank, differentiable=False)
+def matrix_rank(A: Array, *, tol: Any = None, hermitian: bool = False, rtol: Any = None) -> Array:
+    """How many singular values of A are above `tol`, or `rtol` times the largest one; without a gradient.
+
+    `rtol` is max(m, n) eps by default. With `hermitian`, the lower triangles of square matrices count, as in NumPy.
+    """
+    return np.asarray(np.linalg.matrix_rank(A, tol, hermitian, rtol=rtol))

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..ops import (
     activation,
-    assignment,
     compare,
+    data,
     elementwise,
     gather,
     in_place,
@@ -32,9 +32,9 @@ from ..ops import (
 PLAIN = {
     "abs": elementwise.abs, "invert": compare.bitwise_not, "neg": elementwise.neg,
     "eq": compare.equal, "ge": compare.greater_equal, "gt": compare.greater, "le": compare.less_equal, "lt": compare.less,
-    "ne": compare.not_equal,
+    "ne": compare.not_equal, "array_namespace": data.array_namespace, "complex": data.to_complex, "setitem": in_place.assign,
 }  # fmt: skip
-"""By the name of Python's method: operators without a reflected method, and comparisons, whose reflection is one another."""
+"""By the name of Python's method: what has no reflected method, and comparisons, whose reflection is one another."""
 
 BINARY = {
     "add": ("+", elementwise.add), "and": ("&", compare.bitwise_and), "divmod": ("", rounding.divmod),
@@ -49,6 +49,7 @@ METHODS = {
     activation: "gelu relu silu softplus",
     elementwise: """
         abs ceil clip copy exp floor log maximum minimum pow reciprocal round sign sqrt square""",
+    data: "to_device",
     gather: "take",
     in_place: "copy_",
     index: "masked_fill masked_select nonzero",
@@ -101,7 +102,7 @@ def _reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
 for _module, _names in METHODS.items():
     for _name in _names.split():
         setattr(Methods, _name, getattr(_module, _name))
-Methods.__setitem__ = assignment.assign
+Methods.device, Methods.mT = "cpu", property(shape.matrix_transpose)
 for _name, _function in PLAIN.items():
     setattr(Methods, f"__{_name}__", _function)
 for _name, (_sign, _function) in BINARY.items():

@@ -6,8 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import tinygrad_cnn as tg
-
+from ...numpy_api import difference, join, products, select
+from ...ops import compare, elementwise, gather, index, masked, rearrange, reduce, running
+from ...ops import matmul as matrices
+from ...ops import shape as shapes
+from ...ops import sort as sorting
 from ...ops.index import getitem
 from ...tensor import Tensor
 from .wrapping import BINARY, UNARY, on_tensors, tensor, tensors
@@ -35,7 +38,7 @@ for _signature, _names in _ELEMENTWISE.items():
 def clip(x: Any, /, min: Any = None, max: Any = None) -> Tensor:
     """The elements of x, at least `min` and at most `max`, in the dtype of x."""
     x = tensor(x)
-    y = tg.clip(x, min, max)
+    y = elementwise.clip(x, min, max)
     return y if y.dtype == x.dtype else y.astype(x.dtype)
 
 
@@ -44,22 +47,22 @@ def clip(x: Any, /, min: Any = None, max: Any = None) -> Tensor:
 
 def matmul(x1: Any, x2: Any, /) -> Tensor:
     """Products of matrices."""
-    return tg.matmul(tensor(x1), tensor(x2))
+    return matrices.matmul(tensor(x1), tensor(x2))
 
 
 def matrix_transpose(x: Any, /) -> Tensor:
     """Matrices with rows and columns exchanged."""
-    return tg.linalg.matrix_transpose(tensor(x))
+    return shapes.matrix_transpose(tensor(x))
 
 
 def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Tensor:
     """Sums of products over axes of both arrays."""
-    return tg.tensordot(tensor(x1), tensor(x2), axes)
+    return matrices.tensordot(tensor(x1), tensor(x2), axes)
 
 
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
     """Sums of products along an axis."""
-    return tg.vecdot(tensor(x1), tensor(x2), axis=axis)
+    return products.vecdot(tensor(x1), tensor(x2), axis=axis)
 
 
 # Manipulation
@@ -67,43 +70,43 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
 
 def broadcast_arrays(*arrays: Any) -> list[Tensor]:
     """The arrays in their common shape."""
-    return list(tg.broadcast_arrays(*map(tensor, arrays)))
+    return list(join.broadcast_arrays(*map(tensor, arrays)))
 
 
 def broadcast_to(x: Any, /, shape: Any) -> Tensor:
     """x in a larger shape."""
-    return tg.broadcast_to(tensor(x), shape)
+    return shapes.broadcast_to(tensor(x), shape)
 
 
 def concat(arrays: Any, /, *, axis: int | None = 0) -> Tensor:
     """The arrays joined along an axis, or flattened and joined."""
-    return tg.concatenate([tensor(x) for x in arrays], axis)
+    return shapes.concatenate([tensor(x) for x in arrays], axis)
 
 
 def expand_dims(x: Any, /, axis: Any) -> Tensor:
     """x with a new axis of size 1."""
-    return tg.expand_dims(tensor(x), axis)
+    return shapes.expand_dims(tensor(x), axis)
 
 
 def flip(x: Any, /, *, axis: Any = None) -> Tensor:
     """x in reverse order along axes."""
-    return tg.flip(tensor(x), axis)
+    return rearrange.flip(tensor(x), axis)
 
 
 def moveaxis(x: Any, source: Any, destination: Any, /) -> Tensor:
     """x with axes at other positions."""
-    return tg.moveaxis(tensor(x), source, destination)
+    return shapes.moveaxis(tensor(x), source, destination)
 
 
 def permute_dims(x: Any, /, axes: Any) -> Tensor:
     """x with its axes in another order."""
-    return tg.transpose(tensor(x), tuple(axes))
+    return shapes.transpose(tensor(x), tuple(axes))
 
 
 def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Tensor:
     """Each element of x several times."""
     counts: Any = repeats.numpy() if isinstance(repeats, Tensor) else repeats
-    return tg.repeat(tensor(x), counts, axis)
+    return rearrange.repeat(tensor(x), counts, axis)
 
 
 def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Tensor:
@@ -113,7 +116,7 @@ def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Tensor:
         ValueError: without a copy (`copy=False`), where one is needed.
     """
     x = tensor(x)
-    y = tg.reshape(x, shape)
+    y = shapes.reshape(x, shape)
     if copy is False and not np.may_share_memory(x._array, y._array):
         raise ValueError(f"reshape: {x.shape} cannot become {y.shape} without a copy")
     return y.copy() if copy and np.may_share_memory(x._array, y._array) else y
@@ -121,27 +124,27 @@ def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Tensor:
 
 def roll(x: Any, /, shift: Any, *, axis: Any = None) -> Tensor:
     """x moved along axes, where what leaves at one end comes in at the other."""
-    return tg.roll(tensor(x), shift, axis)
+    return rearrange.roll(tensor(x), shift, axis)
 
 
 def squeeze(x: Any, /, axis: Any) -> Tensor:
     """x without axes of size 1."""
-    return tg.squeeze(tensor(x), axis)
+    return shapes.squeeze(tensor(x), axis)
 
 
 def stack(arrays: Any, /, *, axis: int = 0) -> Tensor:
     """The arrays joined along a new axis."""
-    return tg.stack([tensor(x) for x in arrays], axis)
+    return shapes.stack([tensor(x) for x in arrays], axis)
 
 
 def tile(x: Any, repetitions: Any, /) -> Tensor:
     """x several times along each axis."""
-    return tg.tile(tensor(x), repetitions)
+    return rearrange.tile(tensor(x), repetitions)
 
 
 def unstack(x: Any, /, *, axis: int = 0) -> tuple[Tensor, ...]:
     """The parts of x along an axis."""
-    return tuple(tg.unstack(tensor(x), axis))
+    return tuple(join.unstack(tensor(x), axis))
 
 
 # Indexing and searching
@@ -149,27 +152,27 @@ def unstack(x: Any, /, *, axis: int = 0) -> tuple[Tensor, ...]:
 
 def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Tensor:
     """The elements of x at indices along an axis, the only one if `axis` is None."""
-    return tg.take(tensor(x), indices, 0 if axis is None else axis)
+    return gather.take(tensor(x), indices, 0 if axis is None else axis)
 
 
 def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Tensor:
     """The elements of x at an index along an axis for each line."""
-    return tg.take_along_axis(tensor(x), indices, axis)
+    return gather.take_along_axis(tensor(x), indices, axis)
 
 
 def argmax(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The first index of the largest element."""
-    return tg.argmax(tensor(x), axis, keepdims)
+    return reduce.argmax(tensor(x), axis, keepdims)
 
 
 def argmin(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The first index of the smallest element."""
-    return tg.argmin(tensor(x), axis, keepdims)
+    return reduce.argmin(tensor(x), axis, keepdims)
 
 
 def count_nonzero(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The number of elements that are not zero."""
-    return tg.sum(tg.not_equal(tensor(x), 0), axis, keepdims)
+    return reduce.sum(compare.not_equal(tensor(x), 0), axis, keepdims)
 
 
 def nonzero(x: Any, /) -> tuple[Tensor, ...]:
@@ -178,17 +181,17 @@ def nonzero(x: Any, /) -> tuple[Tensor, ...]:
     Raises:
         ValueError: if x has no axes.
     """
-    return tuple(tg.nonzero(tensor(x)))
+    return tuple(index.nonzero(tensor(x)))
 
 
 def searchsorted(x1: Any, x2: Any, /, *, side: Any = "left", sorter: Any = None) -> Tensor:
     """The positions in x1, which is sorted, at which the elements of x2 would be inserted."""
-    return tg.searchsorted(tensor(x1), tensor(x2), side, sorter)
+    return select.searchsorted(tensor(x1), tensor(x2), side, sorter)
 
 
 def where(condition: Any, x1: Any, x2: Any, /) -> Tensor:
     """The elements of x1 where `condition` holds, else those of x2."""
-    return tg.where(tensor(condition), x1, x2)
+    return elementwise.where(tensor(condition), x1, x2)
 
 
 # Sets. Their values can have no gradient: which elements are equal is no smooth property.
@@ -253,12 +256,12 @@ def unique_values(x: Any, /) -> Tensor:
 
 def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """The indices that sort x along an axis; equal elements keep their order."""
-    return tg.argsort(tensor(x), axis, descending)
+    return sorting.argsort(tensor(x), axis, descending)
 
 
 def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """x in order along an axis."""
-    return tg.sort(tensor(x), axis, descending)
+    return sorting.sort(tensor(x), axis, descending)
 
 
 # Statistics
@@ -266,47 +269,47 @@ def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = 
 
 def cumulative_prod(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
     """Products of the first elements along an axis."""
-    return tg.cumulative_prod(tensor(x), axis, dtype=dtype, include_initial=include_initial)
+    return running.cumulative_prod(tensor(x), axis, dtype=dtype, include_initial=include_initial)
 
 
 def cumulative_sum(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
     """Sums of the first elements along an axis."""
-    return tg.cumulative_sum(tensor(x), axis, dtype=dtype, include_initial=include_initial)
+    return running.cumulative_sum(tensor(x), axis, dtype=dtype, include_initial=include_initial)
 
 
 def max(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The largest element."""
-    return tg.max(tensor(x), axis, keepdims)
+    return reduce.max(tensor(x), axis, keepdims)
 
 
 def mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The mean."""
-    return tg.mean(tensor(x), axis, keepdims)
+    return reduce.mean(tensor(x), axis, keepdims)
 
 
 def min(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The smallest element."""
-    return tg.min(tensor(x), axis, keepdims)
+    return reduce.min(tensor(x), axis, keepdims)
 
 
 def prod(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
     """The product."""
-    return tg.prod(tensor(x), axis, keepdims, dtype=dtype)
+    return reduce.prod(tensor(x), axis, keepdims, dtype=dtype)
 
 
 def std(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """The standard deviation, with n - `correction` in the denominator."""
-    return tg.std(tensor(x), axis, correction=correction, keepdims=keepdims)
+    return masked.std(tensor(x), axis, correction=correction, keepdims=keepdims)
 
 
 def sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
     """The sum."""
-    return tg.sum(tensor(x), axis, keepdims, dtype=dtype)
+    return reduce.sum(tensor(x), axis, keepdims, dtype=dtype)
 
 
 def var(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """The variance, with n - `correction` in the denominator."""
-    return tg.var(tensor(x), axis, correction=correction, keepdims=keepdims)
+    return masked.var(tensor(x), axis, correction=correction, keepdims=keepdims)
 
 
 # Utilities
@@ -314,17 +317,17 @@ def var(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool 
 
 def all(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether all elements are true."""
-    return tg.all(tensor(x), axis, keepdims)
+    return reduce.all(tensor(x), axis, keepdims)
 
 
 def any(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether an element is true."""
-    return tg.any(tensor(x), axis, keepdims)
+    return reduce.any(tensor(x), axis, keepdims)
 
 
 def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Tensor:
     """Differences of neighbours along an axis, taken n times."""
-    return tg.diff(tensor(x), n, axis, prepend, append)
+    return difference.diff(tensor(x), n, axis, prepend, append)
 
 
 __all__ = [

@@ -6,8 +6,8 @@ computes the values, and it is an error if a Tensor requires a gradient.
 
 from __future__ import annotations
 
-import functools
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -43,7 +43,9 @@ def on_tensors(function: Callable[..., Any], signature: inspect.Signature) -> Ca
         bound = signature.bind(*arrays).args
         return tensors(function(*bound) if any(isinstance(x, Tensor) for x in bound) else function(*map(tensor, bound)))
 
-    return functools.update_wrapper(call, function, assigned=("__doc__",), updated=())
+    summary, *_ = re.split(r"\n *(?:Notes|Examples)\n", function.__doc__ or "")  # examples are of NumPy itself
+    call.__doc__ = summary
+    return call
 
 
 def check_device(device: Any) -> None:

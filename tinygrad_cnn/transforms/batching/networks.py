@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...core.graph import Array
+from ...numpy_api import matrix_functions
 from ...ops import (
     activation,
     adaptive_pool,
@@ -20,7 +21,6 @@ from ...ops import (
     einsum,
     elementwise,
     index,
-    least_squares,
     linalg,
     matmul,
     normalization,
@@ -190,7 +190,8 @@ def _contract(call: Call) -> Any:
     linalg.inv, linalg.det, linalg.det_sign, linalg.log_abs_det, linalg.cholesky, decomposition.symmetric_values,
     decomposition.symmetric_vectors, decomposition.general_values, decomposition.general_vectors,
     decomposition.singular_values, decomposition.singular_vectors, decomposition.qr_packed, decomposition.complete_basis,
-    least_squares.pseudoinverse, least_squares.matrix_rank,
+    decomposition.pseudoinverse,
+    matrix_functions.matrix_rank,
 )  # fmt: skip
 def _matrices(call: Call) -> Any:
     return call.run(call.values[0])
