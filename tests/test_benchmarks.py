@@ -130,7 +130,8 @@ def test_tables_replace_those_on_the_page_and_nothing_else(tmp_path):
 
 def test_a_page_has_no_tables_of_another_machine(tmp_path):
     pages = [tmp_path / "performance.md", tmp_path / "history.md"]
-    report.write(_saved(tmp_path / "performance.json", _record(2.0, where="abacus, 2 beads")), *pages)
+    records = _saved(tmp_path / "performance.json", Record(machine()), _record(2.0, where="abacus, 2 beads"))
+    report.write(records, *pages)
     assert ["abacus" in page.read_text(encoding="utf-8") for page in pages] == [False, True]
 
 
