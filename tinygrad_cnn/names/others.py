@@ -25,6 +25,7 @@ NUMPY_ARRAY = {
     "x.reshape(-1)": "flat", "tg.choose(x, choices)": "choose",
     "tg.compress(condition, x, axis)": "compress", "tg.partition(x, k)": "partition", "tg.argpartition(x, k)": "argpartition",
     "tg.searchsorted(x, v)": "searchsorted", "tg.save(path, state)": "dump dumps tofile", "tg.ptp(x)": "ptp",
+    "x.numpy().tobytes()": "tostring", "x.numpy().view(x.dtype.newbyteorder())": "newbyteorder",
     **{f"x.numpy().{name}": name for name in ("byteswap", "ctypes", "flags", "getfield", "strides", "tobytes")},
     "(recorded values are never written, and x.numpy() is read-only; x.numpy().copy() is an array of your own)":
     "setfield setflags itemset",
