@@ -237,6 +237,7 @@ def hand(theta, us, given):
     return np.array(errors).reshape(-1)
 
 
+@pytest.mark.part(1)
 @pytest.mark.parametrize("triangles", [False, True])
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_ht(triangles, mirrored):

@@ -143,12 +143,14 @@ def solver(name):
     return tg.implicit(newton(residual, start[0]) if solve is None else solve, residual)
 
 
+@pytest.mark.part(5)
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_derivatives_to_third_order_are_those_of_the_solutions(name):
     parameters = [np.asarray(p, float) for p in PROBLEMS[name][2]]
     assert_gradients(solver(name), *parameters, order=3, allow_unseen=True, budget=8)
 
 
+@pytest.mark.part(5)
 @pytest.mark.parametrize("name", [name for name, problem in PROBLEMS.items() if problem[3] is not None])
 def test_derivatives_to_third_order_are_those_of_the_closed_form(name):
     _, _, parameters, closed, *_ = PROBLEMS[name]

@@ -1,4 +1,4 @@
-"""Arrays from the data that users pass, and the default dtype."""
+"""Arrays from the data that users pass, the default dtype, and what the array API standard asks of a Tensor itself."""
 
 from __future__ import annotations
 

@@ -42,6 +42,10 @@ def page(data: str) -> str:
     return document("live.html", MODULES, texts, __package__).replace("@DATA@", data)
 
 
+POLL = 0.05
+"""Seconds after which the server looks whether it is to end: as long as `close` may take."""
+
+
 class Server:
     """Serves a board until it is closed.
 
@@ -64,7 +68,7 @@ class Server:
             ) from None
         self._http.owner = self
         self.port = self._http.server_address[1]
-        Thread(target=self._http.serve_forever, name="live", daemon=True).start()
+        Thread(target=self._http.serve_forever, args=(POLL,), name="live", daemon=True).start()
 
     @property
     def address(self) -> str:
