@@ -143,7 +143,7 @@ def solver(name):
     return tg.implicit(newton(residual, start[0]) if solve is None else solve, residual)
 
 
-@pytest.mark.part(5)
+@pytest.mark.part(2)
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_derivatives_to_third_order_are_those_of_the_solutions(name):
     parameters = [np.asarray(p, float) for p in PROBLEMS[name][2]]
