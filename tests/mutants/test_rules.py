@@ -44,7 +44,7 @@ EQUIVALENT = [
     *((name, "a", NUMBERS, "the gradient is zero, whatever is done to it") for name in (
         "sign", "floor", "ceil", "round", "trunc", "floor_divide", "heaviside",
     )),
-    *((name, "a", {"rounded to float32"}, "zeros, which the walk converts") for name in ("ceil", "trunc")),
+    ("trunc", "a", {"rounded to float32"}, "zeros, which the walk converts"),
     ("floor_divide", "b", NUMBERS, "the gradient is zero, whatever is done to it"),
     ("copysign", "b", NUMBERS, "the gradient is zero, whatever is done to it"),
     ("remainder", "a", PASSED, "the rule is to pass g on"),
