@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import re
+import tomllib
 import webbrowser
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +55,24 @@ def test_the_version(capsys):
         main(["--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out == f"tinygrad_cnn {tg.__version__}\n"
+
+
+def test_every_place_names_this_version():
+    root = Path(__file__).parents[1]
+    read = {name: (root / name).read_text(encoding="utf-8") for name in (".github/CITATION.cff", "docs/versions.md")}
+    changes = (root / "docs" / "changelog.md").read_text(encoding="utf-8")
+    version, date = re.search(r"^## ([\d.]+) \((\d{4}-\d\d-\d\d)\)$", changes, re.MULTILINE).groups()
+    assert tg.__version__ == version
+    assert re.findall(r"^(?:version|date-released): (.*)$", read[".github/CITATION.cff"], re.MULTILINE) == [
+        version,
+        date,
+    ]
+    entry = dict(re.findall(r"^  (\w+) += \{(.*)\},$", read["docs/versions.md"], re.MULTILINE))
+    day = datetime.date.fromisoformat(date)
+    assert [entry["version"], entry["year"], entry["url"]] == [version, str(day.year), urls()["Homepage"]]
+    assert f"  month   = {day:%b},\n".lower() in read["docs/versions.md"]
+
+
+def urls():
+    text = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)["project"]["urls"]
