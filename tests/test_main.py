@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.__main__ import main
+from tinygrad_cnn.__main__ import EXTRAS, main
 
 
 def test_it_trains_and_prints_the_accuracy_on_held_out_images(capsys):
@@ -23,6 +23,10 @@ def test_it_trains_and_prints_the_accuracy_on_held_out_images(capsys):
 def test_a_sound_installation_passes_the_check(capsys):
     assert main(["--check"]) == 0
     assert re.search(r"gradients: (\d+) of \1 functions agree", capsys.readouterr().out)
+
+
+def test_the_check_looks_for_every_extra():
+    assert EXTRAS.keys() == project()["optional-dependencies"].keys()
 
 
 def test_the_check_names_a_function_whose_gradient_is_wrong(capsys, monkeypatch):
@@ -69,10 +73,10 @@ def test_every_place_names_this_version():
     ]
     entry = dict(re.findall(r"^  (\w+) += \{(.*)\},$", read["docs/versions.md"], re.MULTILINE))
     day = datetime.date.fromisoformat(date)
-    assert [entry["version"], entry["year"], entry["url"]] == [version, str(day.year), urls()["Homepage"]]
+    assert [entry["version"], entry["year"], entry["url"]] == [version, str(day.year), project()["urls"]["Homepage"]]
     assert f"  month   = {day:%b},\n".lower() in read["docs/versions.md"]
 
 
-def urls():
+def project():
     text = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)["project"]["urls"]
+    return tomllib.loads(text)["project"]
