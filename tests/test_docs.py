@@ -161,7 +161,7 @@ def test_output_stands_beneath_the_block_that_prints_it(page: Path):
     for fence in FENCED.finditer(text):
         line = text[: fence.start()].count("\n") + 1
         kind = fence.group(1).split()[0] if fence.group(1) else ""
-        assert kind in {"python", "text", "sh", "{toctree}", "{include}"}, (
+        assert kind in {"python", "text", "sh", "bibtex", "{toctree}", "{include}"}, (
             f"{page.name}, line {line}: nobody checks a block of {kind!r}"
         )
         quoted = re.match(r"# \S+\n", fence.group(2))  # the source of a quotation; the notebook's tests look there
