@@ -201,6 +201,10 @@ def main() -> None:
                 f"| {edit} | {'NOTHING' if found is None else found.removeprefix('tests/')} |".replace(" || ", " or "),
                 flush=True,
             )
+    print("\n| folder | edits | noticed |\n| --- | --- | --- |")
+    made, lost = ([edit.file.partition("/")[0] for edit in some] for some in (chosen, missed))
+    for name in sorted({*made}):
+        print(f"| {name} | {made.count(name)} | {made.count(name) - lost.count(name)} |")
     print(f"\n{len(chosen) - len(missed)} of {len(chosen)} edits were noticed")
 
 
