@@ -137,6 +137,16 @@ def test_zero_times_the_logarithm_of_zero():
         assert tg.gradients(z.sum(), y)[0].tolist() == [0, 0]
 
 
+def test_the_relative_entropy_of_nothing_and_nothing_has_slopes_of_zero():
+    pytest.importorskip("scipy")
+    a, b = np.array([0.0, 0.5, 0.0]), np.array([0.0, 0.25, 1.0])
+    with np.errstate(divide="ignore"):
+        by_a, by_b = tg.grad(lambda a, b: tg.special.rel_entr(a, b).sum(), (0, 1))(a, b)
+    np.testing.assert_allclose(by_a, [0, math.log(2) + 1, -math.inf], rtol=1e-15)
+    np.testing.assert_array_equal(by_b, [0, -2, 0])
+    assert tg.hessian(tg.special.rel_entr)(0.0, 0.0).item() == 0
+
+
 def test_polygamma_refuses_what_is_no_order():
     pytest.importorskip("scipy")
     with pytest.raises(ValueError, match="polygamma: `n` is -1; it must be 0 or more"):
