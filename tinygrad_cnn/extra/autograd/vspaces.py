@@ -9,6 +9,7 @@ import numpy as np
 
 from ...tensor import Tensor
 from ...transforms.pytree import leaves, rebuild
+from .trees import NESTED
 
 
 class VSpace:
@@ -34,7 +35,7 @@ class VSpace:
                 raise TypeError(f"vspace: the value{path} is {leaf!r:.60}; it must be a floating-point number or array")
             self._leaves.append(array)
         self._like = value
-        single = None if isinstance(value, list | tuple | dict) else self._leaves[0]
+        single = None if isinstance(value, NESTED) else self._leaves[0]
         self.size = sum(leaf.size for leaf in self._leaves)
         self.dtype = None if single is None else single.dtype
         self.ndim = None if single is None else single.ndim
