@@ -358,6 +358,20 @@ def test_check_grads_finds_a_wrong_rule():
         check_grads(f, modes=["backward"])(2.0, 3.0)
 
 
+def test_check_grads_finds_a_wrong_derivative_of_a_rule():
+    twice, same = primitive(lambda x: x * 2.0), primitive(lambda x: x)
+    defvjp(twice, lambda ans, x: lambda g: same(g) * 2)
+    defvjp(same, lambda ans, x: lambda g: g * 1.001)
+    check_grads(twice, modes=["rev"], order=1)(1.0)
+    with pytest.raises(AssertionError, match=r"Derivative \(VJP\) check of vjp_<lambda> failed"):
+        check_grads(twice, modes=["rev"])(1.0)
+
+
+def test_derivatives_are_named_after_the_function():
+    assert grad(cubes).__name__ == "grad_of_cubes_wrt_argnum_0"
+    assert grad(cubes, 1).__doc__.strip() == "grad of function cubes with respect to argument number 1"
+
+
 def test_vector_spaces():
     space = extend.vspace({"a": 1.0, "b": onp.ones((2, 1))})
     assert space.size == 3

@@ -50,7 +50,7 @@ class Rules:
         """The op that records calls, with a forward rule or without one, for which the backward rule is transposed."""
         if forward not in self._ops:
             made = Op(_result)
-            made.name = self.name
+            made.name = self.name if self.name.isidentifier() else "primitive"
             made.joint_vjp("inputs")(_pull)
             if forward:
                 made.jvp(inputs=_push)
