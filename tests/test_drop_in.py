@@ -158,6 +158,13 @@ def test_lists_of_what_is_differentiated_become_arrays():
     assert grad(lambda x: np.asarray(x, dtype=float)[0])(X).tolist() == [1.0, 0.0]
 
 
+@pytest.mark.parametrize("name", ["concatenate", "stack", "vstack", "hstack", "dstack", "column_stack"])
+def test_iterators_of_arrays_are_joined(name):
+    join, joined = getattr(np, name), getattr(onp, name)
+    onp.testing.assert_array_equal(join(iter([X, 2 * X])), joined([X, 2 * X]))
+    onp.testing.assert_array_equal(grad(lambda x: np.sum(join(a * x for a in (2.0, x)) ** 2))(X), 8 * X + 4 * X**3)
+
+
 def test_indices_and_booleans_are_arrays():
     def f(x):
         order, positive, where = np.argsort(-x), np.isfinite(x), np.argmax(x)

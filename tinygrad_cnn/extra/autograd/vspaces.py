@@ -31,6 +31,8 @@ class VSpace:
         self._leaves: list[np.ndarray] = []
         for path, leaf in leaves(value):
             array = leaf._array if isinstance(leaf, Tensor) else np.asarray(leaf)
+            if array.dtype.kind == "c":
+                raise TypeError(f"vspace: the value{path} is complex, and Tensors are real; give two arrays")
             if array.dtype.kind != "f":
                 raise TypeError(f"vspace: the value{path} is {leaf!r:.60}; it must be a floating-point number or array")
             self._leaves.append(array)

@@ -49,7 +49,9 @@ def unary_to_nary(unary_operator: Callable[..., Any]) -> Callable[..., Any]:
 
         functools.update_wrapper(nary_function, fun, updated=())
         nary_function.__name__ = f"{unary_operator.__name__}_of_{name}_wrt_argnum_{argnum}"
-        nary_function.__doc__ = f"    {unary_operator.__name__} of function {name} with respect to argument number {argnum}"
+        nary_function.__doc__ = (
+            f"    {unary_operator.__name__} of function {name} with respect to argument number {argnum}"
+        )
         return nary_function
 
     return nary_operator
