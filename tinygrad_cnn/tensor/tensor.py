@@ -75,7 +75,7 @@ class Tensor(Methods):
 
     @staticmethod
     def _of(data: NDArray[Any], node: Node | Leaf | None = None) -> Tensor:
-        tensor = Tensor.__new__(Tensor)
+        tensor = _new(Tensor)
         tensor._array = data
         tensor._node = node
         return tensor
@@ -393,6 +393,9 @@ class Tensor(Methods):
         return above.array_function(function, args, kwargs)
 
 
+_new = object.__new__
+
+
 def _rebuild(data: NDArray[Any], requires_grad: bool) -> Tensor:
     tensor = Tensor._of(np.array(data))
     if requires_grad:
@@ -413,7 +416,8 @@ def add_to_grads(gradients: Mapping[Any, Any], create: bool = False) -> None:
         if old is not None:
             g = _sum_of_gradients(old, g, create)
         elif g.__class__ is np.ndarray:
-            g = Tensor._of(g)
+            array, g = g, _new(Tensor)  # as `_of`, without the call
+            g._array, g._node = array, None
         tensor._grad = g
 
 
