@@ -323,7 +323,7 @@ class Optimizer(Loadable, ABC):
             advances = overridden or STEP in state
             more = (p._array, state, group, bool(missing), advances, t, u)
             tasks.append((place, repeat, more if advances or repeat is None else None))
-        repeats = [repeat for _, repeat, more in tasks if more is None] if len(tasks) == len(gradients) else []
+        repeats: list[Any] = [repeat for _, repeat, more in tasks if more is None]
         step = _Step(
             key, [p._array for *_, p in members], tasks, repeats if len(repeats) == len(gradients) else None,
             marking(*(p._array for *_, p in given)),
