@@ -332,7 +332,7 @@ def test_optimizers():
         (optimizers.rmsprop, 3 - 0.01 * 6 / math.sqrt(0.9 + 0.1 * 36)),
     ):
         assert optimize(slope, nested, num_iters=1, step_size=0.01)["b"] == pytest.approx(first, rel=1e-8)
-        end = optimize(slope, nested, num_iters=2000, step_size=0.01)
+        end = optimize(slope, nested, num_iters=400, step_size=0.03)
         assert onp.abs(flatten(end)[0]).max() < 0.02
 
 
