@@ -75,7 +75,7 @@ class Tensor(Methods):
 
     @staticmethod
     def _of(data: NDArray[Any], node: Node | Leaf | None = None) -> Tensor:
-        tensor = _new(Tensor)
+        tensor = Tensor.__new__(Tensor)
         tensor._array = data
         tensor._node = node
         return tensor
@@ -390,10 +390,12 @@ class Tensor(Methods):
     def __array_function__(
         self, function: Callable[..., Any], types: Sequence[type], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Any:
+        if function in _FORM and len(args) == 1 and not kwargs and isinstance(args[0], Tensor):
+            return function(args[0]._array)
         return above.array_function(function, args, kwargs)
 
 
-_new = object.__new__
+_FORM = frozenset({np.shape, np.ndim, np.size})  # layers ask for these in every call: they look at no value
 
 
 def _rebuild(data: NDArray[Any], requires_grad: bool) -> Tensor:
@@ -416,8 +418,7 @@ def add_to_grads(gradients: Mapping[Any, Any], create: bool = False) -> None:
         if old is not None:
             g = _sum_of_gradients(old, g, create)
         elif g.__class__ is np.ndarray:
-            array, g = g, _new(Tensor)  # as `_of`, without the call
-            g._array, g._node = array, None
+            g = Tensor._of(g)
         tensor._grad = g
 
 
