@@ -56,7 +56,7 @@ class ShownErrors(ast.NodeTransformer):
         return node
 
 
-@pytest.mark.part(8)
+@pytest.mark.part(3)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_blocks_run(page: Path, tmp_path, monkeypatch, sigint):
     monkeypatch.chdir(tmp_path)

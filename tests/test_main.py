@@ -14,12 +14,14 @@ import tinygrad_cnn as tg
 from tinygrad_cnn.__main__ import EXTRAS, main
 
 
+@pytest.mark.slow
 def test_it_trains_and_prints_the_accuracy_on_held_out_images(capsys):
     assert main(["--epochs", "2"]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert float(re.match(r"([\d.]+)% of 360 images", last)[1]) > 90, last
 
 
+@pytest.mark.slow
 def test_a_sound_installation_passes_the_check(capsys):
     assert main(["--check"]) == 0
     assert re.search(r"gradients: (\d+) of \1 functions agree", capsys.readouterr().out)
@@ -29,6 +31,7 @@ def test_the_check_looks_for_every_extra():
     assert EXTRAS.keys() == project()["optional-dependencies"].keys()
 
 
+@pytest.mark.slow
 def test_the_check_names_a_function_whose_gradient_is_wrong(capsys, monkeypatch):
     monkeypatch.setattr(tg, "tanh", lambda x: tg.sinh(x.detach()) + x)
     assert main(["--check"]) == 1
