@@ -178,7 +178,8 @@ def main() -> int:
     arguments = parser.parse_args()
     names = arguments.names or list(SUITES)
     if arguments.requirements:
-        print(*sorted({each for name in names for each in SUITES[name].requirements}), sep="\n")
+        theirs = f"autograd=={SUITES['autograd'].version}"
+        print(theirs, *sorted({each for name in names for each in SUITES[name].requirements}), sep="\n")
         return 0
     with tempfile.TemporaryDirectory() as folder:
         wrong = sum(judged(name, SUITES[name], Path(folder), arguments.hips, arguments.whole) for name in names)
