@@ -67,6 +67,7 @@ def _shown_once() -> Any:
             self.savefig(picture, format="png")
             pyplot.close(self)
             shown = _ipython_display()
-            shown.display(shown.Image(picture.getvalue()))
+            says = ", ".join(f"{axes.get_ylabel()} by {axes.get_xlabel()}" for axes in self.axes)
+            shown.display(shown.Image(picture.getvalue(), alt=says))
 
     return Shown

@@ -124,6 +124,7 @@ FIRST = {
     "optim/lr_scheduler": ["optim/test_schedules.py", "optim/test_schedule_state.py"],
     "training": ["training/test_fit.py"],
     "compile": ["compile/test_compile.py", "compile/test_steps.py"],
+    "kernels": ["optim/test_repeats.py"],
     "ops": ["tensor/test_tensor.py", "tensor/test_assignment.py"],
 }
 """Those of them that notice most, and are run first, as is a file of tests that is named like the edited one."""
@@ -201,6 +202,10 @@ def main() -> None:
                 f"| {edit} | {'NOTHING' if found is None else found.removeprefix('tests/')} |".replace(" || ", " or "),
                 flush=True,
             )
+    print("\n| folder | edits | noticed |\n| --- | --- | --- |")
+    made, lost = ([edit.file.partition("/")[0] for edit in some] for some in (chosen, missed))
+    for name in sorted({*made}):
+        print(f"| {name} | {made.count(name)} | {made.count(name) - lost.count(name)} |")
     print(f"\n{len(chosen) - len(missed)} of {len(chosen)} edits were noticed")
 
 

@@ -45,7 +45,7 @@ def cell(monkeypatch):
     cell, ipython, display = Cell(), ModuleType("IPython"), ModuleType("IPython.display")
     ipython.version_info = (9, 0)  # pyplot asks
     ipython.get_ipython = lambda: SimpleNamespace(kernel=object())
-    display.display, display.Image = cell.display, lambda data: ("image", data)
+    display.display, display.Image = cell.display, lambda data, alt: ("image", data, alt)
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     monkeypatch.setitem(sys.modules, "IPython.display", display)
     return cell
@@ -75,11 +75,14 @@ def test_progress_is_one_output_that_is_updated_within_an_epoch(cell, capsys, mo
 
 @PLOTS
 @pytest.mark.parametrize(
-    "draw",
-    [lambda: History({"loss": [1.0, 0.5]}).plot(), lambda: tg.metrics.plot_confusion_matrix(np.eye(3, dtype=int))],
+    ("draw", "says"),
+    [
+        (lambda: History({"loss": [1.0, 0.5], "accuracy": [0.5, 0.7]}).plot(), "loss by epoch, accuracy by epoch"),
+        (lambda: tg.metrics.plot_confusion_matrix(np.eye(3, dtype=int)), "target by predicted"),
+    ],
     ids=["history", "confusion matrix"],
 )
-def test_a_figure_is_shown_once(draw, cell):
+def test_a_figure_is_shown_once(draw, says, cell):
     from matplotlib import pyplot
 
     pyplot.close("all")
@@ -90,6 +93,7 @@ def test_a_figure_is_shown_once(draw, cell):
         pyplot.figure(number)._ipython_display_()
     ((picture,),) = cell.outputs
     assert picture[1].startswith(b"\x89PNG")
+    assert picture[2] == says  # for those who cannot see it
 
 
 @PLOTS
