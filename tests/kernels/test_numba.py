@@ -113,6 +113,11 @@ def given_to(function, rng, order):
     if function in (activation.gelu, activation.gelu_slope, activation.silu, activation.silu_slope):
         x = normal(rng, 5000) * 4
         yield [ordered(x.reshape(2, 50, 5, 10), order)], {"approximate": "none"} if function is activation.gelu else {}
+    elif function in (activation.gelu_pull, activation.silu_pull):
+        u, x = (ordered(a.reshape(2, 50, 5, 10), order) for a in (normal(rng, 5000), normal(rng, 5000) * 4))
+        yield [u, x], {}
+        yield [u, np.broadcast_to(np.float32(-1.5), u.shape)], {}
+        yield [np.broadcast_to(np.float32(-1.5), u.shape), x], {}
     elif function in (softmax.softmax, softmax.log_softmax):
         yield [rows_of(rng, order)], {"axis": -1}
     elif function in (softmax.softmax_pull, softmax.log_softmax_pull):

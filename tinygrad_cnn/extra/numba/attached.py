@@ -13,8 +13,10 @@ from . import pool as pooling
 
 KERNELS: list[tuple[Any, Prepare]] = [
     (activation.gelu, elements.prepare_gelu),
+    (activation.gelu_pull, elements.prepare_gelu_pull),
     (activation.gelu_slope, elements.prepare_gelu_slope),
     (activation.silu, elements.prepare_silu),
+    (activation.silu_pull, elements.prepare_silu_pull),
     (activation.silu_slope, elements.prepare_silu_slope),
     (affine.affine, layers.prepare_affine),
     (affine.product_to, layers.prepare_product_to),
