@@ -1,4 +1,7 @@
-"""Install the package with its tests and an old, a new or a nightly NumPy into this Python, and run the quick tests."""
+"""Install the package with its tests and an old, a new or a nightly NumPy into this Python, and run the quick tests.
+
+Other arguments go to pytest.
+"""
 
 import argparse
 import re
@@ -13,7 +16,7 @@ NIGHTLY = "https://pypi.anaconda.org/scientific-python-nightly-wheels/simple"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--numpy", choices=["oldest", "newest", "nightly"], default="newest")
-    numpy = parser.parse_args().numpy
+    options, others = parser.parse_known_args()
     oldest = re.search(r'"numpy>=([\d.]+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     wanted = {
         "oldest": [f"numpy=={oldest[1]}"],
@@ -21,8 +24,8 @@ def main() -> None:
         "nightly": ["--pre", "--extra-index-url", NIGHTLY, "numpy"],
     }
     python = [sys.executable, "-m"]
-    subprocess.run([*python, "pip", "install", "-q", "-e", ".[test]", *wanted[numpy]], cwd=ROOT, check=True)
-    subprocess.run([*python, "pytest", "-q", "-n", "auto"], cwd=ROOT, check=True)
+    subprocess.run([*python, "pip", "install", "-q", "-e", ".[test]", *wanted[options.numpy]], cwd=ROOT, check=True)
+    subprocess.run([*python, "pytest", "-q", "-n", "auto", *others], cwd=ROOT, check=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-LEAST, SHARE = 40, 20
+from tinygrad_cnn import set_num_threads
+
+LEAST, SHARE = 20, 40
 
 settings.register_profile("dev", max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, print_blob=True)
@@ -46,9 +48,14 @@ def is_thorough(config: pytest.Config) -> bool:
 
 
 def configure(config: pytest.Config) -> None:
-    """Choose the rotation, which processes of pytest-xdist take over from the first, and the profile of Hypothesis."""
+    """Choose the rotation, which processes of pytest-xdist take over from the first, and the profile of Hypothesis.
+
+    In the quick profile these processes have one thread each: those of BLAS would wait for each other, at work.
+    """
     if config.option.rotation is None:
         config.option.rotation = datetime.date.today().toordinal()
+    if hasattr(config, "workerinput") and not is_thorough(config):
+        set_num_threads(1)
     usual = ("ci" if os.environ.get("CI") else "dev") if is_thorough(config) else "quick"
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", usual))
 

@@ -62,6 +62,7 @@ LARGE = [
 ]
 
 
+@pytest.mark.part(8)
 @pytest.mark.parametrize(("name", "situation"), LARGE)
 def test_many_terms(name, situation):
     check(BY_NAME[name], situation)

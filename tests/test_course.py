@@ -101,6 +101,7 @@ def test_the_code_to_complete_is_that_of_the_solution(exercise):
     assert found == kept
 
 
+@pytest.mark.part(8)
 def test_the_solution_is_solved(exercise):
     assert grade(exercise.number, exercise.solution)[0].endswith(".")
 

@@ -56,7 +56,7 @@ class ShownErrors(ast.NodeTransformer):
         return node
 
 
-@pytest.mark.part(8)
+@pytest.mark.part(3)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_blocks_run(page: Path, tmp_path, monkeypatch, sigint):
     monkeypatch.chdir(tmp_path)
@@ -161,7 +161,7 @@ def test_output_stands_beneath_the_block_that_prints_it(page: Path):
     for fence in FENCED.finditer(text):
         line = text[: fence.start()].count("\n") + 1
         kind = fence.group(1).split()[0] if fence.group(1) else ""
-        assert kind in {"python", "text", "sh", "{toctree}", "{include}"}, (
+        assert kind in {"python", "text", "sh", "bibtex", "{toctree}", "{include}"}, (
             f"{page.name}, line {line}: nobody checks a block of {kind!r}"
         )
         quoted = re.match(r"# \S+\n", fence.group(2))  # the source of a quotation; the notebook's tests look there

@@ -158,6 +158,13 @@ def test_lists_of_what_is_differentiated_become_arrays():
     assert grad(lambda x: np.asarray(x, dtype=float)[0])(X).tolist() == [1.0, 0.0]
 
 
+@pytest.mark.parametrize("name", ["concatenate", "stack", "vstack", "hstack", "dstack", "column_stack"])
+def test_iterators_of_arrays_are_joined(name):
+    join, joined = getattr(np, name), getattr(onp, name)
+    onp.testing.assert_array_equal(join(iter([X, 2 * X])), joined([X, 2 * X]))
+    onp.testing.assert_array_equal(grad(lambda x: np.sum(join(a * x for a in (2.0, x)) ** 2))(X), 8 * X + 4 * X**3)
+
+
 def test_indices_and_booleans_are_arrays():
     def f(x):
         order, positive, where = np.argsort(-x), np.isfinite(x), np.argmax(x)
@@ -332,7 +339,7 @@ def test_optimizers():
         (optimizers.rmsprop, 3 - 0.01 * 6 / math.sqrt(0.9 + 0.1 * 36)),
     ):
         assert optimize(slope, nested, num_iters=1, step_size=0.01)["b"] == pytest.approx(first, rel=1e-8)
-        end = optimize(slope, nested, num_iters=2000, step_size=0.01)
+        end = optimize(slope, nested, num_iters=400, step_size=0.03)
         assert onp.abs(flatten(end)[0]).max() < 0.02
 
 
@@ -356,6 +363,20 @@ def test_check_grads_finds_a_wrong_rule():
         check_grads(f, modes=["fwd"], order=1)(2.0, 3.0)
     with pytest.raises(ValueError, match="`modes` is"):
         check_grads(f, modes=["backward"])(2.0, 3.0)
+
+
+def test_check_grads_finds_a_wrong_derivative_of_a_rule():
+    twice, same = primitive(lambda x: x * 2.0), primitive(lambda x: x)
+    defvjp(twice, lambda ans, x: lambda g: same(g) * 2)
+    defvjp(same, lambda ans, x: lambda g: g * 1.001)
+    check_grads(twice, modes=["rev"], order=1)(1.0)
+    with pytest.raises(AssertionError, match=r"Derivative \(VJP\) check of vjp_<lambda> failed"):
+        check_grads(twice, modes=["rev"])(1.0)
+
+
+def test_derivatives_are_named_after_the_function():
+    assert grad(cubes).__name__ == "grad_of_cubes_wrt_argnum_0"
+    assert grad(cubes, 1).__doc__.strip() == "grad of function cubes with respect to argument number 1"
 
 
 def test_vector_spaces():

@@ -80,6 +80,7 @@ def _imports(path: Path, checking: bool = False) -> set[tuple[str, ...]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
     [path for path in FILES if path.relative_to(PACKAGE).parts[0] not in OPTIONAL],
@@ -104,6 +105,7 @@ def test_these_import_nothing_else_of_the_package(folder, floors):
     assert {parts[0] for path in (PACKAGE / folder).glob("*.py") for parts in _imports(path)} == floors
 
 
+@pytest.mark.slow
 def test_extra_is_imported_by_aliases_only():
     """Not even for annotations: what fit asks of a World is a Protocol of training/."""
     users = {
@@ -112,6 +114,7 @@ def test_extra_is_imported_by_aliases_only():
     assert {user for user in users if not user.startswith("extra/")} <= {"__init__.py", "training/__init__.py"}
 
 
+@pytest.mark.slow
 def test_folders_import_one_way():
     edges: dict[str, set[str]] = {}
     for path in FILES:
@@ -121,6 +124,7 @@ def test_folders_import_one_way():
     _ensure_no_circle(edges)
 
 
+@pytest.mark.slow
 def test_nothing_imports_in_a_circle():
     modules = {path.relative_to(PACKAGE).with_suffix("").parts: path for path in FILES if path.name != "__init__.py"}
     _ensure_no_circle({name: {other for other in _imports(path) if other in modules} for name, path in modules.items()})
@@ -134,6 +138,7 @@ def _ensure_no_circle(edges):
     assert not edges, f"these import each other in a circle: {sorted(map(str, edges))}"
 
 
+@pytest.mark.slow
 def test_only_strategies_imports_hypothesis():
     users = {
         path.parent.name
@@ -144,18 +149,16 @@ def test_only_strategies_imports_hypothesis():
     assert users == {"strategies"}
 
 
-@pytest.mark.parametrize(
-    ("statement", "absent"),
-    [
-        ("import tinygrad_cnn", ["tinygrad_cnn.testing", "hypothesis"]),
-        (
-            "import tinygrad_cnn",
-            ["tinygrad_cnn.optim", "tinygrad_cnn.nn", "tinygrad_cnn.compile.trace", "numpy.random"],
-        ),
-        ("import tinygrad_cnn as tg; tg.testing.gradcheck", ["hypothesis"]),
-    ],
-)
-def test_users_load_only_what_they_ask_for(statement: str, absent: list[str]):
-    blocked = "import sys; sys.modules['hypothesis'] = None"  # as if it were not installed
-    script = f"{blocked}; {statement}; assert not [name for name in {absent} if sys.modules.get(name)]"
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=PACKAGE.parent)
+ABSENT = [f"tinygrad_cnn.{name}" for name in ("compile.trace", "extra.show", "nn", "optim", "testing")]
+LOADS = f"""
+import sys
+sys.modules["hypothesis"] = None  # as if it were not installed
+import tinygrad_cnn as tg
+loaded = [name for name in {[*ABSENT, "numpy.random"]} if name in sys.modules]
+assert not loaded, loaded
+tg.testing.gradcheck
+"""
+
+
+def test_users_load_only_what_they_ask_for():
+    subprocess.run([sys.executable, "-c", LOADS], check=True, cwd=PACKAGE.parent)

@@ -237,7 +237,7 @@ def hand(theta, us, given):
     return np.array(errors).reshape(-1)
 
 
-@pytest.mark.part(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("triangles", [False, True])
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_ht(triangles, mirrored):
@@ -256,6 +256,7 @@ def test_ht(triangles, mirrored):
 MODES = pytest.mark.parametrize("modes", ["rr", "rf", "fr", "ff"])
 
 
+@pytest.mark.part(2)
 @MODES
 def test_the_largest_value_of_saddle_has_the_slope_of_its_first_part(modes):
     outer, inner = modes
@@ -280,6 +281,7 @@ def crossing(w):
     return (x - x[1] / v[1] * v)[0]
 
 
+@pytest.mark.part(1)
 @MODES
 def test_the_particles_end_and_its_slope(modes):
     outer, inner = modes

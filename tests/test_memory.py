@@ -111,7 +111,7 @@ def _chain(n):
     return x, y
 
 
-DEEP = 200_000
+DEEP = 100_000
 """Far deeper than what the stack of C holds, if each of them took a hundred bytes."""
 
 

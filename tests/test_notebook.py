@@ -293,6 +293,7 @@ def test_the_example_runs_and_prints_what_it_promises(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_example_fails_if_something_differs(tmp_path):
     source = EXAMPLE.read_text(encoding="utf-8")
     assert "220.13788448" in source

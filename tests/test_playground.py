@@ -192,6 +192,7 @@ class TestGradients:
 
 
 class TestNotebook:
+    @pytest.mark.part(2)
     @pytest.mark.parametrize("repairs", [[], ["whole map"], ["whole map", "targets"], ["one division"]])
     def test_mistakes_are_off(self, repairs):
         found = [each for cell in notebook.run(repairs) for each in cell["gradients"]]

@@ -63,7 +63,7 @@ def test_two_tests_of_the_same_rows_run_different_ones():
 @pytest.mark.parametrize(
     ("options", "counts"),
     [
-        ([], {"many": 40, "few": 3, "whole": 100, "slow": 0}),
+        ([], {"many": 20, "few": 3, "whole": 100, "slow": 0}),
         (["--thorough"], {"many": 100, "few": 100, "whole": 100, "slow": 1}),
         (["::test_few"], {"few": 100}),
     ],

@@ -68,6 +68,7 @@ def sets(tree: ast.AST) -> Iterator[str]:
             yield f"line {node.lineno}: {ast.unparse(node)}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(TESTS)))
 def test_no_private_name_is_used(path: Path):
     allowed = ALLOWED.get(str(path.relative_to(TESTS)), set())

@@ -60,6 +60,7 @@ def kinked(case: Case) -> bool:
     return any(gradcheck(case, *point, order=1, budget=4).kinks for point in points)
 
 
+@pytest.mark.slow
 def test_every_public_function_with_a_kink_has_a_row():
     families = (*(getattr(tg.ops, name) for name in tg.ops.__all__), tg.functional)
     public = {getattr(family, name) for family in families for name in family.__all__}

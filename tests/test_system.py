@@ -55,6 +55,7 @@ def rare_names(path: Path) -> set[str]:
     return found & RARE
 
 
+@pytest.mark.slow
 def test_what_only_some_systems_have_is_asked_for_in_one_file():
     found = {path.relative_to(PACKAGE).as_posix(): rare_names(path) for path in PACKAGE.rglob("*.py")}
     elsewhere = {name: names for name, names in found.items() if names - ASKED_FOR_IN.get(name, set())}
@@ -142,7 +143,7 @@ def test_without_proc_the_kernel_has_the_name_of_the_machine(monkeypatch):
     def absent(*arguments, **options):
         raise FileNotFoundError
 
-    monkeypatch.setattr(Path, "read_text", absent)
+    monkeypatch.setattr("builtins.open", absent)
     monkeypatch.setattr("platform.node", lambda: "here")
     assert system.kernel() == "here"
 
@@ -225,7 +226,7 @@ ANOTHER_SYSTEM = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("encoding", ["ascii", pytest.param("cp1252", marks=pytest.mark.slow)])
 def test_another_system_trains_and_checks_its_installation(encoding):
     done = subprocess.run(
         [sys.executable, "-W", "error::EncodingWarning:tinygrad_cnn", "-c", TRAINS], capture_output=True, cwd=ROOT,

@@ -16,6 +16,7 @@ from .state import cached_names, changed_names, shared_state
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.mark.slow
 def test_the_state_that_threads_share_is_listed_with_its_reason():
     page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
     section = page.split("## State that threads share\n")[1].split("\n## ")[0]
@@ -48,10 +49,10 @@ def test_what_counts_as_state(program, changed, cached):
     assert cached_names(tree) == cached
 
 
-@pytest.mark.parametrize("rounds", [1, pytest.param(15, marks=pytest.mark.slow)])
-def test_sixteen_threads_get_the_bits_of_one(rounds):
+@pytest.mark.parametrize(("rounds", "threads"), [(1, 5), pytest.param(15, 16, marks=pytest.mark.slow)])
+def test_many_threads_get_the_bits_of_one(rounds, threads):
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "tests.thread_stress", str(rounds)],
+        [sys.executable, "-W", "error", "-m", "tests.thread_stress", str(rounds), str(threads)],
         capture_output=True, encoding="utf-8", cwd=ROOT, env={**os.environ, "OPENBLAS_NUM_THREADS": "2"}, check=False,
     )  # fmt: skip
     assert not done.returncode, done.stdout + done.stderr

@@ -68,6 +68,7 @@ def test_a_log_file_gets_plain_lines(quick):
         assert epochs == ["1", "2", "3", "4", "5"]
 
 
+@pytest.mark.slow
 def test_the_table_compares_the_optimizers_and_each_has_learned(quick):
     table = rows(quick)
     assert list(table) == LABELS
@@ -78,6 +79,7 @@ def test_the_table_compares_the_optimizers_and_each_has_learned(quick):
         assert row["epochs"] == "5"
 
 
+@pytest.mark.slow
 def test_the_end_says_what_the_error_means(quick, example):
     """The share of rounded predictions that are right, counted again here, and the higher accuracy of the classifier."""
     rounded = float(

@@ -48,6 +48,7 @@ def test_std_at_zero_variance_has_zero_gradients_of_both_orders(dtype, value, co
     assert g.dtype == h.dtype == dtype
 
 
+@pytest.mark.part(4)
 @pytest.mark.parametrize("ndim", [1, 2, 3])
 @pytest.mark.parametrize(
     "kwargs",
@@ -65,6 +66,7 @@ def test_double_backward_through_convolution_of_any_geometry(g, seed):
     assert_gradients(partial(getattr(tg, f"conv{g.ndim}d"), **g.kwargs), x, w, b, order=2, budget=2)
 
 
+@pytest.mark.part(4)
 @pytest.mark.parametrize("ndim", [1, 2, 3])
 @pytest.mark.parametrize(
     "kwargs",

@@ -1,7 +1,7 @@
-"""Sixteen threads that train, compile, save, load and check gradients of their own; their results are those of one thread.
+"""Threads that train, compile, save, load and check gradients of their own; their results are those of one thread.
 
-``python -m tests.thread_stress ROUNDS`` prints each difference, and its status says whether there was one. Threads change every
-microsecond, and the first round starts right after the import, when functions of ops are still to be generated.
+``python -m tests.thread_stress ROUNDS THREADS`` prints each difference, and its status says whether there was one. Threads
+change every microsecond, and the first round starts right after the import, when functions of ops are still to be generated.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ import numpy as np
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
-
-THREADS = 16
 
 
 def trained(seed: int, folder: Path) -> list[Any]:
@@ -129,9 +127,9 @@ def all_of(number: int, folder: Path) -> list[Any]:
     return [found[i] for i in range(len(WORK))]
 
 
-def one_round(folder: Path) -> list[str]:
+def one_round(folder: Path, count: int) -> list[str]:
     """All threads at once, then one after another: a line for each difference."""
-    barrier, results = threading.Barrier(THREADS), [None] * THREADS
+    barrier, results = threading.Barrier(count), [None] * count
 
     def run(number: int) -> None:
         barrier.wait()
@@ -140,7 +138,7 @@ def one_round(folder: Path) -> list[str]:
         except BaseException as error:
             results[number] = f"{type(error).__name__}: {error}"
 
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(THREADS)]
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -160,8 +158,9 @@ def main() -> int:
     sys.setswitchinterval(1e-6)
     lines = []
     with tempfile.TemporaryDirectory() as folder:
-        for _ in range(int(sys.argv[1])):
-            lines += one_round(Path(folder))
+        rounds, threads = map(int, sys.argv[1:])
+        for _ in range(rounds):
+            lines += one_round(Path(folder), threads)
     print(*lines, f"{len(lines)} differences", sep="\n")
     return bool(lines)
 

@@ -88,7 +88,7 @@ except ModuleNotFoundError as _error:
     if not (_error.name or "").startswith("tinygrad_cnn"):
         raise
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 __all__ = [
     "Tensor",

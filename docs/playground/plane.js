@@ -33,7 +33,7 @@ export class Plane {
     this.once = button("Step", () => this.step(), { "data-python": "" });
     this.again = button("Reset", () => this.reset(), { "data-python": "" });
     this.end = button("■ Stop", () => this.stop());
-    this.told = el("p", { class: "told", role: "status" }, "The picture appears when Python is ready.");
+    this.told = el("p", { class: "told", role: "status" }, "The picture appears here in a moment.");
     this.canvas = el("canvas", { class: "plane-picture", width: SIZE, height: SIZE, role: "img", "aria-label": "points of two classes, and the network's answer in each place" });
     this.curve = el("canvas", { class: "plane-curve", width: SIZE, height: 90, role: "img", "aria-label": "the loss by step" });
     this.element = el("div", { class: "plane" },

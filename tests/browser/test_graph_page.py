@@ -384,6 +384,28 @@ def test_pan_and_zoom(opened):
     browser.until(f"Math.abs({where}[0] - {x}) < 40")
 
 
+def test_a_page_that_gets_another_width_is_fitted_again_until_it_was_moved(opened):
+    browser = opened(tg.show(nn.Sequential(nn.Linear(3, 2), nn.ReLU()), tg.ones(1, 3)))
+    middle = "(b => b.x + b.width / 2)(document.querySelector('.cluster').getBoundingClientRect())"
+    frames = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    wide = browser.run(middle)
+    browser.look(400, 800)
+    browser.until(f"Math.abs({middle} - 200) < 2")
+    browser.look()
+    browser.until(f"Math.abs({middle} - {wide}) < 2")
+    browser.run(f"document.querySelector('[data-key=n0]').dispatchEvent({CLICK})")
+    browser.until("!!document.querySelector('.box.selected')")  # what was clicked on stays, though the panel takes room
+    browser.run(frames)
+    assert browser.run(middle) == pytest.approx(wide, abs=2)
+    browser.press("Escape")
+    browser.send("Input.dispatchMouseEvent", type="mouseWheel", x=40, y=300, deltaX=0, deltaY=-300)
+    browser.until(f"Math.abs({middle} - {wide}) > 20")
+    moved = browser.run(middle)
+    browser.look(400, 800)
+    browser.run(frames)
+    assert browser.run(middle) == pytest.approx(moved, abs=2)
+
+
 def test_names_with_markup_are_text(opened):
     x = tg.Tensor(1.0, requires_grad=True)
     model = nn.Module()

@@ -52,6 +52,7 @@ def stepping(size: int = 16):
     return step, x, y, watched
 
 
+@pytest.mark.part(1)
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_ten_steps_for_any_number_of_threads(n):
     eager, x, y, left = stepping()

@@ -85,7 +85,7 @@ def assert_same(a, b, path=""):
         assert a == b, path
 
 
-@pytest.mark.part(8)
+@pytest.mark.part(5)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_fifty_steps_with_every_optimizer(optimizer: str):
     a, b = (trained(compiled, "plain", optimizer, 1, 50) for compiled in (False, True))

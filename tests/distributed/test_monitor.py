@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,7 +18,10 @@ from tinygrad_cnn.extra.distributed import monitor
 
 from .common import ROOT
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks for processes in /proc")
+pytestmark = [
+    pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks for processes in /proc"),
+    pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="there is no monitor without sockets of Unix"),
+]
 
 RANK = """
 import os, sys, time

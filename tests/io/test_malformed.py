@@ -210,6 +210,7 @@ def test_every_malformed_state_of_a_run_is_refused_whole(saved, tmp_path):
     assert refused > 0.6 * len(tried)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:fit. the loss is")  # a file may hold NaN
 @settings(max_examples=min(60, 3 * settings.default.max_examples))
 @given(data=st.data())

@@ -44,6 +44,7 @@ UNITS = 4.0
 every_function = pytest.mark.parametrize("f", EXACT, ids=lambda f: f.__name__)
 
 
+@pytest.mark.part(2)
 @every_function
 def test_float32_keeps_its_digits_where_the_value_is_small(f):
     x = np.concatenate([POINTS[np.float32], np.random.default_rng(0).uniform(-14, 8, 300_000)]).astype(np.float32)

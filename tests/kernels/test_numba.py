@@ -371,6 +371,7 @@ def test_the_environment_variable():
     assert ended.returncode == 0, ended.stderr
 
 
+@pytest.mark.part(1)
 @pytest.mark.parametrize(
     ("code", "variable"),
     [("tg.use_numba()", "0"), ("tg.use_numba(False)", "0"), ("", "1")],

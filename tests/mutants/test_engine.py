@@ -9,6 +9,7 @@ import pytest
 from .engine import PACKAGE, ROOT, Edit, edits
 
 
+@pytest.mark.slow
 def test_every_edit_finds_its_text_and_leaves_a_program():
     for edit in edits():
         source = (ROOT / PACKAGE / edit.file).read_text(encoding="utf-8")

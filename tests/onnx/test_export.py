@@ -322,7 +322,8 @@ def test_axes_of_outputs_may_be_named_too():
 
 
 def test_an_example_in_the_byte_order_of_another_machine():
-    exported(nn.Linear(3, 2), normal(2, 3).astype(">f4"))
+    model, x = nn.Linear(3, 2), normal(2, 3)
+    assert exported(model, x.astype(">f4")) == exported(model, x)
 
 
 def test_results_and_examples_that_no_file_has():

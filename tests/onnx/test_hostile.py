@@ -247,8 +247,11 @@ def test_parts_without_number(little_memory):
 @pytest.mark.parametrize("count", [40, 70])
 def test_more_axes_than_numpy_broadcasts(count):
     made = model([node("Expand", ["x", "s"], ["y"])], [info("x", FLOAT, [1]), info("s", INT, [count])], [info("y")])
+    shapes = []
     with contextlib.suppress(OnnxError):  # NumPy has another limit here than elsewhere
-        load(made)(np.ones(1, np.float32), np.ones(count, np.int64))
+        shapes.append(load(made)(np.ones(1, np.float32), np.ones(count, np.int64)).shape)
+    assert shapes in ([], [(1,) * count])
+    assert not shapes or count < 65
 
 
 def test_functions_that_call_each_other():

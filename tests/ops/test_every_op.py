@@ -49,6 +49,7 @@ def test_every_op_has_a_row():
     assert not missing, f"public functions without a row in tests/rows: {missing}"
 
 
+@pytest.mark.slow
 def test_every_row_whose_axes_could_be_exchanged_has_a_square_sample():
     """Or another row of the function has one, where parameters say the shapes."""
 
@@ -74,7 +75,7 @@ def test_values_where_elements_are_equal(case: Case, data):
     np.testing.assert_allclose(case.call(*arrays), case.expected(*arrays), rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.part(8)
+@pytest.mark.part(5)
 @pytest.mark.parametrize("case", [case for case in SELECTIONS if case.order], ids=lambda case: case.name)
 def test_gradients_where_elements_are_equal(case: Case):
     """They lie between the one-sided derivatives, of an element that moves alone and of several that move together."""

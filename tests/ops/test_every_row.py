@@ -32,8 +32,16 @@ def check(case: Case, source: type[Draws]) -> None:
         assert_gradients(case, *arrays, order=1, directions=1, budget=0)
 
 
+FUNCTIONS = list(dict.fromkeys(case.function for case in CASES))
+
+
 @pytest.mark.whole
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_value_and_gradients(case: Case):
-    for source in SOURCES:
-        check(case, source)
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
+def test_values_and_gradients(function):
+    for case in (case for case in CASES if case.function is function):
+        for source in SOURCES:
+            try:
+                check(case, source)
+            except Exception as error:
+                error.add_note(f"in the row {case.name}, as {source.__name__} draws it")
+                raise

@@ -53,6 +53,7 @@ def test_derivatives_of_det_are_exact_at_every_matrix_singular_ones_too(a):
         np.testing.assert_allclose(ours, exact, rtol=0, atol=1e-9)
 
 
+@pytest.mark.part(3)
 @pytest.mark.parametrize("rank", range(6))
 def test_derivatives_of_det_are_exact_whatever_the_rank(rank):
     rng = np.random.default_rng(rank)

@@ -123,6 +123,7 @@ def test_an_order_that_makes_no_norm_is_refused(order, error):
         tg.norm(leaf(np.ones((2, 0))), -1, axis=1)
 
 
+@pytest.mark.part(2)
 @pytest.mark.parametrize("order", [-1, -2, -3, -0.5, 0.5])
 @given(hnp.arrays(np.float64, (2, 3), elements=st.floats(0.25, 4)), st.sampled_from([-1.0, 1.0]))
 def test_norms_of_negative_order_have_exact_derivatives(order, x, sign):

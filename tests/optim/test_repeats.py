@@ -73,7 +73,7 @@ def plain(monkeypatch, call):
         return call()
 
 
-@pytest.mark.whole
+@pytest.mark.part(1)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
 def test_all_options(monkeypatch, dtype):
     def run(kind, given):

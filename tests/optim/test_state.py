@@ -247,11 +247,17 @@ def faults_of_options(row):
         yield lambda saved, change=change: saved["param_groups"][0].update(change), message.format(" of group 0")
 
 
-CASES = [
-    pytest.param(row.optimizer, row.full, change, message, id=f"{row.name}-{message}")
-    for row in ROWS
-    for change, message in [*FAULTS, *faults_of_slots(row), *faults_of_options(row)]
-]
+def cases(row, faults):
+    return [pytest.param(row.optimizer, row.full, *fault, id=f"{row.name}-{fault[1]}") for fault in faults]
+
+
+CASES = [case for row in ROWS for case in cases(row, [*FAULTS, *faults_of_slots(row), *faults_of_options(row)])]
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize(("optimizer", "options", "change", "message"), cases(ROWS[0], FAULTS))
+def test_each_fault_of_a_state_is_named(optimizer, options, change, message):
+    test_a_state_that_does_not_fit_is_refused_whole(optimizer, options, change, message)
 
 
 @pytest.mark.parametrize(("optimizer", "options", "change", "message"), CASES)

@@ -291,6 +291,7 @@ def test_a_rule_that_is_only_wrong_for_several_dtypes():
     assert "not checked with input 0 in float32, where f raises TypeError: broken: one dtype, please" in str(report)
 
 
+@pytest.mark.part(1)
 @pytest.mark.parametrize("wrong_for", [{np.float16}, {np.float16, np.float32}, {np.float16, np.float64}])
 def test_drawn_dtypes_find_what_is_wrong_in_some_of_them(wrong_for):
     op = product(lambda g, a, b: (g * b, g * a * (1 if {a.dtype.type, b.dtype.type} != wrong_for else 2)))

@@ -108,6 +108,7 @@ def test_elements_that_tie_are_judged_together(f, x):
     assert report.kinks
 
 
+@pytest.mark.slow
 @given(seed=seeds, ties=st.integers(2, 6), sort=st.booleans())
 def test_a_sum_of_gradients_at_a_tie_must_be_that_of_the_tie(seed, ties, sort):
     """Shared in any way that adds up, the gradient of max is right: otherwise it is not."""

@@ -129,6 +129,21 @@ def test_a_history_is_a_table():
     assert "<tbody></tbody>" in History()._repr_html_()
 
 
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([1.40374, 0.19, 0.1081], ["1.4037", "0.1900", "0.1081"]),
+        ([1, 20], ["1", "20"]),
+        ([123456.0, 0.0125], ["1.235e+05", "0.0125"]),
+        ([4321.0, 0.0125], ["4321", "0.0125"]),
+        ([1.0, 1e-5], ["1", "1e-05"]),
+        ([float("inf"), 0.25], ["inf", "0.25"]),
+    ],
+)
+def test_a_column_of_a_history_has_as_many_decimals_in_each_row(values, shown):
+    assert re.findall(r"<tr><td>\d+</td><td>(.*?)</td>", History({"loss": values})._repr_html_()) == shown
+
+
 def test_live_shows_its_page():
     live = Live(serve=False)
     assert live._repr_html_() is None

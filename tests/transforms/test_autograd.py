@@ -469,7 +469,9 @@ class TestContainers:
         close(tg.grad(lambda x: tg.grad(f, has_aux=True)(x)[1]["seen"])(np.float64(3.0)), 2.0)
 
     @given(
-        st.recursive(numbers, lambda t: st.lists(t, max_size=3) | st.dictionaries(st.text(max_size=2), t, max_size=3))
+        st.recursive(
+            numbers, lambda t: st.lists(t, max_size=3) | st.dictionaries(st.text("a.'[", max_size=2), t, max_size=3)
+        )
     )
     def test_trees_are_taken_apart_and_put_together(self, tree):
         pairs = list(leaves(tree))

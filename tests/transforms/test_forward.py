@@ -38,6 +38,7 @@ def test_nearly_every_op_has_a_forward_rule():
 DECLARED = [(op, name) for op in OPS for name in op.rules if name in op.forward_rules or name in op.linear]
 
 
+@pytest.mark.part(12)
 @pytest.mark.parametrize(("op", "name"), DECLARED, ids=lambda x: getattr(x, "name", x))
 def test_a_wrong_forward_rule_is_noticed(op, name, monkeypatch):
     rule = forward_rule(op, name)

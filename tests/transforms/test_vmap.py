@@ -269,6 +269,7 @@ class TestNesting:
         outer = tg.vmap(lambda x: tg.vmap(lambda y: tg.dot(x, y))(b))(a)
         np.testing.assert_allclose(outer, a @ b.T)
 
+    @pytest.mark.part(8)
     @pytest.mark.parametrize("outer", [(0, 0), (0, None), (None, 0)])
     @pytest.mark.parametrize("inner", [(0, 0), (0, None), (None, 0)])
     @pytest.mark.parametrize("f", [

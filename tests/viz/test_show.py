@@ -639,6 +639,7 @@ def test_many_nodes_without_modules_are_divided():
     assert math.isclose(page.data["nodes"][0]["gradient"]["values"], 1.01**300, rel_tol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_package_does_not_load_it_by_itself():
     unloaded = "assert not [m for m in sys.modules if 'extra.show' in m]"
     script = f"import sys, tinygrad_cnn as tg; {unloaded}; assert callable(tg.show)"

@@ -103,8 +103,8 @@ class History(dict[str, list[float]]):
 
     def _repr_html_(self) -> str:
         """A table for a notebook: a row for each epoch, of many the first and the last ones."""
-        rows = [*enumerate(zip(*self.values(), strict=True), start=1)]
-        cells = [(str(epoch), *(f"{value:.4g}" for value in row)) for epoch, row in rows]
+        columns = [map(str, range(1, self.epochs + 1)), *map(_aligned, self.values())]
+        cells = [*zip(*columns, strict=True)]
         if len(cells) > SHOWN:
             cells[3 : len(cells) - SHOWN + 3] = [("...",) * (len(self) + 1)]
         head = "".join(f"<th>{html.escape(str(name))}</th>" for name in ("epoch", *self))
@@ -141,6 +141,15 @@ class History(dict[str, list[float]]):
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.legend()
         return figure
+
+
+def _aligned(values: Sequence[float]) -> list[str]:
+    """The texts of a column: as many decimals for each as one needs, unless the numbers differ too much in size for that."""
+    texts = [f"{value:.4g}" for value in values]
+    decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
+    if not all(abs(value) < 10 ** (7 - decimals) for value in values) or any("e" in text for text in texts):
+        return texts
+    return [f"{value:.{decimals}f}" for value in values]
 
 
 def figure_for(name: str, panels: int) -> Any:

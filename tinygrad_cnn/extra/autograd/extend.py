@@ -16,7 +16,7 @@ from ...core.graph import Op
 from ...ops.shape import concatenate
 from ...tensor import Tensor
 from ...transforms.pytree import leaves, rebuild
-from .trees import holds, recorded, values
+from .trees import NESTED, holds, recorded, values
 from .vspaces import VSpace, vspace
 
 __all__ = [
@@ -50,7 +50,7 @@ class Rules:
         """The op that records calls, with a forward rule or without one, for which the backward rule is transposed."""
         if forward not in self._ops:
             made = Op(_result)
-            made.name = self.name
+            made.name = self.name if self.name.isidentifier() else "primitive"
             made.joint_vjp("inputs")(_pull)
             if forward:
                 made.jvp(inputs=_push)
@@ -61,7 +61,7 @@ class Rules:
         """The result of a call in which an argument is a Tensor, or a nested container with one."""
         given, slots, inputs = [], [], []
         for i, value in enumerate(args):
-            found = [value] if not isinstance(value, list | tuple | dict) else [leaf for _, leaf in leaves(value)]
+            found = [value] if not isinstance(value, NESTED) else [leaf for _, leaf in leaves(value)]
             for k, leaf in enumerate(found):
                 if recorded(leaf):
                     slots.append((i, k))
@@ -98,14 +98,14 @@ class Call:
         self.rules = rules
         self.slots = slots
         self.argnums = sorted({i for i, _ in slots})
-        self.nested = [i for i in self.argnums if isinstance(args[i], list | tuple | dict)]
+        self.nested = [i for i in self.argnums if isinstance(args[i], NESTED)]
         self.args = [
             v if i not in self.argnums else rebuild(v, self._filled(i, v, {})) if i in self.nested else None
             for i, v in enumerate(args)
         ]
         self.kwargs = kwargs
         self.result = result
-        self.single = not isinstance(result, list | tuple | dict)
+        self.single = not isinstance(result, NESTED)
         arrays = [np.asarray(leaf) for leaf in ([result] if self.single else [leaf for _, leaf in leaves(result)])]
         if any(array.dtype.kind == "c" for array in arrays):
             raise TypeError(f"{rules.name}: the result is complex, and Tensors are real")

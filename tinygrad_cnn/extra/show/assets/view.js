@@ -62,6 +62,7 @@ export class View {
     this.on = on;
     this.direction = null;
     this.selected = null;
+    this.fitted = null; // the argument of `fit`, until the drawing is moved
     this.layer = svg("g");
     this.svg = svg("svg", { class: "drawing", role: "group", "aria-label": "graph: arrow keys move, Enter opens", tabindex: "0" },
       svg("defs", {}, svg("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 10, markerHeight: 10, markerUnits: "userSpaceOnUse", orient: "auto-start-reverse" },
@@ -189,7 +190,7 @@ export class View {
   // Pan and zoom
 
   move(x, y, scale) {
-    Object.assign(this, { x, y, scale });
+    Object.assign(this, { x, y, scale, fitted: null });
     this.layer.setAttribute("transform", `translate(${x} ${y}) scale(${scale})`);
   }
 
@@ -210,6 +211,7 @@ export class View {
     const start = (room, size) => (size * scale < room ? (room - size * scale) / 2 : 8);
     const x = width * scale < w || this.direction === "LR" ? start(w, width) : w / 2 - this.first().x * scale;
     this.move(x, this.direction === "LR" && height * scale > h ? (h - height * scale) / 2 : start(h, height), scale);
+    this.fitted = smallest;
   }
 
   // The place of an input, or else of the uppermost box: where to begin to look.
@@ -226,6 +228,9 @@ export class View {
   }
 
   listen() {
+    new ResizeObserver(() => { // a notebook gives the page its width late; a panel beside a selected box may not move the drawing
+      if (this.fitted !== null && !this.selected) this.fit(this.fitted);
+    }).observe(this.element);
     const held = new Map();
     let moved = 0;
     this.svg.addEventListener("pointerdown", (event) => {
