@@ -22,6 +22,8 @@ from tinygrad_cnn.extra.autograd.numpy.numpy_vjps import unbroadcast_f
 from tinygrad_cnn.extra.autograd.test_util import check_grads
 from tinygrad_cnn.extra.autograd.tracer import getval, isbox
 
+from .dependents import programs
+
 ROOT = Path(__file__).parents[1]
 X = onp.array([1.0, 2.0])
 VALUES = onp.random.default_rng(0)
@@ -156,6 +158,13 @@ def test_lists_of_what_is_differentiated_become_arrays():
     assert grad(lambda x: np.sum(np.full((2, 3), x)))(2.0) == 6.0
     assert grad(lambda x: np.sum(np.where(condition=x > 1.5, x=x, y=0.0)))(X).tolist() == [0.0, 1.0]
     assert grad(lambda x: np.asarray(x, dtype=float)[0])(X).tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("name", ["concatenate", "stack", "vstack", "hstack", "dstack", "column_stack"])
+def test_iterators_of_arrays_are_joined(name):
+    join, joined = getattr(np, name), getattr(onp, name)
+    onp.testing.assert_array_equal(join(iter([X, 2 * X])), joined([X, 2 * X]))
+    onp.testing.assert_array_equal(grad(lambda x: np.sum(join(a * x for a in (2.0, x)) ** 2))(X), 8 * X + 4 * X**3)
 
 
 def test_indices_and_booleans_are_arrays():
@@ -347,6 +356,28 @@ def test_fixed_point():
     assert grad(root)(2.0) == pytest.approx(0.5 / math.sqrt(2), rel=1e-12)
 
 
+def differences(f, x, h=1e-6):
+    """The derivatives of f by the elements of x, along the first axis."""
+    units = onp.eye(x.size).reshape(x.size, *x.shape)
+    return onp.array([(f(x + h * u) - f(x - h * u)) / (2 * h) for u in units])
+
+
+@pytest.mark.filterwarnings("ignore:Output seems independent")
+@pytest.mark.part(8)
+@pytest.mark.parametrize("seed", range(200))
+def test_random_programs_have_the_derivatives_of_differences(seed):
+    text, (x, y) = programs.source(seed), programs.arguments(seed)
+    f = programs.function(text, np)
+    assert autograd.value_and_grad(f)(x, y)[0] == pytest.approx(programs.function(text, onp)(x, y), rel=1e-12)
+    for found, expected in (
+        (grad(f)(x, y), differences(lambda x: f(x, y), x)),
+        (grad(f, 1)(x, y).ravel(), differences(lambda y: f(x, y), y)),
+        (hessian(f)(x, y), differences(lambda x: grad(f)(x, y), x)),
+        (jacobian(grad(f), 1)(x, y).reshape(3, 9).T, differences(lambda y: grad(f)(x, y), y)),
+    ):
+        onp.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7 * max(1.0, abs(expected).max()))
+
+
 def test_check_grads_finds_a_wrong_rule():
     f = power(rules=False)
     defvjp(f, lambda ans, x, y, n=2: lambda g: g * 3 * x * y)
@@ -356,6 +387,20 @@ def test_check_grads_finds_a_wrong_rule():
         check_grads(f, modes=["fwd"], order=1)(2.0, 3.0)
     with pytest.raises(ValueError, match="`modes` is"):
         check_grads(f, modes=["backward"])(2.0, 3.0)
+
+
+def test_check_grads_finds_a_wrong_derivative_of_a_rule():
+    twice, same = primitive(lambda x: x * 2.0), primitive(lambda x: x)
+    defvjp(twice, lambda ans, x: lambda g: same(g) * 2)
+    defvjp(same, lambda ans, x: lambda g: g * 1.001)
+    check_grads(twice, modes=["rev"], order=1)(1.0)
+    with pytest.raises(AssertionError, match=r"Derivative \(VJP\) check of vjp_<lambda> failed"):
+        check_grads(twice, modes=["rev"])(1.0)
+
+
+def test_derivatives_are_named_after_the_function():
+    assert grad(cubes).__name__ == "grad_of_cubes_wrt_argnum_0"
+    assert grad(cubes, 1).__doc__.strip() == "grad of function cubes with respect to argument number 1"
 
 
 def test_vector_spaces():

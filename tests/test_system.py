@@ -143,7 +143,7 @@ def test_without_proc_the_kernel_has_the_name_of_the_machine(monkeypatch):
     def absent(*arguments, **options):
         raise FileNotFoundError
 
-    monkeypatch.setattr(Path, "read_text", absent)
+    monkeypatch.setattr("builtins.open", absent)
     monkeypatch.setattr("platform.node", lambda: "here")
     assert system.kernel() == "here"
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import platform
-import signal
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 try:
     import fcntl
@@ -77,7 +78,8 @@ def lock(descriptor: int, shared: bool) -> bool | None:
 def kernel() -> str:
     """A name of the running kernel, which containers share; without Linux's, the name of the machine."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read()
     except OSError:
         return platform.node()
 
@@ -95,6 +97,8 @@ def let_others_run() -> None:
 
 def end_after(seconds: float) -> None:
     """End this process by a signal after so many seconds. Without timers of POSIX, it goes on."""
+    import signal
+
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, seconds)

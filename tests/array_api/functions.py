@@ -82,11 +82,13 @@ def scipy_functions():
                 "j0": [A],
                 "sinc": [A],
                 "stdtr": [A, B],
-                "polygamma": [A],
-                "multigammaln": [A],
+                "chdtr": [A, B],
+                "xlog1py": [A, B],
                 "zeta": [A + 2],
             }.items()
         },
+        polygamma=(lambda x: special.polygamma(1, x), A),
+        multigammaln=(lambda x: special.multigammaln(x[:3] + 1, 2), A),
     )
     add(
         "scipy.stats",

@@ -43,7 +43,7 @@ def images(draw, steps=(1, 1, 2)):
 
     shape = tuple(1 if i in axes else m for i, m in enumerate((n, c, size)))
     w, b = (draw(st.sampled_from([None, rng.normal(size=shape).astype(dtype)])) for _ in range(2))
-    return one(draw(st.sampled_from([0, 30]))), one(0), w, b, Over(axes, EPS, draw(st.booleans()))
+    return one(draw(st.sampled_from([0, 1.5, 3, 30]))), one(0), w, b, Over(axes, EPS, draw(st.booleans()))
 
 
 def formulas(x, u, w, b, over):

@@ -33,6 +33,19 @@ def test_softmax_and_its_logarithm(columns, scale, dtype):
     assert (np.abs(tg.log_softmax(x, axis=-1) - log) <= 4 * eps * (1 + np.abs(log))).all()
 
 
+@pytest.mark.parametrize("columns", [7, 31, 32, 64, 128, 130, 997])
+def test_their_gradients(columns):
+    x, u = np.random.default_rng(0).normal(size=(2, 1 + 4096 // columns, columns)).astype(np.float32)
+    p, log = (a.astype(np.float32) for a in exact(x))
+    wide, exp = u.astype(np.longdouble), np.exp(log.astype(np.longdouble))
+    for pull, y, expected in (
+        (ops.softmax_pull, p, p * (wide - (wide * p).sum(-1, keepdims=True))),
+        (ops.log_softmax_pull, log, wide - exp * wide.sum(-1, keepdims=True)),
+    ):
+        assert pull.op.prepare(None, u, y, axis=-1) is not None
+        np.testing.assert_allclose(pull(u, y, axis=-1), expected, rtol=0, atol=4e-7 * np.abs(u).max())
+
+
 def test_a_row_does_not_depend_on_its_neighbours():
     x = np.random.default_rng(0).normal(size=(64, 50)).astype(np.float32)
     alone = tg.softmax(x, axis=-1)

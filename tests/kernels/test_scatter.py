@@ -10,15 +10,17 @@ from tinygrad_cnn.ops import index as ops
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("rows", "count"), [(50, 40), (5, 100), (1, 3), (1000, 1)])
+@pytest.mark.parametrize(("rows", "count"), [(50, 40), (5, 100), (1, 3), (1000, 1), (70_000, 30)])
 def test_rows_are_added_in_their_order(rows, count, dtype):
     rng = np.random.default_rng(0)
     shape, index = (rows, scatter.WIDE), rng.integers(-rows, rows, (count,))
     u = rng.normal(size=(count, scatter.WIDE)).astype(dtype)
+    u[:, 0] = -0.0
     task = scatter.prepare(None, u, index=index, shape=shape)
     expected = np.zeros(shape, dtype)
     np.add.at(expected, index, u)
     np.testing.assert_array_equal(task(), expected)
+    np.testing.assert_array_equal(np.signbit(task()), np.signbit(expected))
     np.testing.assert_array_equal(ops.add_at_zeros(u.reshape(1, *u.shape), index=index[None], shape=shape), expected)
 
 

@@ -68,7 +68,7 @@ class Compiled(Generic[P, R]):
         # one while Tensors are out of date: the code of steps does not look at its operands.
         if tracing.tracer() is not tracing.NO_TRACER or (replaced.left and not settled()):
             return self._function(*args, **kwargs)
-        if not self._alone.acquire(blocking=False):
+        if not self._alone.acquire(False):
             return self._function(*args, **kwargs)
         try:
             if self._trial is not None:

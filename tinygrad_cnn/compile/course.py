@@ -340,7 +340,7 @@ class Course(tracing.Tracer):
         else:
             return self._recorded_walk(walks, roots, wanted, retain, finished)  # type: ignore[no-any-return]
         nodes = list(map(_node, walk.visited))
-        if None in nodes or None in map(_parents, nodes):  # freed
+        if not (all(nodes) and all(map(_parents, nodes))):  # freed
             return None
         if walk.fails or self._known is not None:
             return None

@@ -40,7 +40,7 @@ _number = attrgetter("number")
 
 def pull_back(
     roots: Sequence[tuple[Place, Array]],
-    wanted: Collection[Place] | None,
+    wanted: set[Place] | None,
     *,
     retain: bool,
     create: bool,
@@ -64,7 +64,8 @@ def pull_back(
     oldest = floor if not wanted else max(floor, min([place.number for place in wanted]))  # nothing older is needed
     nodes, last = reached([place for place, _ in roots], oldest)
     order = nodes + last if finished is None else _with_each_leaf_early(nodes, last)
-    useful, ends = (None, ()) if wanted is None else (_leading_to(wanted, nodes), wanted)
+    useful = None if wanted is None or wanted.issuperset(last) else _leading_to(wanted, nodes)
+    ends = wanted or ()
     grads, borrowed = started(roots, useful)
     tensors = in_tensors(create)
     if not tensors and not tracing.watchers:
@@ -153,18 +154,19 @@ def _follower(create: bool, tensors: bool) -> Callable[[Any, Array, Any], Sequen
 
 def outside(roots: Iterable[Place], since: int) -> set[Place]:
     """The places numbered below `since` that the roots were computed from; the search stops at these places."""
-    found = list(dict.fromkeys(roots))
-    seen = set(found)
+    found: list[Any] = [*dict.fromkeys(roots)]
+    seen = {None, *found}
     for node in found:
-        if node.number >= since and node.parents:
-            new = [p for p in dict.fromkeys(node.parents) if p is not None and p not in seen]
-            seen.update(new)
-            found.extend(new)
+        if node.number >= since:
+            for parent in node.parents or ():
+                if parent not in seen:
+                    seen.add(parent)
+                    found.append(parent)
     return {node for node in found if node.number < since}
 
 
 def reached(roots: Iterable[Place], oldest: int) -> tuple[list[Any], list[Any]]:
-    """The nodes that the roots were computed from, and the places where the search ends, leaves and older ones: newest first.
+    """The nodes that the roots were computed from, newest first, and the places where the search ends, leaves and older ones.
 
     RuntimeError if a node was freed, or a value that it saved has been overwritten.
     """
@@ -188,7 +190,6 @@ def reached(roots: Iterable[Place], oldest: int) -> tuple[list[Any], list[Any]]:
             "pass retain_graph=True to that one if you need a second"
         ) from None
     nodes.sort(key=_number, reverse=True)
-    last.sort(key=_number, reverse=True)
     check_unwritten(nodes)
     return nodes, last
 

@@ -26,6 +26,10 @@ ALONE = 9000
 FAR = 64
 """The mean needs a second pass if its square exceeds the variance by this factor."""
 
+NEAR = 4
+"""Where the square of the mean exceeds the variance by no more than this factor, the sum of (x - mean)^2, or of u (x - mean),
+loses no digits if the mean is taken out of the sum, which saves a pass to subtract it."""
+
 QUIET = partial(np.seterr, over="ignore", invalid="ignore")
 """Silences overflow warnings: a result that overflows is computed again. Work restores NumPy's error state afterwards."""
 
@@ -53,12 +57,20 @@ def _moments(over: Over, x: Array, mean: Array, variance: Array) -> None:
         mean[...], variance[...] = 0, product_sums(x, x, over.axis, n)
         return
     mean[...] = means(x, over.axis)
+    variance[...] = product_sums(x, x, over.axis, n) - np.square(mean)
+    if _near(mean, variance).all():
+        return
     deviation = x - mean.astype(x.dtype)
     variance[...] = product_sums(deviation, deviation, over.axis, n)
     if np.any(np.square(mean) > FAR * variance):  # the rounding error of the mean is visible
         rest = means(deviation, over.axis)
         mean += rest
         variance -= np.square(rest)
+
+
+def _near(mean: Array, variance: Array) -> Array:
+    """Where the mean is small beside the standard deviation, or both are 0."""
+    return np.asarray(np.square(mean) <= NEAR * variance)
 
 
 def _put_together(how: Rows, y: Array, centres: Array, sums: Array, squares: Array) -> None:
@@ -78,16 +90,23 @@ def prepare_correlations(out: Array | None, u: Array, x: Array, stats: Any = Non
         return None
     if not over.centred:
         how = Blocks(over.axis, x, whole=0 in over.axis)
-    y, mean = np.empty((2, *how.shape), x.dtype) if out is None else out, how.buffer()
-    before: list[Call] = [QUIET, partial(how.fill, mean, lambda: stats[0])]
-    after: list[Call] = [
-        lambda: np.multiply(y[1], _r(stats, over), y[1], casting="same_kind"),
-        partial(_if_too_large, correlations, y, u, x, stats, over=over),
-    ]
+    y, centre = np.empty((2, *how.shape), x.dtype) if out is None else out, how.buffer()
+    by_rows = isinstance(how, Rows)
+
+    def subtracted() -> Any:
+        return stats[0] if by_rows else np.where(_near(*stats), 0, stats[0])
+
+    def scale() -> None:
+        if not by_rows:
+            y[1] += (subtracted() - stats[0]) * y[0]
+        np.multiply(y[1], _r(stats, over), y[1], casting="same_kind")
+
+    before: list[Call] = [QUIET, partial(how.fill, centre, subtracted)]
+    after: list[Call] = [scale, partial(_if_too_large, correlations, y, u, x, stats, over=over)]
     if not isinstance(how, Rows):
-        parts = list(zip(how.of(u), how.of(x), *map(how.split, (mean, *y)), strict=True))
+        parts = list(zip(how.of(u), how.of(x), *map(how.split, (centre, *y)), strict=True))
         return how.work(lambda i: [partial(_correlations, over, *parts[i])], y, before, after)
-    calls, *sums = _sums_of_rows(how, x, u, mean)
+    calls, *sums = _sums_of_rows(how, x, u, centre)
 
     def put_together() -> None:
         for found, part in zip(y, sums, strict=True):
@@ -96,10 +115,9 @@ def prepare_correlations(out: Array | None, u: Array, x: Array, stats: Any = Non
     return how.work(calls, y, before, [put_together, *after])
 
 
-def _correlations(over: Over, u: Array, x: Array, mean: Array, first: Array, second: Array) -> None:
+def _correlations(over: Over, u: Array, x: Array, centre: Array, first: Array, second: Array) -> None:
     first[...] = total(u, over.axis, True) if over.centred else 0
-    deviation = x - mean if over.centred else x
-    second[...] = product_sums(deviation, u, over.axis)
+    second[...] = product_sums(x - centre if centre.any() else x, u, over.axis)
 
 
 def _sums_of_rows(how: Rows, x: Array, u: Array | None, centre: Array) -> tuple[Any, Array, Array]:

@@ -21,6 +21,9 @@ SMALL = 1 << 11
 BLOCK = 1 << 16
 """Elements in a block of rows, which stays in the L2 cache with one other."""
 
+LONG = 32
+"""The fewest numbers in a row for which BLAS is called for each row."""
+
 RUN = 16
 """NumPy's buffer size with which a row of any length is combined with its number without copies to the buffer."""
 
@@ -112,12 +115,29 @@ def _quietly(function: Callable[..., object], block: Sequence[Array]) -> None:
 
 def _sums(a: Array) -> Array:
     """The sums of rows, as a column of the dtype of a: blocks by BLAS, and the blocks in float64."""
-    rows, n = a.shape
-    size = n if n <= sums.BLOCK else next((k for k in range(sums.BLOCK, FEW, -1) if n % k == 0), 0)
+    size = _block(a.shape[1])
     if not size:
         return np.add.reduce(a, 1, np.float64, keepdims=True).astype(a.dtype)
-    parts = np.matmul(a.reshape(-1, size), ones(size, a.dtype)).reshape(rows, -1)
-    return parts if size == n else np.add.reduce(parts, 1, np.float64, keepdims=True).astype(a.dtype)
+    return _together(a, np.matmul(a.reshape(-1, size), ones(size, a.dtype)))
+
+
+def _dots(a: Array, b: Array) -> Array:
+    """The sums of the rows of a b."""
+    size = _block(a.shape[1])
+    if size < LONG:
+        return _sums(np.multiply(a, b, scratch("row", a.shape, a.dtype)))
+    return _together(a, np.vecdot(a.reshape(-1, size), b.reshape(-1, size)))
+
+
+def _block(columns: int) -> int:
+    """How many terms of a row BLAS adds with enough precision, as a divisor of their number; 0 if there is none."""
+    return columns if columns <= sums.BLOCK else next((k for k in range(sums.BLOCK, FEW, -1) if columns % k == 0), 0)
+
+
+def _together(a: Array, parts: Array) -> Array:
+    """The sums of blocks of the rows of a, added for each row."""
+    parts = parts.reshape(len(a), -1)
+    return parts if parts.shape[1] == 1 else np.add.reduce(parts, 1, np.float64, keepdims=True).astype(a.dtype)
 
 
 def _tops(x: Array) -> Array:
@@ -137,21 +157,19 @@ def _softmax(x: Array, y: Array) -> None:
 
 def _softmax_pull(u: Array, p: Array, y: Array) -> None:
     """p (u - sum of u p)."""
-    product = np.multiply(u, p, scratch("row", y.shape, y.dtype))
-    np.multiply(np.subtract(u, _sums(product), product), p, y)
+    np.multiply(np.subtract(u, _dots(u, p), y), p, y)
 
 
 def _log_softmax(x: Array, y: Array) -> None:
     """z - log sum e^z, with z = x less its maximum."""
-    np.subtract(x, _tops(x), y)
-    e = np.exp(y, scratch("row", y.shape, y.dtype))
-    np.subtract(y, np.log(_sums(e)), y)
+    z = np.subtract(x, _tops(x), scratch("row", y.shape, y.dtype))
+    np.subtract(z, np.log(_sums(np.exp(z, y))), y)
 
 
 def _log_softmax_pull(u: Array, p: Array, y: Array) -> None:
     """u - e^p sum of u."""
-    e = np.exp(p, scratch("row", y.shape, y.dtype))
-    np.subtract(u, np.multiply(e, _sums(u), e), y)
+    np.multiply(np.exp(p, y), _sums(u), y)
+    np.subtract(u, y, y)
 
 
 def _nll(x: Array, target: Array, w: Array, y: Array) -> None:

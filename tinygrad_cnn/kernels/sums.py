@@ -18,6 +18,7 @@ from ..ops.reduce import reduced_axes
 from ..ops.shape import Axis, Shape, as_shape, repeated_axes
 from .channelwise import joined, most_joined
 from .parallel.threads import blas_alone
+from .parallel.workspace import buffer
 
 SMALL = 1 << 12
 """Smaller arrays are summed in one call, in float64 if necessary."""
@@ -100,7 +101,12 @@ def _long(
 ) -> Callable[[], Any]:
     """A task for a sum of many terms, accumulated in float64."""
     if a.size < SMALL:
-        return partial(_few, out, a, axes, keepdims, share)
+        how = None if keepdims or share != 1 or a.dtype.char != "f" else _rows(a.shape, a.strides, axes)
+        if how is None:
+            return partial(_few, out, a, axes, keepdims, share)
+        order, length, each = how
+        rows = a.transpose(order).reshape(-1, length)
+        return partial(_sum_rows, out, rows, each, None if out is None else buffer(rows.shape, each.dtype))
     add = wide(a, axes)
 
     def task() -> Any:
@@ -127,6 +133,33 @@ def _few(out: np.ndarray | None, a: np.ndarray, axes: tuple[int, ...], keepdims:
     if out is None:
         return y.astype(a.dtype)
     np.copyto(out, y, casting="same_kind")
+    return out
+
+
+@lru_cache(maxsize=1024)
+def _rows(
+    shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ...]
+) -> tuple[tuple[int, ...], int, np.ndarray] | None:
+    """How the sums of float32 are those of the rows of a matrix in memory, such as the gradient of the biases of a convolution:
+    the order of the axes there, the length of a row, and ones for it; None if they are not, or have several axes."""
+    plan, stride = _plan(shape, strides, axes), 4
+    for i in reversed(plan.order):
+        if shape[i] > 1 and strides[i] != stride:
+            return None
+        stride *= shape[i]
+    if len(plan.kept) != 1 or [reduced for reduced, _ in plan.groups] != [False, True]:
+        return None
+    length = plan.groups[1][1]
+    return plan.order, length, ones(length, np.dtype(np.float64))
+
+
+def _sum_rows(out: np.ndarray | None, rows: np.ndarray, each: np.ndarray, exact: np.ndarray | None) -> np.ndarray:
+    """The sums of the rows, in float64. NumPy's sum converts numbers in pieces as it adds, which takes twice as long."""
+    if out is None or exact is None:
+        y: np.ndarray = rows.astype(each.dtype).dot(each)
+        return y.astype(rows.dtype)
+    np.copyto(exact, rows)
+    np.copyto(out, exact.dot(each), casting="same_kind")
     return out
 
 

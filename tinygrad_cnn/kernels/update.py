@@ -13,9 +13,9 @@ from ..ops import in_place
 from .parallel.threads import each
 from .parallel.workspace import scratch
 
-LONG = 300_000
-"""The most elements that a rule gets at once. In smaller pieces its NumPy calls would be so short that threads mostly wait for
-the interpreter lock."""
+LONG = 150_000
+"""The most elements that a rule gets at once: three or four arrays of them stay in the L2 cache. In much smaller pieces NumPy's
+calls would be so short that threads mostly wait for the interpreter lock."""
 
 
 def in_pieces(rule: Callable[..., object], p: np.ndarray, g: np.ndarray, *kept: np.ndarray) -> None:

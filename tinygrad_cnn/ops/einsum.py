@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 import operator
-import string
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +18,8 @@ from .reduce import sum
 from .shape import broadcast_to, reshape
 
 __all__ = ["einsum"]
+
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @op
@@ -144,7 +145,7 @@ def einsum(*args: Any, optimize: Any = True) -> Tensor:
 def _from_lists(args: Sequence[Any]) -> tuple[str, Sequence[Any]]:
     """Subscripts and operands from operands that alternate with lists of axis numbers."""
     # In the sorting order of the default output.
-    names: dict[Any, str] = {Ellipsis: "...", **dict(enumerate(string.ascii_uppercase + string.ascii_lowercase))}
+    names: dict[Any, str] = {Ellipsis: "...", **dict(enumerate(sorted(LETTERS)))}
     operands, lists = args[: len(args) // 2 * 2 : 2], [*args[1::2], *(args[-1:] if len(args) % 2 else [])]
 
     def word(numbers: Any) -> str:
@@ -177,12 +178,12 @@ def explicit(subscripts: str, shapes: Sequence[tuple[int, ...]]) -> str:
         )
     for place, term in [*((f"operand {i}", term) for i, term in enumerate(terms)), ("the output", right)]:
         letters = term.replace("...", "", 1)
-        if not all(c in string.ascii_letters for c in letters):
+        if not all(c in LETTERS for c in letters):
             raise ValueError(
                 f"einsum: the subscripts of {place} are {term!r} in {subscripts!r}; they must be letters and at most one '...'"
             )
     hidden = [_hidden(i, term, shape) for i, (term, shape) in enumerate(zip(terms, shapes, strict=True))]
-    fill = "".join(c for c in string.ascii_letters if c not in text)[: max(hidden)]
+    fill = "".join(c for c in LETTERS if c not in text)[: max(hidden)]
     if len(fill) < max(hidden):
         raise ValueError(
             f"einsum: {subscripts!r} needs {max(hidden)} more letters for '...' than the alphabet has left"

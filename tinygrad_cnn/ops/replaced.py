@@ -175,15 +175,17 @@ def permitted() -> Iterator[None]:
         _permitted.reset(token)
 
 
-@contextmanager
-def lent(tensors: Sequence[Tensor]) -> Iterator[None]:
+class lent:
     """In this context a function runs whose arguments these are. It must not assign to them, since its caller has them too."""
-    key = object()
-    _lent[key] = tensors
-    try:
-        yield
-    finally:
-        del _lent[key]
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        self._tensors = tensors
+
+    def __enter__(self) -> None:
+        _lent[self] = self._tensors
+
+    def __exit__(self, *_: object) -> None:
+        del _lent[self]
 
 
 @contextmanager

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import attrgetter, is_
-from typing import Any, ClassVar, TypeAlias, TypeVar, overload
+from operator import attrgetter, call, is_
+from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar, overload
 
 import numpy as np
 
@@ -31,10 +32,26 @@ RATES = ("lr", "learning_rate")
 Params: TypeAlias = Iterable[Tensor] | Iterable[Options]
 T = TypeVar("T")
 
-_Step: TypeAlias = tuple[list[Any], list[tuple[Any, ...]], Callable[[], None]]
-"""A prepared step: its key, a task for each parameter with a gradient, and a function that marks these as written."""
+_is_writeable = attrgetter("flags.writeable")
 
-_is_writeable = attrgetter("_array.flags.writeable")
+
+class _Step(NamedTuple):
+    """A prepared step."""
+
+    key: list[Any]
+    arrays: list[Array]
+    """Of all parameters."""
+    tasks: list[tuple[Any, ...]]
+    """For each parameter with a gradient."""
+    repeats: list[Callable[[Array], object]] | None
+    """The tasks, if each is a function of the gradient, and every parameter has one."""
+    mark: Callable[[], None]
+    """Marks the parameters with a gradient as written."""
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether a parameter has become read-only."""
+        return not all(map(_is_writeable, self.arrays))
 
 
 class Optimizer(Loadable, ABC):
@@ -245,12 +262,14 @@ class Optimizer(Loadable, ABC):
     @np.errstate(all="ignore")  # with np.errstate(all="raise") the step would stop halfway
     def _update(self, *gradients: Any) -> None:
         """One step along these gradients, one for each parameter."""
-        key, cache = self._key(gradients), self._cache
-        if cache is None or len(key) != len(cache[0]) or not all(map(is_, key, cache[0])):
-            cache = self._prepared(key, gradients)
-        _, tasks, mark = cache
-        mark()
-        for place, repeat, more in tasks:
+        step, key = self._cache, self._key(gradients)
+        if step is None or len(key) != len(step.key) or not all(map(is_, key, step.key)) or step.is_frozen:
+            step = self._prepared(key, gradients)
+        step.mark()
+        if step.repeats is not None:
+            deque(map(call, step.repeats, gradients), 0)  # which calls each
+            return
+        for place, repeat, more in step.tasks:
             if more is None:
                 repeat(gradients[place])
                 continue
@@ -271,7 +290,7 @@ class Optimizer(Loadable, ABC):
         key: list[Any] = [replaced.times, *map(type, gradients)]
         for group in self.param_groups:
             params = group["params"]
-            key += (*group, *group.values(), *params, *map(_is_writeable, params))
+            key += (*group, *group.values(), *params)
             if self.state:
                 key += map(self.state.get, params)
         return key
@@ -304,7 +323,11 @@ class Optimizer(Loadable, ABC):
             advances = overridden or STEP in state
             more = (p._array, state, group, bool(missing), advances, t, u)
             tasks.append((place, repeat, more if advances or repeat is None else None))
-        step = key, tasks, marking(*(p._array for *_, p in given))
+        repeats: list[Any] = [repeat for _, repeat, more in tasks if more is None]
+        step = _Step(
+            key, [p._array for *_, p in members], tasks, repeats if len(repeats) == len(gradients) else None,
+            marking(*(p._array for *_, p in given)),
+        )  # fmt: skip
         self._cache = step if repeatable else None
         return step
 

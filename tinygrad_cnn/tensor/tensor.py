@@ -390,6 +390,8 @@ class Tensor(Methods):
     def __array_function__(
         self, function: Callable[..., Any], types: Sequence[type], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Any:
+        if function in _FORM and len(args) == 1 and not kwargs and isinstance(args[0], Tensor):
+            return function(args[0]._array)
         return above.array_function(function, args, kwargs)
 
 
@@ -465,6 +467,7 @@ def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: boo
     return output._node, start if start.dtype == output.dtype else start.astype(output.dtype)
 
 
+_FORM = frozenset({np.shape, np.ndim, np.size})  # layers ask for these in every call: they look at no value
 lists.register(Tensor, shape.stack)
 register_tensor(
     Tensor,

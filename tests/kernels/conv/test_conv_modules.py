@@ -65,8 +65,12 @@ HOW = {
     "kn2row, unrolled, in small blocks": How(kn2row, [(kn2row, "UNROLLED", -1), *small(kn2row)], ungrouped),
     "pointwise": How(pointwise, [], single_pixels),
     "pointwise in small blocks": How(pointwise, small(blocking), single_pixels),
-    "depthwise": How(depthwise, [], depthwise_only),
-    "depthwise in small blocks": How(depthwise, small(depthwise), depthwise_only),
+    "depthwise by einsum": How(depthwise, [(depthwise, "FEW", 0)], depthwise_only),
+    "depthwise by einsum in small blocks": How(depthwise, [(depthwise, "FEW", 0), *small(depthwise)], depthwise_only),
+    "depthwise by matrix": How(depthwise, [(depthwise, "FEW", np.inf)], depthwise_only),
+    "depthwise by matrix in small blocks": How(
+        depthwise, [(depthwise, "FEW", np.inf), *small(depthwise, "FEW_BYTES")], depthwise_only
+    ),
 }
 
 

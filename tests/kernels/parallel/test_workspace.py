@@ -25,6 +25,19 @@ def counted(key, arrange):
     return found, bool(calls)
 
 
+def test_memory_begins_with_a_line_of_the_cache(tuning):
+    """Also with NumPy's own memory beside it, which may begin anywhere."""
+    tuning(module, KEPT_BYTES=1 << 12)
+    pool = module.Pool()
+    kept = []
+    for i in range(1, 20):
+        with pool.lends():
+            lent = module.buffer((7 * i,), F)
+        for a in (scratch(f"a{i}", (3 * i,), F), scratch("large", (2000 + i,), F), blank(i, (5 * i,), F), lent):
+            assert a.__array_interface__["data"][0] % 64 == 0
+            kept.append((a, np.empty(i, np.uint8)))
+
+
 def test_an_arrangement_is_kept_while_its_scratch_is():
     def arrange():
         return scratch("a", (4,), F)

@@ -53,6 +53,12 @@ def _namespace(api_version: str | None = None) -> Any:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "special":  # where SciPy looks for functions of its own, with SCIPY_ARRAY_API=1
+        try:
+            from .. import special
+        except ModuleNotFoundError as error:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}: {error}") from error
+        return special
     reason = ""
     if name in ("fft", "complex64", "complex128"):
         reason = ": Tensors are real; write real and imaginary parts as two arrays"

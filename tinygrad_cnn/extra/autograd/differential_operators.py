@@ -23,6 +23,7 @@ from ...transforms.recorded_call import Run, is_differentiable
 from .core import detached, pulled, run_of, vspace
 from .core import make_jvp as _make_jvp
 from .core import make_vjp as _make_vjp
+from .trees import NESTED
 from .wrap_util import unary_to_nary
 
 __all__ = [
@@ -48,14 +49,15 @@ def _scalar(run: Run, result: Any) -> Tensor:
     return y
 
 
-def _with_gradient(name: str, fun: Callable[[Any], Any], x: Any, aux: bool = False) -> tuple[Any, Any]:
+def _with_gradient(name: str, fun: Callable[[Any], Any], x: Any, aux: bool = False) -> tuple[Run, Any]:
+    """The recorded call, and the gradient of its result."""
     run = run_of(name, fun, x)
     if aux and not (isinstance(run.result, tuple) and len(run.result) == 2):
         raise TypeError(f"{name}: the function returned {run.result!r:.60}; it must return (result, more)")
     y = _scalar(run, run.result[0] if aux else run.result)
     found = run.pull([(y, None)], create=run.open, retain=run.open)
-    slopes = found[0] if isinstance(x, float | np.ndarray) else run.like_arguments(found)
-    return detached(run, run.result), detached(run, slopes)
+    slopes = found[0] if not isinstance(x, NESTED) else run.like_arguments(found)
+    return run, detached(run, slopes)
 
 
 @unary_to_nary
@@ -76,14 +78,15 @@ def grad(fun: Callable[[Any], Any], x: Any) -> Any:
 @unary_to_nary
 def value_and_grad(fun: Callable[[Any], Any], x: Any) -> tuple[Any, Any]:
     """The function that returns (fun's result, its gradient)."""
-    return _with_gradient("value_and_grad", fun, x)
+    run, slopes = _with_gradient("value_and_grad", fun, x)
+    return detached(run, run.result), slopes
 
 
 @unary_to_nary
 def grad_and_aux(fun: Callable[[Any], Any], x: Any) -> tuple[Any, Any]:
     """The function that returns (gradient of the result, more), where `fun` returns (result, more)."""
-    result, slopes = _with_gradient("grad_and_aux", fun, x, aux=True)
-    return slopes, result[1]
+    run, slopes = _with_gradient("grad_and_aux", fun, x, aux=True)
+    return slopes, detached(run, run.result[1])
 
 
 @unary_to_nary

@@ -85,17 +85,20 @@ def check_grads(f: Callable[[Any], Any], x: Any, modes: Sequence[str] = ("fwd", 
     if "fwd" in modes:
         check_jvp(f, x)
         if order > 1:
-            v = vspace(x).randn()
-            _again(lambda x: core.make_jvp(f, x)(v)[1], x, modes, order)
+            _again(f, "jvp", lambda x, v: core.make_jvp(f, x)(v)[1], (x, vspace(x).randn()), modes, order)
     if "rev" in modes:
         check_vjp(f, x)
         if order > 1:
-            u = vspace(f(x)).randn()
-            _again(lambda x: core.make_vjp(f, x)[0](u), x, modes, order)
+            _again(f, "vjp", lambda x, u: core.make_vjp(f, x)[0](u), (x, vspace(f(x)).randn()), modes, order)
 
 
-def _again(derivative: Callable[[Any], Any], x: Any, modes: Sequence[str], order: int) -> None:
-    check_grads(derivative, 0, modes, order - 1)(x)
+def _again(
+    f: Callable[[Any], Any], name: str, derivative: Callable[[Any, Any], Any], at: tuple[Any, Any], modes: Sequence[str],
+    order: int,
+) -> None:  # fmt: skip
+    """Check the derivatives of a derivative of f by the point and by the vector, in which it is linear."""
+    derivative.__name__ = f"{name}_{_name(f)}"
+    check_grads(derivative, (0, 1), modes, order - 1)(*at)
 
 
 def combo_check(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., None]:

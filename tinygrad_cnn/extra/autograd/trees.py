@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from ...core import tracing
 from ...tensor import Tensor
 from ...transforms.pytree import leaves, rebuild
+
+NESTED = (list, tuple, dict)
+"""What arguments and results may be nested in. (isinstance is sooner done with a tuple than with a union.)"""
 
 
 def holds(values: Iterable[Any]) -> bool:
@@ -16,10 +20,7 @@ def holds(values: Iterable[Any]) -> bool:
     for value in values:
         if isinstance(value, Tensor):
             return True
-        if isinstance(value, list | tuple):
-            if holds(value):
-                return True
-        elif isinstance(value, Mapping) and holds(value.values()):
+        if isinstance(value, NESTED) and holds(value.values() if isinstance(value, dict) else value):
             return True
     return False
 
@@ -31,14 +32,16 @@ def recorded(value: Any) -> bool:
 
 def values(tree: Any) -> Any:
     """A tree with the values of its Tensors instead of the Tensors: read-only arrays, and NumPy's floats for numbers."""
-    if not isinstance(tree, list | tuple | dict):
-        return tree.numpy()[()] if isinstance(tree, Tensor) else tree
+    if isinstance(tree, Tensor):
+        return tree.numpy()[()] if tree._array.ndim or tracing.watchers else tree._array[()]
+    if not isinstance(tree, NESTED):
+        return tree
     return rebuild(tree, [leaf.numpy()[()] if isinstance(leaf, Tensor) else leaf for _, leaf in leaves(tree)])
 
 
 def plain(tree: Any) -> Any:
     """A tree with new arrays, and NumPy's floats, instead of Tensors; those stay that another derivative records."""
-    if not isinstance(tree, list | tuple | dict):
+    if not isinstance(tree, NESTED):
         return _plain(tree)
     return rebuild(tree, [_plain(leaf) for _, leaf in leaves(tree)])
 
@@ -54,8 +57,10 @@ def counted(tree: Any) -> Any:
 
     Other Tensors stay, recorded or not: they may stand for a whole batch, as in the rows of a Jacobian.
     """
-    if not isinstance(tree, list | tuple | dict):
-        return _counted(tree)
+    if isinstance(tree, Tensor):
+        return tree if tree._array.dtype.kind in "fc" else _counted(tree)
+    if not isinstance(tree, NESTED):
+        return tree
     return rebuild(tree, [_counted(leaf) for _, leaf in leaves(tree)])
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...tensor import Tensor
 from ...transforms.pytree import leaves, rebuild
+from .trees import NESTED
 
 
 class VSpace:
@@ -30,11 +31,13 @@ class VSpace:
         self._leaves: list[np.ndarray] = []
         for path, leaf in leaves(value):
             array = leaf._array if isinstance(leaf, Tensor) else np.asarray(leaf)
+            if array.dtype.kind == "c":
+                raise TypeError(f"vspace: the value{path} is complex, and Tensors are real; give two arrays")
             if array.dtype.kind != "f":
                 raise TypeError(f"vspace: the value{path} is {leaf!r:.60}; it must be a floating-point number or array")
             self._leaves.append(array)
         self._like = value
-        single = None if isinstance(value, list | tuple | dict) else self._leaves[0]
+        single = None if isinstance(value, NESTED) else self._leaves[0]
         self.size = sum(leaf.size for leaf in self._leaves)
         self.dtype = None if single is None else single.dtype
         self.ndim = None if single is None else single.ndim

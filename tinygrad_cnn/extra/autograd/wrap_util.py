@@ -23,25 +23,35 @@ def unary_to_nary(unary_operator: Callable[..., Any]) -> Callable[..., Any]:
                 f"{unary_operator.__name__}: `argnum` is {argnum!r:.60}; it must be the position of an argument, or a tuple"
             )
         positions = (argnum,) if single else tuple(argnum)
+        name = getattr(fun, "__name__", type(fun).__name__)
 
         def nary_function(*args: Any, **kwargs: Any) -> Any:
-            if wrong := [i for i in positions if not -len(args) <= i < len(args)]:
+            given = list(args)
+            try:
+                x = args[argnum] if single else tuple([args[i] for i in positions])
+            except IndexError:
+                wrong = next(i for i in positions if not -len(args) <= i < len(args))
                 raise TypeError(
-                    f"{unary_operator.__name__}: `argnum` is {wrong[0]}, but the function was called with {len(args)} "
+                    f"{unary_operator.__name__}: `argnum` is {wrong}, but the function was called with {len(args)} "
                     "arguments by position; pass it by position"
-                )
+                ) from None
 
             def unary_function(x: Any) -> Any:
-                given = list(args)
-                for i, value in zip(positions, (x,) if single else x, strict=True):
-                    given[i] = value
+                if single:
+                    given[argnum] = x
+                else:
+                    for i, value in zip(positions, x, strict=True):
+                        given[i] = value
                 return fun(*given, **kwargs)
 
-            functools.update_wrapper(unary_function, fun, updated=())
-            x = args[positions[0]] if single else tuple(args[i] for i in positions)
+            unary_function.__name__ = name
             return unary_operator(unary_function, x, *options, **more)
 
         functools.update_wrapper(nary_function, fun, updated=())
+        nary_function.__name__ = f"{unary_operator.__name__}_of_{name}_wrt_argnum_{argnum}"
+        nary_function.__doc__ = (
+            f"    {unary_operator.__name__} of function {name} with respect to argument number {argnum}"
+        )
         return nary_function
 
     return nary_operator

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.registry import numpy_ops
 from ...numpy_api import dispatch
 from .extend import Rules
 from .trees import counted, holds, values
@@ -33,7 +34,8 @@ def recording(function: Callable[..., Any], module: str, other: Callable[..., An
         if other is not None:
             return counted(other(*args, **kwargs))
         if ufunc:
-            return counted(dispatch.array_ufunc(function, "__call__", args, kwargs))  # type: ignore[arg-type]
+            op = None if kwargs else numpy_ops.get(function)
+            return counted(op(*args) if op else dispatch.array_ufunc(function, "__call__", args, kwargs))  # type: ignore[arg-type]
         if function in PLAIN:
             return function(*values(args), **values(kwargs))
         return counted(dispatch.array_function(function, args, kwargs))

@@ -281,7 +281,7 @@ def _pull(recorder: Recorder, start: Tensor, wanted: Sequence[Place], floor: int
     """Run the backward pass without changing any `grad`, and add the gradients to the items."""
     recorder.end()
     with trace(recorder):
-        found = pull_back([incoming("show", start, None, False)], wanted, retain=True, create=False, floor=floor)
+        found = pull_back([incoming("show", start, None, False)], set(wanted), retain=True, create=False, floor=floor)
     visited = set(recorder.graph.order)
     for place, g in found.items():
         item = recorder.places.get(place)

@@ -1,7 +1,7 @@
 """Special functions by SciPy's names: ``tinygrad_cnn.special.gammaln``. They need SciPy, the extra ``scipy``.
 
-Once this module is loaded, SciPy's own functions of these names record on Tensors, too; with SCIPY_ARRAY_API=1 they refuse
-Tensors that require a gradient.
+Once this module is loaded, SciPy's own ufuncs of these names record on Tensors, too. With SCIPY_ARRAY_API=1, so do those
+of its functions that are computed with them.
 """
 
 from . import bessel, gammas, incomplete, logarithms, normal, student

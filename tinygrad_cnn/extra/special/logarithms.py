@@ -48,10 +48,20 @@ entr = op_of(
     "y = -a log a, 0 at 0 and -inf below.   a' = -g (log a + 1), infinite at 0.",
     a=lambda g, a: -g * (log(where(a < 0, np.nan, a)) + 1),
 )
+
+
+def _slope_of_rel_entr(g: Array, a: Array, b: Array) -> Any:
+    """g (log(a / b) + 1), and 0 where a and b are 0."""
+    both = (a == 0) & (b == 0)
+    a, b = where(both, 1, where(a < 0, np.nan, a)), where(both, 1, where(b < 0, np.nan, b))
+    return where(both, 0, g * (log(a) - log(b) + 1))
+
+
 rel_entr = op_of(
     scipy.rel_entr,
-    "y = a log(a / b), 0 where a = 0 and b >= 0.   a' = g (log(a / b) + 1),  b' = -g a / b, and 0 where a = 0.",
-    a=lambda g, a, b: g * (log(where(a < 0, np.nan, a)) - log(where(b < 0, np.nan, b)) + 1),
+    "y = a log(a / b), 0 where a = 0 and b >= 0.   a' = g (log(a / b) + 1),  b' = -g a / b, and 0 where a = 0; both are 0 at "
+    "(0, 0), where they have no limit, as in JAX.",
+    a=_slope_of_rel_entr,
     b=lambda g, a, b: -_quotient(g, a, b),
 )
 

@@ -94,7 +94,7 @@ def convolve_dw(
     how = _method(x.shape, shape, stride, padding, dilation, groups)
     w = _result(out, shape, dtype)
     if how.most is not None:
-        plan = cached_im2col.plan(how.g, x.shape, w.dtype, (how, w.dtype), shared, how.most)
+        plan = cached_im2col.plan(how.g, x.shape, dtype, (how, dtype), shared, how.most)
         if plan is not None:
             return cached_im2col.weight_gradient(plan, x, u, w)
     return how.work(how.module.weight_gradient, w, (x, 1), (u, 1), (w, 0))

@@ -7,6 +7,7 @@ none. A list that holds Tensors is stacked.
 from __future__ import annotations
 
 import builtins as _builtins
+import functools as _functools
 import sys as _sys
 from typing import Any as _Any
 
@@ -107,6 +108,20 @@ class _Joined:
 
 
 r_, c_ = _Joined(_np.r_, columns=False), _Joined(_np.c_, columns=True)
+
+
+def _of_iterators(function: _Any) -> _Any:
+    """The function, which takes an iterator of arrays where NumPy wants a sequence."""
+
+    @_functools.wraps(function)
+    def called(arrays: _Any, *args: _Any, **kwargs: _Any) -> _Any:
+        return function(_builtins.list(arrays) if hasattr(arrays, "__next__") else arrays, *args, **kwargs)
+
+    return called
+
+
+for _name in ("concatenate", "stack", "vstack", "hstack", "dstack", "column_stack"):
+    globals()[_name] = _of_iterators(globals()[_name])
 
 for _old, _new in {"trapz": "trapezoid", "in1d": "isin", "row_stack": "vstack"}.items():  # names that NumPy 2 dropped
     globals().setdefault(_old, globals()[_new])
