@@ -83,3 +83,11 @@ def test_memory_that_a_result_left_is_watched_in_the_calls_after_it():
         assert f(x).tolist() == [0, 2, 4]
         with pytest.raises(RuntimeError, match="out of date"):
             view + 1
+
+
+def test_other_gradients_are_wanted_in_other_calls():
+    a, b = (tg.Tensor(np.array(values), requires_grad=True) for values in ([1.0, 2.0], [3.0, 5.0]))
+    f = tg.compile(lambda x, wanted: tg.gradients((a * b * x).sum(), wanted))
+    for wanted in [[a]] * 4 + [[a, b]] * 4 + [[b]] * 4 + [[a]]:
+        found = [g.tolist() for g in f(np.array([1.0, 10.0]), wanted)]
+        assert found == [[3, 50] if p is a else [1, 20] for p in wanted]
