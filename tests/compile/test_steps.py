@@ -91,3 +91,19 @@ def test_other_gradients_are_wanted_in_other_calls():
     for wanted in [[a]] * 4 + [[a, b]] * 4 + [[b]] * 4 + [[a]]:
         found = [g.tolist() for g in f(np.array([1.0, 10.0]), wanted)]
         assert found == [[3, 50] if p is a else [1, 20] for p in wanted]
+
+
+def test_a_leaf_that_is_written_before_the_walk_is_an_error_in_the_call_that_writes():
+    w = tg.Tensor(np.ones(2), requires_grad=True)
+
+    @tg.compile
+    def f(writes):
+        loss = (w * w).sum()
+        if writes:
+            w.copy_([1.0, 1.0])
+        loss.backward()
+
+    for _ in range(5):
+        f(False)
+    with pytest.raises(RuntimeError, match="overwritten in place"):
+        f(True)
