@@ -1,8 +1,8 @@
 """Times beside GradBench's own tools: `python -m tests.benchmarks.gradbench.table --checkout FOLDER [--tool NAME=PYTHON ...]`.
 
 FOLDER is a checkout of GradBench, NAME a tool of it in Python, and PYTHON an interpreter with what the tool needs. Each tool is
-a process that answers the protocol. For every input it is asked for the value and the derivative, in turns, and the fastest call
-of all turns counts; outputs must agree. Without a tool, our side alone is measured.
+a process that answers the protocol. For every input it is asked for the value and the derivative, in turns. The fastest call of
+all turns counts; outputs must agree. Without a tool, our side alone is measured.
 """
 
 from __future__ import annotations
