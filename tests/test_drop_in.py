@@ -22,6 +22,8 @@ from tinygrad_cnn.extra.autograd.numpy.numpy_vjps import unbroadcast_f
 from tinygrad_cnn.extra.autograd.test_util import check_grads
 from tinygrad_cnn.extra.autograd.tracer import getval, isbox
 
+from .dependents import programs
+
 ROOT = Path(__file__).parents[1]
 X = onp.array([1.0, 2.0])
 VALUES = onp.random.default_rng(0)
@@ -352,6 +354,28 @@ def test_fixed_point():
 
     assert root(2.0) == pytest.approx(math.sqrt(2), rel=1e-14)
     assert grad(root)(2.0) == pytest.approx(0.5 / math.sqrt(2), rel=1e-12)
+
+
+def differences(f, x, h=1e-6):
+    """The derivatives of f by the elements of x, along the first axis."""
+    units = onp.eye(x.size).reshape(x.size, *x.shape)
+    return onp.array([(f(x + h * u) - f(x - h * u)) / (2 * h) for u in units])
+
+
+@pytest.mark.filterwarnings("ignore:Output seems independent")
+@pytest.mark.part(8)
+@pytest.mark.parametrize("seed", range(200))
+def test_random_programs_have_the_derivatives_of_differences(seed):
+    text, (x, y) = programs.source(seed), programs.arguments(seed)
+    f = programs.function(text, np)
+    assert autograd.value_and_grad(f)(x, y)[0] == pytest.approx(programs.function(text, onp)(x, y), rel=1e-12)
+    for found, expected in (
+        (grad(f)(x, y), differences(lambda x: f(x, y), x)),
+        (grad(f, 1)(x, y).ravel(), differences(lambda y: f(x, y), y)),
+        (hessian(f)(x, y), differences(lambda x: grad(f)(x, y), x)),
+        (jacobian(grad(f), 1)(x, y).reshape(3, 9).T, differences(lambda y: grad(f)(x, y), y)),
+    ):
+        onp.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7 * max(1.0, abs(expected).max()))
 
 
 def test_check_grads_finds_a_wrong_rule():

@@ -1,6 +1,6 @@
 """Random small programs in the style of ``autograd.numpy``: where HIPS/autograd is installed, the drop-in must agree with it.
 
-``python -m tests.dependents.programs [programs] [first seed]`` compares both. ``tests/test_drop_in.py`` compares the drop-in
+``python -m tests.dependents.programs [programs] [first seed]`` compares both; ``tests/test_drop_in.py`` compares the drop-in
 with differences.
 """
 

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import fnmatch
 import os
 import subprocess
 import sys
@@ -22,7 +21,8 @@ from xml.etree import ElementTree
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-COMPLEX = "complex numbers"
+REAL = "complex"
+"""A failure whose message says this word is expected: Tensors are real."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Suite:
         options: arguments of pytest.
         path: the folder of the package.
         requirements: what the package and its tests import, besides pytest, NumPy and SciPy.
-        absent: the tests that fail here and pass on HIPS/autograd, as patterns, with the reason.
+        absent: the tests that fail here and pass on HIPS/autograd, with the reason; those of complex numbers need no mention.
     """
 
     version: str
@@ -52,8 +52,15 @@ SUITES = {
         "1.9.1",
         ["tests"],
         absent={
-            "*test_fft*": COMPLEX,
-            "*complex*": COMPLEX,
+            "tests.test_graphs.test_assignment_raises_error": "the error is a RuntimeError, and says what to do",
+            "tests.test_linalg.test_pinv": "calls np.linalg._dot, which is private",
+            "tests.test_misc.test_const_graph": "const_graph(f) is f",
+            "tests.test_misc.test_const_graph_args": "const_graph(f) is f",
+            "tests.test_numpy.test_cast_to_int": "np.int64(x) is an error that says what to do",
+            "tests.test_wrappers.test_deprecated_defgrad_wrapper": "f.defgrad was deprecated in 2017",
+            "tests.test_wrappers.test_deprecated_defvjp_is_zero_wrapper": "f.defvjp_is_zero was deprecated in 2017",
+            "tests.test_wrappers.test_deprecated_defvjp_wrapper": "f.defvjp was deprecated in 2017",
+            "tests.test_wrappers.test_wrapped_name_and_docs": "compares the words of a docstring",
         },
     ),
     "pymanopt": Suite(
@@ -67,10 +74,6 @@ SUITES = {
         ],
         path="src",
         requirements=["matplotlib"],
-        absent={
-            "*TestUnaryComplexFunction.test_unary_function": COMPLEX,
-            "*test_complex_cost_problem": COMPLEX,
-        },
     ),
 }
 
@@ -135,7 +138,7 @@ def outcomes(suite: Suite, source: Path, hips: bool, whole: bool) -> tuple[dict[
         repeated[key] += 1
         failure = next((part for part in case if part.tag in ("failure", "error")), None)
         skipped = any(part.tag == "skipped" for part in case)
-        message = "" if failure is None else f"{failure.get('message', '')}"[:300]
+        message = "" if failure is None else " ".join(failure.get("message", "").split())[:300]
         outcome = "failed" if failure is not None else "skipped" if skipped else "passed"
         found[key if repeated[key] == 1 else f"{key}[{repeated[key]}]"] = outcome, message
         seconds += float(case.get("time", 0))
@@ -149,8 +152,8 @@ def judged(name: str, suite: Suite, folder: Path, hips: bool, whole: bool) -> in
     found, seconds = outcomes(suite, source, False, whole)
     count = Counter(outcome for outcome, _ in found.values())
     failed = {test: message for test, (outcome, message) in found.items() if outcome == "failed"}
-    known = {test for test in failed if any(fnmatch.fnmatch(test, pattern) for pattern in suite.absent)}
-    line = f"{name} {suite.version}: {count['passed']} passed here in {seconds:.0f} s, {len(known)} listed as absent"
+    known = {test for test, message in failed.items() if test in suite.absent or REAL in message}
+    line = f"{name} {suite.version}: {count['passed']} passed here in {seconds:.0f} s, {len(known)} need what is absent"
     wrong = {test: message for test, message in failed.items() if test not in known}
     if hips:
         theirs, their_seconds = outcomes(suite, source, True, whole)
@@ -160,9 +163,9 @@ def judged(name: str, suite: Suite, folder: Path, hips: bool, whole: bool) -> in
     print(f"{line} ({time.perf_counter() - started:.0f} s in all)")
     for test, message in sorted(wrong.items()):
         print(f"  FAILED {test}: {message}")
-    unused = [p for p in suite.absent if whole and not any(fnmatch.fnmatch(test, p) for test in failed)]
-    for pattern in unused:
-        print(f"  {pattern} is listed as absent, and nothing that it matches fails")
+    unused = [test for test in suite.absent if found.get(test, ("failed", ""))[0] == "passed"]
+    for test in unused:
+        print(f"  {test} is listed as absent, and passes")
     return len(wrong) + len(unused)
 
 
@@ -175,11 +178,12 @@ def main() -> int:
     arguments = parser.parse_args()
     names = arguments.names or list(SUITES)
     if arguments.requirements:
-        print(*sorted({each for name in names for each in SUITES[name].requirements}), sep="\n")
+        theirs = f"autograd=={SUITES['autograd'].version}"
+        print(theirs, *sorted({each for name in names for each in SUITES[name].requirements}), sep="\n")
         return 0
     with tempfile.TemporaryDirectory() as folder:
         wrong = sum(judged(name, SUITES[name], Path(folder), arguments.hips, arguments.whole) for name in names)
-    print(f"{len(names) - bool(wrong)} passed, {int(bool(wrong))} failed" if not wrong else f"{wrong} tests are wrong")
+    print(f"{wrong} tests are not as expected")
     return int(bool(wrong))
 
 

@@ -5,6 +5,7 @@ The argument and the result are arrays, floats, or nested tuples, lists and dict
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.backward import pull_back
+from ...core.backward import outside, pull_back
 from ...core.grad_mode import enable_grad, is_grad_enabled
 from ...core.node import Argument
 from ...core.versions import tick
@@ -54,6 +55,13 @@ class _Recorded(Run):
         given = [rebuild(x, placed)] if nested else placed
         with nullcontext() if self.recorded else enable_grad():
             self.result = self._call(fun, given, {}, self.inputs)
+
+    @functools.cached_property
+    def open(self) -> bool:
+        y = self.result
+        if not isinstance(y, Tensor):
+            return self.recorded and self._reaches_out(leaf for _, leaf in leaves(y))
+        return self.recorded and y._node is not None and bool(outside([y._node], self.since))
 
     def pull(self, roots: Sequence[tuple[Tensor, Tensor | None]], *, create: bool, retain: bool) -> list[Tensor]:
         if len(self.inputs) != 1:

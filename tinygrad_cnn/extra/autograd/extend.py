@@ -61,8 +61,8 @@ class Rules:
         """The result of a call in which an argument is a Tensor, or a nested container with one."""
         given, slots, inputs = [], [], []
         for i, value in enumerate(args):
-            found = [value] if not isinstance(value, NESTED) else [leaf for _, leaf in leaves(value)]
-            for k, leaf in enumerate(found):
+            nested = isinstance(value, NESTED)
+            for k, leaf in enumerate([leaf for _, leaf in leaves(value)] if nested else (value,)):
                 if recorded(leaf):
                     slots.append((i, k))
                     inputs.append(leaf)
@@ -99,18 +99,18 @@ class Call:
         self.slots = slots
         self.argnums = sorted({i for i, _ in slots})
         self.nested = [i for i in self.argnums if isinstance(args[i], NESTED)]
-        self.args = [
-            v if i not in self.argnums else rebuild(v, self._filled(i, v, {})) if i in self.nested else None
-            for i, v in enumerate(args)
-        ]
+        self.args = args
+        for i in self.argnums:
+            args[i] = rebuild(args[i], self._filled(i, args[i], {})) if i in self.nested else None
         self.kwargs = kwargs
         self.result = result
         self.single = not isinstance(result, NESTED)
-        arrays = [np.asarray(leaf) for leaf in ([result] if self.single else [leaf for _, leaf in leaves(result)])]
-        if any(array.dtype.kind == "c" for array in arrays):
+        arrays = [np.asarray(result)] if self.single else [np.asarray(leaf) for _, leaf in leaves(result)]
+        kinds = [array.dtype.kind for array in arrays]
+        if "c" in kinds:
             raise TypeError(f"{rules.name}: the result is complex, and Tensors are real")
-        self.floating = [array.dtype.kind == "f" for array in arrays]
-        parts = [array for array, floating in zip(arrays, self.floating, strict=True) if floating]
+        self.floating = [kind == "f" for kind in kinds]
+        parts = [array for array, kind in zip(arrays, kinds, strict=True) if kind == "f"]
         self.forms = [(array.shape, array.dtype) for array in parts]
         self.value: Any = None
         if parts:
@@ -149,11 +149,12 @@ class Call:
     def arguments(self, inputs: Sequence[Any]) -> tuple[Any, ...]:
         """All arguments, with `inputs` in the slots."""
         args = list(self.args)
-        found = dict(zip(self.slots, map(_number, inputs), strict=True))
-        for (i, _), value in found.items():
-            args[i] = value
-        for i in self.nested:
-            args[i] = rebuild(self.args[i], self._filled(i, self.args[i], found))
+        for (i, _), value in zip(self.slots, inputs, strict=True):
+            args[i] = _number(value)
+        if self.nested:
+            found = dict(zip(self.slots, map(_number, inputs), strict=True))
+            for i in self.nested:
+                args[i] = rebuild(self.args[i], self._filled(i, self.args[i], found))
         return tuple(args)
 
     def directions(self, tangents: Sequence[Any], inputs: Sequence[Any]) -> dict[int, Any]:
@@ -169,7 +170,7 @@ class Call:
 
 def _number(value: Any) -> Any:
     """A number of NumPy's instead of an array without axes."""
-    return value[()] if isinstance(value, np.ndarray) and not value.ndim else value
+    return value[()] if value.__class__ is np.ndarray and not value.ndim else value
 
 
 def _result(*inputs: Any, call: Call) -> Any:
@@ -180,9 +181,12 @@ def _result(*inputs: Any, call: Call) -> Any:
 def _pull(g: Any, y: Any, inputs: tuple[Any, ...], call: Call, needs: Sequence[bool]) -> tuple[Any, ...]:
     """The gradients that the primitive's rules give."""
     rules = call.rules
-    wanted = tuple(sorted({i for (i, _), need in zip(call.slots, needs, strict=True) if need}))
     if rules.pull is None:
         raise NotImplementedError(f"{rules.name}: no rule gives its gradient; define one with defvjp")
+    if len(call.slots) == 1 and call.single and not call.nested and not isinstance(g, Tensor):
+        (slope,) = rules.pull((call.argnums[0],), _number(y), call.arguments(inputs), call.kwargs)(_number(g))
+        return (_checked(rules, call.argnums[0], slope, inputs[0]),)
+    wanted = tuple(sorted({i for (i, _), need in zip(call.slots, needs, strict=True) if need}))
     found = rules.pull(wanted, call.tree(y), call.arguments(inputs), call.kwargs)(call.tree(g))
     slopes = {
         i: None if v is None else [leaf for _, leaf in leaves(v)] if i in call.nested else [v]
@@ -302,10 +306,12 @@ def defvjp(fun: Function, *vjpmakers: Function | None, argnums: Sequence[int] | 
     makers = _by_position("defvjp", rules, vjpmakers, argnums)
 
     def pull(wanted: tuple[int, ...], ans: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Function:
+        found = []
         for i in wanted:
             if i not in makers:
                 raise _missing(rules, i, "defvjp")
-        found = [None if makers[i] is None else makers[i](ans, *args, **kwargs) for i in wanted]
+            maker = makers[i]
+            found.append(None if maker is None else maker(ans, *args, **kwargs))
         return lambda g: [None if vjp is None else vjp(g) for vjp in found]
 
     rules.pull = pull

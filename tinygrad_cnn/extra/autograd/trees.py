@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core import tracing
 from ...tensor import Tensor
 from ...transforms.pytree import leaves, rebuild
 
@@ -31,8 +32,10 @@ def recorded(value: Any) -> bool:
 
 def values(tree: Any) -> Any:
     """A tree with the values of its Tensors instead of the Tensors: read-only arrays, and NumPy's floats for numbers."""
+    if isinstance(tree, Tensor):
+        return tree.numpy()[()] if tree._array.ndim or tracing.watchers else tree._array[()]
     if not isinstance(tree, NESTED):
-        return tree.numpy()[()] if isinstance(tree, Tensor) else tree
+        return tree
     return rebuild(tree, [leaf.numpy()[()] if isinstance(leaf, Tensor) else leaf for _, leaf in leaves(tree)])
 
 
