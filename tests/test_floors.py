@@ -149,7 +149,7 @@ def test_only_strategies_imports_hypothesis():
     assert users == {"strategies"}
 
 
-ABSENT = [f"tinygrad_cnn.{name}" for name in ("compile.trace", "extra.show", "nn", "optim", "testing")]
+ABSENT = [f"tinygrad_cnn.{name}" for name in ("compile.course", "extra.show", "nn", "optim", "testing")]
 LOADS = f"""
 import sys
 sys.modules["hypothesis"] = None  # as if it were not installed
@@ -162,3 +162,29 @@ tg.testing.gradcheck
 
 def test_users_load_only_what_they_ask_for():
     subprocess.run([sys.executable, "-c", LOADS], check=True, cwd=PACKAGE.parent)
+
+
+STEP = """
+import sys
+import numpy as np
+import tinygrad_cnn as tg
+from tinygrad_cnn import nn
+model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(8, 4), nn.LayerNorm(4))
+optimizer = tg.optim.Adam(model.parameters())
+
+@tg.compile
+def step(x, y):
+    loss = tg.cross_entropy(model(x), y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+for _ in range(6):
+    step(np.ones((3, 1, 4, 4), np.float32), np.arange(3))
+assert "tinygrad_cnn.numpy_api.dispatch" not in sys.modules
+"""
+
+
+def test_layers_and_rules_do_not_wait_for_numpy_to_find_the_function():
+    """Asking NumPy for the shape of a Tensor, they would, in every call."""
+    subprocess.run([sys.executable, "-c", STEP], check=True, cwd=PACKAGE.parent)

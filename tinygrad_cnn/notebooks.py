@@ -1,4 +1,4 @@
-"""What a cell of a Jupyter notebook shows: a picture once, and a text that is updated in place.
+"""What a cell of a Jupyter notebook shows: a picture once, and a text or a page that is updated in place.
 
 Only what is shown in a notebook needs IPython, which runs there.
 """
@@ -24,14 +24,14 @@ def _ipython_display() -> Any:
 
 
 class Updated:
-    """A text in the output of a cell that is replaced. nbconvert, and whoever opens the notebook later, gets the last one."""
+    """An output of a cell that is replaced. nbconvert, and whoever opens the notebook later, gets the last one."""
 
     def __init__(self) -> None:
         self._handle: Any = None
 
-    def show(self, text: str) -> None:
-        """Show this text, in place of the one before."""
-        bundle = {"text/plain": text}
+    def show(self, text: str, html: str = "") -> None:
+        """Show this text, or this HTML where it can be shown, in place of what was there before."""
+        bundle = {"text/plain": text, "text/html": html} if html else {"text/plain": text}
         if self._handle is None:
             self._handle = _ipython_display().display(bundle, raw=True, display_id=True)
         else:

@@ -164,8 +164,8 @@ def main() -> None:
         for side in dict.fromkeys(ours for ours, _ in row.targets):
             for threads in arguments.threads if row.group != "memory" else arguments.threads[-1:]:
                 ours, theirs = compare(paths, row, side, threads, arguments.turns, arguments.seconds)
-                if not ours or not theirs:
-                    print(f"{name:28} left out: one of the two cannot run it", flush=True)
+                if not ours or not theirs or not min(*ours, *theirs):  # a peak within the memory that imports took
+                    print(f"{name:28} left out: one of the two cannot run it, or takes too little memory", flush=True)
                     continue
                 ratio = statistics.median(ours) / statistics.median(theirs)
                 ratios.append(ratio)

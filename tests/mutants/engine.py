@@ -124,7 +124,7 @@ FIRST = {
     "optim/lr_scheduler": ["optim/test_schedules.py", "optim/test_schedule_state.py"],
     "training": ["training/test_fit.py"],
     "compile": ["compile/test_compile.py", "compile/test_steps.py"],
-    "kernels": ["optim/test_repeats.py"],
+    "kernels": ["optim/test_repeats.py", "compile/test_pool.py"],
     "ops": ["tensor/test_tensor.py", "tensor/test_assignment.py"],
 }
 """Those of them that notice most, and are run first, as is a file of tests that is named like the edited one."""

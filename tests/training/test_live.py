@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 from contextlib import closing
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -389,6 +390,17 @@ def test_the_page_is_served_under_a_path_nobody_can_guess(live, capsys):
     other.step(loss=1.0)
     assert urlsplit(other.address).path != url.path
     other.close()
+
+
+@pytest.mark.parametrize(
+    ("in_notebook", "ancestors"), [(False, "'none'"), (True, "http://127.0.0.1:* http://localhost:*")]
+)
+def test_only_a_notebook_of_this_machine_may_show_it_in_a_frame(live, listen, monkeypatch, in_notebook, ancestors):
+    monkeypatch.setattr(module, "in_notebook", lambda: in_notebook)
+    monkeypatch.setattr(module, "Updated", lambda: SimpleNamespace(show=lambda *_: None))
+    live.step(loss=1.0)
+    for headers in (get(live.address)[2], dict(listen(live.address).answer.getheaders())):
+        assert headers["Content-Security-Policy"].endswith(f"; frame-ancestors {ancestors}")
 
 
 def test_it_listens_to_this_machine_only(live):

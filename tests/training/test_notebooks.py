@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -22,6 +24,7 @@ from tinygrad_cnn.training import progress as progress_module
 from .common import Parts
 
 ROOT = Path(__file__).resolve().parents[2]
+RAISED = {"failed": LookupError, "interrupted": KeyboardInterrupt}
 PLOTS = pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="matplotlib draws the pictures")
 
 
@@ -156,6 +159,64 @@ def test_live_shows_its_page():
     assert shown.startswith('<iframe title="training" srcdoc="')
     assert "0.125" in shown
     assert live._repr_html_() == shown  # looking changes nothing
+
+
+@pytest.mark.parametrize("how", ["finished", "stopped", "failed", "interrupted"])
+def test_live_is_one_output_with_the_page_of_the_server_and_then_the_page_itself(how, cell, capsys):
+    class End(tg.training.Callback):
+        def on_epoch_end(self, run):
+            ((begun,),) = cell.outputs
+            addresses.append(live.address)
+            assert begun["text/plain"] == f"live: {live.address}"
+            assert f'<a href="{live.address}"' in begun["text/html"]
+            assert f'src="{live.address}"' in begun["text/html"]
+            if how == "stopped":
+                run.stop("enough")
+            elif how == "failed":
+                raise LookupError("oh")
+            elif how == "interrupted":
+                signal.raise_signal(signal.SIGINT)
+
+    addresses, live = [], Live()
+    with pytest.raises(RAISED[how]) if how in RAISED else nullcontext():
+        Parts().fit(callbacks=[live, End()])
+    ((_, ended),) = cell.outputs
+    assert ended["text/html"] == live._repr_html_()
+    assert addresses[0] not in ended["text/html"]
+    assert f"&quot;status&quot;:&quot;{how}&quot;" in ended["text/html"]
+    assert capsys.readouterr().out == ""
+    live.close()
+    assert len(cell.outputs[0]) == 2  # the end of the server changes nothing
+
+
+@pytest.mark.parametrize("error", [None, LookupError, KeyboardInterrupt])
+def test_live_keeps_the_page_of_a_loop_of_ones_own(error, cell):
+    def loop():
+        with live:
+            live.step(loss=0.125)
+            assert len(cell.outputs[0]) == 1
+            if error is not None:
+                raise error
+
+    live = Live()
+    with nullcontext() if error is None else pytest.raises(error):
+        loop()
+    ((_, ended),) = cell.outputs
+    assert "0.125" in ended["text/html"] == live._repr_html_()
+
+
+def test_live_keeps_the_page_of_each_training(cell):
+    with Live() as live:
+        Parts().fit(callbacks=[live])
+        live.step(loss=0.125)  # this run is not ended before the next begins
+        Parts().fit(callbacks=[live])
+    assert [len(output) for output in cell.outputs] == [2, 2, 2]
+    assert "0.125" in cell.outputs[1][1]["text/html"]
+
+
+def test_live_without_a_server_is_shown_only_as_a_value(cell):
+    Parts().fit(callbacks=[Live(serve=False)])
+    assert cell.outputs == []
 
 
 @pytest.mark.slow

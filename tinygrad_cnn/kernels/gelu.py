@@ -58,6 +58,11 @@ def prepare_slope(out: np.ndarray | None, a: Any) -> Any:
     return blocks.prepare(_slope, out, a) if blocks.fits(a) else None
 
 
+def prepare_pull(out: np.ndarray | None, u: Any, a: Any) -> Any:
+    """A task for ``gelu_pull``; None for arrays that differ in shape, dtype or memory order."""
+    return blocks.prepare(_pull, out, u, a) if blocks.fits(u, a) else None
+
+
 def _gelu(x: np.ndarray, y: np.ndarray) -> None:
     """max(x, 0) - z Q(z)."""
     if x.dtype == np.float64:
@@ -93,6 +98,14 @@ def _slope(x: np.ndarray, y: np.ndarray) -> None:
     side = np.copysign(1, x, out=z)
     t *= side
     np.subtract(np.maximum(side, 0, out=side), t, out=y)
+
+
+def _pull(u: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
+    """u times the derivative."""
+    x = x.reshape(-1)  # one element that is repeated
+    slope = blocks.temporary("slope", x)
+    _slope(x, slope)
+    np.multiply(u, slope, out=y)
 
 
 @cache

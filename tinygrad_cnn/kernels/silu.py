@@ -33,6 +33,11 @@ def prepare_slope(out: np.ndarray | None, a: Any) -> Any:
     return blocks.prepare(_slope, out, a) if blocks.fits(a) else None
 
 
+def prepare_pull(out: np.ndarray | None, u: Any, a: Any) -> Any:
+    """A task for ``silu_pull``; None for arrays that differ in shape, dtype or memory order."""
+    return blocks.prepare(_pull, out, u, a) if blocks.fits(u, a) else None
+
+
 def _decay(x: np.ndarray) -> tuple[np.ndarray, bool]:
     """e^-x, for x from FAR on; and whether all x are."""
     e, least = temporary("e", x), FAR[x.dtype]
@@ -75,3 +80,11 @@ def _slope(x: np.ndarray, y: np.ndarray) -> None:
     np.copyto(y, part, casting="same_kind")
     if not all_near:
         _far(x, y, 1)
+
+
+def _pull(u: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
+    """u times the derivative."""
+    x = x.reshape(-1)  # one element that is repeated
+    slope = temporary("slope", x)
+    _slope(x, slope)
+    np.multiply(u, slope, out=y)

@@ -48,10 +48,12 @@ from . import pool as pooling
 from .conv import convolution
 
 accelerate(activation.gelu, gelu.prepare)
+accelerate(activation.gelu_pull, gelu.prepare_pull)
 accelerate(activation.gelu_slope, gelu.prepare_slope)
 accelerate(activation.rectify, relu.prepare_leaky)
 accelerate(activation.relu, relu.prepare)
 accelerate(activation.silu, silu.prepare)
+accelerate(activation.silu_pull, silu.prepare_pull)
 accelerate(activation.silu_slope, silu.prepare_slope)
 accelerate(dropout_ops.keep_mask, dropout.prepare)
 accelerate(elementwise.copy, copies.prepare)

@@ -297,8 +297,17 @@ def _silu_curvature(g: Array, a: Array) -> Array:
     return g * (s * rest * (2 + a * (rest - s)))
 
 
-silu.vjp(a=lambda g, a: g * silu_slope(a))
+@op(elementwise=True, linear=["u"])
+@in_float32
+def silu_pull(u: Array, a: Array) -> Array:
+    """y = u silu_slope(a), the gradient in a for silu(a).   u' = g silu_slope(a),  a' = that of silu_slope for g u."""
+    return u * silu_slope(a)
+
+
+silu.vjp(a=lambda g, a: silu_pull(g, a))
 silu_slope.vjp(a=in_float32(_silu_curvature))
+silu_pull.vjp(u=lambda g, a: silu_pull(g, a),
+              a=in_float32(lambda g, u, a: _silu_curvature(g * u, a)))  # fmt: skip
 
 
 @op(elementwise=True)
@@ -380,8 +389,21 @@ def normal_density(a: Array) -> Array:
     return (np.exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))).astype(np.result_type(a, np.float16))
 
 
-gelu.vjp(a=lambda g, a, approximate: _gelu_tanh_rule(g, a) if approximate == "tanh" else g * gelu_slope(a))
-gelu_slope.vjp(a=in_float32(lambda g, a: g * normal_density(a) * (2 - square(clip(a, -FLAT_SQUARED, FLAT_SQUARED)))))
+@op(elementwise=True, linear=["u"])
+@in_float32
+def gelu_pull(u: Array, a: Array) -> Array:
+    """y = u gelu_slope(a), the gradient in a for the exact gelu(a).   u' = g gelu_slope(a),  a' = g u (2 - a^2) P'."""
+    return u * gelu_slope(a)
+
+
+def _gelu_curvature(g: Array, a: Array) -> Array:
+    return g * normal_density(a) * (2 - square(clip(a, -FLAT_SQUARED, FLAT_SQUARED)))
+
+
+gelu.vjp(a=lambda g, a, approximate: _gelu_tanh_rule(g, a) if approximate == "tanh" else gelu_pull(g, a))
+gelu_slope.vjp(a=in_float32(_gelu_curvature))
+gelu_pull.vjp(u=lambda g, a: gelu_pull(g, a),
+              a=in_float32(lambda g, u, a: _gelu_curvature(g * u, a)))  # fmt: skip
 normal_density.vjp(a=lambda g, y, a: -g * clip(a, -FLAT_SQUARED, FLAT_SQUARED) * y)
 
 

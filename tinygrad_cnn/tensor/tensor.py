@@ -395,9 +395,6 @@ class Tensor(Methods):
         return above.array_function(function, args, kwargs)
 
 
-_FORM = frozenset({np.shape, np.ndim, np.size})  # layers ask for these in every call: they look at no value
-
-
 def _rebuild(data: NDArray[Any], requires_grad: bool) -> Tensor:
     tensor = Tensor._of(np.array(data))
     if requires_grad:
@@ -470,6 +467,7 @@ def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: boo
     return output._node, start if start.dtype == output.dtype else start.astype(output.dtype)
 
 
+_FORM = frozenset({np.shape, np.ndim, np.size})  # layers ask for these in every call: they look at no value
 lists.register(Tensor, shape.stack)
 register_tensor(
     Tensor,

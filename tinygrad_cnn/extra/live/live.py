@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import numpy as np
 
 from ...nn import Module
+from ...notebooks import Updated, in_notebook
 from ...training.callbacks import Callback
 from ..show import page as pages
 from .board import Board, Reader
@@ -55,7 +56,8 @@ class Live(Callback):
     often if that takes long.
 
     Your own loop calls :meth:`step`, :meth:`epoch` and, at the end, :meth:`close`, or uses it in a ``with`` block, which also
-    tells of an exception. In a notebook, ``live`` as the last value of a cell shows the page in the notebook.
+    tells of an exception. In a notebook, the cell shows the page while it trains, and keeps it as it is at the end; ``live`` as
+    the last value of a cell shows it as it is then.
 
     Args:
         save: a file for the page at the end of the training. It opens without a server, and has at most 5 MB.
@@ -95,6 +97,7 @@ class Live(Callback):
         self._port, self._serve, self._model = port, serve, model
         self._board = Board()
         self._server: Server | None = None
+        self._output: Updated | None = None  # of a notebook, while it shows the page of the server
         self._layers: Layers | None = None
         self._predictions: Predictions | None = None
         self._graph: dict[str, Any] | None = None
@@ -241,7 +244,7 @@ class Live(Callback):
         """Show how the training ended, and save the page. The server runs until the program ends, or :meth:`close`."""
         if not self._running:
             return
-        if self.path is not None and self._graph is None and run.parts:
+        if (self.path is not None or self._output is not None) and self._graph is None and run.parts:
             self._draw_graph(run)
         self._show(run, time.perf_counter())
         self._end()
@@ -296,7 +299,8 @@ class Live(Callback):
         if self.path is not None and self.path.is_dir():
             raise IsADirectoryError(f"Live: `save` {str(self.path)!r} is a folder; give a file in it, such as run.html")
         if self._serve and self._server is None:
-            self._server = Server(self._board, self._graph_for_a_browser, self._port)
+            self._server = Server(self._board, self._graph_for_a_browser, self._port, in_notebook())
+        self._keep_output()  # of a run that was not ended
         self._board.clear()
         self._layers = None if model is None else Layers(model)
         self._graph = None
@@ -308,8 +312,11 @@ class Live(Callback):
         self._next_graph = self._began
         self._running = True
         self._board.add({}, title=title)
-        if self._server is not None:
-            print(f"live: {self._server.address}", flush=True)
+        if self._server is not None and in_notebook():
+            self._output = Updated()
+            self._output.show(f"live: {self.address}", pages.linked(self.address, "training"))
+        elif self._server is not None:
+            print(f"live: {self.address}", flush=True)
 
     def _page(self) -> str:
         """The page with all its data, which needs no server."""
@@ -323,8 +330,15 @@ class Live(Callback):
         """In a notebook, the page as it is now; nothing before the training."""
         return pages.framed(self._page(), "training") if self._began else None
 
+    def _keep_output(self) -> None:
+        """In a notebook, show the page as it is now in place of the server's, which will not run when it is opened later."""
+        if self._output is not None:
+            self._output.show("live: the page of the training", pages.framed(self._page(), "training"))
+            self._output = None
+
     def _end(self) -> None:
         self._running = False
+        self._keep_output()
         if self.path is None:
             return
         try:

@@ -24,12 +24,16 @@ SILENCE = 15.0
 
 MODULES = ("format", "graph", "layout", "details", "view", "picture", "play", "outline", "main", "charts", "live")
 
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors {}"
+)
+
+NOTEBOOKS = "http://127.0.0.1:* http://localhost:*"
+"""The pages that may show a training of a notebook in a frame: those of this machine, for http stands for https, too."""
+
 HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -47,15 +51,16 @@ POLL = 0.05
 
 
 class Server:
-    """Serves a board until it is closed.
+    """Serves a board until it is closed. Only a notebook may show it in a frame, and only if `in_notebook`.
 
     Raises:
         OSError: if the port is taken.
     """
 
-    def __init__(self, board: Board, graph: Callable[[], str], port: int) -> None:
+    def __init__(self, board: Board, graph: Callable[[], str], port: int, in_notebook: bool) -> None:
         self.board = board
         self.graph = graph
+        self.headers = {**HEADERS, "Content-Security-Policy": POLICY.format(NOTEBOOKS if in_notebook else "'none'")}
         self.token = secrets.token_urlsafe(16)
         self.closed = Event()
         self._process = os.getpid()
@@ -125,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = text.encode()
         self.send_response(status)
         for name, value in {
-            **HEADERS,
+            **self.server.owner.headers,
             "Content-Type": f"{kind}; charset=utf-8",
             "Content-Length": str(len(body)),
         }.items():
@@ -136,15 +141,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stream(self) -> None:
         """Server-sent events: first all data, then what is new, until the browser disconnects."""
+        owner = self.server.owner
         self.send_response(200)
-        for name, value in {**HEADERS, "Content-Type": "text/event-stream", "Connection": "close"}.items():
+        for name, value in {**owner.headers, "Content-Type": "text/event-stream", "Connection": "close"}.items():
             self.send_header(name, value)
         self.end_headers()
         self.close_connection = True
         if self.command == "HEAD":
             return
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        owner, reader = self.server.owner, Reader(self.server.owner.board)
+        reader = Reader(owner.board)
         try:
             while not owner.closed.is_set():
                 news = reader.wait(SILENCE)

@@ -13,8 +13,10 @@ from . import pool as pooling
 
 KERNELS: list[tuple[Any, Prepare]] = [
     (activation.gelu, elements.prepare_gelu),
+    (activation.gelu_pull, elements.prepare_gelu_pull),
     (activation.gelu_slope, elements.prepare_gelu_slope),
     (activation.silu, elements.prepare_silu),
+    (activation.silu_pull, elements.prepare_silu_pull),
     (activation.silu_slope, elements.prepare_silu_slope),
     (affine.affine, layers.prepare_affine),
     (affine.product_to, layers.prepare_product_to),
@@ -24,6 +26,8 @@ KERNELS: list[tuple[Any, Prepare]] = [
     (conv.convolve_dw, depthwise.prepare_dw),
     (conv.convolve_dx, depthwise.prepare_dx),
     (normalization.correlations, layers.prepare_correlations),
+    (normalization.layer_normalized, layers.prepare_layer),
+    (normalization.layer_normalized_pull, layers.prepare_layer_pull),
     (normalization.moments, layers.prepare_moments),
     (normalization.normalized, layers.prepare_normalized),
     (normalization.normalized_dx, layers.prepare_normalized_dx),
@@ -57,6 +61,8 @@ def attach(on: bool) -> None:
         before = _before[function]
         op = function.op
         accelerate(function, either(prepare, before) if on else before, along=op.along, in_place=op.in_place)
+        if before is definition and not on:
+            op.prepare = None  # as before: layer_norm asks whether its op has a kernel
     if not on:
         _before.clear()
 

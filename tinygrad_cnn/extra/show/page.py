@@ -94,9 +94,19 @@ class Page:
 
 def framed(text: str, title: str) -> str:
     """A page inside a notebook, where it may not touch the notebook itself."""
+    return _frame("srcdoc", text, title, "allow-scripts allow-downloads")
+
+
+def linked(address: str, title: str) -> str:
+    """A link to the page of a server, and the page inside a notebook: of the server's origin, not of the notebook's."""
+    link = f'<a href="{address}" target="_blank" rel="noreferrer">{address}</a><br>'
+    return link + _frame("src", address, title, "allow-scripts allow-downloads allow-same-origin")
+
+
+def _frame(attribute: str, source: str, title: str, sandbox: str) -> str:
     return (
-        f'<iframe title="{html.escape(title)}" srcdoc="{html.escape(text, quote=True)}" width="100%" height="{HEIGHT}" '
-        'sandbox="allow-scripts allow-downloads" style="border: 1px solid #8884; border-radius: 8px"></iframe>'
+        f'<iframe title="{html.escape(title)}" {attribute}="{html.escape(source, quote=True)}" width="100%" height="{HEIGHT}" '
+        f'sandbox="{sandbox}" style="border: 1px solid #8884; border-radius: 8px"></iframe>'
     )
 
 
