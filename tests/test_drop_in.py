@@ -165,6 +165,8 @@ def test_iterators_of_arrays_are_joined(name):
     join, joined = getattr(np, name), getattr(onp, name)
     onp.testing.assert_array_equal(join(iter([X, 2 * X])), joined([X, 2 * X]))
     onp.testing.assert_array_equal(grad(lambda x: np.sum(join(a * x for a in (2.0, x)) ** 2))(X), 8 * X + 4 * X**3)
+    values = {"a": X, "b": 2 * X}.values()
+    onp.testing.assert_array_equal(join(values), joined(list(values)))
 
 
 def test_indices_and_booleans_are_arrays():

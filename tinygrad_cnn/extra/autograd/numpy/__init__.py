@@ -111,11 +111,11 @@ r_, c_ = _Joined(_np.r_, columns=False), _Joined(_np.c_, columns=True)
 
 
 def _of_iterators(function: _Any) -> _Any:
-    """The function, which takes an iterator of arrays where NumPy wants a sequence."""
+    """The function, which takes any iterable of arrays, such as the values of a dict, where NumPy wants a sequence."""
 
     @_functools.wraps(function)
     def called(arrays: _Any, *args: _Any, **kwargs: _Any) -> _Any:
-        return function(_builtins.list(arrays) if hasattr(arrays, "__next__") else arrays, *args, **kwargs)
+        return function(arrays if hasattr(arrays, "__getitem__") else _builtins.list(arrays), *args, **kwargs)
 
     return called
 
