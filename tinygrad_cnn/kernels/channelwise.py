@@ -118,7 +118,10 @@ class Rows(Blocks):
         return np.empty(self.width, self.dtype)
 
     def fill(self, buffer: np.ndarray, small: Callable[[], Any]) -> None:
-        self.folds(buffer)[...] = np.broadcast_to(small(), self.shape).transpose(self.order).reshape(-1)
+        values = small()
+        if values.shape != self.shape:
+            values = np.broadcast_to(values, self.shape)
+        self.folds(buffer)[...] = values.transpose(self.order).reshape(-1)
 
     def split(self, buffer: np.ndarray) -> list[np.ndarray]:
         return [buffer] * len(self.cuts)

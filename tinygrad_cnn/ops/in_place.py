@@ -42,12 +42,13 @@ def copy_(self: Tensor, source: TensorLike) -> Tensor:
         for t in (self, given) if is_tensor else (self,):
             replaced.check(t)
     values = given._array if is_tensor else np.asarray(given)
-    try:
-        np.broadcast_to(values, self.shape)
-    except ValueError:
-        raise ValueError(
-            f"copy_: `source` has shape {values.shape}, which does not broadcast to {self.shape}"
-        ) from None
+    if values.shape != self.shape:
+        try:
+            np.broadcast_to(values, self.shape)
+        except ValueError:
+            raise ValueError(
+                f"copy_: `source` has shape {values.shape}, which does not broadcast to {self.shape}"
+            ) from None
     if not np.can_cast(values.dtype, self.dtype, "same_kind"):
         raise TypeError(
             f"copy_: `source` is {values.dtype}, which does not become {self.dtype}; convert it with astype"
