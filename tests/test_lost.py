@@ -606,6 +606,12 @@ def test_an_operator_in_place_does_not_change_the_shape_of_a_leaf():
         p += np.ones((3, 2), np.float32)
 
 
+def test_an_operator_in_place_does_not_change_the_dtype_of_a_leaf():
+    p = leaf(2)
+    with tg.no_grad(), pytest.raises(TypeError, match=r"`\*=` has a result of complex64, which cannot be written"):
+        p *= 1j
+
+
 def test_a_compiled_step_repeats_operators_in_place():
     def step(p, x):
         loss = ((p * x) ** 2).sum()

@@ -93,3 +93,17 @@ def test_arrays_that_disagree_are_refused():
         sums.product_sums(a, a[:2], (0,))
     with pytest.raises(ValueError, match="broadcast"):
         affine(a, np.ones(2, np.float32))
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("shape", [(4, 2, 16, 16), (3, 600), (5, 1, 300), (1, 40, 40)])
+def test_sums_over_all_axes_but_one_in_memory_order(shape, compiled, tuning):
+    """As the gradient of the biases of a convolution, whose channels come first in memory, and are the second axis."""
+    tuning(sums, SMALL=1 << 12, BLOCK=64, SHORT=16)
+    rng = np.random.default_rng(0)
+    for place in range(len(shape)):
+        a = np.moveaxis(rng.normal(size=shape).astype(np.float32), 0, place)
+        axes = tuple(i for i in range(a.ndim) if i != place)
+        out = np.empty(shape[0], np.float32) if compiled else None
+        expected = a.astype(np.float64).sum(axes)
+        np.testing.assert_allclose(sums.prepare(out, a, axes)(), expected, rtol=1e-6, atol=1e-6)

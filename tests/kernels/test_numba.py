@@ -131,10 +131,6 @@ def given_to(function, rng, order):
     elif function is classification.softmax_nll_pull:
         yield [(u := normal(rng, 37)), *labels(rng, order)], {}
         assert u.any()
-    elif function in (normalization.layer_normalized, normalization.layer_normalized_pull):
-        x, u, stats, over = layer(rng, order)
-        w, b = normal(rng, 2, *x.shape[1:])
-        yield [x, w, b, stats] if function is normalization.layer_normalized else [u, x, w, stats], {"over": over}
     elif function is normalization.moments:
         x, _, _, over = layer(rng, order)
         yield [x], {"over": over}
@@ -324,19 +320,6 @@ def test_gradients_are_those_without_numba(numba):
     step()
     for a, b in zip(compiled, gradients(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * np.abs(b).max())
-
-
-@needs_numba
-def test_switched_off_the_ops_are_as_before():
-    """layer_norm asks whether its op has a kernel."""
-    before = attached.is_attached()
-    tg.use_numba(False)
-    kernels = [function.op.prepare for function, _ in KERNELS]
-    tg.use_numba()
-    assert all(function.op.prepare is not kernel for (function, _), kernel in zip(KERNELS, kernels, strict=True))
-    tg.use_numba(False)
-    assert [function.op.prepare for function, _ in KERNELS] == kernels
-    tg.use_numba(before)
 
 
 @needs_numba

@@ -13,8 +13,6 @@ from tinygrad_cnn.ops import normalization as ops
 from tinygrad_cnn.testing.cases import Arg, Case
 
 WHOLE = Arg((2, 3, 2), -2, 2)
-LAST = Arg((3, 2))
-ROWS = ops.Over((1, 2), 0.5)
 BATCH, EXAMPLE, ROOT = ops.Over((0, 2), 0.5), ops.Over((2,), 0.5), ops.Over((1,), 0.5, centred=False)
 
 
@@ -49,24 +47,14 @@ def normalized_dx(u: NDArray[Any], x: NDArray[Any], w: Any = 1.0, *, over: ops.O
     return np.asarray(w * r * (u - over.centred * mean(u, over) - s * mean(u * s, over)))
 
 
-def layer_pull(u: NDArray[Any], x: NDArray[Any], w: NDArray[Any], over: ops.Over) -> NDArray[Any]:
-    """Three gradients as rows."""
-    parts = normalized_dx(u * w, x, over=over), (u * standard(x, over)).sum(0), u.sum(0)
-    return np.concatenate([part.reshape(-1, w.size) for part in parts])
-
-
 def with_moments(f: Callable[..., Any]) -> Callable[..., Any]:
     """Called with the moments of x, which are known where x was normalized before."""
 
     def call(u: Any, x: Any, *w: Any, over: ops.Over) -> Any:
-        if f is ops.layer_normalized:
-            return f(u, x, *w, ops.moments(u, over=over), over=over)
-        if f not in (ops.correlations, ops.normalized_dx, ops.layer_normalized_pull):
+        if f not in (ops.correlations, ops.normalized_dx):
             return f(u, x, *w, over=over)
         stats = ops.moments(x, over=over)
-        if f is ops.normalized_dx:
-            return f(u, x, *(w or (None,)), None, stats, over=over)
-        return f(u, x, *w, stats, over=over)
+        return f(u, x, *(w or (None,)), None, stats, over=over) if f is ops.normalized_dx else f(u, x, stats, over=over)
 
     return call
 
@@ -99,10 +87,6 @@ CASES = [
             Case(ops.normalized_dx, (WHOLE, WHOLE, Arg(size)), normalized_dx, {"over": over}, via=with_moments),
         )
     ),
-    Case(ops.layer_normalized, (WHOLE, LAST, LAST), normalized, {"over": ROWS}),
-    Case(ops.layer_normalized, (WHOLE, LAST, LAST), normalized, {"over": ROWS}, via=with_moments),
-    Case(ops.layer_normalized_pull, (WHOLE, WHOLE, LAST), layer_pull, {"over": ROWS}),
-    Case(ops.layer_normalized_pull, (WHOLE, WHOLE, LAST), layer_pull, {"over": ROWS}, via=with_moments),
     Case(affine.product_to, (WHOLE, WHOLE), lambda a, b, shape: (a * b).sum((0, 2)).reshape(shape), {"shape": (3, 1)}),
     Case(affine.affine, (WHOLE, Arg((3, 1)), Arg((1, 3, 1))), lambda x, w, b: x * w + b),
     Case(affine.affine, (WHOLE, Arg((3, 1))), lambda x, w: x * w),

@@ -411,6 +411,14 @@ def test_wrong_assignments_change_nothing():
     assert x.tolist() == [[0] * 3] * 2
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, bool])
+def test_a_fraction_is_not_cut_off(dtype):
+    x = tg.Tensor(np.ones(2, dtype))
+    with pytest.raises(TypeError, match="cannot hold values of float64"):
+        x[0] = 1.5
+    assert x.tolist() == [1, 1]
+
+
 def test_python_numbers_take_the_dtype():
     for dtype in (np.uint8, np.int16, np.float16, np.bool_):
         x = tg.Tensor(np.zeros(2, dtype))

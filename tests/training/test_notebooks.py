@@ -161,6 +161,7 @@ def test_live_shows_its_page():
     assert live._repr_html_() == shown  # looking changes nothing
 
 
+@pytest.mark.usefixtures("sigint")
 @pytest.mark.parametrize("how", ["finished", "stopped", "failed", "interrupted"])
 def test_live_is_one_output_with_the_page_of_the_server_and_then_the_page_itself(how, cell, capsys):
     class End(tg.training.Callback):

@@ -169,62 +169,6 @@ normalized_dx.jvp(
 )
 
 
-@op
-def layer_normalized(x: Array, w: Array, b: Array, stats: Array = None, *, over: Over) -> Array:
-    """y = s w + b, with w and b of the shape of the axes, which are x's last, and x's moments, if known.
-
-    For kernels that compute it in one pass; without one, its parts are faster.   x', w', b' = layer_normalized_pull of g.
-    """
-    return affine(normalized(x, None, None, stats, over=over), w, b)
-
-
-@op(linear=["u"])
-def layer_normalized_pull(u: Array, x: Array, w: Array, stats: Array = None, *, over: Over) -> Array:
-    """y = the gradients of layer_normalized in x, w and b for u: as rows of w's size, one below the other.
-
-    With g = (g_x, g_w, g_b) and D(v) = normalized_dx of v,   u' = w D(g_x) + s g_w + g_b,  w' = sum of u D(g_x),
-    x' through s and r.
-    """
-    dx = normalized_dx(u * w, x, None, None, stats, over=over)
-    s = normalized(x, None, None, stats, over=over)
-    parts = dx, product_to(u, s, shape=w.shape), sum_to(u, shape=w.shape)
-    return np.concatenate([part.reshape(-1, w.size) for part in parts])
-
-
-def _parts(y: Array, x: Array, w: Array) -> tuple[Array, Array, Array]:
-    """What belongs to x, w and b in rows as of layer_normalized_pull."""
-    rows = y.shape[0] - 2
-    return reshape(y[:rows], shape=x.shape), reshape(y[rows], shape=w.shape), reshape(y[rows + 1], shape=w.shape)
-
-
-@layer_normalized.joint_vjp("x", "w", "b")
-def _layer_normalized_vjp(
-    g: Array, x: Array, w: Array, stats: Array, over: Over, needs: Sequence[bool]
-) -> tuple[Array, ...]:
-    return _parts(layer_normalized_pull(g, x, w, stats, over=over), x, w)
-
-
-@layer_normalized_pull.joint_vjp("u", "x", "w")
-def _layer_normalized_pull_vjp(
-    g: Array, y: Array, u: Array, x: Array, w: Array, stats: Array, over: Over, needs: Sequence[bool]
-) -> tuple[Array, ...]:
-    g_x, g_w, g_b = _parts(g, x, w)
-    d, s = _dx(g_x, x, None, stats, over), normalized(x, None, None, stats, over=over)
-    through_moments = _normalized_dxx(g_x, _parts(y, x, w)[0], u * w, x, None, stats, over)
-    return (
-        w * d + s * g_w + g_b,
-        through_moments + _dx(u * g_w, x, None, stats, over),
-        product_to(u, d, shape=w.shape),
-    )
-
-
-layer_normalized.jvp(
-    x=lambda t, x, w, stats, over: _dx(t, x, None, stats, over) * w,
-    w=lambda t, x, stats, over: t * normalized(x, None, None, stats, over=over),
-    b=lambda t: t,
-)
-
-
 def batch_norm(
     x: Array,
     running_mean: Array,
@@ -334,10 +278,8 @@ def layer_norm(
     """
     eps = not_negative("layer_norm", "eps", eps)
     axis = _last_axes("layer_norm", x, normalized_shape, weight=weight, bias=bias)
-    over = Over(axis, eps)
-    if weight is not None and bias is not None and layer_normalized.op.prepare is not None:
-        return layer_normalized(x, weight, bias, moments(x, over=over), over=over)
-    return _scaled(_standardized(x, over), weight, bias, tuple(np.shape(x)[i] for i in axis))
+    y = _standardized(x, Over(axis, eps))
+    return _scaled(y, weight, bias, tuple(np.shape(x)[i] for i in axis))
 
 
 def rms_norm(x: Array, normalized_shape: int | Sequence[int], weight: Array = None, eps: float | None = None) -> Tensor:

@@ -1,9 +1,8 @@
 """Times beside GradBench's own tools: `python -m tests.benchmarks.gradbench.table --checkout FOLDER [--tool NAME=PYTHON ...]`.
 
-FOLDER is a checkout of GradBench, NAME a tool of it in Python, and PYTHON an interpreter with what the tool needs. The clock of
-its tool for JAX stops when a call is on its way, not when the result is there: its times say nothing. Each tool is a
-process that answers the protocol. For every input it is asked for the value and the derivative, in turns, and the fastest call
-of all turns counts; outputs must agree. Without a tool, our side alone is measured.
+FOLDER is a checkout of GradBench, NAME a tool of it in Python, and PYTHON an interpreter with what the tool needs. Each tool is
+a process that answers the protocol. For every input it is asked for the value and the derivative, in turns. The fastest call of
+all turns counts; outputs must agree. Without a tool, our side alone is measured.
 """
 
 from __future__ import annotations
@@ -112,7 +111,8 @@ def main() -> None:
     for text in args.tool:
         name, _, python = text.partition("=")
         path = args.checkout / "python" / "gradbench"
-        tools[name] = Tool([python, str(path / "gradbench" / "tools" / name / "run.py")], path)
+        waiting = [str(Path(__file__).with_name("waiting.py"))] if name == "jax" else []
+        tools[name] = Tool([python, *waiting, str(path / "gradbench" / "tools" / name / "run.py")], path)
     heads = ["evaluation", "input", *(f"{key}: {what}" for key in tools for what in ("value", "derivative"))]
     print(f"| {' | '.join(heads)} |\n|{' --- |' * len(heads)}")
     for case in CASES:

@@ -26,8 +26,6 @@ KERNELS: list[tuple[Any, Prepare]] = [
     (conv.convolve_dw, depthwise.prepare_dw),
     (conv.convolve_dx, depthwise.prepare_dx),
     (normalization.correlations, layers.prepare_correlations),
-    (normalization.layer_normalized, layers.prepare_layer),
-    (normalization.layer_normalized_pull, layers.prepare_layer_pull),
     (normalization.moments, layers.prepare_moments),
     (normalization.normalized, layers.prepare_normalized),
     (normalization.normalized_dx, layers.prepare_normalized_dx),
@@ -61,8 +59,6 @@ def attach(on: bool) -> None:
         before = _before[function]
         op = function.op
         accelerate(function, either(prepare, before) if on else before, along=op.along, in_place=op.in_place)
-        if before is definition and not on:
-            op.prepare = None  # as before: layer_norm asks whether its op has a kernel
     if not on:
         _before.clear()
 

@@ -2,7 +2,8 @@
 
 Channels first, an image of one channel is copied between zeros. Then a window's elements lie at fixed distances, rows are not
 distinguished, and the sums for the gaps between rows are thrown away. With stride 2, rows and columns of even and of odd
-numbers are copied apart, where neighbours are neighbours again. Channels last, sums run over the channels of a pixel.
+numbers are copied apart, where neighbours are neighbours again. Channels last, sums run over the channels of a pixel, or of
+several with stride 1.
 
 Loops read and write few arrays: the compiler makes sure, before each loop, that no two overlap, and gives up at nine pairs.
 """
@@ -22,6 +23,9 @@ SMALL = 1 << 10
 
 SIZES = {((3, 3), 1), ((3, 3), 2), ((7, 7), 1)}
 """Kernels and strides."""
+
+RUN = 256
+"""Channels last, a filter is repeated for so many elements, since short loops take longer."""
 
 FLOAT32 = np.dtype(np.float32)
 
@@ -45,7 +49,9 @@ def prepare(
     if order(y, FLOAT32) != how:
         return None
     shift = np.zeros(len(w), FLOAT32) if b is None else b
-    return by_images(_convolve(how), y, [view(how, x), view(how, y)], w[:, 0], shift, stride[0], top, left, False)
+    return by_images(
+        _convolve(how, stride[0]), y, [view(how, x), view(how, y)], w[:, 0], shift, stride[0], top, left, False
+    )
 
 
 def prepare_dx(
@@ -64,7 +70,7 @@ def prepare_dx(
         before = w.shape[2] - 1 - top, w.shape[3] - 1 - left
         if min(before) < 0:
             return None
-        return by_images(_convolve(how), x, views, w[:, 0], np.zeros(len(w), FLOAT32), 1, *before, True)
+        return by_images(_convolve(how, 1), x, views, w[:, 0], np.zeros(len(w), FLOAT32), 1, *before, True)
     return by_images(_spread_last if how == "last" else _spread_first, x, views, w[:, 0], stride[0], top, left)
 
 
@@ -109,8 +115,8 @@ def _plain(a: Any) -> bool:
     return a.__class__ is np.ndarray and a.dtype == FLOAT32 and a.flags.c_contiguous
 
 
-def _convolve(how: str) -> Any:
-    return _convolve_last if how == "last" else _convolve_first
+def _convolve(how: str, stride: int) -> Any:
+    return _convolve_first if how == "first" else _convolve_rows if stride == 1 else _convolve_last
 
 
 # Channels first
@@ -349,6 +355,12 @@ def _add_up(y: Array, a: Array, b: Array, d: Array, e: Array, f: Array, g: Array
 
 
 @helper
+def _begin(y: Array, s: Array, a: Array, b: Array, d: Array, e: Array, f: Array, g: Array) -> None:
+    for c in range(y.size):
+        y[c] = s[c] + a[c] * b[c] + d[c] * e[c] + f[c] * g[c]
+
+
+@helper
 def _taps(w: Array, turned: bool) -> Array:
     """Filters (c, k, k) as (k k, c), maybe from the last element to the first."""
     channels, size = w.shape[0], w.shape[1] * w.shape[2]
@@ -381,6 +393,41 @@ def _convolve_last(x: Array, y: Array, w: Array, b: Array, stride: int, top: int
                         at += 3
                     while at < last:
                         _add(total, pixels[before + at], f[at])
+                        at += 1
+
+
+@loop
+def _convolve_rows(x: Array, y: Array, w: Array, b: Array, stride: int, top: int, left: int, turned: bool) -> None:
+    """_convolve_last with stride 1: a row of pixels is one of numbers, between zeros, and an element of the windows a shift."""
+    k, channels = w.shape[1], w.shape[0]
+    pixels = max(1, RUN // channels)
+    once, length = _taps(w, turned), pixels * channels
+    taps, shift = np.empty((k * k, length), np.float32), np.empty(length, np.float32)
+    for i in range(0, length, channels):
+        shift[i : i + channels] = b
+        taps[:, i : i + channels] = once
+    rows, size, width, start = y.shape[1], y.shape[2] * channels, x.shape[2] * channels, left * channels
+    plane = np.zeros((max(rows + k - 1, top + x.shape[1]), max(size + (k - 1) * channels, start + width)), np.float32)
+    for n in range(x.shape[0]):
+        source, target = x[n].reshape(x.shape[1], width), y[n].reshape(rows, size)
+        for i in range(x.shape[1]):
+            plane[top + i, start : start + width] = source[i]
+        for i in range(rows):
+            for j in range(0, size, length):
+                total, found = target[i, j : j + length], plane[i, j:]
+                _begin(total, shift, found, taps[0], found[channels:], taps[1], found[2 * channels :], taps[2])
+                for row in range(k):
+                    found, f = plane[i + row, j:], taps[row * k : row * k + k]
+                    at = 0 if row else 3
+                    while at + 3 <= k:
+                        p = at * channels
+                        _add_up(
+                            total, found[p:], f[at], found[p + channels :], f[at + 1], found[p + 2 * channels :],
+                            f[at + 2],
+                        )  # fmt: skip
+                        at += 3
+                    while at < k:
+                        _add(total, found[at * channels :], f[at])
                         at += 1
 
 

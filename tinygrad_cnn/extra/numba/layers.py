@@ -29,9 +29,6 @@ BLOCK = 4096
 RUN = 64
 """The sums of so many rows are added in float64."""
 
-LONG = 1024
-"""The sums of so many elements of a row, too."""
-
 FLOAT32 = np.dtype(np.float32)
 
 Array = np.ndarray
@@ -44,38 +41,6 @@ def prepare_moments(out: Array | None, x: Any, *, over: Over) -> Any:
         return None
     y = np.empty((2, *x.shape[: over.axis[0]], *(1 for _ in over.axis))) if out is None else out
     return _task(y, _moments, rows, x.reshape(rows, -1), y[0].reshape(rows), y[1].reshape(rows))
-
-
-def prepare_layer(out: Array | None, x: Any, w: Any, b: Any, stats: Any = None, *, over: Over) -> Any:
-    """A task for ``layer_normalized``."""
-    rows = _rows(over.axis, x) if over.centred and _known(stats) and _scales(w, b) else 0
-    y = np.empty_like(x) if out is None else out
-    if not rows or not y.flags.c_contiguous:
-        return None
-    function = partial(_layer, over.eps, w.reshape(-1), b.reshape(-1))
-    return _task(y, function, rows, x.reshape(rows, -1), *_each(stats, rows), y.reshape(rows, -1))
-
-
-def prepare_layer_pull(out: Array | None, u: Any, x: Any, w: Any, stats: Any = None, *, over: Over) -> Any:
-    """A task for ``layer_normalized_pull``."""
-    rows = _rows(over.axis, x, u) if over.centred and _known(stats) and _scales(w) else 0
-    if not rows:
-        return None
-    y = np.empty((rows + 2, w.size), FLOAT32) if out is None else out
-    if not y.flags.c_contiguous:
-        return None
-    arrays = u.reshape(rows, -1), x.reshape(rows, -1), *_each(stats, rows), y[:rows]
-    cuts = _cuts(rows, x.size)
-    totals = np.empty((len(cuts), 2, w.size))
-    parts = [[*(a[cut] for a in arrays), *total] for cut, total in zip(cuts, totals, strict=True)]
-    function = partial(_layer_pull, over.eps, w.reshape(-1))
-
-    def task() -> Array:
-        each(lambda part: function(*part), parts)
-        y[rows:] = np.add.reduce(totals, 0)
-        return y
-
-    return task
 
 
 def prepare_normalized(
@@ -163,11 +128,6 @@ def _repeated(shape: tuple[int, ...], x: Any) -> int:
     if not shape or not _alike(x) or len(shape) >= x.ndim or shape != x.shape[x.ndim - len(shape) :]:
         return 0
     return int(x.size // math.prod(shape))
-
-
-def _scales(*arrays: Any) -> bool:
-    """Whether all are float32 in C order."""
-    return all(a.__class__ is np.ndarray and a.dtype == FLOAT32 and a.flags.c_contiguous for a in arrays)
 
 
 def _known(stats: Any) -> bool:
@@ -278,62 +238,6 @@ def _normalized_dx(
                 block[j] = r * (a[j] - shift - _above(b[j], high, low) * slope)
             for j in range(a.size):
                 row[j] = block[j]
-
-
-@loop
-def _layer(eps: Number, w: Array, b: Array, x: Array, mean: Array, variance: Array, y: Array) -> None:
-    """(x - mean) r w + b."""
-    for i in range(x.shape[0]):
-        high = np.float32(mean[i])
-        low, r = np.float32(mean[i] - high), np.float32(1.0 / math.sqrt(variance[i] + eps))
-        source, row = x[i], y[i]
-        for j in range(source.size):
-            row[j] = _above(source[j], high, low) * r * w[j] + b[j]
-
-
-@loop
-def _layer_pull(
-    eps: Number, w: Array, u: Array, x: Array, mean: Array, variance: Array, y: Array, total: Array, shift: Array
-) -> None:
-    """r (u w - mean of u w - (x - mean) r mean of (u w (x - mean) r)); and the sums of the rows of u (x - mean) r and of u."""
-    n = x.shape[1]
-    products, sums = np.zeros(n, np.float32), np.zeros(n, np.float32)
-    total[:] = 0.0
-    shift[:] = 0.0
-    for start in range(0, x.shape[0], RUN):
-        products[:] = 0.0
-        sums[:] = 0.0
-        for i in range(start, min(start + RUN, x.shape[0])):
-            a, b, row = u[i], x[i], y[i]
-            exact = 1.0 / math.sqrt(variance[i] + eps)
-            high, r = np.float32(mean[i]), np.float32(exact)
-            low = np.float32(mean[i] - high)
-            first, second = _row_sums(a, b, w, high, low)
-            less, slope = np.float32(first / n), np.float32(exact * exact * second / n)
-            for j in range(n):
-                products[j] += a[j] * (_above(b[j], high, low) * r)
-                sums[j] += a[j]
-            for j in range(n):
-                row[j] = r * (a[j] * w[j] - less - _above(b[j], high, low) * slope)
-        for j in range(n):
-            total[j] += products[j]
-            shift[j] += sums[j]
-
-
-@loop
-def _row_sums(u: Array, x: Array, w: Array, high: Number, low: Number) -> tuple[Number, Number]:
-    """The sums of u w and of u w (x - mean) of a row. Those of runs are added in float64."""
-    first, second = 0.0, 0.0
-    for start in range(0, u.size, LONG):
-        a, b, c = u[start : start + LONG], x[start : start + LONG], w[start : start + LONG]
-        total, product = np.float32(0.0), np.float32(0.0)
-        for j in range(a.size):
-            v = a[j] * c[j]
-            total += v
-            product += v * _above(b[j], high, low)
-        first += np.float64(total)
-        second += np.float64(product)
-    return first, second
 
 
 @loop
