@@ -65,15 +65,14 @@ def pull_back(
     nodes, last = reached([place for place, _ in roots], oldest)
     order = nodes + last if finished is None else _with_each_leaf_early(nodes, last)
     useful = None if wanted is None or wanted.issuperset(last) else _leading_to(wanted, nodes)
-    ends = wanted or ()
     grads, borrowed = started(roots, useful)
     tensors = in_tensors(create)
     if not tensors and not tracing.watchers:
-        results = _walk(order, grads, borrowed, useful, ends, retain, floor, finished)
+        results = _walk(order, grads, borrowed, useful, wanted or (), retain, floor, finished)
     else:
         with enable_grad() if create else no_grad() if tensors else nullcontext():
             followed = _follower(create, tensors)
-            results = _walk(order, grads, borrowed, useful, ends, retain, floor, finished, tensors, followed)
+            results = _walk(order, grads, borrowed, useful, wanted or (), retain, floor, finished, tensors, followed)
     return results if len(set(map(id, results.values()))) == len(results) else apart(results)
 
 
