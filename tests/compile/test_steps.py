@@ -303,3 +303,10 @@ def test_a_rule_that_returns_what_it_was_given_from_some_call_on():
     first, second = (f(np.array(g)) for g in ([3.0, 5.0], [7.0, 9.0]))
     assert lists_of(first) == [[3, 5]]
     assert lists_of(second) == [[7, 9]]
+
+
+def test_integers_are_compared_with_a_number_between_them():
+    x = tg.Tensor(np.array([2, 3]))
+    f = tg.compile(lambda x: x >= 2.5)
+    for _ in range(4):
+        assert f(x).tolist() == [False, True]

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.compile import memory, program
+from tinygrad_cnn.compile.rules import Call, Value
 from tinygrad_cnn.kernels import blocking, channelwise
 from tinygrad_cnn.kernels.conv import cached_im2col
 from tinygrad_cnn.kernels.parallel import chunks, task
+from tinygrad_cnn.ops.conv import convolve
 
 from ..graphs import placed, programs_of
 from ..tuning import tuned
@@ -42,7 +44,7 @@ def skewed(seed):
     with pytest.MonkeyPatch.context() as patch, tuned() as tune:
         patch.setattr(task, "each", each)
         patch.setattr(program, "get_num_threads", lambda: threads)
-        tune(memory, LEAST=1)
+        tune(memory, LEAST=1, SMALL_BYTES=0)
         tune(program, LARGE=0)
         tune(cached_im2col, MOST=0, FOR_EACH=0, MOST_TURNED=0)
         tune(blocking, ALONE=-1)
@@ -192,6 +194,42 @@ def test_memory_is_shared_by_what_is_written_in_place_alone(monkeypatch):
         for buffer in buffers:
             sharing = [v for v in values if found.buffers.get(v) is buffer]
             assert len({(v.shape, v.strides, v.dtype) for v in sharing}) == 1
+
+
+def result(op, *inputs, **params):
+    """A call of an op of some values, all of it made by images, and its output."""
+    arrays = [np.ones(x.shape) if isinstance(x, Value) else x for x in inputs]
+    out = Value(np.asarray(op.op.raw(*arrays, **params)), "call")
+    return Call(op.op.name, inputs, params, [x for x in inputs if isinstance(x, Value)], (out,), op.op), out
+
+
+def test_what_a_call_of_the_group_reads_as_a_whole_is_not_written_over(tuning):
+    """A filter that is halved after a convolution: another thread may still be at its first images."""
+    tuning(memory, LEAST=1, SMALL_BYTES=0)
+    images, given = Value(np.ones((N, N, N, N)), "slot"), Value(np.ones((N, N, 3, 3)), "root")
+    first, filters = result(tg.mul, given, 2.0)
+    filtered, y = result(
+        convolve, images, filters, None, stride=(1, 1), padding=((1, 1), (1, 1)), dilation=(1, 1), groups=1
+    )
+    halved, half = result(tg.mul, filters, 0.5)
+    last, end = result(tg.mul, half, 3.0)
+    plan = memory.planned([first, filtered, halved, last], [end, y])
+    assert [filtered, halved, last] in plan.groups
+    assert plan.buffers[half] is not plan.buffers[filters]
+    alone = memory.planned([first, halved, last], [end]).buffers
+    assert alone[half] is alone[filters]
+
+
+def test_what_is_read_in_part_is_not_written_over(tuning):
+    tuning(memory, SMALL_BYTES=1 << 20)
+    first, whole = result(tg.mul, Value(np.ones(8), "root"), 2.0)
+    part = Value(np.ones(4), "call")
+    part.base, part.start = whole, 32
+    cut = Call("part", (whole,), {}, [whole], (part,), tg.copy.op)
+    tripled, triple = result(tg.mul, part, 3.0)
+    last, end = result(tg.mul, triple, 3.0)
+    buffers = memory.planned([first, cut, tripled, last], [end]).buffers
+    assert buffers[triple] is not buffers[whole]
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8), st.integers(1, 5)), max_size=60))

@@ -399,6 +399,7 @@ def test_wrong_assignments_change_nothing():
     for key, value, error, message in [
         (5, 1.0, IndexError, r"out of bounds .*shape \(2, 3\)"),
         (0, np.ones(2, np.float32), ValueError, "does not broadcast to the selection's shape"),
+        ((0, slice(0)), np.ones((2, 0)), ValueError, "does not broadcast to the selection's shape"),
         ((0, 0), np.ones(1, np.complex128), TypeError, "cannot hold"),
         ("a", 1.0, IndexError, "only integers"),
     ]:

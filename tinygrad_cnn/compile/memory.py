@@ -192,11 +192,11 @@ def made(call: Call) -> list[Value]:
 
 
 def _needed(calls: Sequence[Call], wanted: set[Value]) -> list[Call]:
-    """The calls that a result depends on, and those of rules, which may have effects."""
+    """The calls that a result depends on. Those of rules are all among them: each rule reads the gradient it is given."""
     alive = set(wanted)
     found = []
     for call in reversed(calls):
-        if call.op is None or any(value in alive for value in made(call)):
+        if any(value in alive for value in made(call)):
             found.append(call)
             for value in call.reads:
                 alive.update((value, value.root))
@@ -222,7 +222,7 @@ def _overwritten(call: Call, out: Value, k: int, buffers: dict[Value, Buffer], w
 def _fills(value: Value, out: Value) -> bool:
     """Whether `value` covers all of its memory, in the layout of `out`."""
     alike = value.shape == out.shape and value.dtype == out.dtype and value.strides == out.strides
-    return alike and value.nbytes == value.root.nbytes and not value.start
+    return alike and value.nbytes == value.root.nbytes
 
 
 def place(buffers: Sequence[Buffer]) -> int:
