@@ -20,7 +20,7 @@ def exact(x):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("columns", [1, 7, 64, 128, 130, 997, 1000])
+@pytest.mark.parametrize("columns", [2, 7, 64, 128, 130, 997, 1000])
 @pytest.mark.parametrize("scale", [1, 10, 1000])
 def test_softmax_and_its_logarithm(columns, scale, dtype):
     x = (np.random.default_rng(0).normal(size=(1 + 4096 // columns, columns)) * scale).astype(dtype)
