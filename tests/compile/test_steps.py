@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextvars
 import sys
 import threading
+import weakref
 
 import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
 
-from ..graphs import steps_of
+from ..graphs import array_of, programs_of, steps_of
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.int64])
@@ -107,3 +108,198 @@ def test_a_leaf_that_is_written_before_the_walk_is_an_error_in_the_call_that_wri
         f(False)
     with pytest.raises(RuntimeError, match="overwritten in place"):
         f(True)
+
+
+def leaf(*values):
+    return tg.Tensor(np.array(values), requires_grad=True)
+
+
+def lists_of(gradients):
+    return [None if g is None else g.tolist() for g in gradients]
+
+
+def test_one_leaf_in_two_places_of_which_one_is_wanted():
+    f = tg.compile(lambda a, b, wanted: tg.gradients((a * b).sum(), wanted))
+    for _ in range(4):
+        a = leaf(1.0, 2.0)
+        assert lists_of(f(a, leaf(3.0, 5.0), a)) == [[3, 5]]
+    a = leaf(1.0, 2.0)
+    assert lists_of(f(a, a, a)) == [[2, 4]]
+
+
+def test_one_leaf_in_two_places_and_another_one_wanted():
+    @tg.compile
+    def f(a, b, c, wanted):
+        b.detach() * 2, b * 2
+        return tg.gradients((a * c).sum(), wanted, allow_unused=True)
+
+    for _ in range(4):
+        a, b = leaf(1.0, 2.0), leaf(7.0, 9.0)
+        assert lists_of(f(a, b, leaf(3.0, 5.0), [a, b])) == [[3, 5], None]
+    a, c = leaf(1.0, 2.0), leaf(3.0, 5.0)
+    assert lists_of(f(a, a, c, [a, c])) == [[3, 5], [1, 2]]
+
+
+def test_a_walk_that_began_with_one_leaf_in_two_places():
+    @tg.compile
+    def f(a, b, walks):
+        y = (a * b).sum()
+        if walks:
+            y.backward()
+
+    for _ in range(2):
+        f(leaf(1.0, 2.0), leaf(3.0, 5.0), False)
+    for _ in range(2):
+        a = leaf(1.0, 2.0)
+        f(a, a, True)
+        assert a.grad.tolist() == [2, 4]
+    for _ in range(4):
+        a, b = leaf(1.0, 2.0), leaf(3.0, 5.0)
+        f(a, b, True)
+        assert lists_of([a.grad, b.grad]) == [[3, 5], [1, 2]]
+
+
+def test_what_an_outside_op_computed_depends_on_what_is_wanted():
+    f = tg.compile(lambda a, h, wanted: tg.gradients((a * h).sum(), wanted))
+    for _ in range(4):
+        a = leaf(1.0, 2.0)
+        assert lists_of(f(a, leaf(3.0, 5.0) * 1, a)) == [[3, 5]]
+    a = leaf(1.0, 2.0)
+    assert lists_of(f(a, a * 1, a)) == [[2, 4]]
+
+
+def test_a_walk_that_began_with_one_array_in_two_places():
+    """The rule of a power reads both operands."""
+
+    @tg.compile
+    def f(a, b, walks):
+        y = (a**b).sum()
+        return y.item(), tg.gradients(y, a) if walks else ()
+
+    def pair():
+        return leaf(2.0, 3.0), tg.Tensor(np.array([3.0, 1.0]))
+
+    for _ in range(2):
+        assert f(*pair(), False) == (11, ())
+    a, _ = pair()
+    f(a, a.detach(), True)
+    for _ in range(4):
+        assert lists_of(f(*pair(), True)[1]) == [[12, 1]]
+
+
+def test_an_array_in_the_place_of_a_leaf():
+    v, w = tg.Tensor(np.array([3.0, 4.0])), leaf(1.0, 2.0)
+    given = []
+    f = tg.compile(lambda: (v * given[0]).sum())
+    for given[:] in [[w]] * 4 + [[leaf(1.0, 2.0)]] * 2 + [[w.numpy()]] * 3:
+        y = f()
+        assert y.item() == 11
+        assert y.requires_grad is isinstance(given[0], tg.Tensor)
+
+
+def test_calls_with_and_without_a_graph_are_two_branches():
+    w = leaf(1.0, 2.0)
+    f = tg.compile(lambda: (w * 2).sum())
+    for _ in range(4):
+        f().backward()
+        with tg.no_grad():
+            assert not f().requires_grad
+    assert w.grad.tolist() == [8, 8]
+    assert steps_of(f) == 4
+
+
+def test_a_list_that_changes_is_another_parameter():
+    x, axes = tg.Tensor(np.arange(6.0).reshape(2, 3)), [0, 1]
+    f = tg.compile(lambda x: tg.sum(x, axis=axes) * 2)
+    for axes[:] in [[0, 1]] * 4 + [[1]] * 4 + [[0, 1]] * 2:
+        assert f(x).tolist() == (x.numpy().sum(tuple(axes)) * 2).tolist()
+
+
+def test_a_second_walk_through_a_freed_graph_is_an_error():
+    w = leaf(1.0, 2.0)
+
+    @tg.compile
+    def f(twice):
+        y = (w * w).sum()
+        y.backward()
+        if twice:
+            y.backward()
+
+    for _ in range(4):
+        f(False)
+    with pytest.raises(RuntimeError, match="freed"):
+        f(True)
+
+
+def test_one_output_given_twice():
+    w = leaf(1.0, 2.0)
+
+    @tg.compile
+    def f():
+        y = w * w
+        return tg.gradients([y, y], w, [np.array([1.0, 2.0]), np.array([10.0, 20.0])])
+
+    for _ in range(5):
+        assert lists_of(f()) == [[22, 88]]
+
+
+def test_a_leaf_on_the_memory_of_a_value_is_a_place_of_its_own():
+    x = tg.Tensor(np.ones(2))
+
+    @tg.compile
+    def f():
+        h = (x * 2).detach().requires_grad_()
+        (h * 3).sum().backward()
+        return h.grad
+
+    for calls in range(6):
+        assert f().tolist() == [3, 3]
+        if calls == 2:
+            known = steps_of(f)
+    assert steps_of(f) == known
+
+
+def test_gradients_that_are_held_are_no_new_program_in_each_call():
+    w = leaf(1.0, 2.0)
+    f = tg.compile(lambda: tg.gradients((w * w).sum(), w))
+    held = [f() for _ in range(4)]
+    programs = programs_of(f)
+    held += [f() for _ in range(4)]
+    assert programs == programs_of(f)
+    assert [lists_of(each) for each in held] == [[[2, 4]]] * 8
+
+
+def test_a_large_value_that_is_used_twice_is_given_back_with_its_last_use():
+    x = tg.Tensor(np.ones(4096))
+    alive = []
+
+    @tg.compile
+    def f():
+        h = x * 2
+        seen = weakref.ref(array_of(h))
+        y, z = h + 1, h * 3
+        del h
+        alive.append(seen() is not None)
+        return y + z
+
+    for _ in range(4):
+        f()
+    assert alive[0]
+    assert not alive[-1]
+
+
+def test_a_rule_that_returns_what_it_was_given_from_some_call_on():
+    w, factor = leaf(1.0, 2.0), [2.0]
+
+    @tg.op
+    def passed(x):
+        return x * 1
+
+    passed.vjp(x=lambda g: g * factor[0] if factor[0] != 1 else g)
+    f = tg.compile(lambda g: tg.gradients(passed(w), w, g))
+    for _ in range(4):
+        assert lists_of(f(np.array([3.0, 5.0]))) == [[6, 10]]
+    factor[0] = 1.0
+    first, second = (f(np.array(g)) for g in ([3.0, 5.0], [7.0, 9.0]))
+    assert lists_of(first) == [[3, 5]]
+    assert lists_of(second) == [[7, 9]]

@@ -327,7 +327,7 @@ class Course(tracing.Tracer):
             found: tuple[Any, ...] = (last.output,)
         else:
             found = tuple([self._slot_of(place) for place, _ in roots])
-            if not found or None in found or len(set(found)) < len(found):
+            if not found or None in found:
                 return None
         if hooked:
             oldest = min([place.number for place in wanted]) if wanted else 0
@@ -374,13 +374,17 @@ class Course(tracing.Tracer):
         """Walk plainly, and record the ops of the rules."""
         if len(walks) >= self.most_branches:
             return None
-        slots = [slot for step in self.path for slot in (*step.binds, step.output)]
-        rules = Rules({place: slot for slot in slots if (place := slot.node) is not None})
+        path = self.path
+        leaves = [slot for step in path for slot in step.binds if slot.node is not None]
+        places: dict[Any, Slot] = {slot.node: slot for slot in leaves}
+        if len(places) < len(leaves):  # one leaf in two places: which of them is asked for in another call?
+            return None
+        rules = Rules(places | {place: step.output for step in path if (place := step.output.node) is not None})
         given = [(place, rules.root(g)) for place, g in roots]
         told = finished and (lambda place, g: finished(place, g._array))
         with tracing.trace(rules):
             results = pull_back(given, wanted, retain=retain, create=False, finished=told)
-        walks.append(rules.recorded(results, wanted))
+        walks.append(rules.recorded(results, wanted, leaves))
         return {place: g._array for place, g in results.items()}
 
     # Reports

@@ -66,7 +66,7 @@ class Program:
         self._leaves = [slot for slot, _ in walk.results]
         self._held = [self._block.raw, *self._lent, *(t._array for t in self._lent)]
         self._counts = [self._block.limit + 1, *[LISTED + 2] * len(self._lent), *[LISTED + 1] * len(self._lent)]
-        self._loose = any(slot.moves for slot, _ in walk.results)  # whether two leaves may be one in another call
+        self._loose = any(slot.moves for slot in walk.leaves)  # whether two leaves may be one in another call
         self.nbytes = self.plan.size + self._block.size
 
     # Running
@@ -113,7 +113,8 @@ class Program:
 
     def serves(self) -> bool:
         """Whether the leaves of this call are different ones, as they were when the walk was recorded."""
-        return not self._loose or len({slot.node for slot, _ in self._results}) == len(self._results)
+        leaves = self._walk.leaves
+        return not self._loose or len({slot.node for slot in leaves}) == len(leaves)
 
     # Values
 

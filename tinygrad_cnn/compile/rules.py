@@ -90,6 +90,7 @@ class Walk:
     visited: list[Slot]
     results: list[tuple[Slot, Value]]
     wanted: frozenset[Slot] | None
+    leaves: list[Slot]  # all that the call had from outside with a node, each another one
     fails: bool  # whether it cannot be repeated from the record
     copies: bool = False  # whether the gradients of a walk were still held in a later one
     uses: int = 0
@@ -99,7 +100,7 @@ class Walk:
         """Whether gradients are wanted in this call as they were in the recorded one."""
         if wanted is None or self.wanted is None:
             return wanted is None and self.wanted is None
-        return len(wanted) == len(self.wanted) and all(slot.node in wanted for slot in self.wanted)
+        return wanted == {slot.node for slot in self.wanted}
 
 
 class Rules(tracing.Tracer):
@@ -127,7 +128,7 @@ class Rules(tracing.Tracer):
         self.roots.append(self._known(array, "root"))
         return Tensor._of(array)
 
-    def recorded(self, results: dict[Any, Tensor], wanted: Collection[Any] | None) -> Walk:
+    def recorded(self, results: dict[Any, Tensor], wanted: Collection[Any] | None, leaves: list[Slot]) -> Walk:
         """The record of the walk, which has ended with these gradients."""
         found, places = [], self._places
         for place, g in results.items():
@@ -139,10 +140,11 @@ class Rules(tracing.Tracer):
         slots = None
         if wanted is not None:
             slots = frozenset([places[place] for place in wanted if place in places])
-            self.fails |= len(slots) < len(wanted)
+            # In another call, what an outside op computed may depend on what is wanted.
+            self.fails |= any(isinstance(slot.node, Node) for slot in leaves)
         self._watched.clear()
         self._alive.clear()
-        return Walk(self.calls, self.roots, self.visited, found, slots, self.fails)
+        return Walk(self.calls, self.roots, self.visited, found, slots, leaves, self.fails)
 
     # Events
 
