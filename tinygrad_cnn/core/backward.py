@@ -165,7 +165,7 @@ def outside(roots: Iterable[Place], since: int) -> set[Place]:
 
 
 def reached(roots: Iterable[Place], oldest: int) -> tuple[list[Any], list[Any]]:
-    """The nodes that the roots were computed from, newest first, and the places where the search ends, leaves and older ones.
+    """The nodes that the roots were computed from, and the places where the search ends, leaves and older ones: newest first.
 
     RuntimeError if a node was freed, or a value that it saved has been overwritten.
     """
@@ -189,6 +189,7 @@ def reached(roots: Iterable[Place], oldest: int) -> tuple[list[Any], list[Any]]:
             "pass retain_graph=True to that one if you need a second"
         ) from None
     nodes.sort(key=_number, reverse=True)
+    last.sort(key=_number, reverse=True)
     check_unwritten(nodes)
     return nodes, last
 
