@@ -310,3 +310,30 @@ def test_integers_are_compared_with_a_number_between_them():
     f = tg.compile(lambda x: x >= 2.5)
     for _ in range(4):
         assert f(x).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("detaches", [False, True])
+@pytest.mark.parametrize("free", [False, True])
+def test_an_operand_that_is_given_twice_is_one_step_in_every_call(free, detaches):
+    f = tg.compile(lambda x: (x * (x.detach() if detaches else x)).sum())
+    for n in range(8):
+        x = tg.Tensor(np.array([1.0, n]), requires_grad=free)
+        y = f(x)
+        assert y.item() == 1 + n * n
+        if free:
+            y.backward()
+            assert x.grad.tolist() == ([1, n] if detaches else [2, 2 * n])
+        if n == 3:
+            known = steps_of(f)
+    assert steps_of(f) == known
+
+
+def test_one_operand_in_two_places_and_two_operands():
+    f = tg.compile(lambda a, b: (a * b).sum())
+    for n in range(12):
+        a, b = leaf(1.0, n), leaf(3.0, 5.0)
+        other = a if n % 3 == 0 else b
+        y = f(a, other)
+        y.backward()
+        assert y.item() == (1 + n * n if other is a else 3 + 5 * n)
+        assert a.grad.tolist() == ([2, 2 * n] if other is a else [3, 5])

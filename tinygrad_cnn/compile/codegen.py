@@ -31,6 +31,8 @@ class Form(NamedTuple):
     """For each operand: `k` a Tensor that is kept, `t` another Tensor of a slot, `d` a detached one, `a` an array, `c` an array
     from outside that stays the same, `n` a number, `v` a number that varies, `m` a Tensor from outside, `r` an array from
     outside."""
+    twins: tuple[int | None, ...]
+    """For each operand, an earlier one that binds the same slot in each call, as in x * x."""
     patterns: tuple[Any, ...]
     """For each number and each parameter that stays the same, its structure (see `pattern`), or None if it was the very same
     object twice."""
@@ -75,16 +77,17 @@ def source(form: Form) -> str:
     for place, known in zip(places, form.patterns, strict=True):
         differ += _tests(place, known, constants)
     wrong, arrays = [], []
-    for i, kind in enumerate(form.kinds):
+    for i, (kind, twin) in enumerate(zip(form.kinds, form.twins, strict=True)):
         array = f"s{i}.array" if kind == "k" else f"a{i}" if kind in "tdm" else f"x{i}"
         arrays.append(array)
         if kind == "k":
             wrong += [f"(x{i} is not s{i}.tensor and (x{i}._array is not s{i}.array or x{i}._node is not s{i}.node))"]
         elif kind in "td":
-            wrong += [f"(a{i} := x{i}._array) is not s{i}.array"]
-            wrong += [f"x{i}._node is not {'None' if kind == 'd' else f's{i}.node'}"]
+            wrong += [f"(a{i} := x{i}._array) is not {f's{i}.array' if twin is None else arrays[twin]}"]
+            node = f"s{i}.node" if twin is None else f"x{twin}._node" if form.kinds[twin] == "m" else "None"
+            wrong += [f"x{i}._node is not {'None' if kind == 'd' else node}"]
         elif kind in "ac":
-            wrong += [f"x{i} is not s{i}.array"]
+            wrong += [f"x{i} is not {f's{i}.array' if twin is None else arrays[twin]}"]
             wrong += [f"x{i}.strides != s{i}.strides", f"x{i}.shape != s{i}.shape"] if kind == "c" else []
         elif kind == "v":
             wrong += [f"x{i}.__class__ is not s{i}.array.__class__"]

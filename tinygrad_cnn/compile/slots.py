@@ -147,6 +147,7 @@ class Step:
     def match(self, inputs: Sequence[Any], params: tuple[Any, ...]) -> Sequence[tuple[Slot, Any]] | None:
         """The operands from outside that differ from those of the last call, if this is the step that is called; else None."""
         new: list[tuple[Slot, Any]] = []
+        bound: dict[Slot, tuple[Any, Any]] = {}  # in x * x, the second operand is the first one of this call
         if len(inputs) != len(self.uses):
             return None
         for x, (slot, is_placed, binds) in zip(inputs, self.uses, strict=True):
@@ -157,11 +158,13 @@ class Step:
                     new.append((slot, x))
                 continue
             data, node = (x._array, x._node) if isinstance(x, Tensor) else (x, None)
-            is_same = data is slot.array and node is (slot.node if is_placed else None)
+            array, place = bound.get(slot, (slot.array, slot.node))
+            is_same = data is array and node is (place if is_placed else None)
             if binds and not (is_same and _has_form(data, slot)):
                 if node.__class__ is not slot.placed_as or not _has_form(data, slot):
                     return None
                 new.append((slot, x))
+                bound[slot] = data, node
             elif not is_same:
                 return None
         if self.recording is not None and _recorded() is not self.recording:

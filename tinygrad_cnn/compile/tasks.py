@@ -65,8 +65,10 @@ def prepare(step: Step, inputs: Sequence[Any], course: Course) -> Callable[..., 
     known = [*numbers, *step.recorded]
     again = [*numbers, *(() if step.varies else step.params)]  # in this call
     patterns = tuple([None if x is y else pattern(x) for x, y in zip(known, again, strict=True)])
+    slots = [use.slot for use in step.uses]
+    twins = tuple([j if (j := slots.index(s)) < i and kinds[j] in "mr" else None for i, s in enumerate(slots)])
     form = Form(
-        kinds, patterns, how.copied, how.compute, how.memory, step.parents, step.saved, step.recording, step.varies,
+        kinds, twins, patterns, how.copied, how.compute, how.memory, step.parents, step.saved, step.recording, step.varies,
         bool(step.releases),
     )  # fmt: skip
     constants = [
@@ -76,7 +78,7 @@ def prepare(step: Step, inputs: Sequence[Any], course: Course) -> Callable[..., 
         course.kept.keep(step, how.array)
     view = step.outer.view if how.memory == "own" else None  # type: ignore[union-attr]
     step.take = maker(form)(
-        *[use.slot for use in step.uses], course, step, step.op, slot, how.call, slot.fixed, view, step.block,
+        *slots, course, step, step.op, slot, how.call, slot.fixed, view, step.block,
         partial(_renewed, step, course), partial(_strayed, step, course), constants, slot.shape, slot.strides, slot.dtype,
         step.releases, course.loose.append, slot.tensor, None if slot.tensor is None else slot.node,
     )  # fmt: skip
