@@ -72,11 +72,12 @@ def prepare_nll_pull(out: Array | None, u: Any, logits: Any, target: Any) -> Any
 
 
 def _fits(axis: int, *arrays: Any) -> bool:
-    """Whether the arrays are alike, float32 in C order and not small, and `axis` is their last."""
+    """Whether the arrays are alike, float32 in C order, not small, of two numbers or more in a row, and `axis` is their last."""
     first = arrays[0]
     return (
         first.__class__ is np.ndarray
         and first.size >= SMALL
+        and first.shape[-1] > 1  # e^x times 1 / e^x is not always 1
         and axis in (-1, first.ndim - 1)
         and all(
             a.__class__ is np.ndarray and a.dtype == FLOAT32 and a.shape == first.shape and a.flags.c_contiguous
