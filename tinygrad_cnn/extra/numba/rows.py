@@ -72,7 +72,7 @@ def prepare_nll_pull(out: Array | None, u: Any, logits: Any, target: Any) -> Any
 
 
 def _fits(axis: int, *arrays: Any) -> bool:
-    """Whether the arrays are alike, float32 in C order, not small, of two numbers or more in a row, and `axis` is their last."""
+    """Whether the arrays are alike, float32 in C order, not small, with rows of two numbers or more, and `axis` is the last."""
     first = arrays[0]
     return (
         first.__class__ is np.ndarray
