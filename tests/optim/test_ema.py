@@ -73,7 +73,7 @@ def test_pieces_do_not_matter(layout, tuning):
     assert_same(*results)
 
 
-def test_an_update_allocates_no_array_like_the_weights():
+def test_an_update_allocates_no_array_like_the_weights(one_thread):
     p = tg.zeros((512, 512))
     ema = EMA([p])
     ema.update()

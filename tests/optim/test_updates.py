@@ -128,15 +128,6 @@ def test_options_that_are_numpy_scalars_or_arrays_without_axes_do_not_promote(op
     np.testing.assert_array_equal(p.numpy(), expected.numpy())
 
 
-@pytest.fixture
-def one_thread():
-    """Each thread has scratch of its own, and makes it in whichever step it first takes part in."""
-    before = tg.get_num_threads()
-    tg.set_num_threads(1)
-    yield
-    tg.set_num_threads(before)
-
-
 @every_elementwise_variant
 def test_a_later_step_allocates_no_array(optimizer, options, one_thread):
     p = tg.Tensor(np.ones((512, 512), np.float32), requires_grad=True)
