@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.graph import Op
 from ..kernels.copies import flattened
+from ..kernels.parallel import chunks
 from ..kernels.parallel.task import Work
 from ..tensor import Tensor
 from .codegen import Form, leaves, maker, pattern
@@ -252,6 +253,10 @@ def bound(
     if isinstance(op.raw, np.ufunc):
         given = (*as_arrays(op.raw, inputs, out), out)
         *arrays, target = flattened(*given) or given
+        if target.size >= chunks.LARGE and all(
+            isinstance(x, np.ndarray) and x.ndim in (0, target.ndim) for x in arrays
+        ):
+            return chunks.shared(partial(_fill, op.raw, params), out, target, *arrays)
         if op.raw in (np.maximum, np.minimum):  # NumPy 2.4 warns of a third position in these two
             return partial(op.raw, *arrays, out=target, **params)
         return partial(op.raw, *arrays, target, **params)
@@ -260,6 +265,10 @@ def bound(
     if op.shares:
         params = {**params, "shared": {} if shared is None else shared}
     return op.prepare(out, *inputs, **params)
+
+
+def _fill(ufunc: np.ufunc, params: dict[str, Any], target: np.ndarray, *arrays: np.ndarray) -> None:
+    ufunc(*arrays, out=target, **params)
 
 
 def _copy_of(out: np.ndarray, raw: Callable[..., Any], inputs: Sequence[Any], params: dict[str, Any]) -> None:
