@@ -13,6 +13,7 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from ..ops.reduce import reduced_axes
 from ..ops.shape import Axis, Shape, as_shape, repeated_axes
@@ -41,7 +42,7 @@ def prepare(
 ) -> Callable[[], Any]:
     """A task for np.sum over `axes`, divided by `share`, rounded once."""
     add = None
-    if a.__class__ is np.ndarray:
+    if a.__class__ is ndarray:
         if axes == (0,) and not keepdims:
             add = _by_ones(out, a)
         if add is None and _is_long(a, axes):
@@ -55,7 +56,7 @@ def prepare(
 
 def prepare_sum(out: np.ndarray | None, a: Any, *, axis: Axis, keepdims: bool) -> Callable[[], Any]:
     """A task for ``sum``."""
-    return prepare(out, a, reduced_axes(axis, a.ndim if a.__class__ is np.ndarray else np.ndim(a)), keepdims)
+    return prepare(out, a, reduced_axes(axis, a.ndim if a.__class__ is ndarray else np.ndim(a)), keepdims)
 
 
 def prepare_mean(out: np.ndarray | None, a: Any, *, axis: Axis, keepdims: bool) -> Callable[[], Any] | None:
@@ -68,7 +69,7 @@ def prepare_mean(out: np.ndarray | None, a: Any, *, axis: Axis, keepdims: bool) 
 
 def prepare_sum_to(out: np.ndarray | None, a: Any, *, shape: Shape) -> Callable[[], Any] | None:
     """A task for ``sum_to``; None if there is nothing to sum."""
-    if a.__class__ is not np.ndarray:
+    if a.__class__ is not ndarray:
         return None
     before = a.shape
     if before[1:] == shape and (add := _by_ones(out, a)) is not None:  # the gradient of a bias
