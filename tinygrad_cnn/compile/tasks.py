@@ -253,7 +253,7 @@ def bound(
     if isinstance(op.raw, np.ufunc):
         given = (*as_arrays(op.raw, inputs, out), out)
         *arrays, target = flattened(*given) or given
-        if target.size >= chunks.LARGE and all(
+        if 1 < target.size >= chunks.LARGE and all(
             isinstance(x, np.ndarray) and x.ndim in (0, target.ndim) for x in arrays
         ):
             return chunks.shared(partial(_fill, op.raw, params), out, target, *arrays)
