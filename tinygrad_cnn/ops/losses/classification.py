@@ -103,8 +103,8 @@ def mean_by(a: Array, w: Array) -> Array:
 
 
 def _mean_by_rule(g: Array, w: Array, in_shape: tuple[int, ...]) -> Array:
-    weight: Array = sum(w.astype(g.dtype))
-    return broadcast_to(g / where(weight == 0, 1, weight), shape=in_shape)
+    weight: Array = sum(w if w.dtype == g.dtype else w.astype(g.dtype))
+    return broadcast_to(g / (weight + (weight == 0)), shape=in_shape)
 
 
 mean_by.vjp(a=_mean_by_rule)
