@@ -5,19 +5,18 @@ The argument and the result are arrays, floats, or nested tuples, lists and dict
 
 from __future__ import annotations
 
-import functools
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
 from ...core.backward import outside, pull_back
-from ...core.grad_mode import enable_grad, is_grad_enabled
+from ...core.grad_mode import differentiating, enable_grad, is_grad_enabled
 from ...core.node import Argument
 from ...core.versions import tick
 from ...ops.real import kind
+from ...ops.replaced import lent
 from ...tensor import Tensor
 from ...tensor.tensor import incoming
 from ...transforms.batched_call import as_tensor
@@ -28,94 +27,113 @@ from .trees import NESTED, as_recordable, plain, recorded, refuse_complex
 from .vspaces import VSpace, vspace
 
 __all__ = [
-    "VSpace", "defjvp", "defjvp_argnum", "defjvp_argnums", "defvjp", "defvjp_argnum", "defvjp_argnums", "make_jvp", "make_vjp",
-    "primitive", "run_of", "vspace",
+    "Recorded", "VSpace", "defjvp", "defjvp_argnum", "defjvp_argnums", "defvjp", "defvjp_argnum", "defvjp_argnums", "make_jvp",
+    "make_vjp", "primitive", "vspace",
 ]  # fmt: skip
 
 
-class _Recorded(Run):
-    """A recorded call of a function of one argument."""
-
-    def __init__(self, name: str, fun: Callable[[Any], Any], x: Any) -> None:
-        self.name, self.single, self.recorded, self.since = name, True, is_grad_enabled(), tick()
-        self.selected = (x,)
-        nested = isinstance(x, NESTED)
-        placed = [as_recordable(leaf) for _, leaf in leaves(x)] if nested else [as_recordable(x)]
-        self.differentiable = [is_differentiable(leaf) for leaf in placed]
-        if not all(self.differentiable):
-            refuse_complex(name, x)
-            if not any(self.differentiable):
-                raise TypeError(
-                    f"{name}: the argument is {kind(placed[0])}, which has no derivative; give floating-point numbers"
-                )
-            placed = [_argument(leaf) if free else leaf for leaf, free in zip(placed, self.differentiable, strict=True)]
-            self.inputs = [leaf for leaf, free in zip(placed, self.differentiable, strict=True) if free]
-        else:
-            placed = self.inputs = [_argument(leaf) for leaf in placed]
-        given = [rebuild(x, placed)] if nested else placed
-        with nullcontext() if self.recorded else enable_grad():
-            self.result = self._call(fun, given, {}, self.inputs)
-
-    @functools.cached_property
-    def open(self) -> bool:
-        y = self.result
-        if not isinstance(y, Tensor):
-            return self.recorded and self._reaches_out(leaf for _, leaf in leaves(y))
-        return self.recorded and y._node is not None and bool(outside([y._node], self.since))
-
-    def pull(self, roots: Sequence[tuple[Tensor, Tensor | None]], *, create: bool, retain: bool) -> list[Tensor]:
-        if len(self.inputs) != 1:
-            return super().pull(roots, create=create, retain=retain)
-        starts = [incoming(self.name, y, u, create) for y, u in roots if y._node is not None]
-        x = self.inputs[0]
-        assert x._node is not None
-        g = pull_back(starts, {x._node}, retain=retain, create=create).get(x._node) if starts else None
-        if g is None:
-            g = np.zeros(x.shape, x.dtype)
-        return [g if isinstance(g, Tensor) else Tensor._of(g)]
-
-
-def _argument(leaf: Any) -> Tensor:
-    """A Tensor with a new node for an argument that is differentiated, in memory of its own."""
-    if leaf.__class__ is not np.ndarray:
-        return fresh(leaf)
-    argument = Tensor._of(np.array(leaf))
-    argument._node = Argument(argument)
-    return argument
-
-
-def run_of(name: str, fun: Callable[[Any], Any], x: Any) -> Run:
-    """The recorded call fun(x).
+class Recorded(Run):
+    """The recorded call fun(x) of a function of one argument.
 
     Raises:
         TypeError: if x has no floating-point number, or x or the result has a complex one.
     """
-    run = _Recorded(name, fun, x)
-    if not recorded(run.result):
-        refuse_complex(name, run.result)
-        if not any(recorded(leaf) for _, leaf in leaves(run.result)):
+
+    def __init__(self, name: str, fun: Callable[[Any], Any], x: Any) -> None:
+        self.name, self.single, self.selected = name, True, (x,)
+        self.recorded, self.since = is_grad_enabled(), tick()
+        if self.recorded:
+            y = self._result(fun, x)
+        else:
+            with enable_grad():
+                y = self._result(fun, x)
+        self.result = y
+        if isinstance(y, Tensor) and y._node is not None:
+            self.open = self.recorded and bool(outside([y._node], self.since))
+            return
+        refuse_complex(name, y)
+        found = [leaf for _, leaf in leaves(y) if recorded(leaf)]
+        self.open = self.recorded and self._reaches_out(found)
+        if not found:
             warnings.warn("Output seems independent of input.", stacklevel=4)
-    return run
+
+    def _result(self, fun: Callable[[Any], Any], x: Any) -> Any:
+        """fun of the argument, whose floating-point leaves have new nodes and become the `inputs`."""
+        if isinstance(x, NESTED):
+            placed = [_placed(leaf) for _, leaf in leaves(x)]
+            given = rebuild(x, placed)
+            self.differentiable = [recorded(leaf) for leaf in placed]
+            self.inputs = [leaf for leaf in placed if recorded(leaf)]
+        else:
+            given = _placed(x)
+            placed = self.inputs = [given]
+            self.differentiable = [recorded(given)]
+        if not all(self.differentiable):
+            refuse_complex(self.name, x)
+            if not any(self.differentiable):
+                raise TypeError(
+                    f"{self.name}: the argument is {kind(placed[0])}, which has no derivative; give floating-point numbers"
+                )
+        outer = differentiating.set(self.name)
+        try:
+            with lent([leaf for leaf in placed if isinstance(leaf, Tensor)] if placed is not self.inputs else placed):
+                return fun(given)
+        finally:
+            differentiating.reset(outer)
+
+    def slopes(self, roots: Sequence[tuple[Tensor, Any]], *, retain: bool, asked: bool = False) -> Any:
+        """Gradients of sum <y, u> for roots (y, u), in the structure of the argument: plain values, or Tensors if recorded.
+
+        They are recorded if the result depends on what another derivative records, or, `asked`, one of the u does.
+        """
+        create = asked or (self.open and is_grad_enabled())
+        starts = [incoming(self.name, y, u, create) for y, u in roots if y._node is not None]
+        places: list[Any] = [x._node for x in self.inputs]
+        found = pull_back(starts, {*places}, retain=retain, create=create) if starts else {}
+        values: list[Any] = []
+        for place in places:
+            g = found.get(place)
+            if g.__class__ is np.ndarray:  # in memory of its own
+                values.append(g if g.ndim else g[()])
+            elif g is None:
+                values.append(np.zeros(place.shape, place.dtype)[()])
+            else:
+                values.append(plain(g) if asked else detached(self, g))
+        return self.like_arguments(values) if isinstance(self.selected[0], NESTED) else values[0]
+
+
+def _placed(leaf: Any) -> Any:
+    """A Tensor with a new node for a floating-point leaf, in memory of its own; an array of integers is one of float64."""
+    if isinstance(leaf, Tensor):
+        return fresh(leaf) if leaf._array.dtype.kind == "f" else leaf
+    if isinstance(leaf, float):
+        array = np.array(leaf)
+    elif leaf.__class__ is np.ndarray and leaf.dtype.kind in "iuf":
+        array = np.array(leaf, None if leaf.dtype.kind == "f" else np.float64)
+    else:
+        return fresh(leaf) if is_differentiable(leaf) else leaf
+    argument = Tensor._of(array)
+    argument._node = Argument(argument)
+    return argument
 
 
 def detached(run: Run, tree: Any) -> Any:
     """Results of a run as arrays and floats; those stay Tensors that another derivative records."""
-    if not isinstance(tree, NESTED):
-        if isinstance(tree, Tensor) and tree._node is None:
-            return plain(tree)
-        return plain(run._detached(tree) if isinstance(tree, Tensor) else tree)
-    return plain(rebuild(tree, [run._detached(v) if isinstance(v, Tensor) else v for _, v in leaves(tree)]))
+    if isinstance(tree, NESTED):
+        return rebuild(tree, [detached(run, leaf) for _, leaf in leaves(tree)])
+    if recorded(tree) and not (run.open and run._reaches_out([tree])):
+        tree = tree.detach()
+    return plain(tree)
 
 
-def pulled(run: Run, cotangent: Any) -> Any:
+def pulled(run: Recorded, cotangent: Any) -> Any:
     """The product of a cotangent, in the structure of the run's result, and the Jacobian."""
     roots = []
     for path, y, u in matched(run.name, "the cotangent", cotangent, run.result):
-        if isinstance(y, Tensor) and y._node is not None and u is not None:
+        if recorded(y) and u is not None:
             roots.append((y, shaped(run.name, f"the cotangent{path}", as_recordable(u), y.shape, y.dtype)))
     asked = is_grad_enabled() and any(u.requires_grad for _, u in roots)
-    found = run.like_arguments(run.pull(roots, create=asked or (is_grad_enabled() and run.open), retain=True))
-    return plain(found) if asked else detached(run, found)
+    return run.slopes(roots, retain=True, asked=asked)
 
 
 def make_vjp(fun: Callable[[Any], Any], x: Any) -> tuple[Callable[[Any], Any], Any]:
@@ -128,7 +146,7 @@ def make_vjp(fun: Callable[[Any], Any], x: Any) -> tuple[Callable[[Any], Any], A
     >>> float(y), float(pull(1.0))
     (8.0, 12.0)
     """
-    run = run_of("make_vjp", fun, x)
+    run = Recorded("make_vjp", fun, x)
     return lambda g: pulled(run, g), detached(run, run.result)
 
 
@@ -142,9 +160,10 @@ def make_jvp(fun: Callable[[Any], Any], x: Any) -> Callable[[Any], tuple[Any, An
     """
 
     def jvp(v: Any) -> tuple[Any, Any]:
-        run = run_of("make_jvp", fun, x)
+        run = Recorded("make_jvp", fun, x)
         primal, along = (rebuild(tree, [as_recordable(leaf) for _, leaf in leaves(tree)]) for tree in (x, v))
         steps = directions("make_jvp", (primal,), (along,))
+        run.open |= run.recorded and any(recorded(step) for step in steps)
         found = iter(run.push(steps, [as_tensor(y) for _, y in leaves(run.result) if is_differentiable(y)]))
         tangents = [next(found) if is_differentiable(y) else np.zeros(()) for _, y in leaves(run.result)]
         return detached(run, run.result), detached(run, rebuild(run.result, tangents))
