@@ -127,6 +127,25 @@ def test_assignment_to_a_copy_is_recorded_and_to_the_argument_an_error():
             call(lambda x: x.__setitem__(0, 1.0))(X)
 
 
+@pytest.mark.parametrize("rows", [1, 2, 12, 13])
+def test_jacobians_of_few_rows_and_of_many(rows):
+    """Few rows are computed one by one, and more as a batch."""
+    x, eye = onp.linspace(0.5, 2.0, rows), onp.eye(rows)
+    onp.testing.assert_allclose(jacobian(lambda x: x**3)(x), onp.diag(3 * x**2), rtol=1e-14)
+    found = jacobian(lambda p: p["s"] * p["x"] ** 2)({"s": 3.0, "x": x})
+    onp.testing.assert_allclose(found["x"], onp.diag(6 * x), rtol=1e-14)
+    onp.testing.assert_allclose(found["s"], x**2, rtol=1e-14)
+    first, second = jacobian(lambda x, y: [x[0] * y[-1], 2.0], (0, 1))(x, x)
+    onp.testing.assert_allclose(first, [x[-1] * eye[0], 0 * x], rtol=1e-14)
+    onp.testing.assert_allclose(second, [x[0] * eye[-1], 0 * x], rtol=1e-14)
+    onp.testing.assert_allclose(hessian(lambda x: np.sum(x**4))(x), onp.diag(12 * x**2), rtol=1e-14)
+    third = jacobian(hessian(lambda x: np.sum(x**4)))(x)
+    onp.testing.assert_allclose(third, onp.einsum("i,ij,ik->ijk", 24 * x, eye, eye), rtol=1e-14)
+    inner = grad(lambda s: np.sum(jacobian(lambda x: s**2 * x**3)(x)))(2.0)
+    onp.testing.assert_allclose(inner, 4 * np.sum(3 * x**2), rtol=1e-14)
+    assert [type(v) for v in (jacobian(lambda s: s**2)(2.0), jacobian(np.sum)(x))] == [onp.float64, onp.ndarray]
+
+
 def test_a_constant_result_warns():
     with pytest.warns(UserWarning, match="Output seems independent of input"):
         assert grad(lambda x: 3.0)(X).tolist() == [0.0, 0.0]
@@ -236,6 +255,21 @@ def test_forward_rules():
     assert autograd.make_jvp(f, (0, 1))(2.0, 3.0)((1.0, 2.0))[1] == 20.0
     assert calls == ["x", "x"]
     check_grads(f, (0, 1))(2.0, 3.0)
+    f = power()
+    defjvp(f, lambda g, ans, x, y, n=2: (calls.append(n), g * n * x ** (n - 1) * y)[1], argnums=[0])
+    assert autograd.make_jvp(f)(2.0, 3.0)(1.0)[1] == 12.0
+    assert autograd.make_jvp(f, 1)(2.0, 3.0)(2.0)[1] == 8.0  # by the transposed rule
+    assert autograd.make_jvp(f, (1, 0))(2.0, 3.0)((2.0, 1.0))[1] == 20.0
+    assert calls[-1] == 2
+    assert calls.count(2) == 1
+
+
+def test_the_tangent_of_a_primitive_depends_on_the_direction():
+    f = power()
+    tangent = lambda v: autograd.make_jvp(f)(2.0, 3.0)(v)[1]  # noqa: E731
+    assert (grad(lambda v: tangent(v) ** 2)(5.0), grad(lambda v: tangent(5.0) * v)(1.0)) == (2 * 60.0 * 12.0, 60.0)
+    value, tangent = autograd.make_jvp(lambda x: {"y": f(x, 3.0), "n": 1.0})(2.0)(1.0)
+    assert (float(value["y"]), float(tangent["y"]), float(tangent["n"])) == (12.0, 12.0, 0.0)
 
 
 def test_rules_for_all_arguments_at_once():

@@ -17,6 +17,7 @@ from ...core.node import Argument
 from ...core.versions import tick
 from ...ops.real import kind
 from ...ops.replaced import lent
+from ...ops.shape import stack
 from ...tensor import Tensor
 from ...tensor.tensor import incoming
 from ...transforms.batched_call import as_tensor
@@ -30,6 +31,10 @@ __all__ = [
     "Recorded", "VSpace", "defjvp", "defjvp_argnum", "defjvp_argnums", "defvjp", "defvjp_argnum", "defvjp_argnums", "make_jvp",
     "make_vjp", "primitive", "vspace",
 ]  # fmt: skip
+
+
+FEW = 12
+"""A Jacobian of up to FEW rows is computed row by row."""
 
 
 class Recorded(Run):
@@ -86,20 +91,41 @@ class Recorded(Run):
 
         They are recorded if the result depends on what another derivative records, or, `asked`, one of the u does.
         """
-        create = asked or (self.open and is_grad_enabled())
-        starts = [incoming(self.name, y, u, create) for y, u in roots if y._node is not None]
-        places: list[Any] = [x._node for x in self.inputs]
-        found = pull_back(starts, {*places}, retain=retain, create=create) if starts else {}
         values: list[Any] = []
-        for place in places:
-            g = found.get(place)
+        for g in self._pulled(roots, asked or (self.open and is_grad_enabled()), retain):
             if g.__class__ is np.ndarray:  # in memory of its own
                 values.append(g if g.ndim else g[()])
-            elif g is None:
-                values.append(np.zeros(place.shape, place.dtype)[()])
             else:
                 values.append(plain(g) if asked else detached(self, g))
         return self.like_arguments(values) if isinstance(self.selected[0], NESTED) else values[0]
+
+    def _pulled(self, roots: Sequence[tuple[Tensor, Any]], create: bool, retain: bool) -> list[Any]:
+        """A gradient for each input: an array, or a Tensor if the walk computes with them."""
+        starts = [incoming(self.name, y, u, create) for y, u in roots if y._node is not None]
+        places: list[Any] = [x._node for x in self.inputs]
+        found = pull_back(starts, {*places}, retain=retain, create=create) if starts else {}
+        return [found[p] if p in found else np.zeros(p.shape, p.dtype) for p in places]
+
+    def jacobian(self, leaf: Any) -> Any:
+        """The derivatives of one leaf of the result: rows one by one if they are few, which costs less than a batch of them."""
+        y = as_tensor(leaf)
+        if not 0 < y.size <= FEW:
+            return super().jacobian(leaf)
+        units = np.eye(y.size, dtype=y.dtype).reshape(-1, *y.shape)
+        rows = [self._pulled([(y, u)], self.open, retain=True) for u in units]
+        return self.like_arguments(
+            [_joined(g, y.shape + x.shape) for x, g in zip(self.inputs, zip(*rows, strict=True), strict=True)]
+        )
+
+
+def _joined(rows: Sequence[Any], shape: tuple[int, ...]) -> Any:
+    """Rows of a Jacobian, arrays or Tensors, as one of this shape; a number, if it has no axes and is not recorded."""
+    if len(rows) > 1:
+        whole = stack(rows) if any(isinstance(row, Tensor) for row in rows) else np.stack(rows)
+    else:
+        whole = rows[0]
+    whole = whole.reshape(shape) if whole.shape != shape else whole
+    return whole[()] if whole.__class__ is np.ndarray and not shape else whole
 
 
 def _placed(leaf: Any) -> Any:

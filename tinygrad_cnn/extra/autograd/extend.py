@@ -86,7 +86,7 @@ class Rules:
         forward = self.push is not None and (self.pushed is None or self.pushed.issuperset(call.argnums))
         function = self._ops.get((single, forward)) or self._op(single, forward)
         whole = function(inputs[0] if single else inputs, call=call)
-        call.value = None
+        call.value = None  # a call that is repeated with other arguments must fail
         return call.tree(whole)
 
 
