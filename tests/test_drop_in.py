@@ -357,8 +357,9 @@ def test_the_rules_of_a_function_of_numpy_can_be_replaced():
 def test_flatten():
     value = {"b": X, "a": (3.0, [onp.ones((1, 2))])}
     vector, unflatten = flatten(value)
-    assert vector.tolist() == [1, 2, 3, 1, 1]
+    assert vector.tolist() == [3, 1, 1, 1, 2]  # by sorted keys, whatever order they were written in
     back = unflatten(2 * vector)
+    assert list(back) == ["b", "a"]
     assert (back["b"].tolist(), back["a"][0], back["a"][1][0].tolist()) == ([2.0, 4.0], 6.0, [[2.0, 2.0]])
     assert grad(lambda v: np.sum(flatten(v)[0] ** 2))(value)["a"][0] == 6.0
 

@@ -67,21 +67,22 @@ class Recorded(Run):
         if isinstance(x, NESTED):
             placed = [_placed(leaf) for _, leaf in leaves(x)]
             given = rebuild(x, placed)
+            lendable = [leaf for leaf in placed if isinstance(leaf, Tensor)]
             self.differentiable = [recorded(leaf) for leaf in placed]
-            self.inputs = [leaf for leaf in placed if recorded(leaf)]
+            self.inputs = [leaf for leaf in lendable if leaf._node is not None]
         else:
             given = _placed(x)
-            placed = self.inputs = [given]
+            placed = lendable = self.inputs = [given]
             self.differentiable = [recorded(given)]
-        if not all(self.differentiable):
+        if False in self.differentiable:
             refuse_complex(self.name, x)
-            if not any(self.differentiable):
+            if True not in self.differentiable:
                 raise TypeError(
                     f"{self.name}: the argument is {kind(placed[0])}, which has no derivative; give floating-point numbers"
                 )
         outer = differentiating.set(self.name)
         try:
-            with lent([leaf for leaf in placed if isinstance(leaf, Tensor)] if placed is not self.inputs else placed):
+            with lent(lendable):
                 return fun(given)
         finally:
             differentiating.reset(outer)

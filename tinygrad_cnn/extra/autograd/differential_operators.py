@@ -23,6 +23,7 @@ from ...transforms.recorded_call import Run, is_differentiable
 from .core import Recorded, detached, pulled, vspace
 from .core import make_jvp as _make_jvp
 from .core import make_vjp as _make_vjp
+from .trees import recorded
 from .wrap_util import unary_to_nary
 
 __all__ = [
@@ -37,6 +38,8 @@ make_jvp = unary_to_nary(_make_jvp)
 
 def _scalar(run: Run, result: Any) -> Tensor:
     """The result as a Tensor, which must have one floating-point element."""
+    if recorded(result) and result._array.size == 1:
+        return result  # type: ignore[no-any-return]
     if not is_differentiable(result):
         raise TypeError(f"{run.name}: the function returned {result!r:.60}; it must return a floating-point number")
     y = as_tensor(result)

@@ -369,14 +369,14 @@ def defvjp(fun: Function, *vjpmakers: Function | None, argnums: Sequence[int] | 
     makers = _by_position("defvjp", rules, vjpmakers, argnums)
 
     def pull(wanted: tuple[int, ...], ans: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Function:
-        try:
-            given = [makers[i] for i in wanted]
-        except KeyError as error:
-            raise _missing(rules, error.args[0], "defvjp") from None
-        if len(given) == 1 and given[0] is not None:
-            vjp = given[0](ans, *args, **kwargs)
-            return lambda g: (vjp(g),)
-        found = [None if maker is None else maker(ans, *args, **kwargs) for maker in given]
+        if len(wanted) == 1 and (maker := makers.get(wanted[0])) is not None:
+            only = maker(ans, *args, **kwargs)
+            return lambda g: (only(g),)
+        found = []
+        for i in wanted:
+            if i not in makers:
+                raise _missing(rules, i, "defvjp")
+            found.append(None if makers[i] is None else makers[i](ans, *args, **kwargs))
         return lambda g: [None if vjp is None else vjp(g) for vjp in found]
 
     rules.pull = pull
