@@ -188,6 +188,18 @@ def test_iterators_of_arrays_are_joined(name):
     onp.testing.assert_array_equal(join(values), joined(list(values)))
 
 
+def test_lists_of_numbers_are_in_float64():
+    def f(x):
+        return (
+            np.sum(np.concatenate([x, [1.1]]) * [0.1, 0.2, 0.3])
+            + np.dot([1.1, 2.2], x)
+            + np.sum(np.where(x > [0.5], [1.3], x))
+        )
+
+    assert autograd.value_and_grad(f)(X)[0] == pytest.approx(f(X), rel=1e-15)
+    assert grad(f)(X).tolist() == [0.1 + 1.1, 0.2 + 2.2]
+
+
 def test_indices_and_booleans_are_arrays():
     def f(x):
         order, positive, where = np.argsort(-x), np.isfinite(x), np.argmax(x)
