@@ -403,6 +403,28 @@ def test_fixed_point():
 
     assert root(2.0) == pytest.approx(math.sqrt(2), rel=1e-14)
     assert grad(root)(2.0) == pytest.approx(0.5 / math.sqrt(2), rel=1e-12)
+    assert grad(grad(root))(2.0) == pytest.approx(-0.25 * 2**-1.5, rel=1e-12)
+    assert grad(grad(grad(lambda a: a * root(a))))(2.0) == pytest.approx(-0.375 * 2**-1.5, rel=1e-12)
+    several = hessian(lambda a: np.sum(fixed_point(newton, a, X, lambda x, y: np.max(abs(x - y)), 1e-14)))(X)
+    onp.testing.assert_allclose(several, onp.diag(-0.25 * X**-1.5), rtol=1e-12)
+
+
+@pytest.mark.parametrize("x", [X, {"x": X, "n": 2.0}], ids=["array", "dict"])
+def test_a_product_with_a_cotangent_that_is_differentiated(x):
+    """The call is over, and its argument is a constant for derivatives by the cotangent."""
+    nested = isinstance(x, dict)
+    pull, _ = autograd.make_vjp(lambda x: np.sin(x["x"] if nested else x) ** 2)(x)
+    product = (lambda g: pull(g)["x"]) if nested else pull
+    found = grad(lambda g: np.sum(product(g) ** 2))(3 * X)
+    assert type(found) is onp.ndarray
+    onp.testing.assert_allclose(found, 2 * 3 * X * onp.sin(2 * X) ** 2, rtol=1e-14)
+    assert type(jacobian(product)(X)) is type(hessian(lambda g: np.sum(product(g) ** 3))(X)) is onp.ndarray
+
+    def mixed(x):  # x is recorded outside of the call
+        pull, y = autograd.make_vjp(lambda z: x * z**2)(3.0)
+        return grad(lambda g: pull(g) ** 2)(1.0) * y
+
+    assert grad(mixed)(2.0) == 3 * 2 * 36 * 9 * 2.0**2
 
 
 def differences(f, x, h=1e-6):

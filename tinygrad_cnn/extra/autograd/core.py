@@ -6,8 +6,9 @@ The argument and the result are arrays, floats, or nested tuples, lists and dict
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -54,7 +55,7 @@ class Recorded(Run):
                 y = self._result(fun, x)
         self.result = y
         if isinstance(y, Tensor) and y._node is not None:
-            self.open = self.recorded and bool(outside([y._node], self.since))
+            self.open = self.recorded and self._reaches_out([y])
             return
         refuse_complex(name, y)
         found = [leaf for _, leaf in leaves(y) if recorded(leaf)]
@@ -87,6 +88,11 @@ class Recorded(Run):
         finally:
             differentiating.reset(outer)
 
+    def _reaches_out(self, results: Iterable[Any]) -> bool:
+        """Whether some results depend on Tensors recorded outside, other than the arguments of calls that are over."""
+        found = outside([t._node for t in results if recorded(t)], self.since)
+        return bool(found) if not _over else _lives(found)
+
     def slopes(self, roots: Sequence[tuple[Tensor, Any]], *, retain: bool, asked: bool = False) -> Any:
         """Gradients of sum <y, u> for roots (y, u), in the structure of the argument: plain values, or Tensors if recorded.
 
@@ -117,6 +123,24 @@ class Recorded(Run):
         return self.like_arguments(
             [_joined(g, y.shape + x.shape) for x, g in zip(self.inputs, zip(*rows, strict=True), strict=True)]
         )
+
+
+_over: WeakSet[Any] = WeakSet()
+"""The arguments of calls that are over, and to which :func:`make_vjp` still pulls: nobody can ask for a derivative by them."""
+
+
+def _lives(places: Iterable[Any]) -> bool:
+    """Whether some places depend on a leaf other than the arguments of calls that are over."""
+    found = [*places]
+    seen = {None, *found}
+    for node in found:
+        if node.parents is None or (node.op is None and node not in _over):
+            return True
+        for parent in node.parents:
+            if parent not in seen:
+                seen.add(parent)
+                found.append(parent)
+    return False
 
 
 def _joined(rows: Sequence[Any], shape: tuple[int, ...]) -> Any:
@@ -174,6 +198,7 @@ def make_vjp(fun: Callable[[Any], Any], x: Any) -> tuple[Callable[[Any], Any], A
     (8.0, 12.0)
     """
     run = Recorded("make_vjp", fun, x)
+    _over.update([x._node for x in run.inputs])
     return lambda g: pulled(run, g), detached(run, run.result)
 
 

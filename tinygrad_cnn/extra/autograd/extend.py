@@ -91,8 +91,10 @@ class Rules:
 
 
 def _constant(leaf: Any) -> Any:
+    if isinstance(leaf, Tensor):
+        return leaf
     array = np.asarray(leaf)
-    return Tensor._of(array) if array.dtype.kind == "f" and not isinstance(leaf, Tensor) else leaf
+    return Tensor._of(array) if array.dtype.kind == "f" else leaf
 
 
 class Call:
