@@ -420,6 +420,12 @@ def test_a_product_with_a_cotangent_that_is_differentiated(x):
     onp.testing.assert_allclose(found, 2 * 3 * X * onp.sin(2 * X) ** 2, rtol=1e-14)
     assert type(jacobian(product)(X)) is type(hessian(lambda g: np.sum(product(g) ** 3))(X)) is onp.ndarray
 
+    def again(x):  # runs again in the walk, where its argument is no constant
+        return autograd.checkpoint(lambda: jacobian(lambda a: a**3)(x))()
+
+    assert autograd.make_vjp(again)(2.0)[0](1.0) == 12.0
+    assert grad(autograd.make_vjp(again)(2.0)[0])(1.0) == 12.0
+
     def mixed(x):  # x is recorded outside of the call
         pull, y = autograd.make_vjp(lambda z: x * z**2)(3.0)
         return grad(lambda g: pull(g) ** 2)(1.0) * y

@@ -184,7 +184,12 @@ def pulled(run: Recorded, cotangent: Any) -> Any:
         if recorded(y) and u is not None:
             roots.append((y, shaped(run.name, f"the cotangent{path}", as_recordable(u), y.shape, y.dtype)))
     asked = is_grad_enabled() and any(u.requires_grad for _, u in roots)
-    return run.slopes(roots, retain=True, asked=asked)
+    places = [x._node for x in run.inputs]
+    _over.difference_update(places)  # a checkpoint runs again in the walk
+    try:
+        return run.slopes(roots, retain=True, asked=asked)
+    finally:
+        _over.update(places)
 
 
 def make_vjp(fun: Callable[[Any], Any], x: Any) -> tuple[Callable[[Any], Any], Any]:
@@ -198,7 +203,7 @@ def make_vjp(fun: Callable[[Any], Any], x: Any) -> tuple[Callable[[Any], Any], A
     (8.0, 12.0)
     """
     run = Recorded("make_vjp", fun, x)
-    _over.update([x._node for x in run.inputs])
+    _over.update([leaf._node for leaf in run.inputs])
     return lambda g: pulled(run, g), detached(run, run.result)
 
 
