@@ -444,7 +444,7 @@ def differences(f, x, h=1e-6):
 @pytest.mark.parametrize("seed", range(200))
 def test_random_programs_have_the_derivatives_of_differences(seed):
     text, (x, y) = programs.source(seed), programs.arguments(seed)
-    f = programs.function(text, np)
+    f = programs.function(text, np, autograd)
     assert autograd.value_and_grad(f)(x, y)[0] == pytest.approx(programs.function(text, onp)(x, y), rel=1e-12)
     for found, expected in (
         (grad(f)(x, y), differences(lambda x: f(x, y), x)),
