@@ -6,7 +6,6 @@ import operator
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from operator import attrgetter
 from sys import getrefcount
 from typing import Any
 from weakref import getweakrefcount
@@ -31,9 +30,6 @@ from .tasks import bound, readable
 
 MUCH = 1 << 24
 """Before so many bytes are allocated for good, what earlier calls freed is given back: it lies in holes of many sizes."""
-
-_node = attrgetter("node")
-
 
 class Program:
     """The calls of a walk, prepared for the arrays that its course has now."""
@@ -63,9 +59,10 @@ class Program:
         self._left = [*dying.pop(float("inf"), []), *self._moving]
         self._lent: list[Tensor] = []  # gradients that are the same Tensors in every run
         self._results = [(slot, self._result(value)) for slot, value in walk.results]
-        self._leaves = [slot for slot, _ in walk.results]
+        self._given = self._same_in_every_run()
         self._held = [self._block.raw, *self._lent, *(t._array for t in self._lent)]
-        self._counts = [self._block.limit + 1, *[LISTED + 2] * len(self._lent), *[LISTED + 1] * len(self._lent)]
+        known = LISTED + 2 + (self._given is not None)
+        self._counts = [self._block.limit + 1, *[known] * len(self._lent), *[LISTED + 1] * len(self._lent)]
         self._loose = any(slot.moves for slot in walk.leaves)  # whether two leaves may be one in another call
         self.nbytes = self.plan.size + self._block.size
 
@@ -80,6 +77,9 @@ class Program:
             return None
         for array, (_, g) in zip(self._roots, roots, strict=True):
             array[...] = g
+        if self._given is not None and finished is None:
+            deque(map(operator.call, self._calls), 0)  # which calls each
+            return self._given.copy()
         for slot in self._copied:
             np.copyto(slot.fixed, slot.array)  # type: ignore[arg-type]
         for value in self._moving:
@@ -94,9 +94,7 @@ class Program:
 
     def _run(self, finished: Callable[[Any, Any], object] | None) -> dict[Any, Any]:
         if finished is None:
-            deque(map(operator.call, self._calls), 0)  # which calls each
-            if len(self._lent) == len(self._results):
-                return dict(zip(map(_node, self._leaves), self._lent, strict=True))
+            deque(map(operator.call, self._calls), 0)
             return {slot.node: g if g is not None else make() for slot, (g, make) in self._results}
         found: dict[Any, Any] = {}
         done = 0
@@ -165,6 +163,13 @@ class Program:
         if value in self._fixed:
             return None, partial(np.array, self._fixed[value], order="C")
         return None, lambda: value.array
+
+    def _same_in_every_run(self) -> dict[Any, Tensor] | None:
+        """The Tensors that are all that the walk gives, by their leaves, if nothing but the root is read anew in a run."""
+        reads = self._copied or self._left or any(slot.moves for slot, _ in self._results)
+        if reads or not self.plan.is_small or len(self._lent) < len(self._results):
+            return None
+        return {slot.node: t for (slot, _), t in zip(self._results, self._lent, strict=True)}
 
     def _filled(self, tree: Any) -> Any:
         """`tree` with its values replaced by their arrays; they are all fixed."""
