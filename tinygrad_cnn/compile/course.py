@@ -88,7 +88,7 @@ class Course(tracing.Tracer):
             self.kept.check()
         self.kept.unsure = True
         self.thread = get_ident()
-        self._expect(self.start)
+        self.expected = self.start  # type: ignore[method-assign, assignment]
         tracing.watchers.append(self)
         self._token = tracing._tracer.set(self)
 
@@ -349,7 +349,7 @@ class Course(tracing.Tracer):
             if walk.uses < 2:
                 return None
             walk.program = Program(walk, self.pool)
-        if not walk.program.serves():
+        if walk.program.is_loose and not walk.program.serves():
             return None
         check_unwritten(nodes)
         gradients = walk.program.run(roots, finished)

@@ -31,6 +31,7 @@ from .tasks import bound, readable
 MUCH = 1 << 24
 """Before so many bytes are allocated for good, what earlier calls freed is given back: it lies in holes of many sizes."""
 
+
 class Program:
     """The calls of a walk, prepared for the arrays that its course has now."""
 
@@ -63,7 +64,7 @@ class Program:
         self._held = [self._block.raw, *self._lent, *(t._array for t in self._lent)]
         known = LISTED + 2 + (self._given is not None)
         self._counts = [self._block.limit + 1, *[known] * len(self._lent), *[LISTED + 1] * len(self._lent)]
-        self._loose = any(slot.moves for slot in walk.leaves)  # whether two leaves may be one in another call
+        self.is_loose = any(slot.moves for slot in walk.leaves)  # whether two leaves may be one in another call
         self.nbytes = self.plan.size + self._block.size
 
     # Running
@@ -112,7 +113,7 @@ class Program:
     def serves(self) -> bool:
         """Whether the leaves of this call are different ones, as they were when the walk was recorded."""
         leaves = self._walk.leaves
-        return not self._loose or len({slot.node for slot in leaves}) == len(leaves)
+        return len({slot.node for slot in leaves}) == len(leaves)
 
     # Values
 
