@@ -94,6 +94,20 @@ def test_other_gradients_are_wanted_in_other_calls():
         assert found == [[3, 50] if p is a else [1, 20] for p in wanted]
 
 
+@pytest.mark.parametrize("held", [[], [8], range(5, 12)])
+def test_the_gradient_of_a_value_that_has_another_node_in_some_calls(held):
+    w, kept = leaf(1.0, 2.0), []
+
+    @tg.compile
+    def f(n):
+        h = w * w
+        if n in held:
+            kept.append(h)
+        return tg.gradients((h * h).sum(), h)
+
+    assert [lists_of(f(n)) for n in range(12)] == [[[2, 8]]] * 12
+
+
 def test_a_leaf_that_is_written_before_the_walk_is_an_error_in_the_call_that_writes():
     w = tg.Tensor(np.ones(2), requires_grad=True)
 

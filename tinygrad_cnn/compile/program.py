@@ -167,7 +167,7 @@ class Program:
 
     def _same_in_every_run(self) -> dict[Any, Tensor] | None:
         """The Tensors that are all that the walk gives, by their leaves, if nothing but the root is read anew in a run."""
-        reads = self._copied or self._left or any(slot.moves for slot, _ in self._results)
+        reads = self._copied or self._left or any(slot.moves or not slot.is_outside for slot, _ in self._results)
         if reads or not self.plan.is_small or len(self._lent) < len(self._results):
             return None
         return {slot.node: t for (slot, _), t in zip(self._results, self._lent, strict=True)}
