@@ -89,18 +89,18 @@ def _walk(
     results: dict[Place, Array] = {}
     sums: set[Place] = set()
     for node in order:
-        g = grads.pop(node, None)
-        if g is None:  # leads to no wanted place
+        if (g := grads.pop(node, None)) is None:  # leads to no wanted place
             continue
         if hooked and node.number >= floor and hasattr(node, "hooks"):  # else an outer walk runs them
             g = node.hooks(g, tensors)
             borrowed.add(node)  # a hook may have kept its argument
         op = node.op
         if op is None or node in ends:
-            fine = node not in borrowed and g.__class__ is ndarray and g.flags.carray
-            results[node] = g if fine else owned(g, node in borrowed)
+            if node in borrowed or g.__class__ is not ndarray or not g.flags.carray:
+                g = owned(g, node in borrowed)
+            results[node] = g
             if finished is not None:
-                finished(node, results[node])
+                finished(node, g)
             if op is None or node.number < floor:
                 continue
         if g.size >= LARGE:

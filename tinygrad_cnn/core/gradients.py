@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from .graph import Array, Op
 from .node import Node, Place
@@ -57,7 +58,7 @@ def total(old: Array, r: Array, ours: bool) -> Array:
 
 def owned(g: Array, borrowed: bool) -> Array:
     """g in memory of its own: C-ordered and writable."""
-    if g.__class__ is np.ndarray:
+    if g.__class__ is ndarray:
         return np.array(g, order="C") if borrowed or not g.flags.carray else g
     if isinstance(g, np.generic):
         return np.asarray(g)
@@ -72,7 +73,7 @@ def apart(results: Mapping[Place, Array]) -> dict[Place, Array]:
 
 def shares(r: Array, g: Array, saved: Any, pulled: Any) -> bool:
     """Whether a gradient that a rule returned may share memory with the incoming one, a saved value or another gradient."""
-    if r.__class__ is np.ndarray and r.base is None:  # new, unless the rule returned one of its arguments
+    if r.__class__ is ndarray and r.base is None:  # new, unless the rule returned one of its arguments
         if r is g:
             return True
         for value in saved:  # noqa: SIM110 - a generator would double the cost
@@ -89,7 +90,7 @@ def shares(r: Array, g: Array, saved: Any, pulled: Any) -> bool:
 
 def _memory(value: Any) -> Any:
     """The array that owns the memory of a value; None if the value is not an array."""
-    data = value if value.__class__ is np.ndarray else getattr(value, "_array", value)
+    data = value if value.__class__ is ndarray else getattr(value, "_array", value)
     return owner(data) if isinstance(data, np.ndarray) else None
 
 
@@ -100,7 +101,7 @@ def in_order(g: Array, node: Node) -> Array:
     expression and then keeps their order, so a rule could give arrays one order and Tensors another, and sums other bits.
     """
     strides = node.strides
-    data = g if g.__class__ is np.ndarray else g._array
+    data = g if g.__class__ is ndarray else g._array
     if data.strides == strides or 0 in data.strides or 0 in strides or (node.op.along and not node.op.in_place):
         return g  # kernels that are no elementwise ones take any order
     long = [i for i, n in enumerate(data.shape) if n > 1]

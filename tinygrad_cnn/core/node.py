@@ -55,6 +55,7 @@ class Leaf:
         self.shape = tensor.shape
         self.dtype = tensor.dtype
         self.number = tick()
+        tensor._grad = getattr(tensor, "_grad", None)
 
 
 class Argument(Leaf):

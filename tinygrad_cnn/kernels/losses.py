@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from .sums import SHORT
 
@@ -15,7 +16,7 @@ FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
 
 def prepare_mse(out: np.ndarray | None, prediction: Any, target: Any, *, reduction: str) -> Callable[[], Any] | None:
     """A task for the mean or sum of squares of arrays of equal shape and dtype in C order; None for other arrays."""
-    if prediction.__class__ is not np.ndarray or target.__class__ is not np.ndarray or reduction not in ("mean", "sum"):
+    if prediction.__class__ is not ndarray or target.__class__ is not ndarray or reduction not in ("mean", "sum"):
         return None
     alike = prediction.shape == target.shape and prediction.dtype is target.dtype and prediction.dtype in FLOATS
     if not (

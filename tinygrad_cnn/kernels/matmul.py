@@ -13,6 +13,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from .parallel.threads import blas_alone, each
 
@@ -31,11 +32,14 @@ PARTS, LEAST = 4, 32
 
 def prepare(out: np.ndarray | None, a: Any, b: Any) -> Callable[[], Any] | None:
     """A task for np.matmul; None if an operand is not an array, or the shapes do not match."""
-    if a.__class__ is not np.ndarray or b.__class__ is not np.ndarray:
+    if a.__class__ is not ndarray or b.__class__ is not ndarray:
         return None
-    how, dtype = _how(a.shape, b.shape), a.dtype
-    if how is _dot and out is None and dtype is b.dtype and dtype.char in "fd":
-        return partial(a.dot, b)  # less overhead than np.matmul
+    left, right, dtype = a.shape, b.shape, a.dtype
+    if out is None and len(left) == 2 == len(right) and dtype is b.dtype and dtype.char in "fd":
+        (n, k), (rows, m) = left, right  # comparing them takes less time than the lookup in _how's cache
+        if k == rows and (size := n * k * m) < SMALL and (size < FEW or n > 1 < m):
+            return partial(a.dot, b)
+    how = _how(left, right)
     return how and how(out, a, b)
 
 
@@ -63,8 +67,8 @@ def _matmul(out: np.ndarray | None, a: np.ndarray, b: np.ndarray) -> Callable[[]
 
 def _dot(out: np.ndarray | None, a: np.ndarray, b: np.ndarray) -> Callable[[], Any]:
     dtype = a.dtype
-    if out is not None and dtype is b.dtype is out.dtype and dtype.char in "fd" and out.flags.c_contiguous:
-        return partial(a.dot, b, out)
+    if dtype is b.dtype and dtype.char in "fd" and (out is None or (out.dtype is dtype and out.flags.c_contiguous)):
+        return partial(a.dot, b, out)  # less overhead than np.matmul
     return _matmul(out, a, b)
 
 

@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from .copies import flattened
 from .parallel.chunks import LARGE, shared
@@ -20,7 +21,7 @@ RUN = 1 << 14
 
 def prepare(out: np.ndarray | None, a: Any) -> Callable[[], Any] | None:
     """A task for max(a, 0), in the memory order of a; `out` may be a."""
-    if a.__class__ is not np.ndarray or a.dtype.kind != "f":
+    if a.__class__ is not ndarray or a.dtype.kind != "f":
         return None
     if a.size <= SHORT:
         if out is None:
@@ -36,7 +37,7 @@ def prepare(out: np.ndarray | None, a: Any) -> Callable[[], Any] | None:
 
 def prepare_leaky(out: np.ndarray | None, a: Any, slope: Any) -> Callable[[], Any] | None:
     """A task for max(a, slope a), which is a where a > 0 and slope a elsewhere, for a number 0 < slope <= 1."""
-    if slope.__class__ is not float or not 0 < slope <= 1 or a.__class__ is not np.ndarray or a.dtype.kind != "f":
+    if slope.__class__ is not float or not 0 < slope <= 1 or a.__class__ is not ndarray or a.dtype.kind != "f":
         return None
 
     def task() -> Any:

@@ -8,11 +8,12 @@ and the sums of the blocks are added in float64. float16 is added in float32.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy import ndarray
 
 from ..ops.reduce import reduced_axes
 from ..ops.shape import Axis, Shape, as_shape, repeated_axes
@@ -41,11 +42,11 @@ def prepare(
 ) -> Callable[[], Any]:
     """A task for np.sum over `axes`, divided by `share`, rounded once."""
     add = None
-    if a.__class__ is np.ndarray:
+    if a.__class__ is ndarray:
         if axes == (0,) and not keepdims:
             add = _by_ones(out, a)
-        if add is None and _is_long(a, axes):
-            return _long(out, a, axes, keepdims, share)
+        if add is None and (exact := _exactly(a.shape, a.strides, a.dtype.char, axes)) is not None:
+            return exact(out, a, axes, keepdims, share)
     if add is None:
         add = partial(np.add.reduce, a, axes, None, out, keepdims)
     if share == 1:
@@ -55,7 +56,7 @@ def prepare(
 
 def prepare_sum(out: np.ndarray | None, a: Any, *, axis: Axis, keepdims: bool) -> Callable[[], Any]:
     """A task for ``sum``."""
-    return prepare(out, a, reduced_axes(axis, a.ndim if a.__class__ is np.ndarray else np.ndim(a)), keepdims)
+    return prepare(out, a, reduced_axes(axis, a.ndim if a.__class__ is ndarray else np.ndim(a)), keepdims)
 
 
 def prepare_mean(out: np.ndarray | None, a: Any, *, axis: Axis, keepdims: bool) -> Callable[[], Any] | None:
@@ -68,7 +69,7 @@ def prepare_mean(out: np.ndarray | None, a: Any, *, axis: Axis, keepdims: bool) 
 
 def prepare_sum_to(out: np.ndarray | None, a: Any, *, shape: Shape) -> Callable[[], Any] | None:
     """A task for ``sum_to``; None if there is nothing to sum."""
-    if a.__class__ is not np.ndarray:
+    if a.__class__ is not ndarray:
         return None
     before = a.shape
     if before[1:] == shape and (add := _by_ones(out, a)) is not None:  # the gradient of a bias
@@ -96,17 +97,31 @@ def means(a: np.ndarray, axes: tuple[int, ...]) -> Any:
     return y.reshape([1 if i in axes else n for i, n in enumerate(a.shape)]).astype(a.dtype)
 
 
+Sum: TypeAlias = Callable[[np.ndarray | None, np.ndarray, tuple[int, ...], bool, float], Callable[[], Any]]
+"""What prepares the task of :func:`prepare`."""
+
+
+@lru_cache(maxsize=4096)
+def _exactly(shape: tuple[int, ...], strides: tuple[int, ...], char: str, axes: tuple[int, ...]) -> Sum | None:
+    """How arrays of a layout are summed in float64; None where NumPy's sum is exact enough, and no slower."""
+    size = math.prod(shape)
+    if char not in "efd" or not size or not axes:
+        return None
+    if char != "e":
+        if char == "d" and len(axes) == len(shape) and size < PAIRWISE and _has_no_gaps(shape, strides, 8):
+            return None
+        if size < SMALL and not _loses(shape, strides, axes):
+            return None
+    if size >= SMALL:
+        return _long
+    rows = _rows(shape, strides, axes) if char == "f" else None
+    return _few if rows is None else partial(_few_rows, *rows)
+
+
 def _long(
     out: np.ndarray | None, a: np.ndarray, axes: tuple[int, ...], keepdims: bool, share: float
 ) -> Callable[[], Any]:
-    """A task for a sum of many terms, accumulated in float64."""
-    if a.size < SMALL:
-        how = None if keepdims or share != 1 or a.dtype.char != "f" else _rows(a.shape, a.strides, axes)
-        if how is None:
-            return partial(_few, out, a, axes, keepdims, share)
-        order, length, each = how
-        rows = a.transpose(order).reshape(-1, length)
-        return partial(_sum_rows, out, rows, each, None if out is None else buffer(rows.shape, each.dtype))
+    """A task for a sum of many terms."""
     add = wide(a, axes)
 
     def task() -> Any:
@@ -123,7 +138,23 @@ def _long(
     return task
 
 
-def _few(out: np.ndarray | None, a: np.ndarray, axes: tuple[int, ...], keepdims: bool, share: float) -> Any:
+def _few(
+    out: np.ndarray | None, a: np.ndarray, axes: tuple[int, ...], keepdims: bool, share: float
+) -> Callable[[], Any]:
+    return partial(_add, out, a, axes, keepdims, share)
+
+
+def _few_rows(
+    order: tuple[int, ...], length: int, each: np.ndarray,
+    out: np.ndarray | None, a: np.ndarray, axes: tuple[int, ...], keepdims: bool, share: float,
+) -> Callable[[], Any]:  # fmt: skip
+    if keepdims or share != 1:
+        return _few(out, a, axes, keepdims, share)
+    rows = a.transpose(order).reshape(-1, length)
+    return partial(_sum_rows, out, rows, each, None if out is None else buffer(rows.shape, each.dtype))
+
+
+def _add(out: np.ndarray | None, a: np.ndarray, axes: tuple[int, ...], keepdims: bool, share: float) -> Any:
     add: Any = np.add.reduce
     y = add(a, axes, np.float64, out if share == 1 else None, keepdims)
     if y is out:
@@ -136,17 +167,23 @@ def _few(out: np.ndarray | None, a: np.ndarray, axes: tuple[int, ...], keepdims:
     return out
 
 
-@lru_cache(maxsize=1024)
+def _has_no_gaps(shape: Sequence[int], strides: Sequence[int], size: int) -> bool:
+    """Whether an array is in C order, with elements of this size."""
+    for n, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if n > 1 and stride != size:
+            return False
+        size *= n
+    return True
+
+
 def _rows(
     shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ...]
 ) -> tuple[tuple[int, ...], int, np.ndarray] | None:
     """How the sums of float32 are those of the rows of a matrix in memory, such as the gradient of the biases of a convolution:
     the order of the axes there, the length of a row, and ones for it; None if they are not, or have several axes."""
-    plan, stride = _plan(shape, strides, axes), 4
-    for i in reversed(plan.order):
-        if shape[i] > 1 and strides[i] != stride:
-            return None
-        stride *= shape[i]
+    plan = _plan(shape, strides, axes)
+    if not _has_no_gaps([shape[i] for i in plan.order], [strides[i] for i in plan.order], 4):
+        return None
     if len(plan.kept) != 1 or [reduced for reduced, _ in plan.groups] != [False, True]:
         return None
     length = plan.groups[1][1]
@@ -193,19 +230,6 @@ def _ones_for(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray | None
     return ones(shape[0], dtype if shape[0] <= SHORT else np.dtype(np.float64))
 
 
-def _is_long(a: np.ndarray, axes: tuple[int, ...]) -> bool:
-    """Whether NumPy would add too many terms sequentially, or BLAS is faster."""
-    char = a.dtype.char
-    if char not in "efd" or not a.size or not axes:
-        return False
-    if char == "e":
-        return True
-    if char == "d" and len(axes) == a.ndim and a.size < PAIRWISE and a.flags.c_contiguous:
-        return False
-    return a.size >= SMALL or _loses(a.shape, a.strides, axes)
-
-
-@lru_cache(maxsize=1024)
 def _loses(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ...]) -> bool:
     """Whether NumPy adds many terms sequentially, or within a contiguous run in its eight partial sums."""
     terms, stride, run = math.prod(shape[i] for i in axes), 0, 1

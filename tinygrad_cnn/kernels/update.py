@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy import multiply, subtract
 
 from ..ops import in_place
 from .parallel.threads import each
@@ -59,7 +60,7 @@ def repeat_sgd(
         return None
     lr = scalar(group["lr"], t.dtype)
     if not group["momentum"]:
-        return lambda g: np.subtract(p, np.multiply(g, lr, t), p)
+        return lambda g: subtract(p, multiply(g, lr, t), p)
     b = state["momentum_buffer"]
     momentum = scalar(group["momentum"], b.dtype)
 

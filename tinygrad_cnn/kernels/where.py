@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy import empty_like, multiply, ndarray
 
 from .copies import flattened
 from .parallel.chunks import LARGE, shared
@@ -18,7 +19,7 @@ from .parallel.chunks import LARGE, shared
 BITS: dict[Any, Any] = {np.dtype(f"f{size}"): np.dtype(f"i{size}") for size in (2, 4, 8)}
 """The integers of the same size as each float, in native byte order."""
 
-BOOL = np.dtype(bool)
+BOOL, INT8 = np.dtype(bool), np.dtype(np.int8)
 
 
 def prepare(out: np.ndarray | None, condition: Any, a: Any, b: Any) -> Callable[[], Any] | None:
@@ -26,26 +27,28 @@ def prepare(out: np.ndarray | None, condition: Any, a: Any, b: Any) -> Callable[
 
     None for arrays that need a conversion first.
     """
-    cut = b.__class__ is int and not b and a.__class__ is np.ndarray
+    cut = b.__class__ is int and not b and a.__class__ is ndarray
     if not cut and (isinstance(a, list | tuple) or isinstance(b, list | tuple)):
         return None
     dtype = a.dtype if cut else np.result_type(a, b)
     bits = BITS.get(dtype)
     if bits is None:
         return None
-    if cut and condition.__class__ is np.ndarray and condition.dtype is BOOL and condition.shape == a.shape:
-        y = np.empty_like(condition, dtype) if out is None else out  # a gradient has the memory order of its input
-        operands = y.view(bits), condition.view(np.int8), a.view(bits)
-        if out is not None and a.size < LARGE:
-            target, mask, bits_of_a = flattened(*operands) or operands
-            return partial(np.multiply, bits_of_a, mask, target)
-        return shared(_choose, y, *operands) if a.size >= LARGE else partial(_cut, y, *operands)
-    mask, a, b = _viewed(condition, BOOL, np.int8), _viewed(a, dtype, bits), None if cut else _viewed(b, dtype, bits)
+    if cut and condition.__class__ is ndarray and condition.dtype is BOOL and condition.shape == a.shape:
+        y = empty_like(condition, dtype) if out is None else out  # a gradient has the memory order of its input
+        operands = y.view(bits), condition.view(INT8), a.view(bits)
+        if a.size >= LARGE:
+            return shared(_choose, y, *operands)
+        if out is None:
+            return partial(_cut, y, *operands)
+        target, mask, bits_of_a = flattened(*operands) or operands
+        return partial(multiply, bits_of_a, mask, target)
+    mask, a, b = _viewed(condition, BOOL, INT8), _viewed(a, dtype, bits), None if cut else _viewed(b, dtype, bits)
     if mask is None or a is None or (b is None and not cut):
         return None
     whole = not cut and (mask.shape == a.shape or not a.ndim) and (mask.shape == b.shape or not b.ndim)
     if out is None and whole:
-        out = np.empty_like(mask, dtype)
+        out = empty_like(mask, dtype)
     if out is None:
         return lambda: np.asarray(_choose(None, mask, a, b)).view(dtype)
     if whole and mask.size >= LARGE:
@@ -55,7 +58,7 @@ def prepare(out: np.ndarray | None, condition: Any, a: Any, b: Any) -> Callable[
 
 def _viewed(x: Any, dtype: np.dtype[Any], bits: Any) -> np.ndarray | None:
     """The bits of a number, or of an array of this dtype."""
-    if x.__class__ is not np.ndarray:
+    if x.__class__ is not ndarray:
         x = np.asarray(x, dtype)
     return x.view(bits) if x.dtype == dtype else None
 
@@ -63,14 +66,14 @@ def _viewed(x: Any, dtype: np.dtype[Any], bits: Any) -> np.ndarray | None:
 def _choose(y: np.ndarray | None, mask: np.ndarray, a: np.ndarray, b: np.ndarray | None = None) -> Any:
     """The bits of a where the mask is 1, else of b, or 0."""
     if b is None:
-        return np.multiply(a, mask, y)
+        return multiply(a, mask, y)
     if not a.ndim and not a:
-        return np.multiply(b, mask ^ 1, y)
+        return multiply(b, mask ^ 1, y)
     return np.bitwise_xor(np.bitwise_xor(a, b) * mask, b, y)
 
 
 def _cut(y: np.ndarray, target: np.ndarray, mask: np.ndarray, a: np.ndarray) -> np.ndarray:
-    np.multiply(a, mask, target)
+    multiply(a, mask, target)
     return y
 
 

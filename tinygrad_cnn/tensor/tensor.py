@@ -53,7 +53,7 @@ class Tensor(Methods):
 
     _array: NDArray[Any]
     _node: Node | Leaf | None
-    _grad: Tensor | None  # unset until the first gradient: most Tensors never have one
+    _grad: Tensor | None  # unset until this is a leaf or has a gradient: most Tensors never are
 
     def __init__(self, data: Any, *, requires_grad: bool = False, dtype: DTypeLike | None = None) -> None:
         data = gather(data)
@@ -408,12 +408,10 @@ def add_to_grads(gradients: Mapping[Any, Any], create: bool = False) -> None:
     Each ``grad`` is a new Tensor, so that a gradient that the user holds never changes.
     """
     for leaf, g in gradients.items():
-        tensor = leaf.tensor()
-        if tensor is None:
+        if (tensor := leaf.tensor()) is None:
             continue
-        old = getattr(tensor, "_grad", None)  # unset until the first gradient
-        if old is not None:
-            g = _sum_of_gradients(old, g, create)
+        if tensor._grad is not None:
+            g = _sum_of_gradients(tensor._grad, g, create)
         elif g.__class__ is np.ndarray:
             g = Tensor._of(g)
         tensor._grad = g

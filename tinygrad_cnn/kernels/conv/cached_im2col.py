@@ -160,18 +160,15 @@ def _convolved(plan: Plan, x: np.ndarray, filters: np.ndarray, columns: np.ndarr
     return y
 
 
-def weight_gradient(plan: Plan, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> Callable[[], np.ndarray]:
-    """A function that fills w (O, c, *k), in C order, from x and u (N, O, *out), and returns it."""
-    o, copies = len(w), Copies()
-    first = u.swapaxes(0, 1)
-    if first.flags.c_contiguous:
-        matrix = first.reshape(o, -1)
-    elif (last := last_view(u)).flags.c_contiguous:
-        matrix = last.reshape(-1, o).T
-    else:
-        buffer = np.empty(first.shape, u.dtype)
-        matrix, copies = buffer.reshape(o, -1), [(buffer, first)]
-    product = _product(w.reshape(o, -1), matrix, plan.columns.T)
+def weight_gradient(
+    plan: Plan, x: np.ndarray, u: np.ndarray, shape: Sizes, w: np.ndarray | None
+) -> Callable[[], np.ndarray]:
+    """A function that fills w, of `shape` (O, c, *k) and in C order, or a new array, from x and u (N, O, *out), and returns
+    it."""
+    if w is None:
+        return partial(_weight_gradient, plan, x, u, shape)
+    matrix, copies = _rows(u)
+    product = _product(w.reshape(len(w), -1), matrix, plan.columns.T)
     finds_columns = plan.has_convolution  # else the columns are from the program's previous run
 
     def run() -> np.ndarray:
@@ -184,6 +181,30 @@ def weight_gradient(plan: Plan, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> 
         return w
 
     return run
+
+
+def _weight_gradient(plan: Plan, x: np.ndarray, u: np.ndarray, shape: Sizes) -> np.ndarray:
+    if plan.source() is not x:
+        plan.fill(x)
+        plan.source = _nothing
+    matrix, copies = _rows(u)
+    for to, source in copies:
+        to[...] = source
+    w = np.empty(shape, matrix.dtype)
+    _product(w.reshape(shape[0], -1), matrix, plan.columns.T)()
+    return w
+
+
+def _rows(u: np.ndarray) -> tuple[np.ndarray, Copies]:
+    """u (N, O, *out) as a matrix (O, N P), and the copies that fill it if it is no view of u."""
+    o = u.shape[1]
+    first = u.swapaxes(0, 1)
+    if first.flags.c_contiguous:
+        return first.reshape(o, -1), []
+    if (last := last_view(u)).flags.c_contiguous:
+        return last.reshape(-1, o).T, []
+    buffer = np.empty(first.shape, u.dtype)
+    return buffer.reshape(o, -1), [(buffer, first)]
 
 
 def input_gradient(plan: Plan, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Callable[[], np.ndarray]:

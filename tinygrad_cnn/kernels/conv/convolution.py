@@ -92,11 +92,11 @@ def convolve_dw(
             convolve_dw, out, x, u, shape=shape, stride=stride, padding=padding, dilation=dilation, groups=groups
         )
     how = _method(x.shape, shape, stride, padding, dilation, groups)
-    w = _result(out, shape, dtype)
     if how.most is not None:
         plan = cached_im2col.plan(how.g, x.shape, dtype, (how, dtype), shared, how.most)
         if plan is not None:
-            return cached_im2col.weight_gradient(plan, x, u, w)
+            return cached_im2col.weight_gradient(plan, x, u, shape, None if out is None else _result(out, shape, dtype))
+    w = _result(out, shape, dtype)
     return how.work(how.module.weight_gradient, w, (x, 1), (u, 1), (w, 0))
 
 
