@@ -23,7 +23,7 @@ from ..kernels.parallel.workspace import Pool
 from ..tensor import Tensor
 from .blocks import ALIGNMENT, Block
 from .kept import LISTED
-from .memory import by_image, made, planned
+from .memory import by_image, planned
 from .rules import Call, Value, Walk, fitted, mapped
 from .slots import Slot
 from .tasks import bound, readable
@@ -52,9 +52,9 @@ class Program:
         for i, group in enumerate(self.plan.groups):
             with pool.lends():
                 self._calls += self._grouped(group)
-            for value in [value for call in group for value in made(call) if value not in self._fixed]:
+            for value in [value for call in group for value in call.made if value not in self._fixed]:
                 dying.setdefault(self.plan.last[value.root][0], []).append(value)
-            self._ends += [(len(self._calls), numbers[v]) for call in group for v in made(call) if v in numbers]
+            self._ends += [(len(self._calls), numbers[v]) for call in group for v in call.made if v in numbers]
             if dead := dying.pop(i, None):
                 self._calls.append(partial(_release, dead))
         self._left = [*dying.pop(float("inf"), []), *self._moving]
@@ -337,7 +337,7 @@ class Program:
         found = []
         for call in [call for group in self.plan.groups for call in group]:
             given = ", ".join(map(name, call.inputs))
-            output = next(iter(made(call)))
+            output = call.made[0]
             found.append(f"{name(output)} = {call.name}({given})    {output.dtype} {output.shape}")
         return found
 

@@ -61,7 +61,7 @@ class Call:
     """A call of an op, or of all rules of the node of `slot`. Inputs and parameters are nested tuples and lists of values and
     constants."""
 
-    __slots__ = ("along", "inputs", "name", "op", "outputs", "params", "parents", "reads", "slot")
+    __slots__ = ("along", "inputs", "made", "name", "op", "outputs", "params", "parents", "reads", "slot")
 
     def __init__(
         self,
@@ -75,6 +75,7 @@ class Call:
         parents: tuple[Slot | None, ...] = (),
     ) -> None:
         self.name, self.inputs, self.params, self.outputs, self.op = name, inputs, params, outputs, op
+        self.made = [value for value in outputs if value is not None]
         self.slot = slot
         self.parents = parents  # of the node, those that are wanted
         self.along: set[Value] | None = None  # see `memory.by_image`

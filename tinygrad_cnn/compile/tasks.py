@@ -260,15 +260,15 @@ def bound(
     if op.prepare is not None:
         more = {"shared": {} if shared is None else shared} if op.shares else {}
         task = op.prepare(out, *inputs, **params, **more)
-    if (
-        task is None and out.nbytes <= COPIED_BYTES
-    ):  # a kernel chooses by the forms of arrays, so it would decline again
-        task = partial(_copy_of, out, op.raw, inputs, params)
+    if task is None and out.nbytes <= COPIED_BYTES:
+        # A kernel of ours chooses by the forms of its inputs: if it declines now, it will again.
+        declines = op.prepare is None or (is_ours(op) and op.prepare(None, *inputs, **params) is None)
+        task = partial(_copy_of, out, op.raw if declines else op.run, inputs, params)
     return task
 
 
-def _copy_of(out: np.ndarray, raw: Callable[..., Any], inputs: Sequence[Any], params: dict[str, Any]) -> None:
-    y = np.asarray(raw(*inputs, **params))
+def _copy_of(out: np.ndarray, function: Callable[..., Any], inputs: Sequence[Any], params: dict[str, Any]) -> None:
+    y = np.asarray(function(*inputs, **params))
     if y.shape != out.shape:
         raise RuntimeError(f"compile: an op gave shape {y.shape}, and {out.shape} when it was recorded")
     np.copyto(out, y)
