@@ -113,9 +113,7 @@ class Rules(tracing.Tracer):
         self._places = places
         self._sources: dict[Any, Value] = {}  # by slot, or by the place of a saved value
         self._values: dict[int, Value] = {}  # by the id of its array, while that is alive
-        self._owners: dict[
-            int, tuple[Value, int]
-        ] = {}  # of memory: the value that was first there, and where it begins
+        self._owners: dict[int, tuple[Value, int]] = {}  # of memory: the value that was first there, and its start
         self._alive: list[np.ndarray] = []
         self._watched: dict[tuple[int, int], ref[np.ndarray]] = {}
         self._suspects = False  # whether an unknown array was met
