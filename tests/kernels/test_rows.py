@@ -83,8 +83,9 @@ def test_rows_with_infinity_and_nan_are_those_of_the_definition(special):
         np.testing.assert_allclose(f(x, axis=-1), f.op.raw(x, axis=-1), rtol=1e-6)
 
 
+# Few logits have a form of their own, and BLAS adds few classes.
+@pytest.mark.parametrize("classes", [100, 50, 3])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("classes", [100, 50, 3])  # few logits have a form of their own, and few classes are added by BLAS
 def test_cross_entropy_of_a_matrix(classes, dtype):
     rng = np.random.default_rng(0)
     x, u = (rng.normal(size=(40, classes)) * 5).astype(dtype), rng.normal(size=40).astype(dtype)
@@ -115,7 +116,10 @@ def test_the_cross_entropy_of_infinity_and_nan_is_that_of_the_definition(rows, s
     target, w = rng.integers(0, 80, rows), np.ones(rows, np.float32)
     target[3] = -1
     with np.errstate(invalid="ignore"):
-        for op, args in ((classification.softmax_nll, (x, target, w)), (classification.softmax_nll_pull, (u, x, target))):
+        for op, args in (
+            (classification.softmax_nll, (x, target, w)),
+            (classification.softmax_nll_pull, (u, x, target)),
+        ):
             np.testing.assert_allclose(op(*args), op.op.raw(*args), rtol=2e-6, atol=1e-6)
 
 
