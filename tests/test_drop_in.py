@@ -127,6 +127,25 @@ def test_assignment_to_a_copy_is_recorded_and_to_the_argument_an_error():
             call(lambda x: x.__setitem__(0, 1.0))(X)
 
 
+@pytest.mark.parametrize("rows", [1, 2, 12, 13])
+def test_jacobians_of_few_rows_and_of_many(rows):
+    """Few rows are computed one by one, and more as a batch."""
+    x, eye = onp.linspace(0.5, 2.0, rows), onp.eye(rows)
+    onp.testing.assert_allclose(jacobian(lambda x: x**3)(x), onp.diag(3 * x**2), rtol=1e-14)
+    found = jacobian(lambda p: p["s"] * p["x"] ** 2)({"s": 3.0, "x": x})
+    onp.testing.assert_allclose(found["x"], onp.diag(6 * x), rtol=1e-14)
+    onp.testing.assert_allclose(found["s"], x**2, rtol=1e-14)
+    first, second = jacobian(lambda x, y: [x[0] * y[-1], 2.0], (0, 1))(x, x)
+    onp.testing.assert_allclose(first, [x[-1] * eye[0], 0 * x], rtol=1e-14)
+    onp.testing.assert_allclose(second, [x[0] * eye[-1], 0 * x], rtol=1e-14)
+    onp.testing.assert_allclose(hessian(lambda x: np.sum(x**4))(x), onp.diag(12 * x**2), rtol=1e-14)
+    third = jacobian(hessian(lambda x: np.sum(x**4)))(x)
+    onp.testing.assert_allclose(third, onp.einsum("i,ij,ik->ijk", 24 * x, eye, eye), rtol=1e-14)
+    inner = grad(lambda s: np.sum(jacobian(lambda x: s**2 * x**3)(x)))(2.0)
+    onp.testing.assert_allclose(inner, 4 * np.sum(3 * x**2), rtol=1e-14)
+    assert [type(v) for v in (jacobian(lambda s: s**2)(2.0), jacobian(np.sum)(x))] == [onp.float64, onp.ndarray]
+
+
 def test_a_constant_result_warns():
     with pytest.warns(UserWarning, match="Output seems independent of input"):
         assert grad(lambda x: 3.0)(X).tolist() == [0.0, 0.0]
@@ -167,6 +186,18 @@ def test_iterators_of_arrays_are_joined(name):
     onp.testing.assert_array_equal(grad(lambda x: np.sum(join(a * x for a in (2.0, x)) ** 2))(X), 8 * X + 4 * X**3)
     values = {"a": X, "b": 2 * X}.values()
     onp.testing.assert_array_equal(join(values), joined(list(values)))
+
+
+def test_lists_of_numbers_are_in_float64():
+    def f(x):
+        return (
+            np.sum(np.concatenate([x, [1.1]]) * [0.1, 0.2, 0.3])
+            + np.dot([1.1, 2.2], x)
+            + np.sum(np.where(x > [0.5], [1.3], x))
+        )
+
+    assert autograd.value_and_grad(f)(X)[0] == pytest.approx(f(X), rel=1e-15)
+    assert grad(f)(X).tolist() == [0.1 + 1.1, 0.2 + 2.2]
 
 
 def test_indices_and_booleans_are_arrays():
@@ -236,6 +267,21 @@ def test_forward_rules():
     assert autograd.make_jvp(f, (0, 1))(2.0, 3.0)((1.0, 2.0))[1] == 20.0
     assert calls == ["x", "x"]
     check_grads(f, (0, 1))(2.0, 3.0)
+    f = power()
+    defjvp(f, lambda g, ans, x, y, n=2: (calls.append(n), g * n * x ** (n - 1) * y)[1], argnums=[0])
+    assert autograd.make_jvp(f)(2.0, 3.0)(1.0)[1] == 12.0
+    assert autograd.make_jvp(f, 1)(2.0, 3.0)(2.0)[1] == 8.0  # by the transposed rule
+    assert autograd.make_jvp(f, (1, 0))(2.0, 3.0)((2.0, 1.0))[1] == 20.0
+    assert calls[-1] == 2
+    assert calls.count(2) == 1
+
+
+def test_the_tangent_of_a_primitive_depends_on_the_direction():
+    f = power()
+    tangent = lambda v: autograd.make_jvp(f)(2.0, 3.0)(v)[1]  # noqa: E731
+    assert (grad(lambda v: tangent(v) ** 2)(5.0), grad(lambda v: tangent(5.0) * v)(1.0)) == (2 * 60.0 * 12.0, 60.0)
+    value, tangent = autograd.make_jvp(lambda x: {"y": f(x, 3.0), "n": 1.0})(2.0)(1.0)
+    assert (float(value["y"]), float(tangent["y"]), float(tangent["n"])) == (12.0, 12.0, 0.0)
 
 
 def test_rules_for_all_arguments_at_once():
@@ -323,8 +369,9 @@ def test_the_rules_of_a_function_of_numpy_can_be_replaced():
 def test_flatten():
     value = {"b": X, "a": (3.0, [onp.ones((1, 2))])}
     vector, unflatten = flatten(value)
-    assert vector.tolist() == [1, 2, 3, 1, 1]
+    assert vector.tolist() == [3, 1, 1, 1, 2]  # by sorted keys, whatever order they were written in
     back = unflatten(2 * vector)
+    assert list(back) == ["b", "a"]
     assert (back["b"].tolist(), back["a"][0], back["a"][1][0].tolist()) == ([2.0, 4.0], 6.0, [[2.0, 2.0]])
     assert grad(lambda v: np.sum(flatten(v)[0] ** 2))(value)["a"][0] == 6.0
 
@@ -356,6 +403,34 @@ def test_fixed_point():
 
     assert root(2.0) == pytest.approx(math.sqrt(2), rel=1e-14)
     assert grad(root)(2.0) == pytest.approx(0.5 / math.sqrt(2), rel=1e-12)
+    assert grad(grad(root))(2.0) == pytest.approx(-0.25 * 2**-1.5, rel=1e-12)
+    assert grad(grad(grad(lambda a: a * root(a))))(2.0) == pytest.approx(-0.375 * 2**-1.5, rel=1e-12)
+    several = hessian(lambda a: np.sum(fixed_point(newton, a, X, lambda x, y: np.max(abs(x - y)), 1e-14)))(X)
+    onp.testing.assert_allclose(several, onp.diag(-0.25 * X**-1.5), rtol=1e-12)
+
+
+@pytest.mark.parametrize("x", [X, {"x": X, "n": 2.0}], ids=["array", "dict"])
+def test_a_product_with_a_cotangent_that_is_differentiated(x):
+    """The call is over, and its argument is a constant for derivatives by the cotangent."""
+    nested = isinstance(x, dict)
+    pull, _ = autograd.make_vjp(lambda x: np.sin(x["x"] if nested else x) ** 2)(x)
+    product = (lambda g: pull(g)["x"]) if nested else pull
+    found = grad(lambda g: np.sum(product(g) ** 2))(3 * X)
+    assert type(found) is onp.ndarray
+    onp.testing.assert_allclose(found, 2 * 3 * X * onp.sin(2 * X) ** 2, rtol=1e-14)
+    assert type(jacobian(product)(X)) is type(hessian(lambda g: np.sum(product(g) ** 3))(X)) is onp.ndarray
+
+    def again(x):  # runs again in the walk, where its argument is no constant
+        return autograd.checkpoint(lambda: jacobian(lambda a: a**3)(x))()
+
+    assert autograd.make_vjp(again)(2.0)[0](1.0) == 12.0
+    assert grad(autograd.make_vjp(again)(2.0)[0])(1.0) == 12.0
+
+    def mixed(x):  # x is recorded outside of the call
+        pull, y = autograd.make_vjp(lambda z: x * z**2)(3.0)
+        return grad(lambda g: pull(g) ** 2)(1.0) * y
+
+    assert grad(mixed)(2.0) == 3 * 2 * 36 * 9 * 2.0**2
 
 
 def differences(f, x, h=1e-6):
@@ -369,7 +444,7 @@ def differences(f, x, h=1e-6):
 @pytest.mark.parametrize("seed", range(200))
 def test_random_programs_have_the_derivatives_of_differences(seed):
     text, (x, y) = programs.source(seed), programs.arguments(seed)
-    f = programs.function(text, np)
+    f = programs.function(text, np, autograd)
     assert autograd.value_and_grad(f)(x, y)[0] == pytest.approx(programs.function(text, onp)(x, y), rel=1e-12)
     for found, expected in (
         (grad(f)(x, y), differences(lambda x: f(x, y), x)),

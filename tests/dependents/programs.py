@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+import tinygrad_cnn.extra.autograd.misc.optimizers  # noqa: F401 - autograd.misc.optimizers
 import tinygrad_cnn.extra.autograd.numpy as ours_numpy
 from tinygrad_cnn.extra import autograd as ours_autograd
 
@@ -59,6 +60,11 @@ LINES = {
         np.vdot({v}, {w})
         np.average({v})
         np.sqrt(1 + {s} ** 2)
+        wave({s}, {t})
+        wave({s}, 0.5, k=2.0)
+        powers({s})[0] * powers({t})[1]
+        product({{"a": {s}, "b": [{t}, {v}]}})
+        np.sum(wave({v}, {w}))
     """,
     "v": """
         np.sin({v})
@@ -151,6 +157,11 @@ LINES = {
         np.pad({v}[:2], (0, 1), mode="constant")
         np.select([{v} > 0.3, {v} > -0.3], [{w}, {v}])
         np.mod({v}, 0.7)
+        wave({v}, {w})
+        wave({v}, np.ones(3), k=0.5)
+        powers({v})[1] - {w}
+        np.concatenate([{v}[:2], [0.7]])
+        {v} * [0.1, 0.2, 0.3]
         {v} % 0.7
     """,
     "m": """
@@ -202,6 +213,8 @@ LINES = {
         {m} / np.sum(np.abs({m}) + 1, axis=1, keepdims=True)
         {m} - np.mean({m}, axis=0, keepdims=True)
         np.sort({m}, axis=1)
+        wave({m}, {n})
+        powers({m})[0]
     """,
 }
 """What a number, a vector of 3 and a 3 x 3 matrix may be assigned, by earlier ones of these kinds."""
@@ -232,9 +245,43 @@ def source(seed: int, length: int | None = None) -> str:
     return "def f(x, y):\n" + "\n".join(f"    {line}" for line in lines)
 
 
-def function(text: str, namespace: Any) -> Any:
-    """The function of a program, with the `np` of this namespace."""
-    found = {"np": namespace}
+def primitives(package: Any, namespace: Any) -> dict[str, Any]:
+    """Functions of arrays with rules of their own, by a package's `extend`; without one, the functions alone."""
+
+    def wave(x: Any, y: Any, k: float = 1.0) -> Any:
+        return np.sin(k * x) * y
+
+    def powers(x: Any) -> Any:
+        return x**2, x**3
+
+    def product(p: Any) -> Any:
+        return p["a"] * p["b"][0] * np.sum(p["b"][1])
+
+    if package is None:
+        return {"wave": wave, "powers": powers, "product": product}
+    define, sin, cos = package.extend.defvjp, namespace.sin, namespace.cos
+    wave, powers, product = map(package.extend.primitive, (wave, powers, product))
+    define(
+        wave,
+        lambda ans, x, y, k=1.0: lambda g: g * k * cos(k * x) * y,
+        lambda ans, x, y, k=1.0: lambda g: g * sin(k * x),
+    )
+    package.extend.defjvp(
+        wave, lambda g, ans, x, y, k=1.0: g * k * cos(k * x) * y, lambda g, ans, x, y, k=1.0: g * sin(k * x)
+    )
+    define(powers, lambda ans, x: lambda g: g[0] * 2 * x + g[1] * 3 * x**2)
+
+    def by_parts(ans: Any, p: Any) -> Any:
+        a, b, c = p["a"], p["b"][0], p["b"][1]
+        return lambda g: {"a": g * b * namespace.sum(c), "b": [g * a * namespace.sum(c), g * a * b * namespace.ones(3)]}
+
+    define(product, by_parts)
+    return {"wave": wave, "powers": powers, "product": product}
+
+
+def function(text: str, namespace: Any, package: Any = None) -> Any:
+    """The function of a program, with the `np` of this namespace, and the primitives of a package."""
+    found = {"np": namespace, **primitives(package, namespace)}
     exec(text, found)
     return found["f"]
 
@@ -261,9 +308,24 @@ OPERATORS = {
     "make_vjp": lambda a, f, x, y: a.make_vjp(lambda z: f(z, y) * z)(x)[0](x + 1),
     "make_jvp": lambda a, f, x, y: a.make_jvp(f)(x, y)(x + 1),
     "grad of grad": lambda a, f, x, y: a.grad(lambda z: (a.grad(f)(z, y) ** 2).sum())(x),
+    "grad of a checkpoint": lambda a, f, x, y: a.grad(a.checkpoint(f), (0, 1))(x, y),
+    "hessian of a checkpoint": lambda a, f, x, y: a.hessian(a.checkpoint(lambda z: f(z, y)))(x),
+    "flattened": lambda a, f, x, y: flattened(a, f, {"y": y, "x": x}),
+    "adam": lambda a, f, x, y: a.misc.optimizers.adam(
+        lambda p, i: a.grad(lambda p: f(p["x"], p["y"]) ** 2)(p), {"y": y, "x": x}, num_iters=2
+    )["x"],
+    "third": lambda a, f, x, y: a.grad(lambda t: a.grad(lambda u: a.grad(lambda s: f(x * s, y))(u))(t))(1.0),
+    "jacobian in a loss": lambda a, f, x, y: a.grad(lambda z: (a.jacobian(lambda u: u * f(u, y))(z) ** 2).sum())(x),
+    "make_ggnvp": lambda a, f, x, y: a.make_ggnvp(lambda z: z * f(z, y))(x)(x + 1),
     "make_hvp": lambda a, f, x, y: a.make_hvp(f)(x, y)[0](x + 1),
 }
 """What is compared: functions of a package `autograd`, a program and its arguments."""
+
+
+def flattened(a: Any, f: Any, p: Any) -> Any:
+    """The gradient by the vector of nested arguments."""
+    vector, unflatten = a.misc.flatten(p)
+    return a.grad(lambda v: f(unflatten(v)["x"], unflatten(v)["y"]))(vector)
 
 
 def flat(result: Any) -> np.ndarray:
@@ -278,7 +340,7 @@ def flat(result: Any) -> np.ndarray:
 def outcome(package: Any, namespace: Any, text: str, operator: str, seed: int) -> np.ndarray | Exception:
     """The numbers, or the error."""
     try:
-        return flat(OPERATORS[operator](package, function(text, namespace), *arguments(seed)))
+        return flat(OPERATORS[operator](package, function(text, namespace, package), *arguments(seed)))
     except Exception as error:
         return error
 
@@ -303,6 +365,8 @@ def compared(theirs: SimpleNamespace, seed: int) -> tuple[str, str]:
 def main(count: int = 200, first: int = 0) -> int:
     """Compare programs, print those that differ, and return their number."""
     import autograd
+    import autograd.extend
+    import autograd.misc.optimizers
     import autograd.numpy
 
     theirs = SimpleNamespace(package=autograd, numpy=autograd.numpy)

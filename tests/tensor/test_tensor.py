@@ -162,6 +162,18 @@ class TestDtypeOfResults:
             y.sum().backward()
             assert x.grad.dtype == dtype
 
+    @pytest.mark.parametrize("x", [tg.Tensor(np.array([1.0, 2.0])), tg.Tensor(np.array([1.0, 2.0], np.float32))])
+    def test_a_list_beside_a_tensor_has_all_the_digits_that_the_tensor_has(self, x):
+        numbers = [1.1, 2**24 + 1]
+        exact = np.array(numbers, x.dtype)
+        for y in (x + numbers, numbers + x, np.add(x, numbers), tg.add([numbers], x)[0], tg.add(numbers, 1 * x)):
+            assert y.tolist() == (x.numpy() + exact).tolist()
+        assert tg.concatenate([x, numbers]).tolist() == [1.0, 2.0, *exact.tolist()]
+        assert np.concatenate([numbers, x]).tolist() == [*exact.tolist(), 1.0, 2.0]
+        assert tg.where([True, False], x, numbers).tolist() == [1.0, exact[1]]
+        assert tg.clip(x, numbers, None).tolist() == [exact[0], exact[1]]
+        assert tg.concatenate([x, [True]]).tolist() == [1.0, 2.0, 1.0]
+
     def test_operators_agree_with_the_functions_from_both_sides(self):
         x = tg.Tensor([1.0, 2.0])
         for scalar in (3, 2.5, np.float64(2.5), np.float32(2.0)):

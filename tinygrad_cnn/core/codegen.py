@@ -31,7 +31,7 @@ ARRAYS = """\
 OPERAND = """\
     if isinstance({n}, Tensor): {n}_ = {n}._array; {n}_n = {n}._node
     elif {n}.__class__ in _NUMBERS: {n}_ = {n}; {n}_n = None
-    else: {n}, {n}_, {n}_n = _operand({n}, '{name}', {is_label})
+    else: {n}, {n}_, {n}_n = _operand({n}, '{name}', {is_label}, {inputs})
 """
 """One of several inputs, of which some are Tensors."""
 
@@ -77,7 +77,7 @@ def emit_call(sig: Signature, first: str) -> str:
         labels = [n for n in inputs if served and n not in served]
         unpack = f"    {xs}_ = {xs}._array; {xs}_n = {xs}._node\n"
         if len(inputs) > 1:
-            unpack = "".join([OPERAND.format(n=n, name=sig.name, is_label=n in labels) for n in inputs])
+            unpack = "".join([OPERAND.format(n=n, name=sig.name, is_label=n in labels, **s) for n in inputs])
     source += EXPECTED.format(**s) + ARRAYS.format(run=_run(sig, given, sig.residuals), **s) + unpack
     source += TENSORS.format(run=_run(sig, arrays), **s)
     for n in labels:

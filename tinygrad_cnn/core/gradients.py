@@ -81,9 +81,9 @@ def shares(r: Array, g: Array, saved: Any, pulled: Any) -> bool:
                 return True
         return False  # if it is another gradient too, `apart` copies it
     memory = _memory(r)
-    for values in (g,), pulled, saved, *saved:
+    for values in () if memory is None else ((g,), pulled, saved, *saved):
         for value in values if isinstance(values, tuple | list) else ():
-            if _memory(value) is memory is not None and (value is not r or values is not pulled):
+            if _memory(value) is memory and (value is not r or values is not pulled):
                 return True
     return False
 

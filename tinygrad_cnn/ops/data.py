@@ -38,27 +38,31 @@ def get_default_dtype() -> np.dtype[Any]:
     return _default_dtype
 
 
-def to_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
+def to_array(data: Any, dtype: DTypeLike | None = None, python: DTypeLike | None = None) -> NDArray[Any]:
     """A new array from an array, numbers or nested lists: arrays keep their dtype, Python numbers get the default one.
+
+    Args:
+        dtype: of the result, whatever `data` is.
+        python: for Python numbers, instead of the default dtype.
 
     Raises:
         TypeError: if `data` holds anything but numbers or Booleans.
         ValueError: if a nested list is ragged.
     """
-    array = _copied(data, dtype)
+    array = _copied(data, dtype, python or _default_dtype)
     if array.dtype.kind not in "biufc":
         raise TypeError(f"Tensor: `data` has dtype {array.dtype}; it must hold numbers or Booleans")
     return array
 
 
-def _copied(data: Any, dtype: DTypeLike | None) -> NDArray[Any]:
+def _copied(data: Any, dtype: DTypeLike | None, python: DTypeLike) -> NDArray[Any]:
     try:
         array = np.array(data, dtype=dtype, copy=True)
     except ValueError as error:
         raise ValueError(f"Tensor: `data` is not a full array of numbers: {error}") from None
     pythonic = isinstance(data, int | float | list | tuple | range) and not isinstance(data, np.generic)
     if dtype is None and pythonic and array.dtype.kind in "iuf":
-        return array.astype(_default_dtype)
+        return array.astype(python)
     return array
 
 

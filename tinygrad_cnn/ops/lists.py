@@ -5,13 +5,13 @@ NumPy alone would read the values, and the graph would end there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..core.operands import FINE, NUMPY_NUMBERS
-from .data import to_array
+from .data import get_default_dtype, to_array
 
 OBJECT = np.dtype(object)
 
@@ -31,13 +31,19 @@ def tensor(array: np.ndarray) -> Any:
     return _tensor._of(array)
 
 
-def adapt(value: Any, name: str = "Tensor") -> Any:
-    """An operand that is combined with a Tensor: a NumPy scalar becomes a Python number, a list Tensor(list)."""
+def adapt(value: Any, name: str = "Tensor", beside: Sequence[Any] = ()) -> Any:
+    """An operand that is combined with a Tensor: a NumPy scalar becomes a Python number.
+
+    A list of numbers gets the default dtype, or a larger one that a floating-point operand beside it has.
+    """
     item = _item.get(value.__class__)
     if item is not None:
         return item(value)
     value = gather(value, name)
-    return to_array(value) if isinstance(value, list | tuple) else value
+    if not isinstance(value, list | tuple):
+        return value
+    dtypes = [x.dtype for x in beside if isinstance(x, _tensor | np.ndarray) and x.dtype.kind == "f"]
+    return to_array(value, python=np.result_type(get_default_dtype(), *dtypes))
 
 
 def gather(value: Any, name: str = "Tensor") -> Any:

@@ -5,19 +5,20 @@ The argument and the result are arrays, floats, or nested tuples, lists and dict
 
 from __future__ import annotations
 
-import functools
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
 from ...core.backward import outside, pull_back
-from ...core.grad_mode import enable_grad, is_grad_enabled
+from ...core.grad_mode import differentiating, enable_grad, is_grad_enabled
 from ...core.node import Argument
 from ...core.versions import tick
 from ...ops.real import kind
+from ...ops.replaced import lent
+from ...ops.shape import stack
 from ...tensor import Tensor
 from ...tensor.tensor import incoming
 from ...transforms.batched_call import as_tensor
@@ -28,94 +29,167 @@ from .trees import NESTED, as_recordable, plain, recorded, refuse_complex
 from .vspaces import VSpace, vspace
 
 __all__ = [
-    "VSpace", "defjvp", "defjvp_argnum", "defjvp_argnums", "defvjp", "defvjp_argnum", "defvjp_argnums", "make_jvp", "make_vjp",
-    "primitive", "run_of", "vspace",
+    "Recorded", "VSpace", "defjvp", "defjvp_argnum", "defjvp_argnums", "defvjp", "defvjp_argnum", "defvjp_argnums", "make_jvp",
+    "make_vjp", "primitive", "vspace",
 ]  # fmt: skip
 
 
-class _Recorded(Run):
-    """A recorded call of a function of one argument."""
-
-    def __init__(self, name: str, fun: Callable[[Any], Any], x: Any) -> None:
-        self.name, self.single, self.recorded, self.since = name, True, is_grad_enabled(), tick()
-        self.selected = (x,)
-        nested = isinstance(x, NESTED)
-        placed = [as_recordable(leaf) for _, leaf in leaves(x)] if nested else [as_recordable(x)]
-        self.differentiable = [is_differentiable(leaf) for leaf in placed]
-        if not all(self.differentiable):
-            refuse_complex(name, x)
-            if not any(self.differentiable):
-                raise TypeError(
-                    f"{name}: the argument is {kind(placed[0])}, which has no derivative; give floating-point numbers"
-                )
-            placed = [_argument(leaf) if free else leaf for leaf, free in zip(placed, self.differentiable, strict=True)]
-            self.inputs = [leaf for leaf, free in zip(placed, self.differentiable, strict=True) if free]
-        else:
-            placed = self.inputs = [_argument(leaf) for leaf in placed]
-        given = [rebuild(x, placed)] if nested else placed
-        with nullcontext() if self.recorded else enable_grad():
-            self.result = self._call(fun, given, {}, self.inputs)
-
-    @functools.cached_property
-    def open(self) -> bool:
-        y = self.result
-        if not isinstance(y, Tensor):
-            return self.recorded and self._reaches_out(leaf for _, leaf in leaves(y))
-        return self.recorded and y._node is not None and bool(outside([y._node], self.since))
-
-    def pull(self, roots: Sequence[tuple[Tensor, Tensor | None]], *, create: bool, retain: bool) -> list[Tensor]:
-        if len(self.inputs) != 1:
-            return super().pull(roots, create=create, retain=retain)
-        starts = [incoming(self.name, y, u, create) for y, u in roots if y._node is not None]
-        x = self.inputs[0]
-        assert x._node is not None
-        g = pull_back(starts, {x._node}, retain=retain, create=create).get(x._node) if starts else None
-        if g is None:
-            g = np.zeros(x.shape, x.dtype)
-        return [g if isinstance(g, Tensor) else Tensor._of(g)]
+FEW = 12
+"""A Jacobian of up to FEW rows is computed row by row."""
 
 
-def _argument(leaf: Any) -> Tensor:
-    """A Tensor with a new node for an argument that is differentiated, in memory of its own."""
-    if leaf.__class__ is not np.ndarray:
-        return fresh(leaf)
-    argument = Tensor._of(np.array(leaf))
-    argument._node = Argument(argument)
-    return argument
-
-
-def run_of(name: str, fun: Callable[[Any], Any], x: Any) -> Run:
-    """The recorded call fun(x).
+class Recorded(Run):
+    """The recorded call fun(x) of a function of one argument.
 
     Raises:
         TypeError: if x has no floating-point number, or x or the result has a complex one.
     """
-    run = _Recorded(name, fun, x)
-    if not recorded(run.result):
-        refuse_complex(name, run.result)
-        if not any(recorded(leaf) for _, leaf in leaves(run.result)):
+
+    def __init__(self, name: str, fun: Callable[[Any], Any], x: Any) -> None:
+        self.name, self.single, self.selected = name, True, (x,)
+        self.recorded, self.since = is_grad_enabled(), tick()
+        if self.recorded:
+            y = self._result(fun, x)
+        else:
+            with enable_grad():
+                y = self._result(fun, x)
+        self.result = y
+        if isinstance(y, Tensor) and y._node is not None:
+            self.open = self.recorded and self._reaches_out([y])
+            return
+        refuse_complex(name, y)
+        found = [leaf for _, leaf in leaves(y) if recorded(leaf)]
+        self.open = self.recorded and self._reaches_out(found)
+        if not found:
             warnings.warn("Output seems independent of input.", stacklevel=4)
-    return run
+
+    def _result(self, fun: Callable[[Any], Any], x: Any) -> Any:
+        """fun of the argument, whose floating-point leaves have new nodes and become the `inputs`."""
+        if isinstance(x, NESTED):
+            placed = [_placed(leaf) for _, leaf in leaves(x)]
+            given = rebuild(x, placed)
+            lendable = [leaf for leaf in placed if isinstance(leaf, Tensor)]
+            self.differentiable = [recorded(leaf) for leaf in placed]
+            self.inputs = [leaf for leaf in lendable if leaf._node is not None]
+        else:
+            given = _placed(x)
+            placed = lendable = self.inputs = [given]
+            self.differentiable = [recorded(given)]
+        if False in self.differentiable:
+            refuse_complex(self.name, x)
+            if True not in self.differentiable:
+                raise TypeError(
+                    f"{self.name}: the argument is {kind(placed[0])}, which has no derivative; give floating-point numbers"
+                )
+        outer = differentiating.set(self.name)
+        try:
+            with lent(lendable):
+                return fun(given)
+        finally:
+            differentiating.reset(outer)
+
+    def _reaches_out(self, results: Iterable[Any]) -> bool:
+        """Whether some results depend on Tensors recorded outside, other than the arguments of calls that are over."""
+        found = outside([t._node for t in results if recorded(t)], self.since)
+        return bool(found) if not _over else _lives(found)
+
+    def slopes(self, roots: Sequence[tuple[Tensor, Any]], *, retain: bool, asked: bool = False) -> Any:
+        """Gradients of sum <y, u> for roots (y, u), in the structure of the argument: plain values, or Tensors if recorded.
+
+        They are recorded if the result depends on what another derivative records, or, `asked`, one of the u does.
+        """
+        values: list[Any] = []
+        for g in self._pulled(roots, asked or (self.open and is_grad_enabled()), retain):
+            if g.__class__ is np.ndarray:  # in memory of its own
+                values.append(g if g.ndim else g[()])
+            else:
+                values.append(plain(g) if asked else detached(self, g))
+        return self.like_arguments(values) if isinstance(self.selected[0], NESTED) else values[0]
+
+    def _pulled(self, roots: Sequence[tuple[Tensor, Any]], create: bool, retain: bool) -> list[Any]:
+        """A gradient for each input: an array, or a Tensor if the walk computes with them."""
+        starts = [incoming(self.name, y, u, create) for y, u in roots if y._node is not None]
+        places: list[Any] = [x._node for x in self.inputs]
+        found = pull_back(starts, {*places}, retain=retain, create=create) if starts else {}
+        return [found[p] if p in found else np.zeros(p.shape, p.dtype) for p in places]
+
+    def jacobian(self, leaf: Any) -> Any:
+        """The derivatives of one leaf of the result: rows one by one if they are few, which costs less than a batch of them."""
+        y = as_tensor(leaf)
+        if not 0 < y.size <= FEW:
+            return super().jacobian(leaf)
+        units = np.eye(y.size, dtype=y.dtype).reshape(-1, *y.shape)
+        rows = [self._pulled([(y, u)], self.open, retain=True) for u in units]
+        return self.like_arguments(
+            [_joined(g, y.shape + x.shape) for x, g in zip(self.inputs, zip(*rows, strict=True), strict=True)]
+        )
+
+
+_over: WeakSet[Any] = WeakSet()
+"""The arguments of calls that are over, and to which :func:`make_vjp` still pulls: nobody can ask for a derivative by them."""
+
+
+def _lives(places: Iterable[Any]) -> bool:
+    """Whether some places depend on a leaf other than the arguments of calls that are over."""
+    found = [*places]
+    seen = {None, *found}
+    for node in found:
+        if node.parents is None or (node.op is None and node not in _over):
+            return True
+        for parent in node.parents:
+            if parent not in seen:
+                seen.add(parent)
+                found.append(parent)
+    return False
+
+
+def _joined(rows: Sequence[Any], shape: tuple[int, ...]) -> Any:
+    """Rows of a Jacobian, arrays or Tensors, as one of this shape; a number, if it has no axes and is not recorded."""
+    if len(rows) > 1:
+        whole = stack(rows) if any(isinstance(row, Tensor) for row in rows) else np.stack(rows)
+    else:
+        whole = rows[0]
+    whole = whole.reshape(shape) if whole.shape != shape else whole
+    return whole[()] if whole.__class__ is np.ndarray and not shape else whole
+
+
+def _placed(leaf: Any) -> Any:
+    """A Tensor with a new node for a floating-point leaf, in memory of its own; an array of integers is one of float64."""
+    if isinstance(leaf, Tensor):
+        return fresh(leaf) if leaf._array.dtype.kind == "f" else leaf
+    if isinstance(leaf, float):
+        array = np.array(leaf)
+    elif leaf.__class__ is np.ndarray and leaf.dtype.kind in "iuf":
+        array = np.array(leaf, None if leaf.dtype.kind == "f" else np.float64)
+    else:
+        return fresh(leaf) if is_differentiable(leaf) else leaf
+    argument = Tensor._of(array)
+    argument._node = Argument(argument)
+    return argument
 
 
 def detached(run: Run, tree: Any) -> Any:
     """Results of a run as arrays and floats; those stay Tensors that another derivative records."""
-    if not isinstance(tree, NESTED):
-        if isinstance(tree, Tensor) and tree._node is None:
-            return plain(tree)
-        return plain(run._detached(tree) if isinstance(tree, Tensor) else tree)
-    return plain(rebuild(tree, [run._detached(v) if isinstance(v, Tensor) else v for _, v in leaves(tree)]))
+    if isinstance(tree, NESTED):
+        return rebuild(tree, [detached(run, leaf) for _, leaf in leaves(tree)])
+    if recorded(tree) and not (run.open and run._reaches_out([tree])):
+        tree = tree.detach()
+    return plain(tree)
 
 
-def pulled(run: Run, cotangent: Any) -> Any:
+def pulled(run: Recorded, cotangent: Any) -> Any:
     """The product of a cotangent, in the structure of the run's result, and the Jacobian."""
     roots = []
     for path, y, u in matched(run.name, "the cotangent", cotangent, run.result):
-        if isinstance(y, Tensor) and y._node is not None and u is not None:
+        if recorded(y) and u is not None:
             roots.append((y, shaped(run.name, f"the cotangent{path}", as_recordable(u), y.shape, y.dtype)))
     asked = is_grad_enabled() and any(u.requires_grad for _, u in roots)
-    found = run.like_arguments(run.pull(roots, create=asked or (is_grad_enabled() and run.open), retain=True))
-    return plain(found) if asked else detached(run, found)
+    places = [x._node for x in run.inputs]
+    _over.difference_update(places)  # a checkpoint runs again in the walk
+    try:
+        return run.slopes(roots, retain=True, asked=asked)
+    finally:
+        _over.update(places)
 
 
 def make_vjp(fun: Callable[[Any], Any], x: Any) -> tuple[Callable[[Any], Any], Any]:
@@ -128,7 +202,8 @@ def make_vjp(fun: Callable[[Any], Any], x: Any) -> tuple[Callable[[Any], Any], A
     >>> float(y), float(pull(1.0))
     (8.0, 12.0)
     """
-    run = run_of("make_vjp", fun, x)
+    run = Recorded("make_vjp", fun, x)
+    _over.update([leaf._node for leaf in run.inputs])
     return lambda g: pulled(run, g), detached(run, run.result)
 
 
@@ -142,9 +217,10 @@ def make_jvp(fun: Callable[[Any], Any], x: Any) -> Callable[[Any], tuple[Any, An
     """
 
     def jvp(v: Any) -> tuple[Any, Any]:
-        run = run_of("make_jvp", fun, x)
+        run = Recorded("make_jvp", fun, x)
         primal, along = (rebuild(tree, [as_recordable(leaf) for _, leaf in leaves(tree)]) for tree in (x, v))
         steps = directions("make_jvp", (primal,), (along,))
+        run.open |= run.recorded and any(recorded(step) for step in steps)
         found = iter(run.push(steps, [as_tensor(y) for _, y in leaves(run.result) if is_differentiable(y)]))
         tangents = [next(found) if is_differentiable(y) else np.zeros(()) for _, y in leaves(run.result)]
         return detached(run, run.result), detached(run, rebuild(run.result, tangents))

@@ -20,10 +20,10 @@ from ...transforms.batched_call import as_tensor
 from ...transforms.checkpoint import checkpoint as recomputed
 from ...transforms.pytree import leaves, rebuild
 from ...transforms.recorded_call import Run, is_differentiable
-from .core import detached, pulled, run_of, vspace
+from .core import Recorded, detached, pulled, vspace
 from .core import make_jvp as _make_jvp
 from .core import make_vjp as _make_vjp
-from .trees import NESTED
+from .trees import recorded
 from .wrap_util import unary_to_nary
 
 __all__ = [
@@ -38,6 +38,8 @@ make_jvp = unary_to_nary(_make_jvp)
 
 def _scalar(run: Run, result: Any) -> Tensor:
     """The result as a Tensor, which must have one floating-point element."""
+    if recorded(result) and result._array.size == 1:
+        return result  # type: ignore[no-any-return]
     if not is_differentiable(result):
         raise TypeError(f"{run.name}: the function returned {result!r:.60}; it must return a floating-point number")
     y = as_tensor(result)
@@ -51,13 +53,11 @@ def _scalar(run: Run, result: Any) -> Tensor:
 
 def _with_gradient(name: str, fun: Callable[[Any], Any], x: Any, aux: bool = False) -> tuple[Run, Any]:
     """The recorded call, and the gradient of its result."""
-    run = run_of(name, fun, x)
+    run = Recorded(name, fun, x)
     if aux and not (isinstance(run.result, tuple) and len(run.result) == 2):
         raise TypeError(f"{name}: the function returned {run.result!r:.60}; it must return (result, more)")
     y = _scalar(run, run.result[0] if aux else run.result)
-    found = run.pull([(y, None)], create=run.open, retain=run.open)
-    slopes = found[0] if not isinstance(x, NESTED) else run.like_arguments(found)
-    return run, detached(run, slopes)
+    return run, run.slopes([(y, None)], retain=run.open)
 
 
 @unary_to_nary
@@ -92,7 +92,7 @@ def grad_and_aux(fun: Callable[[Any], Any], x: Any) -> tuple[Any, Any]:
 @unary_to_nary
 def elementwise_grad(fun: Callable[[Any], Any], x: Any) -> Any:
     """The function that returns the gradient of the sum of the result: where `fun` works by element, its derivative."""
-    run = run_of("elementwise_grad", fun, x)
+    run = Recorded("elementwise_grad", fun, x)
     return pulled(run, rebuild(run.result, [np.ones(np.shape(leaf)) for _, leaf in leaves(run.result)]))
 
 
@@ -123,7 +123,7 @@ def jacobian(fun: Callable[[Any], Any], x: Any) -> Any:
 
 
 def _jacobian(name: str, fun: Callable[[Any], Any], x: Any) -> Any:
-    run = run_of(name, lambda x: _stacked(name, fun(x)), x)
+    run = Recorded(name, lambda x: _stacked(name, fun(x)), x)
     return detached(run, run.jacobian(run.result))
 
 

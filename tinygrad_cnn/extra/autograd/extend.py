@@ -26,6 +26,7 @@ __all__ = [
 
 Box = Tensor
 Function: TypeAlias = Callable[..., Any]
+Slot: TypeAlias = tuple[int, int]
 
 
 class Rules:
@@ -40,122 +41,116 @@ class Rules:
         """(argnums, tangents, result, args, kwargs) -> the tangent of the result."""
         self.pushed: frozenset[int] | None = None
         """The positions for which `push` is defined; None for all."""
-        self._ops: dict[bool, Op] = {}
+        self._ops: dict[tuple[bool, bool], Function] = {}
 
     def changed(self) -> None:
         """Forget the ops that were made with earlier rules."""
         self._ops.clear()
 
-    def op(self, forward: bool) -> Op:
-        """The op that records calls, with a forward rule or without one, for which the backward rule is transposed."""
-        if forward not in self._ops:
-            made = Op(_result)
-            made.name = self.name if self.name.isidentifier() else "primitive"
+    def _op(self, single: bool, forward: bool) -> Function:
+        """The op that records calls: of one input or of a list, with a forward rule, or without, for the transposed rule."""
+        made = Op(_result_of_one if single else _result)
+        made.name = self.name if self.name.isidentifier() else "primitive"
+        if single:
+            made.vjp(x=_pull_one)
+        else:
             made.joint_vjp("inputs")(_pull)
-            if forward:
-                made.jvp(inputs=_push)
-            self._ops[forward] = made
-        return self._ops[forward]
+        if forward:
+            made.jvp(**({"x": _push_one} if single else {"inputs": _push}))
+        self._ops[single, forward] = made.function
+        return made.function  # type: ignore[no-any-return]
 
     def record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The result of a call in which an argument is a Tensor, or a nested container with one."""
-        given, slots, inputs = [], [], []
+        given, slots, inputs, nested = list(args), [], [], []
         for i, value in enumerate(args):
-            nested = isinstance(value, NESTED)
-            for k, leaf in enumerate([leaf for _, leaf in leaves(value)] if nested else (value,)):
-                if recorded(leaf):
-                    slots.append((i, k))
-                    inputs.append(leaf)
-            given.append(values(value))
+            if isinstance(value, Tensor):
+                given[i] = values(value)
+                if value._node is not None:
+                    slots.append((i, 0))
+                    inputs.append(value)
+            elif isinstance(value, NESTED):
+                given[i] = values(value)
+                found = [((i, k), leaf) for k, (_, leaf) in enumerate(leaves(value)) if recorded(leaf)]
+                slots += [slot for slot, _ in found]
+                inputs += [leaf for _, leaf in found]
+                nested += [i] if found else []
         result = self.fun(*given, **kwargs)
         if not slots:  # constants, which stay Tensors, so that a rule that is given Tensors returns one
             return rebuild(result, [_constant(leaf) for _, leaf in leaves(result)])
-        call = Call(self, given, kwargs, slots, result)
-        if not call.forms:
+        kind_of_call = NestedCall if nested or isinstance(result, NESTED) else Call
+        call = kind_of_call(self, given, kwargs, slots, nested, result)
+        if call.value is None:
             return result
+        single = len(slots) == 1
         forward = self.push is not None and (self.pushed is None or self.pushed.issuperset(call.argnums))
-        whole = self.op(forward).function(inputs, call=call)
-        call.value = None
-        if call.single:
-            return whole
-        return rebuild(result, call.filled(whole))
+        function = self._ops.get((single, forward)) or self._op(single, forward)
+        whole = function(inputs[0] if single else inputs, call=call)
+        call.value = None  # a call that is repeated with other arguments must fail
+        return call.tree(whole)
 
 
 def _constant(leaf: Any) -> Any:
+    if isinstance(leaf, Tensor):
+        return leaf
     array = np.asarray(leaf)
-    return Tensor._of(array) if array.dtype.kind == "f" and not isinstance(leaf, Tensor) else leaf
+    return Tensor._of(array) if array.dtype.kind == "f" else leaf
 
 
 class Call:
-    """A call of a primitive: its arguments, the slots in them that are differentiated, and the form of its result.
+    """A call of a primitive: its arguments, and the slots in them that are differentiated.
 
-    A slot is the position of an argument, and that of a leaf in it.
+    A slot is the position of an argument, and that of a leaf in it, 0 if it is not nested. Here no argument with a slot is
+    nested, nor is the result; `value` is the result as an array of its own, or None if it has no derivative.
     """
 
-    def __init__(
-        self, rules: Rules, args: list[Any], kwargs: dict[str, Any], slots: Sequence[tuple[int, int]], result: Any
-    ) -> None:
-        self.rules = rules
-        self.slots = slots
-        self.argnums = sorted({i for i, _ in slots})
-        self.nested = [i for i in self.argnums if isinstance(args[i], NESTED)]
-        self.args = args
-        for i in self.argnums:
-            args[i] = rebuild(args[i], self._filled(i, args[i], {})) if i in self.nested else None
-        self.kwargs = kwargs
-        self.result = result
-        self.single = not isinstance(result, NESTED)
-        arrays = [np.asarray(result)] if self.single else [np.asarray(leaf) for _, leaf in leaves(result)]
-        kinds = [array.dtype.kind for array in arrays]
-        if "c" in kinds:
-            raise TypeError(f"{rules.name}: the result is complex, and Tensors are real")
-        self.floating = [kind == "f" for kind in kinds]
-        parts = [array for array, kind in zip(arrays, kinds, strict=True) if kind == "f"]
-        self.forms = [(array.shape, array.dtype) for array in parts]
-        self.value: Any = None
-        if parts:
-            self.value = parts[0].copy() if self.single else np.concatenate([part.ravel() for part in parts])
-        if self.single:
-            self.result = None
+    __slots__ = ("args", "kwargs", "rules", "slots", "value")
+    nested: Sequence[int] = ()
 
-    def filled(self, whole: Any) -> list[Any]:
-        """The leaves of the result, of which the floating-point ones are taken from the array in which they are joined."""
-        if self.single:
-            return [whole]
-        parts, start = [], 0
-        for shape, dtype in self.forms:
-            stop = start + int(np.prod(shape))
-            parts.append(whole[start:stop].reshape(shape).astype(dtype))
-            start = stop
-        each = iter(parts)
-        return [next(each) if f else leaf for f, (_, leaf) in zip(self.floating, leaves(self.result), strict=True)]
+    def __init__(
+        self,
+        rules: Rules,
+        args: list[Any],
+        kwargs: dict[str, Any],
+        slots: Sequence[Slot],
+        nested: Sequence[int],
+        result: Any,
+    ) -> None:
+        self.rules, self.args, self.kwargs, self.slots = rules, args, kwargs, slots
+        for i, _ in slots:
+            args[i] = None
+        value = np.array(result)
+        self.value = value if self._floating(value) else None
+
+    def _floating(self, array: np.ndarray) -> bool:
+        """Whether a result has a derivative."""
+        if array.dtype.kind == "c":
+            raise TypeError(f"{self.rules.name}: the result is complex, and Tensors are real")
+        return array.dtype.kind == "f"
+
+    @property
+    def argnums(self) -> tuple[int, ...]:
+        """The positions of the arguments that are differentiated."""
+        return tuple(dict.fromkeys([i for i, _ in self.slots]))
 
     def tree(self, whole: Any) -> Any:
-        """The result, a cotangent or a tangent in the structure of the result."""
-        return _number(whole) if self.single else rebuild(self.result, map(_number, self.filled(whole)))
+        """The result, a cotangent or a tangent, of which `whole` is the array, in the structure of the result."""
+        return _number(whole)
 
     def joined(self, tree: Any) -> Any:
-        """The inverse of :meth:`tree`, for the floating-point leaves."""
-        if self.single:
-            return tree
-        found = [leaf for f, (_, leaf) in zip(self.floating, leaves(tree), strict=True) if f]
-        flat = [(leaf if isinstance(leaf, Tensor) else np.asarray(leaf)).reshape(-1) for leaf in found]
-        return concatenate(flat) if any(isinstance(leaf, Tensor) for leaf in flat) else np.concatenate(flat)
-
-    def _filled(self, i: int, argument: Any, leaf_of: dict[tuple[int, int], Any]) -> list[Any]:
-        """The leaves of an argument, with others, or None, in its slots."""
-        return [leaf_of.get((i, k)) if (i, k) in self.slots else leaf for k, (_, leaf) in enumerate(leaves(argument))]
+        """The inverse of :meth:`tree`."""
+        return tree
 
     def arguments(self, inputs: Sequence[Any]) -> tuple[Any, ...]:
         """All arguments, with `inputs` in the slots."""
-        args = list(self.args)
+        args = self.args.copy()
         for (i, _), value in zip(self.slots, inputs, strict=True):
             args[i] = _number(value)
-        if self.nested:
-            found = dict(zip(self.slots, map(_number, inputs), strict=True))
-            for i in self.nested:
-                args[i] = rebuild(self.args[i], self._filled(i, self.args[i], found))
         return tuple(args)
+
+    def leaves_of(self, i: int, slope: Any) -> Any:
+        """The gradient of an argument, by the position of a leaf."""
+        return (slope,)
 
     def directions(self, tangents: Sequence[Any], inputs: Sequence[Any]) -> dict[int, Any]:
         """The tangents of arguments, by position; zero where there is none."""
@@ -168,6 +163,62 @@ class Call:
         return found
 
 
+class NestedCall(Call):
+    """A call with nested arguments or a nested result, whose floating-point leaves are joined into one array."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        args: list[Any],
+        kwargs: dict[str, Any],
+        slots: Sequence[Slot],
+        nested: Sequence[int],
+        result: Any,
+    ) -> None:
+        self.rules, self.args, self.kwargs, self.slots, self.nested = rules, args, kwargs, slots, nested
+        for i in self.argnums:
+            args[i] = rebuild(args[i], self._filled(i, args[i], {})) if i in nested else None
+        self.result = result if isinstance(result, NESTED) else 0.0
+        arrays = [np.asarray(leaf) for _, leaf in leaves(result)]
+        self.floating = [self._floating(array) for array in arrays]
+        parts = [array for array, floating in zip(arrays, self.floating, strict=True) if floating]
+        self.forms = [(part.shape, part.dtype) for part in parts]
+        self.value = np.concatenate([part.ravel() for part in parts]) if parts else None
+
+    def tree(self, whole: Any) -> Any:
+        """The result, a cotangent or a tangent in the structure of the result."""
+        parts, start = [], 0
+        for shape, dtype in self.forms:
+            stop = start + int(np.prod(shape))
+            parts.append(_number(whole[start:stop].reshape(shape).astype(dtype)))
+            start = stop
+        each = iter(parts)
+        found = [next(each) if f else leaf for f, (_, leaf) in zip(self.floating, leaves(self.result), strict=True)]
+        return rebuild(self.result, found)
+
+    def joined(self, tree: Any) -> Any:
+        """The inverse of :meth:`tree`, for the floating-point leaves."""
+        found = [leaf for f, (_, leaf) in zip(self.floating, leaves(tree), strict=True) if f]
+        flat = [(leaf if isinstance(leaf, Tensor) else np.asarray(leaf)).reshape(-1) for leaf in found]
+        return concatenate(flat) if any(isinstance(leaf, Tensor) for leaf in flat) else np.concatenate(flat)
+
+    def _filled(self, i: int, argument: Any, leaf_of: dict[Slot, Any]) -> list[Any]:
+        """The leaves of an argument, with others, or None, in its slots."""
+        return [leaf_of.get((i, k)) if (i, k) in self.slots else leaf for k, (_, leaf) in enumerate(leaves(argument))]
+
+    def arguments(self, inputs: Sequence[Any]) -> tuple[Any, ...]:
+        """All arguments, with `inputs` in the slots."""
+        args = self.args.copy()
+        found = dict(zip(self.slots, map(_number, inputs), strict=True))
+        for i in self.argnums:
+            args[i] = rebuild(args[i], self._filled(i, args[i], found)) if i in self.nested else found[i, 0]
+        return tuple(args)
+
+    def leaves_of(self, i: int, slope: Any) -> Any:
+        """The gradient of an argument, by the position of a leaf."""
+        return [leaf for _, leaf in leaves(slope)] if i in self.nested else (slope,)
+
+
 def _number(value: Any) -> Any:
     """A number of NumPy's instead of an array without axes."""
     return value[()] if value.__class__ is np.ndarray and not value.ndim else value
@@ -178,20 +229,19 @@ def _result(*inputs: Any, call: Call) -> Any:
     return call.value
 
 
+def _result_of_one(x: Any, *, call: Call) -> Any:
+    """y = the result of the call, floating-point parts joined.   x' = as the primitive's rules say."""
+    return call.value
+
+
 def _pull(g: Any, y: Any, inputs: tuple[Any, ...], call: Call, needs: Sequence[bool]) -> tuple[Any, ...]:
     """The gradients that the primitive's rules give."""
     rules = call.rules
     if rules.pull is None:
         raise NotImplementedError(f"{rules.name}: no rule gives its gradient; define one with defvjp")
-    if len(call.slots) == 1 and call.single and not call.nested and not isinstance(g, Tensor):
-        (slope,) = rules.pull((call.argnums[0],), _number(y), call.arguments(inputs), call.kwargs)(_number(g))
-        return (_checked(rules, call.argnums[0], slope, inputs[0]),)
-    wanted = tuple(sorted({i for (i, _), need in zip(call.slots, needs, strict=True) if need}))
+    wanted = tuple(dict.fromkeys([i for (i, _), need in zip(call.slots, needs, strict=True) if need]))
     found = rules.pull(wanted, call.tree(y), call.arguments(inputs), call.kwargs)(call.tree(g))
-    slopes = {
-        i: None if v is None else [leaf for _, leaf in leaves(v)] if i in call.nested else [v]
-        for i, v in zip(wanted, found, strict=True)
-    }
+    slopes = {i: None if v is None else call.leaves_of(i, v) for i, v in zip(wanted, found, strict=True)}
     results = []
     for (i, k), value, need in zip(call.slots, inputs, needs, strict=True):
         own = slopes.get(i)
@@ -201,6 +251,16 @@ def _pull(g: Any, y: Any, inputs: tuple[Any, ...], call: Call, needs: Sequence[b
             raise _lost(rules, "a rule of defvjp")
         results = [r if r is None or isinstance(r, Tensor) else Tensor._of(r) for r in results]
     return tuple(results)
+
+
+def _pull_one(g: Any, y: Any, x: Any, call: Call) -> Any:
+    """The gradient of one input that the primitive's rules give."""
+    rules = call.rules
+    if isinstance(call, NestedCall) or isinstance(g, Tensor) or rules.pull is None:
+        return _pull(g, y, (x,), call, (True,))[0]
+    ((i, _),) = call.slots
+    (slope,) = rules.pull((i,), _number(y), call.arguments((x,)), call.kwargs)(_number(g))
+    return _checked(rules, i, slope, x)
 
 
 def _probed(call: Call, wanted: tuple[int, ...], y: Any, inputs: tuple[Any, ...], g: Any) -> Any:
@@ -250,6 +310,11 @@ def _push(t: tuple[Any, ...], y: Any, inputs: tuple[Any, ...], call: Call) -> An
     if np.any(call.joined(again)):
         raise _lost(rules, "a rule of defjvp")
     return Tensor._of(np.asarray(joined))
+
+
+def _push_one(t: Any, y: Any, x: Any, call: Call) -> Any:
+    """The tangent that the primitive's rules give for that of its one input."""
+    return _push((t,), y, (x,), call)
 
 
 def primitive(fun: Function) -> Function:
@@ -306,12 +371,14 @@ def defvjp(fun: Function, *vjpmakers: Function | None, argnums: Sequence[int] | 
     makers = _by_position("defvjp", rules, vjpmakers, argnums)
 
     def pull(wanted: tuple[int, ...], ans: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Function:
+        if len(wanted) == 1 and (maker := makers.get(wanted[0])) is not None:
+            only = maker(ans, *args, **kwargs)
+            return lambda g: (only(g),)
         found = []
         for i in wanted:
             if i not in makers:
                 raise _missing(rules, i, "defvjp")
-            maker = makers[i]
-            found.append(None if maker is None else maker(ans, *args, **kwargs))
+            found.append(None if makers[i] is None else makers[i](ans, *args, **kwargs))
         return lambda g: [None if vjp is None else vjp(g) for vjp in found]
 
     rules.pull = pull

@@ -111,9 +111,9 @@ def upper_gamma(a: Array, x: Array, *, m: int, k: int) -> Array:
     dtype = floating(a, x)
     if not m and not k:
         return np.asarray(scipy.gammaincc(a, x)).astype(dtype)
-    if not m and k == 1 and np.all(np.asarray(a) <= 100):
+    if not m and k == 1 and np.less_equal(a, 100).all():
         with np.errstate(all="ignore"):
-            return np.asarray(-np.exp(scipy.xlogy(a - 1.0, x) - x - scipy.gammaln(a))).astype(dtype)
+            return np.asarray(-np.exp(scipy.xlogy(a - 1.0, x) - x - scipy.gammaln(a))).astype(dtype, copy=False)
     shape, (shapes, points) = _arrays(a, x)
     result = np.full(shapes.shape, np.nan)
     result[(shapes >= 0) & (points >= 0) & np.isinf(shapes + points) & ~(np.isinf(shapes) & np.isinf(points))] = 0.0
@@ -181,11 +181,11 @@ def _named(ufunc: Any, doc: str, value: Any, **rules: Any) -> OpFunction[[]]:
 
 
 def _gammaincc(a: Array, x: Array) -> Array:
-    return np.asarray(scipy.gammaincc(a, x)).astype(floating(a, x))
+    return np.asarray(scipy.gammaincc(a, x)).astype(floating(a, x), copy=False)
 
 
 def _gammainc(a: Array, x: Array) -> Array:
-    return np.asarray(scipy.gammainc(a, x)).astype(floating(a, x))
+    return np.asarray(scipy.gammainc(a, x)).astype(floating(a, x), copy=False)
 
 
 gammaincc = _named(

@@ -29,11 +29,14 @@ def fixed_point(
 
 
 def _by_a(ans: Any, f: Any, a: Any, x0: Any, distance: Any, tol: float) -> Callable[[Any], Any]:
+    def adjoint(known: Any) -> Callable[[Any], Any]:
+        g, a, x = known  # arguments, and no variables from outside: so the gradient reaches them
+        by_x, _ = make_vjp(f(a), x)
+        return lambda w: vspace(w).add(g, by_x(w))
+
     def vjp(g: Any) -> Any:
         by_a, _ = make_vjp(lambda a: f(a)(ans), a)
-        by_x, _ = make_vjp(f(a), ans)
-        total = fixed_point(lambda u: lambda w: vspace(w).add(u, by_x(w)), g, vspace(g).zeros(), distance, tol)
-        return by_a(total)
+        return by_a(fixed_point(adjoint, (g, a, ans), vspace(g).zeros(), distance, tol))
 
     return vjp
 

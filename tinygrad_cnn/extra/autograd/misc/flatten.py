@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from ....tensor import Tensor
 from ....transforms.pytree import leaves, rebuild
 from ....transforms.ravel import raveled
+from ..trees import NESTED
 
 __all__ = ["flatten", "flatten_func"]
 
@@ -17,21 +18,31 @@ __all__ = ["flatten", "flatten_func"]
 def flatten(value: Any) -> tuple[Any, Callable[[Any], Any]]:
     """A vector with the elements of all numbers and arrays in `value`, and the function from such a vector to such a value.
 
-    Both may be differentiated.
+    The elements are in order, those of dicts in that of the sorted keys. Both may be differentiated.
 
     >>> import numpy as np
     >>> from tinygrad_cnn.extra.autograd.misc import flatten
     >>> vector, unflatten = flatten({"w": np.ones((2, 2)), "b": 3.0})
     >>> vector.tolist(), unflatten(2 * vector)["w"].tolist()
-    ([1.0, 1.0, 1.0, 1.0, 3.0], [[2.0, 2.0], [2.0, 2.0]])
+    ([3.0, 1.0, 1.0, 1.0, 1.0], [[2.0, 2.0], [2.0, 2.0]])
     """
-    vector, unravel = raveled("flatten", rebuild(value, [_floating(leaf) for _, leaf in leaves(value)]))
+    order = list(_sorted(rebuild(value, range(sum(1 for _ in leaves(value))))))
+    vector, unravel = raveled("flatten", [_floating(leaf) for leaf in _sorted(value)])
 
     def unflatten(values: Any) -> Any:
-        found = unravel(values)
-        return rebuild(found, [leaf if isinstance(leaf, Tensor) else leaf[()] for _, leaf in leaves(found)])
+        found = dict(zip(order, unravel(values), strict=True))
+        return rebuild(value, [leaf if isinstance(leaf, Tensor) else leaf[()] for _, leaf in sorted(found.items())])
 
     return vector, unflatten
+
+
+def _sorted(tree: Any) -> Iterator[Any]:
+    """The leaves, those of dicts in the order of the sorted keys."""
+    if isinstance(tree, NESTED):
+        for part in [tree[key] for key in sorted(tree)] if isinstance(tree, dict) else tree:
+            yield from _sorted(part)
+    else:
+        yield tree
 
 
 def _floating(leaf: Any) -> Any:

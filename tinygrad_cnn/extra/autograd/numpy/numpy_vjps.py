@@ -18,17 +18,23 @@ def unbroadcast(x: Any, target: Any, broadcast_idx: int = 0) -> Any:
 
     `target` is an array, or a tuple of shape, number of axes, dtype and whether it is complex.
     """
-    shape = target[0] if isinstance(target, tuple) else np.shape(target)
-    if np.shape(x) == tuple(shape):
+    return _summed(x, tuple(target[0]) if isinstance(target, tuple) else _shape(target))
+
+
+def _shape(x: Any) -> tuple[int, ...]:
+    return x.shape if hasattr(x, "shape") else np.shape(x)  # np.shape alone costs more than the rest
+
+
+def _summed(x: Any, shape: tuple[int, ...]) -> Any:
+    if _shape(x) == shape:
         return x
-    array = x if isinstance(x, Tensor) else np.asarray(x)
-    return sum_to(array, shape=tuple(shape))
+    return sum_to(x if isinstance(x, Tensor) else np.asarray(x), shape=shape)
 
 
 def unbroadcast_f(target: Any, f: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The function g -> unbroadcast(f(g), target)."""
-    shape = np.shape(target)
-    return lambda g: unbroadcast(f(g), (shape,))
+    shape = _shape(target)
+    return lambda g: _summed(f(g), shape)
 
 
 def repeat_to_match_shape(g: Any, shape: Any, dtype: Any, axis: Any, keepdims: bool) -> tuple[Any, int]:
