@@ -75,6 +75,13 @@ def notebook(images: int) -> Problem:
     return Problem(weights, _normal(rng, (images, 1, 32, 32)), _normal(rng, (images, 1)))
 
 
+def perceptron(rows: int) -> Problem:
+    """A multilayer perceptron of 20, 64, 64 and 3 units, for so many rows with labels; matrices are (out, in)."""
+    rng = np.random.default_rng(0)
+    weights = _weights(rng, [(64, 20), (64,), (64, 64), (64,), (3, 64), (3,)], fan=[20, 20, 64, 64, 64, 64])
+    return Problem(weights, _normal(rng, (rows, 20)), rng.integers(0, 3, rows))
+
+
 def mnist(images: int) -> Problem:
     """The network of PyTorch's MNIST example, 1,199,882 parameters; matrices are (out, in)."""
     rng = np.random.default_rng(0)

@@ -198,6 +198,7 @@ ROWS = [
     ),
     _step("notebook-2", "notebook's network, 2 images", partial(problems.notebook, 2), 0.40, 0.17, 1.4, OTHERS),
     _step("notebook-64", "notebook's network, 64 images", partial(problems.notebook, 64), 0.70, 0.50, 1.2, OTHERS),
+    _step("perceptron", "perceptron 20-64-64-3, 32 rows", partial(problems.perceptron, 32), 0.8, 0.4),
     _step("mnist", "MNIST CNN, 64 images, Adam", partial(problems.mnist, 64), 1.3, 1.0, ahead_of=OTHERS),
     _step(
         "mnist-inference",

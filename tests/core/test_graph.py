@@ -411,6 +411,13 @@ class TestAccelerations:
         assert [step(tg.Tensor([1.0, i])).tolist() for i in range(3)] == [[3.0, 3.0 * i] for i in range(3)]
         assert not runs
 
+    def test_where_it_declines_given_memory_it_computes_a_new_array(self):
+        f = tg.op(_named("def triple(a, *, extra=0.0): return a * 3 + extra"))
+        accelerate(f, lambda out, a, *, extra: None if out is not None else lambda: a * 3 + extra + 1)
+        x, y = np.ones(2), np.empty(2)
+        f.op.bind(y, x, extra=0.0)()
+        assert y.tolist() == f.op.run(x, extra=0.0).tolist() == [4.0, 4.0]
+
     @pytest.mark.prepares
     def test_a_compiled_function_prepares_once_and_runs_in_each_call(self):
         f, runs = self.made()

@@ -83,13 +83,15 @@ def test_rows_with_infinity_and_nan_are_those_of_the_definition(special):
         np.testing.assert_allclose(f(x, axis=-1), f.op.raw(x, axis=-1), rtol=1e-6)
 
 
+# Few logits have a form of their own, and BLAS adds few classes.
+@pytest.mark.parametrize("classes", [100, 50, 3])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_cross_entropy_of_a_matrix(dtype):
+def test_cross_entropy_of_a_matrix(classes, dtype):
     rng = np.random.default_rng(0)
-    x, u = (rng.normal(size=(40, 100)) * 5).astype(dtype), rng.normal(size=40).astype(dtype)
-    target = rng.integers(0, 100, 40)
-    target[:3] = -1, 100, -100
-    w = np.where((target < 0) | (target > 99), 0, rng.uniform(1, 2, 40)).astype(dtype)
+    x, u = (rng.normal(size=(40, classes)) * 5).astype(dtype), rng.normal(size=40).astype(dtype)
+    target = rng.integers(0, classes, 40)
+    target[:3] = -1, classes, -100
+    w = np.where((target < 0) | (target >= classes), 0, rng.uniform(1, 2, 40)).astype(dtype)
     for op, args in ((classification.softmax_nll, (x, target, w)), (classification.softmax_nll_pull, (u, x, target))):
         assert op.op.prepare(None, *args) is not None
         scale = 1 if op is classification.softmax_nll else 4
@@ -97,10 +99,38 @@ def test_cross_entropy_of_a_matrix(dtype):
     p, log = exact(x)
     rest = slice(3, None)
     known = np.arange(40)[rest], target[rest]
-    np.testing.assert_allclose(classification.softmax_nll(x, target, w)[rest], -w[rest] * log[known], rtol=1e-6)
+    least = 2 * np.finfo(dtype).eps  # the sum of a row with one large number is near 1, and rounded
+    np.testing.assert_allclose(classification.softmax_nll(x, target, w)[rest], -w[rest] * log[known], 1e-6, least)
     dx = p.copy()
     dx[known] -= 1
     np.testing.assert_allclose(classification.softmax_nll_pull(u, x, target), u[:, None] * dx, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("special", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("rows", [4, 400])
+def test_the_cross_entropy_of_infinity_and_nan_is_that_of_the_definition(rows, special):
+    rng = np.random.default_rng(0)
+    x, u = rng.normal(size=(rows, 80)).astype(np.float32), rng.normal(size=rows).astype(np.float32)
+    x[0, 5], x[1], x[2, :40] = special, special, special
+    u[3] = np.inf
+    target, w = rng.integers(0, 80, rows), np.ones(rows, np.float32)
+    target[3] = -1
+    with np.errstate(invalid="ignore"):
+        for op, args in (
+            (classification.softmax_nll, (x, target, w)),
+            (classification.softmax_nll_pull, (u, x, target)),
+        ):
+            np.testing.assert_allclose(op(*args), op.op.raw(*args), rtol=2e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("weights", [[1.0, 0.0, 2.0], [0.0, 0.0, 0.0], [0.5]])
+def test_the_mean_by_weights_is_that_of_the_definition(weights):
+    w = np.array(weights, np.float32)
+    a = w * np.float32(3)
+    out = np.empty((), np.float32)
+    for y in (classification.mean_by(a, w), classification.mean_by.op.bind(out, a, w)()):
+        np.testing.assert_array_equal(y, classification.mean_by.op.raw(a, w))
+        assert y.dtype == np.float32
 
 
 def test_the_softmax_of_one_number_is_1_and_does_not_depend_on_it():

@@ -21,7 +21,7 @@ from ..core.grad_mode import _recording
 from ..core.node import Node
 from ..core.versions import tick
 from ..tensor import Tensor
-from .slots import same
+from .slots import is_sequence, same
 
 
 class Form(NamedTuple):
@@ -189,16 +189,20 @@ def pattern(x: Any) -> Any:
     kind = x.__class__
     if kind is slice:
         return slice, *map(pattern, (x.start, x.stop, x.step))
-    if kind in (tuple, list):
+    if is_sequence(x):
         return kind, *map(pattern, x)
-    return kind if kind in (int, str, type(None), bool) else None
+    compares = kind in (int, str, type(None), bool) or (kind is float and x == x and x)  # not NaN, nor a 0 with a sign
+    return kind if compares else None
 
 
 def leaves(x: Any) -> list[Any]:
-    """The values without parts in a plain value, in the order in which the code compares them."""
+    """What the code compares a plain value with, in order: its values without parts, each named tuple after its class."""
     if x.__class__ is slice:
         x = (x.start, x.stop, x.step)
-    return [leaf for part in x for leaf in leaves(part)] if x.__class__ in (tuple, list) else [x]
+    if not is_sequence(x):
+        return [x]
+    classes = [] if x.__class__ in (tuple, list) else [x.__class__]
+    return classes + [leaf for part in x for leaf in leaves(part)]
 
 
 def _tests(place: str, known: Any, constants: list[str]) -> list[str]:
@@ -206,7 +210,10 @@ def _tests(place: str, known: Any, constants: list[str]) -> list[str]:
     The names of the values that they compare it with are appended to `constants`."""
     if isinstance(known, tuple):
         kind, *parts = known
-        found = [f"{place}.__class__ is not {kind.__name__}"]
+        if kind not in (slice, tuple, list):
+            constants.append(f"c{len(constants)}")
+        expected = kind.__name__ if kind in (slice, tuple, list) else constants[-1]
+        found = [f"{place}.__class__ is not {expected}"]
         if kind is slice:
             places = [f"{place}.{name}" for name in ("start", "stop", "step")]
         else:
@@ -216,7 +223,7 @@ def _tests(place: str, known: Any, constants: list[str]) -> list[str]:
     constants.append(name := f"c{len(constants)}")
     if known in (type(None), bool):
         return [f"{place} is not {name}"]
-    if known in (int, str):
+    if known in (int, float, str):
         return [f"({place} is not {name} and ({place}.__class__ is not {known.__name__} or {place} != {name}))"]
     return [f"({place} is not {name} and not same(({place},), ({name},)))"]
 

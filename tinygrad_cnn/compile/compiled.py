@@ -62,33 +62,33 @@ class Compiled(Generic[P, R]):
         return self._call(args, kwargs)
 
     def _call(self, args: Any, kwargs: Any) -> R:
-        if self._is_plain or self.course.assigns:
-            return self._function(*args, **kwargs)
+        course = self.course
         # One call at a time uses the course: a nested call, one of another thread, or one under another tracer is plain. So is
         # one while Tensors are out of date: the code of steps does not look at its operands.
-        if tracing.tracer() is not tracing.NO_TRACER or (replaced.left and not settled()):
-            return self._function(*args, **kwargs)
-        if not self._alone.acquire(False):
+        if (
+            self._is_plain
+            or course.assigns
+            or tracing.tracer() is not tracing.NO_TRACER
+            or (replaced.left and not settled())
+            or not self._alone.acquire(False)
+        ):
             return self._function(*args, **kwargs)
         try:
             if self._trial is not None:
                 return self._tried(self._trial, args, kwargs)
-            return self._followed(args, kwargs)
-        finally:
-            self._alone.release()
-
-    def _followed(self, args: Any, kwargs: Any) -> R:
-        course = self.course
-        try:
             course.begin()
             return self._function(*args, **kwargs)
         finally:
             course.end()
+            self._alone.release()
 
     def _tried(self, trial: Trial, args: Any, kwargs: Any) -> R:
-        follows, began = trial.follows(), perf_counter()
-        result = self._followed(args, kwargs) if follows else self._function(*args, **kwargs)
-        trial.took(perf_counter() - began, self.course)
+        course, began = self.course, perf_counter()
+        if trial.follows():
+            course.begin()
+        result = self._function(*args, **kwargs)
+        course.end()
+        trial.took(perf_counter() - began, course)
         if trial.pays is not None:
             self._trial, self._is_plain = None, not trial.pays
             if self._is_plain:

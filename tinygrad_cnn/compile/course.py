@@ -39,7 +39,7 @@ MOST_STEPS = 50_000
 """A course grows to this many steps. A function that calls more ops, such as a whole training, runs plainly from there on."""
 
 
-_node, _parents = attrgetter("node"), attrgetter("parents")
+_parents = attrgetter("parents")
 
 
 def _nothing(op: Op, inputs: Args, params: Args) -> None:
@@ -88,17 +88,18 @@ class Course(tracing.Tracer):
             self.kept.check()
         self.kept.unsure = True
         self.thread = get_ident()
-        self._expect(self.start)
+        self.expected = self.start  # type: ignore[method-assign, assignment]
         tracing.watchers.append(self)
         self._token = tracing._tracer.set(self)
 
     def end(self) -> None:
-        """The call ends; its result is alive, its other values are not."""
-        if self._token is not None:
+        """The call ends; its result is alive, its other values are not. Nothing happens if it has not begun."""
+        if self not in tracing.watchers:
+            return
+        tracing.watchers.remove(self)
+        if self._token is not None:  # else the call was interrupted before it began
             tracing._tracer.reset(self._token)
             self._token = None
-        if self in tracing.watchers:  # else the call was interrupted before it began
-            tracing.watchers.remove(self)
         if self._known is not None:
             self._settle()
         for slot in self.loose:
@@ -333,23 +334,22 @@ class Course(tracing.Tracer):
             oldest = min([place.number for place in wanted]) if wanted else 0
             if any(hasattr(p, "hooks") for places in reached([p for p, _ in roots], oldest) for p in places):
                 return None
-        walks = self.walks.setdefault(found, [])
-        for walk in walks:
+        for walk in self.walks.get(found, ()):
             if walk.serves(wanted):
                 break
         else:
-            return self._recorded_walk(walks, roots, wanted, retain, finished)  # type: ignore[no-any-return]
-        nodes = list(map(_node, walk.visited))
-        if not (all(nodes) and all(map(_parents, nodes))):  # freed
-            return None
+            return self._recorded_walk(found, roots, wanted, retain, finished)  # type: ignore[no-any-return]
         if walk.fails or self._known is not None:
+            return None
+        nodes: list[Any] = [slot.node for slot in walk.visited]
+        if not (all(nodes) and all(map(_parents, nodes))):  # freed
             return None
         if walk.program is None:
             walk.uses += 1
             if walk.uses < 2:
                 return None
             walk.program = Program(walk, self.pool)
-        if not walk.program.serves():
+        if walk.program.is_loose and not walk.program.serves():
             return None
         check_unwritten(nodes)
         gradients = walk.program.run(roots, finished)
@@ -370,8 +370,9 @@ class Course(tracing.Tracer):
             step = step.previous
         return None
 
-    def _recorded_walk(self, walks: list[Walk], roots: Any, wanted: Any, retain: bool, finished: Any) -> Any:
-        """Walk plainly, and record the ops of the rules."""
+    def _recorded_walk(self, found: tuple[Slot, ...], roots: Any, wanted: Any, retain: bool, finished: Any) -> Any:
+        """Walk plainly from these slots, and record the ops of the rules."""
+        walks = self.walks.setdefault(found, [])
         if len(walks) >= self.most_branches:
             return None
         path = self.path

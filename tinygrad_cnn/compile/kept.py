@@ -72,19 +72,15 @@ class Kept:
         """After a call: drop what somebody else holds."""
         if not self._objects:
             self._list()
-        if list(map(getrefcount, self._objects)) != self._counts or self._are_watched():
+        watched = any(map(getweakrefcount, self._tensors))
+        watched |= bool(hooked) and any(getweakrefcount(t._node) for t in self._tensors)  # as hooks refer to nodes
+        if watched or list(map(getrefcount, self._objects)) != self._counts:
             self._forget_counts()
             for step in sorted(self._steps, key=attrgetter("position"), reverse=True):
                 if is_held(step):
                     step.keeps = False
                     self.drop(step)
         self.unsure = False
-
-    def _are_watched(self) -> bool:
-        """Whether there are weak references, such as those of hooks to nodes."""
-        if any(map(getweakrefcount, self._tensors)):
-            return True
-        return bool(hooked) and any(getweakrefcount(t._node) for t in self._tensors)
 
     def _forget_counts(self) -> None:
         self._objects.clear()

@@ -62,7 +62,7 @@ class Plan:
 def planned(calls: Sequence[Call], results: Collection[Value]) -> Plan:
     """A plan for `calls`, whose `results` live to the end."""
     needed = _needed(calls, {*results, *(value.root for value in results)})
-    is_small = sum([value.nbytes for call in needed for value in made(call)]) < SMALL_BYTES
+    is_small = sum([value.nbytes for call in needed for value in call.made]) < SMALL_BYTES
     groups = [[call] for call in needed] if is_small else _grouped(needed)
     last = _liveness(groups, {value.root for value in results})
     buffers: dict[Value, Buffer] = {}
@@ -162,7 +162,7 @@ def _grouped(calls: Sequence[Call]) -> list[list[Call]]:
             continue
         elif group and length != n and moves:
             later.append(call)
-            awaits.update(v.root for v in made(call))
+            awaits.update(v.root for v in call.made)
             continue
         else:
             close()
@@ -182,13 +182,8 @@ def _liveness(groups: Sequence[Sequence[Call]], results: Collection[Value]) -> d
     last: dict[Value, tuple[float, float]] = {}
     calls = [(i, call) for i, group in enumerate(groups) for call in group]
     for k, (i, call) in enumerate(calls):
-        last.update((value.root, (i, k)) for value in (*call.reads, *made(call)))
+        last.update((value.root, (i, k)) for value in (*call.reads, *call.made))
     return last | dict.fromkeys(results, (inf, inf))
-
-
-def made(call: Call) -> list[Value]:
-    """The values that a call makes."""
-    return [value for value in call.outputs if value is not None]
 
 
 def _needed(calls: Sequence[Call], wanted: set[Value]) -> list[Call]:
@@ -196,7 +191,7 @@ def _needed(calls: Sequence[Call], wanted: set[Value]) -> list[Call]:
     alive = set(wanted)
     found = []
     for call in reversed(calls):
-        if any(value in alive for value in made(call)):
+        if any(value in alive for value in call.made):
             found.append(call)
             for value in call.reads:
                 alive.update((value, value.root))

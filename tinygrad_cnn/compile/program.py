@@ -6,7 +6,6 @@ import operator
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from operator import attrgetter
 from sys import getrefcount
 from typing import Any
 from weakref import getweakrefcount
@@ -24,15 +23,13 @@ from ..kernels.parallel.workspace import Pool
 from ..tensor import Tensor
 from .blocks import ALIGNMENT, Block
 from .kept import LISTED
-from .memory import by_image, made, planned
+from .memory import by_image, planned
 from .rules import Call, Value, Walk, fitted, mapped
 from .slots import Slot
 from .tasks import bound, readable
 
 MUCH = 1 << 24
 """Before so many bytes are allocated for good, what earlier calls freed is given back: it lies in holes of many sizes."""
-
-_node = attrgetter("node")
 
 
 class Program:
@@ -55,18 +52,19 @@ class Program:
         for i, group in enumerate(self.plan.groups):
             with pool.lends():
                 self._calls += self._grouped(group)
-            for value in [value for call in group for value in made(call) if value not in self._fixed]:
+            for value in [value for call in group for value in call.made if value not in self._fixed]:
                 dying.setdefault(self.plan.last[value.root][0], []).append(value)
-            self._ends += [(len(self._calls), numbers[v]) for call in group for v in made(call) if v in numbers]
+            self._ends += [(len(self._calls), numbers[v]) for call in group for v in call.made if v in numbers]
             if dead := dying.pop(i, None):
                 self._calls.append(partial(_release, dead))
         self._left = [*dying.pop(float("inf"), []), *self._moving]
         self._lent: list[Tensor] = []  # gradients that are the same Tensors in every run
         self._results = [(slot, self._result(value)) for slot, value in walk.results]
-        self._leaves = [slot for slot, _ in walk.results]
+        self._given = self._same_in_every_run()
         self._held = [self._block.raw, *self._lent, *(t._array for t in self._lent)]
-        self._counts = [self._block.limit + 1, *[LISTED + 2] * len(self._lent), *[LISTED + 1] * len(self._lent)]
-        self._loose = any(slot.moves for slot in walk.leaves)  # whether two leaves may be one in another call
+        known = LISTED + 2 + (self._given is not None)
+        self._counts = [self._block.limit + 1, *[known] * len(self._lent), *[LISTED + 1] * len(self._lent)]
+        self.is_loose = any(slot.moves for slot in walk.leaves)  # whether two leaves may be one in another call
         self.nbytes = self.plan.size + self._block.size
 
     # Running
@@ -80,6 +78,9 @@ class Program:
             return None
         for array, (_, g) in zip(self._roots, roots, strict=True):
             array[...] = g
+        if self._given is not None and finished is None:
+            deque(map(operator.call, self._calls), 0)  # which calls each
+            return self._given.copy()
         for slot in self._copied:
             np.copyto(slot.fixed, slot.array)  # type: ignore[arg-type]
         for value in self._moving:
@@ -94,9 +95,7 @@ class Program:
 
     def _run(self, finished: Callable[[Any, Any], object] | None) -> dict[Any, Any]:
         if finished is None:
-            deque(map(operator.call, self._calls), 0)  # which calls each
-            if len(self._lent) == len(self._results):
-                return dict(zip(map(_node, self._leaves), self._lent, strict=True))
+            deque(map(operator.call, self._calls), 0)
             return {slot.node: g if g is not None else make() for slot, (g, make) in self._results}
         found: dict[Any, Any] = {}
         done = 0
@@ -114,7 +113,7 @@ class Program:
     def serves(self) -> bool:
         """Whether the leaves of this call are different ones, as they were when the walk was recorded."""
         leaves = self._walk.leaves
-        return not self._loose or len({slot.node for slot in leaves}) == len(leaves)
+        return len({slot.node for slot in leaves}) == len(leaves)
 
     # Values
 
@@ -165,6 +164,13 @@ class Program:
         if value in self._fixed:
             return None, partial(np.array, self._fixed[value], order="C")
         return None, lambda: value.array
+
+    def _same_in_every_run(self) -> dict[Any, Tensor] | None:
+        """The Tensors that are all that the walk gives, by their leaves, if nothing but the root is read anew in a run."""
+        reads = self._copied or self._left or any(slot.moves or not slot.is_outside for slot, _ in self._results)
+        if reads or not self.plan.is_small or len(self._lent) < len(self._results):
+            return None
+        return {slot.node: t for (slot, _), t in zip(self._results, self._lent, strict=True)}
 
     def _filled(self, tree: Any) -> Any:
         """`tree` with its values replaced by their arrays; they are all fixed."""
@@ -331,7 +337,7 @@ class Program:
         found = []
         for call in [call for group in self.plan.groups for call in group]:
             given = ", ".join(map(name, call.inputs))
-            output = next(iter(made(call)))
+            output = call.made[0]
             found.append(f"{name(output)} = {call.name}({given})    {output.dtype} {output.shape}")
         return found
 

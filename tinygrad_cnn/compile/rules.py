@@ -61,7 +61,7 @@ class Call:
     """A call of an op, or of all rules of the node of `slot`. Inputs and parameters are nested tuples and lists of values and
     constants."""
 
-    __slots__ = ("along", "inputs", "name", "op", "outputs", "params", "parents", "reads", "slot")
+    __slots__ = ("along", "inputs", "made", "name", "op", "outputs", "params", "parents", "reads", "slot")
 
     def __init__(
         self,
@@ -75,6 +75,7 @@ class Call:
         parents: tuple[Slot | None, ...] = (),
     ) -> None:
         self.name, self.inputs, self.params, self.outputs, self.op = name, inputs, params, outputs, op
+        self.made = [value for value in outputs if value is not None]
         self.slot = slot
         self.parents = parents  # of the node, those that are wanted
         self.along: set[Value] | None = None  # see `memory.by_image`
@@ -112,7 +113,7 @@ class Rules(tracing.Tracer):
         self._places = places
         self._sources: dict[Any, Value] = {}  # by slot, or by the place of a saved value
         self._values: dict[int, Value] = {}  # by the id of its array, while that is alive
-        self._owners: dict[int, tuple[Value, int]] = {}  # of memory: the value that was first there, and its address
+        self._owners: dict[int, tuple[Value, int]] = {}  # of memory: the value that was first there, and its start
         self._alive: list[np.ndarray] = []
         self._watched: dict[tuple[int, int], ref[np.ndarray]] = {}
         self._suspects = False  # whether an unknown array was met
@@ -258,11 +259,12 @@ class Rules(tracing.Tracer):
         value = Value(array, origin, source)
         self._watch(self._values, array, value)
         memory = owner(array)
+        start = 0 if array is memory else array.ctypes.data - memory.ctypes.data
         if id(memory) not in self._owners:
-            self._watch(self._owners, memory, (value, array.ctypes.data))
+            self._watch(self._owners, memory, (value, start))
         else:
-            value.base, start = self._owners[id(memory)]
-            value.start = array.ctypes.data - start
+            value.base, first = self._owners[id(memory)]
+            value.start = start - first
         return value
 
     def _watch(self, known: dict[int, Any], array: np.ndarray, what: Any) -> None:

@@ -197,20 +197,21 @@ _PLAIN = frozenset({type(None), bool, int, float, str, complex, type, type(Ellip
 
 def plain(x: Any) -> bool:
     """Whether a parameter is made of values that can be compared."""
-    if _is_sequence(x):
+    if is_sequence(x):
         return all(map(plain, x))
     if x.__class__ is slice:
         return plain((x.start, x.stop, x.step))
     return x.__class__ in _PLAIN or isinstance(x, np.dtype | np.generic)
 
 
-def _is_sequence(x: Any) -> bool:
+def is_sequence(x: Any) -> bool:
+    """Whether a parameter is a tuple, a list or a named tuple."""
     return x.__class__ in (tuple, list) or (isinstance(x, tuple) and hasattr(x, "_fields"))
 
 
 def snapshot(x: Any) -> Any:
     """Plain values with copies of the lists in them. What holds no list stays the same object."""
-    if not _is_sequence(x):
+    if not is_sequence(x):
         return x
     found = [snapshot(each) for each in x]
     if x.__class__ is list:
@@ -230,7 +231,7 @@ def same(a: Sequence[Any], b: Sequence[Any]) -> bool:
             continue
         if kind is not y.__class__:
             return False
-        if _is_sequence(x):
+        if is_sequence(x):
             if not same(x, y):
                 return False
         elif kind is slice:

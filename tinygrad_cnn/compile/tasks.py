@@ -63,7 +63,8 @@ def prepare(step: Step, inputs: Sequence[Any], course: Course) -> Callable[..., 
     kinds = "".join(map(_kind, step.uses, tensors))
     numbers = [use.slot.array for use, kind in zip(step.uses, kinds, strict=True) if kind == "n"]
     known = [*numbers, *step.recorded]
-    again = [*numbers, *(() if step.varies else step.params)]  # in this call
+    again = [x for x, kind in zip(inputs, kinds, strict=True) if kind == "n"]  # in this call
+    again += () if step.varies else step.params
     patterns = tuple([None if x is y else pattern(x) for x, y in zip(known, again, strict=True)])
     slots = [use.slot for use in step.uses]
     twins = tuple([j if (j := slots.index(s)) < i and kinds[j] in "mr" else None for i, s in enumerate(slots)])
@@ -255,15 +256,19 @@ def bound(
         if op.raw in (np.maximum, np.minimum):  # NumPy 2.4 warns of a third position in these two
             return partial(op.raw, *arrays, out=target, **params)
         return partial(op.raw, *arrays, target, **params)
-    if op.prepare is None:
-        return partial(_copy_of, out, op.raw, inputs, params) if out.nbytes <= COPIED_BYTES else None
-    if op.shares:
-        params = {**params, "shared": {} if shared is None else shared}
-    return op.prepare(out, *inputs, **params)
+    task = None
+    if op.prepare is not None:
+        more = {"shared": {} if shared is None else shared} if op.shares else {}
+        task = op.prepare(out, *inputs, **params, **more)
+    if task is None and out.nbytes <= COPIED_BYTES:
+        # A kernel of ours chooses by the forms of its inputs: if it declines now, it will again.
+        declines = op.prepare is None or (is_ours(op) and op.prepare(None, *inputs, **params) is None)
+        task = partial(_copy_of, out, op.raw if declines else op.run, inputs, params)
+    return task
 
 
-def _copy_of(out: np.ndarray, raw: Callable[..., Any], inputs: Sequence[Any], params: dict[str, Any]) -> None:
-    y = np.asarray(raw(*inputs, **params))
+def _copy_of(out: np.ndarray, function: Callable[..., Any], inputs: Sequence[Any], params: dict[str, Any]) -> None:
+    y = np.asarray(function(*inputs, **params))
     if y.shape != out.shape:
         raise RuntimeError(f"compile: an op gave shape {y.shape}, and {out.shape} when it was recorded")
     np.copyto(out, y)

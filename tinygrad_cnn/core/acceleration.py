@@ -57,7 +57,7 @@ class Accelerated:
         if isinstance(self.raw, np.ufunc):
             return functools.partial(self.raw, *inputs, **params, out=out)
         task = None if self.prepare is None else self.prepare(out, *inputs, **params)
-        return task or (lambda: np.copyto(out, self.raw(*inputs, **params)))
+        return task or (lambda: np.copyto(out, self.run(*inputs, **params)))
 
 
 def into_out(raw: Callable[..., Any]) -> Prepare:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from .sums import SHORT
+from .sums import SHORT, prepare
 
 FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
 """In native byte order."""
@@ -44,3 +44,24 @@ def prepare_mse(out: np.ndarray | None, prediction: Any, target: Any, *, reducti
         return np.divide(total, divisor, out)
 
     return task_into
+
+
+def prepare_mean_by(out: np.ndarray | None, a: Any, w: Any) -> Callable[[], Any] | None:
+    """A task for the sum of a / sum of w, for arrays of one dtype; None for others."""
+    if a.__class__ is not ndarray or w.__class__ is not ndarray or a.dtype not in FLOATS or w.dtype is not a.dtype:
+        return None
+    add, weigh = (prepare(None, x, tuple(range(x.ndim))) for x in (a, w))
+
+    def task() -> Any:
+        total, weight = add(), weigh()
+        if weight:
+            y = np.divide(total, weight)
+        else:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                y = np.divide(total, weight)
+        if out is None:
+            return y
+        out.fill(y)
+        return out
+
+    return task

@@ -16,7 +16,7 @@ from .parallel.workspace import scratch
 from .sums import FEW, ones
 
 SMALL = 1 << 11
-"""Smaller arrays are not worth the preparation."""
+"""Smaller arrays are not worth the preparation. The cross-entropy has a form of its own for them."""
 
 BLOCK = 1 << 16
 """Elements in a block of rows, which stays in the L2 cache with one other."""
@@ -55,23 +55,31 @@ def prepare_log_softmax_pull(out: Array | None, u: Any, y: Any, *, axis: int) ->
 
 def prepare_nll(out: Array | None, logits: Any, target: Any, w: Any) -> Any:
     """A task for ``softmax_nll`` of a matrix of logits, whose labels are in range or have w = 0."""
-    if not _fits(logits, -1) or logits.ndim != 2 or not _labels(target, logits) or not _numbers(w, logits):
+    if not _scored(logits, target, w):
         return None
     y = np.empty(len(logits), logits.dtype) if out is None else out
+    if logits.size < SMALL:
+        return partial(_few_nll, logits, target, w, y)
     return _by_rows(_nll, y, [logits, target, w])
 
 
 def prepare_nll_pull(out: Array | None, u: Any, logits: Any, target: Any) -> Any:
     """A task for ``softmax_nll_pull``."""
-    if not _fits(logits, -1) or logits.ndim != 2 or not _labels(target, logits) or not _numbers(u, logits):
+    if not _scored(logits, target, u):
         return None
     y = np.empty_like(logits) if out is None else out
+    if logits.size < SMALL:
+        return partial(_few_nll_pull, u, logits, target, y)
     return _by_rows(_nll_pull, y, [u, logits, target]) if y.flags.c_contiguous else None
 
 
 def _fits(a: Any, axis: int, *others: Any) -> bool:
     """Whether the kernels can take an array, with others that are like it."""
-    if a.__class__ is not np.ndarray or a.size < SMALL or a.dtype.char not in "fd" or not a.dtype.isnative:
+    return a.__class__ is np.ndarray and a.size >= SMALL and _is_plain(a, axis, *others)
+
+
+def _is_plain(a: Array, axis: int, *others: Any) -> bool:
+    if a.dtype.char not in "fd" or not a.dtype.isnative:
         return False
     if a.shape[-1] == 1:  # e^x times 1 / e^x is not always 1
         return False
@@ -79,12 +87,17 @@ def _fits(a: Any, axis: int, *others: Any) -> bool:
     return alike and axis in (-1, a.ndim - 1) and all(b.flags.c_contiguous for b in (a, *others))
 
 
-def _labels(target: Any, logits: Array) -> bool:
-    return target.__class__ is np.ndarray and target.dtype.kind in "iu" and target.shape == logits.shape[:1]
-
-
-def _numbers(w: Any, logits: Array) -> bool:
-    return w.__class__ is np.ndarray and w.dtype in (logits.dtype, bool) and w.shape == logits.shape[:1]
+def _scored(logits: Any, target: Any, w: Any) -> bool:
+    """Whether there are a matrix of logits, a label for each row and a number for each row."""
+    if not logits.__class__ is target.__class__ is w.__class__ is np.ndarray or logits.ndim != 2 or not logits.size:
+        return False
+    rows = logits.shape[:1]
+    return (
+        target.shape == w.shape == rows
+        and target.dtype.kind in "iu"
+        and (w.dtype is logits.dtype or w.dtype in (logits.dtype, bool))
+        and _is_plain(logits, -1)
+    )
 
 
 def _by_rows(function: Callable[..., object], out: Array | None, arrays: Sequence[Array]) -> Any:
@@ -192,3 +205,37 @@ def _nll_pull(u: Array, x: Array, target: Array, y: Array) -> None:
     inside = (target >= 0) & (target < x.shape[1])
     rows = np.flatnonzero(inside)
     y[rows, target[rows]] -= u[rows]
+
+
+def _few_nll(x: Array, target: Array, w: Array, y: Array) -> Array:
+    """:func:`_nll` without blocks."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        z = np.subtract(x, np.maximum.reduce(x, 1, keepdims=True))
+        rows, known = np.arange(len(x)), np.minimum(np.maximum(target, 0), x.shape[1] - 1)
+        picked = z[rows, known]
+        np.multiply(np.subtract(np.log(_few_sums(np.exp(z, z))), picked), w, y)
+    outside = np.not_equal(known, target)
+    if outside.any():
+        y[outside] = 0
+    return y
+
+
+def _few_nll_pull(u: Array, x: Array, target: Array, y: Array) -> Array:
+    """:func:`_nll_pull` without blocks."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        np.exp(np.subtract(x, np.maximum.reduce(x, 1, keepdims=True), y), y)
+        np.multiply(y, np.divide(u, _few_sums(y))[:, None], y)
+    inside = np.equal(np.minimum(np.maximum(target, 0), x.shape[1] - 1), target)
+    if inside.all():
+        y[np.arange(len(x)), target] -= u
+    else:
+        rows = np.flatnonzero(inside)
+        y[rows, target[rows]] -= u[rows]
+    return y
+
+
+def _few_sums(a: Array) -> Array:
+    """The sums of rows, of the dtype of a."""
+    if a.shape[1] <= sums.BLOCK:
+        return np.asarray(a.dot(ones(a.shape[1], a.dtype)))
+    return np.asarray(np.add.reduce(a, 1, np.float64)).astype(a.dtype)

@@ -111,9 +111,10 @@ def linear(x: Array, w: Array, b: Array = None) -> Array:
 
 
 def _linear_w(g: Array, x: Array, in_shape: tuple[int, ...]) -> Array:
-    count = math.prod(g.shape[:-1])
-    rows, features = (reshape(a, shape=(count, n)) for a, n in ((g, in_shape[0]), (x, in_shape[1])))
-    return matmul(rows.swapaxes(0, 1), features)
+    if g.ndim != 2:
+        count = math.prod(g.shape[:-1])
+        g, x = reshape(g, shape=(count, in_shape[0])), reshape(x, shape=(count, in_shape[1]))
+    return matmul(g.swapaxes(0, 1), x)
 
 
 linear.vjp(x=lambda g, w: matmul(g, w), w=_linear_w, b=lambda g: sum(g, axis=tuple(range(g.ndim - 1))))

@@ -58,7 +58,7 @@ def moments(x: Array, *, over: Over) -> Array:
     """y = (mean, variance) of x in float64, stacked, with keepdims; (0, mean of x^2) if not centred.   No gradient."""
     x, n = np.asarray(x, np.float64), over.count(x.shape)
     mean = np.sum(x, over.axis, keepdims=True, where=over.centred) / n
-    return np.stack([mean, np.sum(np.square(x - mean), over.axis, keepdims=True) / n])
+    return np.array([mean, np.sum(np.square(x - mean), over.axis, keepdims=True) / n])
 
 
 def _standard(x: Array, stats: Array, over: Over) -> tuple[np.ndarray, np.ndarray]:
@@ -94,7 +94,7 @@ def correlations(u: Array, x: Array, stats: Array = None, *, over: Over) -> Arra
     """
     s, _ = _standard(x, stats, over)
     total = np.sum(u, over.axis, np.float64, keepdims=True, where=over.centred)
-    return _rounded(np.stack([total, np.sum(u * s, over.axis, keepdims=True)]), u, x)
+    return _rounded(np.array([total, np.sum(u * s, over.axis, keepdims=True)]), u, x)
 
 
 @op

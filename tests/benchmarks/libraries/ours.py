@@ -106,6 +106,17 @@ def notebook(p: Problem, compiled: bool = False) -> Callable[[], Any]:
     return _train(loss, tg.optim.SGD(w, lr=1e-4), p, compiled)
 
 
+def perceptron(p: Problem, compiled: bool = False) -> Callable[[], Any]:
+    """Gradient descent."""
+    w = _leaves(p)
+
+    def loss(x: Any, target: Any) -> Any:
+        h = tg.linear(tg.linear(x, w[0], w[1]).relu(), w[2], w[3]).relu()
+        return tg.cross_entropy(tg.linear(h, w[4], w[5]), target)
+
+    return _train(loss, tg.optim.SGD(w, lr=1e-2), p, compiled)
+
+
 def mnist(p: Problem, compiled: bool = False) -> Callable[[], Any]:
     """Dropout and Adam."""
     w = _leaves(p)

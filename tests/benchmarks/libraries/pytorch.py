@@ -102,6 +102,17 @@ def notebook(p: Problem) -> Callable[[], Any]:
     return _train(loss, torch.optim.SGD(w, lr=1e-4), p)
 
 
+def perceptron(p: Problem) -> Callable[[], Any]:
+    """Gradient descent."""
+    w = _leaves(p)
+
+    def loss(x: Any, target: Any) -> Any:
+        h = F.linear(F.linear(x, w[0], w[1]).relu(), w[2], w[3]).relu()
+        return F.cross_entropy(F.linear(h, w[4], w[5]), target)
+
+    return _train(loss, torch.optim.SGD(w, lr=1e-2), p)
+
+
 def mnist(p: Problem) -> Callable[[], Any]:
     """Dropout and Adam."""
     w = _leaves(p)

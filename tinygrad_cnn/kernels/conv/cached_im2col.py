@@ -190,7 +190,7 @@ def _weight_gradient(plan: Plan, x: np.ndarray, u: np.ndarray, shape: Sizes) -> 
     matrix, copies = _rows(u)
     for to, source in copies:
         to[...] = source
-    w = np.empty(shape, matrix.dtype)
+    w = np.empty(shape, plan.columns.dtype)
     _product(w.reshape(shape[0], -1), matrix, plan.columns.T)()
     return w
 

@@ -49,7 +49,7 @@ def label_weights(
 @op(differentiable=False)
 def label_mask(labels: Array, *, classes: int) -> Array:
     """y[n, c, ...] = whether c is labels[n, ...], Boolean, without a gradient."""
-    labels = np.expand_dims(labels, 1)
+    labels = labels[:, None]
     return labels == np.arange(classes).reshape(-1, *(1,) * (labels.ndim - 2))
 
 
@@ -73,7 +73,7 @@ def softmax_nll_pull(u: Array, logits: Array, target: Array) -> Array:
 
     u' = sum over axis 1 of g (softmax - one at target),  logits' = u times the gradient of softmax for g.
     """
-    return np.expand_dims(u, 1) * _over_target(logits, target)
+    return u[:, None] * _over_target(logits, target)
 
 
 def _over_target(logits: Array, target: Array) -> Array:
@@ -95,16 +95,14 @@ softmax_nll_pull.jvp(logits=lambda t, u, logits: _softmax_nll_pull_logits(t, u, 
 @op(linear=["a"])
 def mean_by(a: Array, w: Array) -> Array:
     """y = sum of a / sum of w; NaN if w sums to 0.   a' = g / sum of w, or g if w sums to 0, where all of a is 0."""
-    total, weight = (
-        sum(np.asarray(x, np.result_type(a, np.float32))) for x in (a, w)
-    )  # in float16 they would overflow
+    dtype = np.result_type(a, np.float32)  # in float16 the sums would overflow
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.divide(total, weight).astype(a.dtype)
+        return np.divide(sum(np.asarray(a, dtype)), sum(np.asarray(w, dtype))).astype(a.dtype)
 
 
 def _mean_by_rule(g: Array, w: Array, in_shape: tuple[int, ...]) -> Array:
-    weight: Array = sum(w.astype(g.dtype))
-    return broadcast_to(g / where(weight == 0, 1, weight), shape=in_shape)
+    weight: Array = sum(w if w.dtype == g.dtype else w.astype(g.dtype))
+    return broadcast_to(g / (weight + (weight == 0)), shape=in_shape)
 
 
 mean_by.vjp(a=_mean_by_rule)
