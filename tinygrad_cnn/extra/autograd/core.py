@@ -147,7 +147,7 @@ def _lives(places: Collection[Any]) -> bool:
 def _joined(rows: Sequence[Any], shape: tuple[int, ...]) -> Any:
     """Rows of a Jacobian, arrays or Tensors, as one of this shape; a number, if it has no axes and is not recorded."""
     if len(rows) > 1:
-        whole = stack(rows) if any(isinstance(row, Tensor) for row in rows) else np.stack(rows)
+        whole = stack(rows) if any(isinstance(row, Tensor) for row in rows) else np.array(rows)
     else:
         whole = rows[0]
     whole = whole.reshape(shape) if whole.shape != shape else whole
