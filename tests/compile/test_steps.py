@@ -87,6 +87,17 @@ def test_memory_that_a_result_left_is_watched_in_the_calls_after_it():
             view + 1
 
 
+def test_a_view_that_is_out_of_date_is_refused_in_a_recorded_call():
+    base = tg.Tensor(np.zeros(3))
+    view = base[:2]
+    f = tg.compile(lambda: view * 2 + 1)
+    for _ in range(5):
+        assert f().tolist() == [1, 1]
+    base[0] = 5.0
+    with pytest.raises(RuntimeError, match="shares memory with a Tensor x that got a new value"):
+        f()
+
+
 def test_other_gradients_are_wanted_in_other_calls():
     a, b = (tg.Tensor(np.array(values), requires_grad=True) for values in ([1.0, 2.0], [3.0, 5.0]))
     f = tg.compile(lambda x, wanted: tg.gradients((a * b * x).sum(), wanted))
