@@ -115,7 +115,7 @@ def _exactly(shape: tuple[int, ...], strides: tuple[int, ...], char: str, axes: 
     if size >= SMALL:
         return _long
     rows = _rows(shape, strides, axes) if char == "f" else None
-    return _few if rows is None else partial(_few_rows, *rows)
+    return partial(partial, _add) if rows is None else partial(_few_rows, *rows)
 
 
 def _long(
@@ -138,18 +138,12 @@ def _long(
     return task
 
 
-def _few(
-    out: np.ndarray | None, a: np.ndarray, axes: tuple[int, ...], keepdims: bool, share: float
-) -> Callable[[], Any]:
-    return partial(_add, out, a, axes, keepdims, share)
-
-
 def _few_rows(
     order: tuple[int, ...], length: int, each: np.ndarray,
     out: np.ndarray | None, a: np.ndarray, axes: tuple[int, ...], keepdims: bool, share: float,
 ) -> Callable[[], Any]:  # fmt: skip
     if keepdims or share != 1:
-        return _few(out, a, axes, keepdims, share)
+        return partial(_add, out, a, axes, keepdims, share)
     rows = a.transpose(order).reshape(-1, length)
     return partial(_sum_rows, out, rows, each, None if out is None else buffer(rows.shape, each.dtype))
 
@@ -181,10 +175,11 @@ def _rows(
 ) -> tuple[tuple[int, ...], int, np.ndarray] | None:
     """How the sums of float32 are those of the rows of a matrix in memory, such as the gradient of the biases of a convolution:
     the order of the axes there, the length of a row, and ones for it; None if they are not, or have several axes."""
-    plan = _plan(shape, strides, axes)
-    if not _has_no_gaps([shape[i] for i in plan.order], [strides[i] for i in plan.order], 4):
+    if len(axes) != len(shape) - 1:
         return None
-    if len(plan.kept) != 1 or [reduced for reduced, _ in plan.groups] != [False, True]:
+    plan = _plan(shape, strides, axes)
+    gaps = not _has_no_gaps([shape[i] for i in plan.order], [strides[i] for i in plan.order], 4)
+    if gaps or [reduced for reduced, _ in plan.groups] != [False, True]:
         return None
     length = plan.groups[1][1]
     return plan.order, length, ones(length, np.dtype(np.float64))

@@ -37,12 +37,10 @@ def prepare(out: np.ndarray | None, condition: Any, a: Any, b: Any) -> Callable[
     if cut and condition.__class__ is ndarray and condition.dtype is BOOL and condition.shape == a.shape:
         y = empty_like(condition, dtype) if out is None else out  # a gradient has the memory order of its input
         operands = y.view(bits), condition.view(INT8), a.view(bits)
-        if a.size >= LARGE:
-            return shared(_choose, y, *operands)
-        if out is None:
-            return partial(_cut, y, *operands)
-        target, mask, bits_of_a = flattened(*operands) or operands
-        return partial(multiply, bits_of_a, mask, target)
+        if out is not None and a.size < LARGE:
+            target, mask, bits_of_a = flattened(*operands) or operands
+            return partial(multiply, bits_of_a, mask, target)
+        return shared(_choose, y, *operands) if a.size >= LARGE else partial(_cut, y, *operands)
     mask, a, b = _viewed(condition, BOOL, INT8), _viewed(a, dtype, bits), None if cut else _viewed(b, dtype, bits)
     if mask is None or a is None or (b is None and not cut):
         return None
