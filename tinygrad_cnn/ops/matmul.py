@@ -58,7 +58,7 @@ def _as_matrices(g: Array, left: tuple[int, ...], right: tuple[int, ...]) -> Arr
 
 def _matmul_a(g: Array, b: Array, in_shape: tuple[int, ...]) -> Array:
     if len(in_shape) <= b.ndim == 2:
-        return matmul(g, b.swapaxes(0, 1))
+        return matmul(g, b.T)
     left, right = _row(in_shape), _column(b.shape)
     whole = matmul(_as_matrices(g, left, right), reshape(b, shape=right).swapaxes(-1, -2))
     return reshape(sum_to(whole, shape=left), shape=in_shape)
@@ -66,7 +66,7 @@ def _matmul_a(g: Array, b: Array, in_shape: tuple[int, ...]) -> Array:
 
 def _matmul_b(g: Array, a: Array, in_shape: tuple[int, ...]) -> Array:
     if len(in_shape) <= a.ndim == 2:
-        return matmul(a.swapaxes(0, 1), g)
+        return matmul(a.T, g)
     left, right = _row(a.shape), _column(in_shape)
     a, g = reshape(a, shape=left), _as_matrices(g, left, right)
     if len(right) == 2 and g.ndim > 2:  # one matrix for every a: a single product over the stacked rows
@@ -114,7 +114,7 @@ def _linear_w(g: Array, x: Array, in_shape: tuple[int, ...]) -> Array:
     if g.ndim != 2:
         count = math.prod(g.shape[:-1])
         g, x = reshape(g, shape=(count, in_shape[0])), reshape(x, shape=(count, in_shape[1]))
-    return matmul(g.swapaxes(0, 1), x)
+    return matmul(g.T, x)
 
 
 linear.vjp(x=lambda g, w: matmul(g, w), w=_linear_w, b=lambda g: sum(g, axis=tuple(range(g.ndim - 1))))
