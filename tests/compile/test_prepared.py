@@ -7,6 +7,8 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import optim
+from tinygrad_cnn.compile import trial
+from tinygrad_cnn.kernels.parallel import chunks
 
 CHANNELS = 16
 
@@ -66,3 +68,37 @@ def test_ten_steps_for_any_number_of_threads(n):
         np.testing.assert_array_equal(a.numpy(), b.numpy(), strict=True)
         if a.requires_grad:
             np.testing.assert_array_equal(a.grad, b.grad, strict=True)
+
+
+def many(x, w, row):
+    """Elementwise ops of arrays of one shape, of one with axes of one element, with fewer axes, and of numbers."""
+    y = tg.exp(-x) * w + tg.tanh(x * row) / (1.5 + tg.square(w))
+    y = tg.maximum(y, tg.sin(x)) - tg.log(tg.abs(x) + 1) ** 2
+    return tg.where(y > w, y, 0.5 * tg.sqrt(tg.abs(y)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("axes", [(0, 1), (1, 0)])
+def test_large_elementwise_ops_are_cut_for_any_number_of_threads(axes, dtype, monkeypatch, tuning):
+    cut = []
+    monkeypatch.setattr(trial, "ORDER", ())
+    monkeypatch.setattr(chunks, "shared", lambda *a, shared=chunks.shared: cut.append(a[1].shape) or shared(*a))
+    tuning(chunks, LARGE=1 << 14)
+    rng = np.random.default_rng(0)
+    x = tg.Tensor(rng.normal(size=(161, 161)).astype(dtype).transpose(axes), requires_grad=True)
+    w, row = (tg.Tensor(rng.normal(size=s).astype(dtype), requires_grad=True) for s in ((x.shape[0], 1), x.shape[1:]))
+    leaves = [x, w, row]
+
+    def loss():
+        y = many(x, w, row)
+        return [y.detach(), *tg.gradients((y * y).sum(), leaves)]
+
+    compiled = tg.compile(loss)
+    for n in (1, 1, 2, 3, 2, 1, 3, 1, 2):
+        tg.set_num_threads(n)
+        with tg.no_grad():
+            for a in leaves:
+                a *= 0.99
+        for found, expected in zip(compiled(), loss(), strict=True):
+            np.testing.assert_array_equal(np.asarray(found), np.asarray(expected), strict=True)
+    assert len(cut) >= 12

@@ -46,7 +46,7 @@ def skewed(seed):
         patch.setattr(program, "get_num_threads", lambda: threads)
         tune(memory, LEAST=1, SMALL_BYTES=0)
         tune(program, LARGE=0)
-        tune(cached_im2col, MOST=0, FOR_EACH=0, MOST_TURNED=0)
+        tune(cached_im2col, MOST=0, MOST_TURNED=0)
         tune(blocking, ALONE=-1)
         tune(channelwise, SMALL=1, LONG=1, LARGE=1)
         tune(chunks, SMALL=1, LARGE=0)

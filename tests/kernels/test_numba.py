@@ -26,6 +26,7 @@ from tinygrad_cnn.ops.normalization import Over
 from tinygrad_cnn.ops.pool import Windows
 
 from .test_accelerations import Compared, run, users
+from .test_gelu import EXACT, POINTS, ZERO
 
 ROOT = Path(__file__).parents[2]
 INSTALLED = find_spec("numba") is not None
@@ -247,6 +248,18 @@ SPECIAL = np.array([np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-40, 
 def test_activations_of_special_numbers(function, numba):
     expected = function.op.raw(SPECIAL.astype(np.float64), **({"approximate": "none"} if function is tg.gelu else {}))
     np.testing.assert_allclose(function(np.tile(SPECIAL, 20)), np.tile(expected, 20).astype(np.float32), rtol=2e-7)
+
+
+@needs_numba
+@pytest.mark.parametrize("function", [tg.gelu, activation.gelu_slope])
+def test_gelu_is_right_to_a_unit_in_the_last_place(function, numba):
+    x = np.random.default_rng(0).uniform(-12.9, 8, 200_000).astype(np.float32)
+    x = np.concatenate([x, x / 1000, POINTS[np.float32].astype(np.float32)])
+    exact = EXACT[function](x.astype(np.float64))
+    error, apart = np.abs(function(x) - exact), np.abs(x - ZERO.get(function, np.inf)) > 0.5
+    units = error / np.spacing(np.maximum(np.abs(exact), 1e-37).astype(np.float32))
+    assert units[apart].max() <= 0.8
+    assert error[~apart].max(initial=0) <= 2.0**-25
 
 
 @needs_numba

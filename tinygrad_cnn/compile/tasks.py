@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.graph import Op
 from ..kernels.copies import flattened
+from ..kernels.parallel import chunks
 from ..kernels.parallel.task import Work
 from ..tensor import Tensor
 from .codegen import Form, leaves, maker, pattern
@@ -253,6 +254,10 @@ def bound(
     if isinstance(op.raw, np.ufunc):
         given = (*as_arrays(op.raw, inputs, out), out)
         *arrays, target = flattened(*given) or given
+        if 1 < target.size >= chunks.LARGE and all(
+            isinstance(x, np.ndarray) and x.ndim in (0, target.ndim) for x in arrays
+        ):
+            return chunks.shared(partial(_fill, op.raw, params), out, target, *arrays)
         if op.raw in (np.maximum, np.minimum):  # NumPy 2.4 warns of a third position in these two
             return partial(op.raw, *arrays, out=target, **params)
         return partial(op.raw, *arrays, target, **params)
@@ -265,6 +270,10 @@ def bound(
         declines = op.prepare is None or (is_ours(op) and op.prepare(None, *inputs, **params) is None)
         task = partial(_copy_of, out, op.raw if declines else op.run, inputs, params)
     return task
+
+
+def _fill(ufunc: np.ufunc, params: dict[str, Any], target: np.ndarray, *arrays: np.ndarray) -> None:
+    ufunc(*arrays, out=target, **params)
 
 
 def _copy_of(out: np.ndarray, function: Callable[..., Any], inputs: Sequence[Any], params: dict[str, Any]) -> None:

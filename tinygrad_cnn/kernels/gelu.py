@@ -1,10 +1,12 @@
 """The exact GELU and its derivative from the tail of the normal distribution, accurate where 1 + erf would cancel.
 
-Q(z) is the probability beyond z >= 0, and f(z) = e^(-z^2 / 2) / sqrt(2 pi) the density.
+Q(z) is the probability beyond z >= 0, N(x) that below x, and f the density.
 
-In float32, Q and f are looked up at the multiple h of 1 / STEP next to z. With d = z - h, a = h d and s = a + d^2 / 2,
-f(z) = f(h) e^-s and Q(z) = Q(h) - f(h) d (1 - a / 2 + a^2 / 6 - ...). What is added to the values that are looked up is
-at most 3 % of them, so its rounding does not count, and Q and f are right to a unit in the last place.
+In float32, N, f and the slope N + x f are looked up at the multiple h of 1 / STEP next to x. With d = x - h,
+
+    N(x) = N(h) + f(h) d (1 - h d / 2 + ...),  and the slope is that of h + f(h) d (2 - h^2 - (4 - h^2) h d / 2 + ...).
+
+What is added to the values that are looked up is at most 1 % of them, so its rounding does not count.
 
 In float64, Q(z) is e^(-z^2 / 2) u P(z u), with u = 1 / (z + K). The polynomial P interpolates Q(z) e^(z^2 / 2) / u at Chebyshev
 points, to 1e-16. The exponential is corrected for what z^2 loses in rounding, which would cost 700 units in the last place at
@@ -22,18 +24,17 @@ import numpy as np
 from . import blocks
 from .parallel.workspace import scratch
 
-STEP = 256
+STEP = 1024
 MOST = 15
-"""From this z on, x Q(z) is 0 in float32."""
+"""From here on N(x) is 1, and below -MOST x N(x) is 0, in float32."""
 
 SCALE = 2.0**64
-"""What is looked up is multiplied by it, because Q(z) may be subnormal where z Q(z) is not."""
+"""N and its f are multiplied by it when they are looked up, because N(x) may be subnormal where x N(x) is not."""
 
 K, MOST64, EXACT = 3.5, 40.0, -(1 << 27)
 """K above; the z from which on x Q(z) is 0 in float64; and the bits of a number whose square is exact."""
 
 P = (
-
     0.0018810357549667418, -0.00822020390135926, -0.01620784504325207, 0.21228831077661045, -0.7601274474623269,
     1.612125113913753, -2.3717665725846335, 2.5925123962375136, -2.1781542492523234, 1.437418767455725,
     -0.7601645854335453, 0.31554486021898964, -0.10255803195258596, 0.04350885367260752, 0.0048204978661115575,
@@ -41,9 +42,8 @@ P = (
     -0.48120113675834214, -0.7103041222952029, 2.6946641301644796, -3.1370429349175484, 1.75,
 )  # fmt: skip
 
-
-_ZERO, _ONE, _HALF, _SIXTH, _MOST, _STEP, _PER_STEP, _UNSCALED = (
-    np.array(c, np.float32) for c in (0, 1, 0.5, 1 / 6, MOST, STEP, 1 / STEP, 1 / SCALE)
+_ONE, _TWO, _LESS, _MOST, _LEAST, _STEP, _PER_STEP, _FIRST, _UNSCALED = (
+    np.array(c, np.float32) for c in (1, 2, -1 / 2, MOST, -MOST, STEP, 1 / STEP, MOST * STEP, 1 / SCALE)
 )
 """As arrays without axes: ufuncs would convert Python's numbers in every call."""
 
@@ -64,40 +64,49 @@ def prepare_pull(out: np.ndarray | None, u: Any, a: Any) -> Any:
 
 
 def _gelu(x: np.ndarray, y: np.ndarray) -> None:
-    """max(x, 0) - z Q(z)."""
+    """x N(x), in float64 max(x, 0) - z Q(z)."""
     if x.dtype == np.float64:
         z, e, p = _parts(x)
         p *= z  # not the tail: it may be subnormal
         p *= e
-    else:
-        z, _, p, _, _ = _near(x)
-        p *= z
-        p *= _UNSCALED
-    np.subtract(np.maximum(x, _ZERO.astype(x.dtype), out=z), p, out=y)
+        np.subtract(np.maximum(x, 0, out=z), p, out=y)
+        return
+    near = _near(x)
+    h, d, at = _place(near)
+    p = np.multiply(h, d, h)
+    p *= _LESS
+    p += _ONE
+    p *= d
+    p *= _looked_up(1, at)
+    p += _looked_up(0, at)
+    p *= near
+    np.multiply(p, _UNSCALED, y)
+    if near is not x:
+        y += np.maximum(x, _MOST) - _MOST
 
 
 def _slope(x: np.ndarray, y: np.ndarray) -> None:
-    """t = Q(z) - z f(z) where x < 0, and 1 - t elsewhere."""
+    """N(x) + x f(x), in float64 t = Q(z) - z f(z) where x < 0, and 1 - t elsewhere."""
     if x.dtype == np.float64:
         z, e, t = _parts(x)
         z *= 1 / math.sqrt(2 * math.pi)
         t -= z
         t *= e
-    else:
-        z, f, t, a, d = _near(x)
-        d *= d
-        d *= _HALF
-        s = np.add(a, d, out=a)
-        part = _series(s, d)
-        part *= s
-        part *= f
-        f -= part
-        f *= z
-        t -= f
-        t *= _UNSCALED
-    side = np.copysign(1, x, out=z)
-    t *= side
-    np.subtract(np.maximum(side, 0, out=side), t, out=y)
+        side = np.copysign(1, x, out=z)
+        t *= side
+        np.subtract(np.maximum(side, 0, out=side), t, out=y)
+        return
+    h, d, at = _place(_near(x))
+    first = np.multiply(h, h, blocks.temporary("first", x))
+    np.subtract(_TWO, first, first)
+    t = np.add(first, _TWO, y)
+    t *= h
+    t *= d
+    t *= _LESS
+    t += first
+    t *= d
+    t *= _looked_up(3, at)
+    t += _looked_up(2, at)
 
 
 def _pull(u: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
@@ -109,41 +118,38 @@ def _pull(u: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
 
 
 @cache
-def _table() -> tuple[np.ndarray, np.ndarray]:
-    """SCALE Q(h) and SCALE f(h) in float32."""
-    h = np.arange(MOST * STEP + 1) / STEP
-    q = np.fromiter(map(math.erfc, h * math.sqrt(0.5)), float, h.size) / 2
+def _tables() -> list[np.ndarray]:
+    """SCALE N(h), SCALE f(h), the slope and f(h) in float32, for h from -MOST to MOST."""
+    h = np.arange(-MOST * STEP, MOST * STEP + 1) / STEP
+    p = np.fromiter(map(math.erfc, h * -math.sqrt(0.5)), float, h.size) / 2
     f = np.exp(h * h * -0.5) / math.sqrt(2 * math.pi)
-    return (q * SCALE).astype(np.float32), (f * SCALE).astype(np.float32)
+    return [a.astype(np.float32) for a in (p * SCALE, f * SCALE, p + h * f, f)]
 
 
-def _near(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """z = |x|, SCALE f(h), SCALE Q(z), a = h d and d, for float32."""
-    z = np.abs(x, blocks.temporary("z", x))
-    np.minimum(z, _MOST, out=z)
-    h = np.multiply(z, _STEP, blocks.temporary("h", x))
+def _looked_up(table: int, at: np.ndarray) -> Any:
+    return np.take(_tables()[table], at, out=scratch("found", at.shape, np.dtype(np.float32)), mode="clip")
+
+
+def _near(x: np.ndarray) -> np.ndarray:
+    """x itself, or with the numbers beyond MOST and -MOST in their place. A NaN stays."""
+    if x.min() >= _LEAST and x.max() <= _MOST:
+        return x
+    near = blocks.temporary("near", x)
+    np.minimum(x, _MOST, out=near)
+    np.maximum(near, _LEAST, out=near)
+    return near
+
+
+def _place(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """h, d and the place of h in the tables."""
+    h, d = np.multiply(x, _STEP, blocks.temporary("h", x)), blocks.temporary("d", x)
     np.rint(h, h)
+    np.add(h, _FIRST, d)
     at = scratch("at", h.shape, np.dtype(np.intp))
     with np.errstate(invalid="ignore"):  # NaN is looked up anywhere; it stays in d
-        np.copyto(at, h, casting="unsafe")
-    q, f = (np.take(t, at, out=blocks.temporary(n, x), mode="clip") for t, n in zip(_table(), "qf", strict=True))
+        np.copyto(at, d, casting="unsafe")
     h *= _PER_STEP
-    d = np.subtract(z, h, blocks.temporary("d", x))
-    a = np.multiply(h, d, h)
-    part = _series(a, blocks.temporary("part", x))
-    part *= d
-    part *= f
-    q -= part
-    return z, f, q, a, d
-
-
-def _series(s: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """1 - s (1 / 2 - s / 6), which is (1 - e^-s) / s for small s."""
-    y: np.ndarray = np.multiply(s, _SIXTH, out=out)
-    y -= _HALF
-    y *= s
-    y += _ONE
-    return y
+    return h, np.subtract(x, h, d), at
 
 
 def _parts(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

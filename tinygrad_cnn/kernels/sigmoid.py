@@ -1,16 +1,31 @@
-"""The sigmoid and its gradient in cache-sized blocks, on several threads."""
+"""The sigmoid, SiLU and their gradients in cache-sized blocks, on several threads.
+
+SiLU and its derivative are computed from e = e^-x, with s = sigmoid(x) = 1 / (1 + e).
+
+The terms of the slope cancel between -1 and -4. In float32 their roundings alone would cost 6 units in the last place, so only
+e is computed in it.
+
+Below FAR, where e would overflow, s is e^x, and the factor x or 1 + x is multiplied by e^(x + SHIFT) first: s may be subnormal
+where the result is not.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from . import blocks
 from .blocks import temporary
+from .parallel.workspace import scratch
 
 ONE = 87.0
 """From here on e^x / (1 + e^x) is 1 in every dtype, and e^x does not overflow yet in float32."""
+
+FAR = {np.dtype(np.float32): -87, np.dtype(np.float64): -700}
+SHIFT = 16
+UNIT = {dtype: np.ones((), dtype) for dtype in FAR}
 
 
 def prepare(out: np.ndarray | None, a: Any) -> Any:
@@ -21,6 +36,21 @@ def prepare(out: np.ndarray | None, a: Any) -> Any:
 def prepare_pull(out: np.ndarray | None, u: Any, s: Any) -> Any:
     """A task for ``sigmoid_pull``; None for arrays that differ in shape, dtype or memory order."""
     return blocks.prepare(_pull, out, u, s) if blocks.fits(u, s) else None
+
+
+def prepare_silu(out: np.ndarray | None, a: Any) -> Any:
+    """A task for ``silu``; None for dtypes other than floats of up to 64 bits."""
+    return blocks.prepare(_silu, out, a) if blocks.fits(a) else None
+
+
+def prepare_silu_slope(out: np.ndarray | None, a: Any) -> Any:
+    """A task for ``silu_slope``."""
+    return blocks.prepare(_slope, out, a) if blocks.fits(a) else None
+
+
+def prepare_silu_pull(out: np.ndarray | None, u: Any, a: Any) -> Any:
+    """A task for ``silu_pull``; None for arrays that differ in shape, dtype or memory order."""
+    return blocks.prepare(_silu_pull, out, u, a) if blocks.fits(u, a) else None
 
 
 def _sigmoid(x: np.ndarray, y: np.ndarray) -> None:
@@ -36,3 +66,55 @@ def _pull(u: np.ndarray, s: np.ndarray, y: np.ndarray) -> None:
     rest = np.subtract(1, s, temporary("block", y))
     np.multiply(rest, s, rest)
     np.multiply(rest, u, y)
+
+
+def _decay(x: np.ndarray) -> tuple[np.ndarray, bool]:
+    """e^-x, for x from FAR on; and whether all x are."""
+    e, least = temporary("e", x), FAR[x.dtype]
+    all_near = bool(x.min() >= least)
+    np.negative(x, e)
+    if not all_near:
+        np.minimum(e, -least, out=e)
+    return np.exp(e, e), all_near
+
+
+def _far(x: np.ndarray, y: np.ndarray, shift: int) -> None:
+    """y = (x + shift) e^x where x < FAR."""
+    at = np.flatnonzero(x < FAR[x.dtype])
+    far = np.maximum(x[at], 2 * FAR[x.dtype])
+    y[at] = (far + shift) * np.exp(far + SHIFT) * math.exp(-SHIFT)
+
+
+def _silu(x: np.ndarray, y: np.ndarray) -> None:
+    """x / (1 + e)."""
+    e, all_near = _decay(x)
+    e += UNIT[x.dtype]
+    np.divide(x, e, y)
+    if not all_near:
+        _far(x, y, 0)
+
+
+def _slope(x: np.ndarray, y: np.ndarray) -> None:
+    """s (1 + x e s)."""
+    e, all_near = _decay(x)
+    near = np.minimum(x, -FAR[x.dtype], out=y)  # e s is 0 at infinity
+    part = scratch("part", e.shape, np.dtype(np.float64))
+    np.copyto(part, e)
+    one = UNIT[part.dtype]
+    s = np.add(part, one, scratch("s", part.shape, part.dtype))
+    np.divide(one, s, s)
+    part *= s
+    part *= near
+    part += one
+    part *= s
+    np.copyto(y, part, casting="same_kind")
+    if not all_near:
+        _far(x, y, 1)
+
+
+def _silu_pull(u: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
+    """u times the derivative."""
+    x = x.reshape(-1)  # one element that is repeated
+    slope = temporary("slope", x)
+    _slope(x, slope)
+    np.multiply(u, slope, out=y)

@@ -39,7 +39,6 @@ from . import (
     rows,
     scatter,
     sigmoid,
-    silu,
     sums,
     update,
     where,
@@ -52,9 +51,9 @@ accelerate(activation.gelu_pull, gelu.prepare_pull)
 accelerate(activation.gelu_slope, gelu.prepare_slope)
 accelerate(activation.rectify, relu.prepare_leaky)
 accelerate(activation.relu, relu.prepare)
-accelerate(activation.silu, silu.prepare)
-accelerate(activation.silu_pull, silu.prepare_pull)
-accelerate(activation.silu_slope, silu.prepare_slope)
+accelerate(activation.silu, sigmoid.prepare_silu)
+accelerate(activation.silu_pull, sigmoid.prepare_silu_pull)
+accelerate(activation.silu_slope, sigmoid.prepare_silu_slope)
 accelerate(dropout_ops.keep_mask, dropout.prepare)
 accelerate(elementwise.copy, copies.prepare)
 accelerate(elementwise.laid_out, copies.prepare_laid_out)

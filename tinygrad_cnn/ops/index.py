@@ -195,8 +195,11 @@ def _selects_once(index: Any) -> bool:
 
 
 def _positions(index: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """The flat positions, in C order, of the elements that `index` selects from an array of `shape`, in their shape."""
+    """The flat positions, in C order, of the elements that `index` selects from an array of `shape`, in their shape. Those of a
+    1-d array may count from its end."""
     if isinstance(index, np.ndarray) and index.dtype.kind in "iu":
+        if len(shape) == 1:
+            return index.astype(np.intp, copy=False)
         # Rows of a table: avoid building an index array as large as the table.
         width = math.prod(shape[1:])
         row = index.astype(np.intp)[..., None]

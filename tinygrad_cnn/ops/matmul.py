@@ -181,10 +181,18 @@ def tensordot(a: Array, b: Array, axes: int | tuple[Axes, Axes] = 2) -> Tensor:
         )
     rows = [i for i in range(len(left)) if i not in ours]
     columns = [i for i in range(len(right)) if i not in theirs]
-    shared = math.prod(left[i] for i in ours)
-    first = reshape(transpose(a, axes=(*rows, *ours)), shape=(math.prod(left[i] for i in rows), shared))
-    second = reshape(transpose(b, axes=(*theirs, *columns)), shape=(shared, math.prod(right[i] for i in columns)))
-    return reshape(matmul(first, second), shape=(*(left[i] for i in rows), *(right[i] for i in columns)))
+    y = matmul(_matrix(a, rows, ours), _matrix(b, theirs, columns))
+    shape = (*(left[i] for i in rows), *(right[i] for i in columns))
+    return y if y.shape == shape else reshape(y, shape=shape)
+
+
+def _matrix(a: Array, rows: Sequence[int], columns: Sequence[int]) -> Array:
+    """a as a matrix with these axes as rows and columns."""
+    sizes, order = np.shape(a), [*rows, *columns]
+    shape = (math.prod(sizes[i] for i in rows), math.prod(sizes[i] for i in columns))
+    if order != sorted(order):
+        a = transpose(a, axes=tuple(order))
+    return a if np.shape(a) == shape else reshape(a, shape=shape)
 
 
 @implements(np.dot)
@@ -207,6 +215,8 @@ def summed(name: str, a: Array, b: Array, axis: int) -> Tensor:
             f"{name}: axis -1 of `a` {left} has size {left[-1]} but axis {axis} of `b` {right} has size {right[axis]}; they "
             "must agree"
         )
+    if len(left) < 3 and len(right) < 3 and axis == -min(2, len(right)):
+        return matmul(a, b)
     return tensordot(a, b, (-1, axis))
 
 

@@ -67,9 +67,10 @@ transpose.vjp(a=lambda g, axes: transpose(g, axes=None if axes is None else _inv
 
 
 def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
-    if not np.ndim(axes):
+    if not isinstance(axes, tuple | list) and not np.ndim(axes):
         return (0,)  # a number is the only axis
-    return tuple(np.argsort(normalize_axis_tuple(axes, len(axes))).tolist())
+    places = [int(i) % len(axes) for i in axes]
+    return tuple(sorted(range(len(places)), key=places.__getitem__))
 
 
 @op(numpy=np.broadcast_to, linear=["a"])

@@ -108,16 +108,6 @@ def test_filters_that_have_gaps_are_read_in_every_call():
         np.testing.assert_array_equal(task(), convolve(None, x, w * factor, **PLAIN)())
 
 
-def test_columns_may_be_as_large_as_half_of_the_filters(filled):
-    rng = np.random.default_rng(0)
-    x, w = rng.normal(size=(8, 128, 4, 4)), rng.normal(size=(256, 128, 3, 3))
-    for n in (4, 8):
-        convolve(None, x[:n], w, **PLAIN)()
-    assert len(filled) == 2
-    convolve(None, np.concatenate([x] * 3), w[:64], **PLAIN)()  # 442,368 elements, for 73,728
-    assert len(filled) == 2
-
-
 @pytest.mark.parametrize("lay", [np.ascontiguousarray, channels_last])
 @pytest.mark.parametrize(("channels", "stride"), [(3, 1), (9, 1), (3, 2), (9, 2)])
 def test_the_gradient_in_small_images_is_a_convolution(filled, channels, stride, lay):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tinygrad_cnn.kernels import blas, blocking
 from tinygrad_cnn.kernels.blocking import Geometry
-from tinygrad_cnn.kernels.conv import depthwise, im2col, kn2row, pointwise
+from tinygrad_cnn.kernels.conv import depthwise, few_positions, im2col, kn2row, pointwise
 from tinygrad_cnn.kernels.conv.kn2row_layout import layout
 from tinygrad_cnn.kernels.parallel import threads, workspace
 from tinygrad_cnn.ops.windows import output_sizes
@@ -63,6 +63,8 @@ HOW = {
     "kn2row by NumPy": How(kn2row, [(kn2row, "UNROLLED", np.inf), (blas, "GEMM", {})], ungrouped),
     "kn2row, unrolled": How(kn2row, [(kn2row, "UNROLLED", -1)], ungrouped),
     "kn2row, unrolled, in small blocks": How(kn2row, [(kn2row, "UNROLLED", -1), *small(kn2row)], ungrouped),
+    "few positions": How(few_positions, [], ungrouped),
+    "few positions in two parts": How(few_positions, [(blocking, "ALONE", 0)], ungrouped),
     "pointwise": How(pointwise, [], single_pixels),
     "pointwise in small blocks": How(pointwise, small(blocking), single_pixels),
     "depthwise by einsum": How(depthwise, [(depthwise, "FEW", 0)], depthwise_only),

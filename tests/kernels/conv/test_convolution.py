@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_cnn.kernels import blocking
-from tinygrad_cnn.kernels.conv import cached_im2col, depthwise, im2col, kn2row, pointwise
+from tinygrad_cnn.kernels.conv import cached_im2col, depthwise, few_positions, im2col, kn2row, pointwise
 from tinygrad_cnn.kernels.conv.convolution import convolve, convolve_dw, convolve_dx
 from tinygrad_cnn.kernels.parallel import threads
 from tinygrad_cnn.kernels.parallel.task import Work
@@ -92,12 +92,14 @@ def images_apart(a):
 layouts = st.sampled_from([np.ascontiguousarray, channels_last, images_apart, apart])
 
 
-@pytest.fixture(params=["small blocks", "default blocks"], autouse=True)
+@pytest.fixture(params=["small blocks", "default blocks", "few positions"], autouse=True)
 def block_size(request, tuning):
+    if request.param == "few positions":
+        tuning(few_positions, LEAST=0, FOR_EACH=np.inf)
     if request.param == "small blocks":
         for module in (blocking, depthwise, kn2row):
             tuning(module, BLOCK_BYTES=600)
-        tuning(cached_im2col, MOST=0, FOR_EACH=0, MOST_TURNED=0)
+        tuning(cached_im2col, MOST=0, MOST_TURNED=0)
 
 
 def tasks(x, w, b, u, options, out=(None,) * 3):
@@ -209,16 +211,17 @@ def test_memory_that_does_not_fit_is_refused(call, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("block_size", ["default blocks"], indirect=True)
 def test_what_computes_a_convolution_is_chosen_by_shape(monkeypatch):
     asked = []
-    modules = (depthwise, im2col, kn2row, pointwise)
+    modules = (depthwise, few_positions, im2col, kn2row, pointwise)
     for module in modules:
         monkeypatch.setattr(module, "convolve", lambda *_, module=module: asked.append(module) or Work([], list))
     monkeypatch.setattr(cached_im2col, "plan", lambda *_: asked.append(cached_im2col))
 
-    def chosen(channels, kernel=(3, 3), stride=(1, 1), groups=1, padding=1):
+    def chosen(channels, kernel=(3, 3), stride=(1, 1), groups=1, padding=1, filters=96, size=9):
         asked.clear()
-        x, w = np.zeros((2, channels * groups, 9, 9)), np.zeros((96, channels, *kernel))
+        x, w = np.zeros((2, channels * groups, size, size)), np.zeros((filters, channels, *kernel))
         convolve(None, x, w, stride=stride, padding=((padding, padding),) * 2, dilation=(1, 1), groups=groups)
         return asked
 
@@ -229,3 +232,7 @@ def test_what_computes_a_convolution_is_chosen_by_shape(monkeypatch):
     assert chosen(32, (1, 1)) == [kn2row]
     assert chosen(32, (1, 1), (2, 2)) == [kn2row]  # nothing to lay out
     assert chosen(32, (1, 1), padding=0) == [pointwise]
+    assert chosen(128, filters=256, size=8) == [few_positions]  # 128 positions
+    assert chosen(128, filters=512, groups=2, size=8) == [few_positions] * 2
+    assert chosen(128, filters=256) == [cached_im2col, kn2row]
+    assert chosen(64, filters=256, size=8) == [cached_im2col, kn2row]  # few numbers

@@ -6,7 +6,7 @@ The argument and the result are arrays, floats, or nested tuples, lists and dict
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 from weakref import WeakSet
 
@@ -55,7 +55,7 @@ class Recorded(Run):
                 y = self._result(fun, x)
         self.result = y
         if isinstance(y, Tensor) and y._node is not None:
-            self.open = self.recorded and self._reaches_out([y])
+            self.open = self.recorded and _lives(outside([y._node], self.since))
             return
         refuse_complex(name, y)
         found = [leaf for _, leaf in leaves(y) if recorded(leaf)]
@@ -90,8 +90,7 @@ class Recorded(Run):
 
     def _reaches_out(self, results: Iterable[Any]) -> bool:
         """Whether some results depend on Tensors recorded outside, other than the arguments of calls that are over."""
-        found = outside([t._node for t in results if recorded(t)], self.since)
-        return bool(found) if not _over else _lives(found)
+        return _lives(outside([t._node for t in results if recorded(t)], self.since))
 
     def slopes(self, roots: Sequence[tuple[Tensor, Any]], *, retain: bool, asked: bool = False) -> Any:
         """Gradients of sum <y, u> for roots (y, u), in the structure of the argument: plain values, or Tensors if recorded.
@@ -129,8 +128,10 @@ _over: WeakSet[Any] = WeakSet()
 """The arguments of calls that are over, and to which :func:`make_vjp` still pulls: nobody can ask for a derivative by them."""
 
 
-def _lives(places: Iterable[Any]) -> bool:
+def _lives(places: Collection[Any]) -> bool:
     """Whether some places depend on a leaf other than the arguments of calls that are over."""
+    if not places or not _over:
+        return bool(places)
     found = [*places]
     seen = {None, *found}
     for node in found:
@@ -146,7 +147,7 @@ def _lives(places: Iterable[Any]) -> bool:
 def _joined(rows: Sequence[Any], shape: tuple[int, ...]) -> Any:
     """Rows of a Jacobian, arrays or Tensors, as one of this shape; a number, if it has no axes and is not recorded."""
     if len(rows) > 1:
-        whole = stack(rows) if any(isinstance(row, Tensor) for row in rows) else np.stack(rows)
+        whole = stack(rows) if any(isinstance(row, Tensor) for row in rows) else np.array(rows)
     else:
         whole = rows[0]
     whole = whole.reshape(shape) if whole.shape != shape else whole

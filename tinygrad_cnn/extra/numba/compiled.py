@@ -30,6 +30,11 @@ def loop(function: F) -> F:
     return _loop()(function)  # type: ignore[no-any-return]
 
 
+def part(function: F) -> F:
+    """Compile a loop over a row into the loops that call it for each row: a call would take as long as a short row."""
+    return _loop(cache=False, forceinline=True)(function)  # type: ignore[no-any-return]
+
+
 def helper(function: F) -> F:
     """Compile a function of numbers into the loops that call it: products may be fused with sums, but no sum is reordered."""
     return _helper()(function)  # type: ignore[no-any-return]

@@ -1,14 +1,19 @@
-"""GELU, SiLU and their gradients for float32, accurate to 4 units in the last place, also where they are small.
+"""GELU, SiLU and their gradients for float32: GELU's to a unit in the last place, SiLU's to 4, also where they are small.
 
-With z = |x|, Q(z) is the probability that a standard normal number is beyond z, and f(z) its density. Polynomials in
-q = 2 z / (z + K) - 1 give Q(z) e^(z^2 / 2) (z + K) to 3e-8, and (Q(z) - z f(z)) e^(z^2 / 2) / (ZERO - z) to 2e-8: Q(z) - z f(z)
-is the slope of GELU at -z, and 0 at ZERO. They have the smallest relative error for coefficients of float32.
+P(x) is the probability that a standard normal number is below x, and f its density. P, f and the slope of GELU, P + x f, are
+looked up at the multiple h of 1 / STEP next to x. With d = x - h and a = h d,
+
+    P(x) = P(h) + f(h) d (1 - a / 2 + a^2 / 6 - ...),
+
+and the slope changes by the integral of (2 - x^2) f from h to x. What is added is a few percent of what was looked up, so its
+rounding counts little. Both sums have two numbers of a table, the second of which is what the first loses in rounding.
 
 e^x is 2^n (1 + w). SCALE keeps factors from being subnormal where the result is not.
 """
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -17,11 +22,10 @@ import numpy as np
 from ...kernels import blocks
 from .compiled import Number, helper, loop
 
-K, ZERO, REST = np.float32(3.5), np.float32(0.7517915368080139), np.float32(-1.2114449e-08)
-"""K above; and ZERO, with what float32 loses of it."""
+STEP, PER_STEP = np.float32(256.0), np.float32(1 / 256)
 
 MOST = np.float32(15.0)
-"""From this z on, x Q(z) is 0 in float32."""
+"""From here on P(x) is 1, and below -MOST x P(x) is 0, in float32."""
 
 FAR = np.float32(110.0)
 """From here on, x e^-x is 0 in float32."""
@@ -34,7 +38,25 @@ MAGIC = np.float32(1.5 * 2**23)
 
 UP, SCALE = 64, np.float32(2.0**-64)
 
-HALF, ONE, TWO, NONE = np.float32(0.5), np.float32(1.0), np.float32(2.0), np.float32(0.0)
+COUNT = 1 << 13
+"""Values in a table, a power of two: the place of a NaN is anywhere in it. Negative h are in its second half."""
+
+HALF, THIRD, SIXTH, LAST = (np.float32(1 / n) for n in (2, 3, 6, 24))
+ONE, TWO, NONE = np.float32(1.0), np.float32(2.0), np.float32(0.0)
+
+
+def _tables() -> list[np.ndarray]:
+    """2^UP times P, the slope and f; the first two are two numbers each."""
+    h = np.fft.fftfreq(COUNT, float(STEP) / COUNT)
+    below = np.array([math.erfc(-x * math.sqrt(0.5)) for x in h]) / 2
+    f = np.exp(h * h / -2) / math.sqrt(2 * math.pi)
+    exact = [a * 2.0**UP for a in (below, below + h * f, f)]
+    rounded = [a.astype(np.float32) for a in exact]
+    rest = [(a - b).astype(np.float32) for a, b in zip(exact, rounded, strict=True)]
+    return [rounded[0], rest[0], rounded[1], rest[1], rounded[2]]
+
+
+BELOW, BELOW_REST, SLOPE, SLOPE_REST, DENSITY = _tables()
 
 
 def prepare_gelu(out: np.ndarray | None, a: Any, *, approximate: str) -> Any:
@@ -89,14 +111,46 @@ def _aside(function: Any, *arrays: np.ndarray) -> None:
 
 
 @helper
-def _exp(x: Number, less: Number) -> tuple[Number, Number]:
-    """s and w with s (1 + w) = 2^UP e^(x - less), for x from -130 to 0 and `less` much smaller."""
+def _place(x: Number) -> tuple[Number, Number, Number, Number]:
+    """x, or the nearest number to it from -MOST to MOST; h and d; and the place of h in the tables."""
+    x = MOST if x > MOST else x  # a NaN stays
+    x = -MOST if x < -MOST else x
+    n = np.float32(x * STEP + MAGIC)
+    at = np.uint32(n.view(np.uint32) & np.uint32(COUNT - 1))
+    h = (n - MAGIC) * PER_STEP
+    return x, h, x - h, at
+
+
+@helper
+def _normal(x: Number) -> Number:
+    """x P(x)."""
+    near, h, d, at = _place(x)
+    a = h * d
+    rest = DENSITY[at] * d * (((SIXTH - a * LAST) * a - HALF) * a + ONE) + BELOW_REST[at]
+    y = (near * BELOW[at] + near * rest) * SCALE
+    return x if x > MOST else y
+
+
+@helper
+def _normal_slope(x: Number) -> Number:
+    """P(x) + x f(x)."""
+    _, h, d, at = _place(x)
+    square = h * h
+    first = TWO - square
+    second = -HALF * h * (first + TWO)
+    third = (TWO * square - ONE + HALF * first * (square - ONE)) * THIRD
+    rest = DENSITY[at] * d * ((third * d + second) * d + first) + SLOPE_REST[at]
+    return (SLOPE[at] + rest) * SCALE
+
+
+@helper
+def _exp(x: Number) -> tuple[Number, Number]:
+    """s and w with s (1 + w) = 2^UP e^x, for x from -130 to 0."""
     n = np.float32(x * PER_LOG2 + MAGIC)
     bits = np.int32((n.view(np.int32) + np.int32(127 + UP)) << 23)
     n = n - MAGIC
     r = x - n * HIGH
     r = r - n * LOW
-    r = r - less
     p = np.float32(0.0013905807863920927)
     p = p * r + np.float32(0.008362961933016777)
     p = p * r + np.float32(0.04166676104068756)
@@ -106,67 +160,11 @@ def _exp(x: Number, less: Number) -> tuple[Number, Number]:
 
 
 @helper
-def _near(x: Number) -> Number:
-    """z = |x|, or MOST if it is larger. A NaN stays."""
-    z = abs(x)
-    return MOST if z > MOST else z
-
-
-@helper
-def _times(p: Number, z: Number) -> Number:
-    """p e^(-z^2 / 2). z^2 is the square of h, which has 12 bits and is exact, and what is left."""
-    z = np.float32(z)  # for Numba, which must know its dtype here
-    bits = np.int32(z.view(np.int32) & np.int32(-4096))
-    h = bits.view(np.float32)
-    s, w = _exp(-HALF * (h * h), HALF * ((z - h) * (z + h)))
-    y = p * s
-    return (y * w + y) * SCALE
-
-
-@helper
-def _normal(x: Number) -> Number:
-    """max(x, 0) - z Q(z)."""
-    z = _near(x)
-    t = z / (z + K)
-    q = TWO * t - ONE
-    p = np.float32(9.685339318821207e-05)
-    p = p * q + np.float32(0.00040804228046908975)
-    p = p * q + np.float32(-0.0004773976397700608)
-    p = p * q + np.float32(-0.0031589556019753218)
-    p = p * q + np.float32(0.006484991870820522)
-    p = p * q + np.float32(0.017400212585926056)
-    p = p * q + np.float32(-0.11605148017406464)
-    p = p * q + np.float32(0.3154258131980896)
-    p = p * q + np.float32(-0.565561830997467)
-    p = p * q + np.float32(0.7444160580635071)
-    return (NONE if x <= NONE else x) - _times(t * p, z)
-
-
-@helper
-def _normal_slope(x: Number) -> Number:
-    """t = Q(z) - z f(z) where x < 0, and 1 - t elsewhere."""
-    z = _near(x)
-    t = z / (z + K)
-    q = TWO * t - ONE
-    p = np.float32(3.852100780932233e-05)
-    p = p * q + np.float32(2.35803090617992e-05)
-    p = p * q + np.float32(-0.0004330023948568851)
-    p = p * q + np.float32(0.00024238519836217165)
-    p = p * q + np.float32(0.004696203861385584)
-    p = p * q + np.float32(-0.0220173429697752)
-    p = p * q + np.float32(0.05832879617810249)
-    p = p * q + np.float32(-0.11131656169891357)
-    p = p * q + np.float32(0.4693795442581177)
-    t = _times(((ZERO - z) + REST) * p, z)
-    return t if x < NONE else ONE - t
-
-
-@helper
 def _decay(x: Number) -> tuple[Number, Number]:
     """z = |x|, or FAR if it is larger, and 2^UP e^-z."""
     z = abs(x)
     z = FAR if z > FAR else z
-    s, w = _exp(-z, NONE)
+    s, w = _exp(-z)
     return z, s * w + s
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...kernels.parallel import chunks
 from ...kernels.parallel.threads import each
-from .compiled import Number, helper, loop
+from .compiled import Number, helper, loop, part
 
 SMALL = 1 << 9
 """Smaller arrays are not worth the preparation."""
@@ -142,10 +142,9 @@ def _order(bits: Number) -> Number:
     return np.int32(bits ^ ((bits >> 31) & 0x7FFFFFFF))
 
 
-@loop
-def _largest(x: Array) -> Number:
-    """The largest number of a row. A NaN may be it or not; e^(x - top) is NaN there in either case."""
-    bits = x.view(np.int32)
+@part
+def _largest(bits: Array) -> Number:
+    """The largest number of a row of bits. A NaN may be it or not; e^(x - top) is NaN there in either case."""
     top = np.int32(-(2**31))
     for j in range(bits.size):
         found = _order(bits[j])
@@ -154,20 +153,19 @@ def _largest(x: Array) -> Number:
     return order.view(np.float32)
 
 
-@loop
-def _centre(x: Array) -> Number:
+@part
+def _centre(bits: Array) -> Number:
     """0 for a row of numbers up to FAR, and the largest for others: where nothing is subtracted, nothing is rounded."""
-    bits = x.view(np.int32)
     size = np.int32(0)
     for j in range(bits.size):
         found = np.int32(bits[j] & 0x7FFFFFFF)
         size = found if found > size else size
     if np.int32(size) <= FAR_BITS:
         return np.float32(0.0)
-    return _largest(x)
+    return _largest(bits)
 
 
-@loop
+@part
 def _exps(x: Array, top: Number, y: Array) -> Number:
     """y = e^(x - top) for a row; returns the sum."""
     whole = np.float64(0.0)
@@ -182,7 +180,7 @@ def _exps(x: Array, top: Number, y: Array) -> Number:
     return whole
 
 
-@loop
+@part
 def _exp_sum(x: Array, top: Number) -> Number:
     """The sum of e^(x - top) for a row."""
     whole = np.float64(0.0)
@@ -198,8 +196,9 @@ def _exp_sum(x: Array, top: Number) -> Number:
 @loop
 def _softmax(x: Array, y: Array) -> None:
     """e^(x - c) / sum."""
+    bits = x.view(np.int32)
     for i in range(x.shape[0]):
-        share = np.float32(1.0 / _exps(x[i], _centre(x[i]), y[i]))
+        share = np.float32(1.0 / _exps(x[i], _centre(bits[i]), y[i]))
         row = y[i]
         for j in range(row.size):
             row[j] *= share
@@ -208,9 +207,10 @@ def _softmax(x: Array, y: Array) -> None:
 @loop
 def _log_softmax(x: Array, y: Array) -> None:
     """(x - top) - log sum e^(x - top)."""
+    bits = x.view(np.int32)
     for i in range(x.shape[0]):
         source, row = x[i], y[i]
-        top = _largest(source)
+        top = _largest(bits[i])
         less = np.float32(math.log(_exp_sum(source, top)))
         for j in range(row.size):
             row[j] = (source[j] - top) - less
@@ -253,10 +253,11 @@ def _log_softmax_pull(u: Array, q: Array, y: Array) -> None:
 @loop
 def _nll(x: Array, target: Array, w: Array, y: Array) -> None:
     """w (log sum e^(x - top) - (x - top) at the target); 0 without a target."""
+    bits = x.view(np.int32)
     for i in range(x.shape[0]):
         label = target[i]
         if 0 <= label < x.shape[1]:
-            top = _largest(x[i])
+            top = _largest(bits[i])
             log = np.float32(math.log(_exp_sum(x[i], top)))
             y[i] = (log - (x[i, label] - top)) * w[i]
         else:
@@ -266,9 +267,10 @@ def _nll(x: Array, target: Array, w: Array, y: Array) -> None:
 @loop
 def _nll_pull(u: Array, x: Array, target: Array, y: Array) -> None:
     """u (softmax - one at the target)."""
+    bits = x.view(np.int32)
     for i in range(x.shape[0]):
         row = y[i]
-        share = np.float32(u[i] / _exps(x[i], _largest(x[i]), row))
+        share = np.float32(u[i] / _exps(x[i], _largest(bits[i]), row))
         for j in range(row.size):
             row[j] *= share
         label = target[i]

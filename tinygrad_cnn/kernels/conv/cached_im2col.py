@@ -23,8 +23,8 @@ from ...ops.windows import Sizes, interior, last_view, volume, windows
 from ..blocking import Geometry, turned
 from ..matmul import prepare as prepare_product
 
-MOST, FOR_EACH = 1 << 18, 0.5
-"""Columns of at most MOST elements are kept, or FOR_EACH element of the filters, which other methods copy."""
+MOST = 1 << 18
+"""Columns of at most so many elements are kept."""
 
 MOST_TURNED, FEW_NUMBERS = 1 << 16, 1 << 14
 """For the gradient in the image, the most elements of columns, and of filters, which it copies."""

@@ -21,7 +21,7 @@ from ...ops.half import HALF
 from ...ops.windows import Pairs, Sizes, last_view, output_sizes, volume
 from ..blocking import Geometry, is_last
 from ..parallel.task import Task, Work, together
-from . import cached_im2col, depthwise, im2col, kn2row, pointwise
+from . import cached_im2col, depthwise, few_positions, im2col, kn2row, pointwise
 
 FEW_CHANNELS = 8
 """With fewer channels, runs along the image are longer than runs along the channels."""
@@ -129,10 +129,12 @@ def _method(x: Sizes, w: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, 
     g = Geometry(w[2:], output_sizes(x[2:], w[2:], stride, padding, dilation), stride, padding, dilation)
     if w[1] == 1 and groups > 1:
         return Method(g, depthwise, 1)
+    if few_positions.serves(g, x, w, groups):
+        return Method(g, few_positions, groups)
     few = w[1] < FEW_CHANNELS
     most, around = None, None
     if groups == 1 and (few or volume(g.kernel) > 1):
-        most = max(cached_im2col.MOST, int(volume(w) * cached_im2col.FOR_EACH))
+        most = cached_im2col.MOST
         around = g.turned(x[2:]) if volume(w) <= cached_im2col.FEW_NUMBERS else None
     return Method(g, im2col if few else pointwise if g.is_pointwise else kn2row, groups, most, around)
 
