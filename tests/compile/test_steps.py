@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextvars
+import gc
 import sys
 import threading
 import weakref
+from collections import namedtuple
 
 import numpy as np
 import pytest
@@ -51,6 +53,34 @@ def test_a_longer_and_a_shorter_parameter_are_others():
         assert f(x, shape).shape == tuple(shape)
 
 
+def test_named_tuples_are_compared_with_their_class():
+    Twice, Thrice = (namedtuple(name, "offset") for name in ("Twice", "Thrice"))
+
+    @tg.op
+    def scaled(x, *, how):
+        return x * (2 if isinstance(how, Twice) else 3) + how.offset
+
+    f = tg.compile(lambda x, kind, offset: scaled(x + 0.0, how=kind(offset)))
+    for kind, offset in [(Twice, 0.5)] * 5 + [(Thrice, 0.5), (Twice, 0.25), (Twice, 1 / 2), (Thrice, 0.25)]:
+        assert f(np.ones(1), kind, offset).item() == (2 if kind is Twice else 3) + offset
+
+
+@pytest.mark.parametrize("first", [0.0, -0.0])
+def test_zeros_of_both_signs_are_other_numbers(first):
+    f = tg.compile(lambda x, zero: x * float(zero))
+    for zero in [first] * 5 + [-first, first, -first]:
+        assert np.signbit(f(np.ones(2), repr(zero)).numpy()).all() == np.signbit(zero)
+
+
+def test_an_array_whose_memory_a_tensor_left_keeps_its_values():
+    x, f = tg.Tensor(np.zeros(3)), tg.compile(lambda x: x + 1)
+    for _ in range(5):
+        f(np.zeros(3))
+    before = x.numpy()
+    x[0] = 5.0
+    assert f(before).tolist() == [1, 1, 1]
+
+
 def test_a_large_integer_and_a_text_are_compared_by_value():
     """Python has small integers and names in programs once, and others as often as they are computed."""
     x = tg.Tensor(np.arange(4.0).reshape(2, 2))
@@ -89,13 +119,16 @@ def test_memory_that_a_result_left_is_watched_in_the_calls_after_it():
 
 def test_a_view_that_is_out_of_date_is_refused_in_a_recorded_call():
     base = tg.Tensor(np.zeros(3))
-    view = base[:2]
-    f = tg.compile(lambda: view * 2 + 1)
+    views = [base[:2]]
+    f = tg.compile(lambda: views[0] * 2 + 1)
     for _ in range(5):
         assert f().tolist() == [1, 1]
     base[0] = 5.0
     with pytest.raises(RuntimeError, match="shares memory with a Tensor x that got a new value"):
         f()
+    views.clear()
+    del f
+    gc.collect()  # the memory, which the record still has: until then all calls of compiled functions are plain
 
 
 def test_other_gradients_are_wanted_in_other_calls():
