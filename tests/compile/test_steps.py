@@ -56,13 +56,25 @@ def test_a_longer_and_a_shorter_parameter_are_others():
 def test_named_tuples_are_compared_with_their_class():
     Twice, Thrice = (namedtuple(name, "offset") for name in ("Twice", "Thrice"))
 
+    def factor(how):
+        return 2 if isinstance(how, Twice) else 3
+
     @tg.op
     def scaled(x, *, how):
-        return x * (2 if isinstance(how, Twice) else 3) + how.offset
+        return x * factor(how) + how.offset
 
-    f = tg.compile(lambda x, kind, offset: scaled(x + 0.0, how=kind(offset)))
+    scaled.vjp(x=lambda g, how: g * factor(how))
+
+    @tg.compile
+    def f(x, kind, offset):
+        y = scaled(x + 0.0, how=kind(offset))
+        y.sum().backward()
+        return y
+
     for kind, offset in [(Twice, 0.5)] * 5 + [(Thrice, 0.5), (Twice, 0.25), (Twice, 1 / 2), (Thrice, 0.25)]:
-        assert f(np.ones(1), kind, offset).item() == (2 if kind is Twice else 3) + offset
+        x = tg.ones(1, requires_grad=True)
+        assert f(x, kind, offset).item() == factor(kind(0)) + offset
+        assert x.grad.item() == factor(kind(0))
 
 
 @pytest.mark.parametrize("first", [0.0, -0.0])
