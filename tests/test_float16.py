@@ -145,6 +145,12 @@ MANY = 70_000
 """More than the largest float16."""
 
 
+def test_the_cross_entropy_of_many_rows():
+    logits = tg.Tensor(np.zeros((MANY, 2), np.float16), requires_grad=True)
+    tg.cross_entropy(logits, np.zeros(MANY, int)).backward()
+    np.testing.assert_allclose(logits.grad.numpy()[:, 1].astype(float), 0.5 / MANY, atol=TINY)
+
+
 @pytest.mark.parametrize(
     ("f", "value", "slope"),
     [

@@ -123,6 +123,20 @@ def test_the_cross_entropy_of_infinity_and_nan_is_that_of_the_definition(rows, s
             np.testing.assert_allclose(op(*args), op.op.raw(*args), rtol=2e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("rows", [4, 40])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.uint64])
+def test_labels_may_have_a_dtype_that_does_not_hold_the_number_of_classes(dtype, rows):
+    rng = np.random.default_rng(0)
+    x, target = rng.normal(size=(rows, 300)).astype(np.float32), rng.integers(0, 100, rows)
+    found = []
+    for labels in (target, target.astype(dtype)):
+        logits = tg.Tensor(x, requires_grad=True)
+        loss = tg.cross_entropy(logits, labels)
+        loss.backward()
+        found.append((loss.item(), logits.grad.tolist()))
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("weights", [[1.0, 0.0, 2.0], [0.0, 0.0, 0.0], [0.5]])
 def test_the_mean_by_weights_is_that_of_the_definition(weights):
     w = np.array(weights, np.float32)

@@ -211,8 +211,8 @@ def _few_nll(x: Array, target: Array, w: Array, y: Array) -> Array:
     """:func:`_nll` without blocks."""
     with np.errstate(invalid="ignore", over="ignore"):
         z = np.subtract(x, np.maximum.reduce(x, 1, keepdims=True))
-        rows, known = np.arange(len(x)), np.minimum(np.maximum(target, 0), x.shape[1] - 1)
-        picked = z[rows, known]
+        known = _known(target, x.shape[1])
+        picked = z[np.arange(len(x)), known]
         np.multiply(np.subtract(np.log(_few_sums(np.exp(z, z))), picked), w, y)
     outside = np.not_equal(known, target)
     if outside.any():
@@ -225,13 +225,18 @@ def _few_nll_pull(u: Array, x: Array, target: Array, y: Array) -> Array:
     with np.errstate(invalid="ignore", over="ignore"):
         np.exp(np.subtract(x, np.maximum.reduce(x, 1, keepdims=True), y), y)
         np.multiply(y, np.divide(u, _few_sums(y))[:, None], y)
-    inside = np.equal(np.minimum(np.maximum(target, 0), x.shape[1] - 1), target)
+    inside = np.equal(_known(target, x.shape[1]), target)
     if inside.all():
         y[np.arange(len(x)), target] -= u
     else:
         rows = np.flatnonzero(inside)
         y[rows, target[rows]] -= u[rows]
     return y
+
+
+def _known(target: Array, classes: int) -> Array:
+    """The labels, those out of range at the border. The number of classes may be too large for the dtype of the labels."""
+    return np.asarray(np.minimum(np.maximum(target.astype(np.intp, copy=False), 0), classes - 1))
 
 
 def _few_sums(a: Array) -> Array:

@@ -101,7 +101,8 @@ def mean_by(a: Array, w: Array) -> Array:
 
 
 def _mean_by_rule(g: Array, w: Array, in_shape: tuple[int, ...]) -> Array:
-    weight: Array = sum(w if w.dtype == g.dtype else w.astype(g.dtype))
+    dtype = np.result_type(g.dtype, np.float32)  # in float16 the sum would overflow
+    weight: Array = sum(w if w.dtype == dtype else w.astype(dtype))
     return broadcast_to(g / (weight + (weight == 0)), shape=in_shape)
 
 
