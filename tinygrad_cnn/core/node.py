@@ -55,7 +55,7 @@ class Leaf:
         self.shape = tensor.shape
         self.dtype = tensor.dtype
         self.number = tick()
-        tensor._grad = getattr(tensor, "_grad", None)
+        tensor._grad = getattr(tensor, "_grad", None)  # for Tensors without a leaf it may be unset
 
 
 class Argument(Leaf):

@@ -235,7 +235,7 @@ def _few_nll_pull(u: Array, x: Array, target: Array, y: Array) -> Array:
 
 
 def _known(target: Array, classes: int) -> Array:
-    """The labels, those out of range at the border. The number of classes may be too large for the dtype of the labels."""
+    """The labels as np.intp, since their dtype may not hold the number of classes; those out of range are the nearest class."""
     return np.asarray(np.minimum(np.maximum(target.astype(np.intp, copy=False), 0), classes - 1))
 
 

@@ -98,7 +98,7 @@ def means(a: np.ndarray, axes: tuple[int, ...]) -> Any:
 
 
 Sum: TypeAlias = Callable[[np.ndarray | None, np.ndarray, tuple[int, ...], bool, float], Callable[[], Any]]
-"""What prepares the task of :func:`prepare`."""
+"""How :func:`prepare` makes its task."""
 
 
 @lru_cache(maxsize=4096)
@@ -115,7 +115,7 @@ def _exactly(shape: tuple[int, ...], strides: tuple[int, ...], char: str, axes: 
     if size >= SMALL:
         return _long
     rows = _rows(shape, strides, axes) if char == "f" else None
-    return partial(partial, _add) if rows is None else partial(_few_rows, *rows)
+    return partial(partial, _add) if rows is None else partial(_few_rows, *rows)  # the task is then a call of _add
 
 
 def _long(

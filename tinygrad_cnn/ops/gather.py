@@ -273,7 +273,7 @@ def checked_labels(function: str, argument: str, values: Array, classes: int, ig
         IndexError: naming the first one out of range and its position.
     """
     array = _integers(function, argument, values, "be integers: convert it with astype(int), or pass an integer array")
-    if array.size and array.min() >= 0 and array.max() < classes:
+    if array.size and array.min() >= 0 and array.max() < classes:  # the usual case, without arrays of Booleans
         return array.astype(np.intp, copy=False)
     wrong = ((array < 0) | (array >= classes)) & (array != ignore)
     also = "" if ignore is None else f", or {ignore}, which is ignored"

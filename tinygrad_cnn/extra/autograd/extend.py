@@ -117,8 +117,12 @@ class Call:
         result: Any,
     ) -> None:
         self.rules, self.args, self.kwargs, self.slots = rules, args, kwargs, slots
-        for i, _ in slots:
-            args[i] = None
+        self._take(nested, result)
+
+    def _take(self, nested: Sequence[int], result: Any) -> None:
+        """Keep what is needed of the arguments with slots, and the result."""
+        for i, _ in self.slots:
+            self.args[i] = None
         value = np.array(result)
         self.value = value if self._floating(value) else None
 
@@ -166,16 +170,8 @@ class Call:
 class NestedCall(Call):
     """A call with nested arguments or a nested result, whose floating-point leaves are joined into one array."""
 
-    def __init__(
-        self,
-        rules: Rules,
-        args: list[Any],
-        kwargs: dict[str, Any],
-        slots: Sequence[Slot],
-        nested: Sequence[int],
-        result: Any,
-    ) -> None:
-        self.rules, self.args, self.kwargs, self.slots, self.nested = rules, args, kwargs, slots, nested
+    def _take(self, nested: Sequence[int], result: Any) -> None:
+        self.nested, args = nested, self.args
         for i in self.argnums:
             args[i] = rebuild(args[i], self._filled(i, args[i], {})) if i in nested else None
         self.result = result if isinstance(result, NESTED) else 0.0
