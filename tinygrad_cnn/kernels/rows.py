@@ -190,7 +190,7 @@ def _log_softmax_pull(u: Array, p: Array, y: Array) -> None:
 def _nll(x: Array, target: Array, w: Array, y: Array) -> None:
     """w (log sum e^z - z at the target)."""
     z = np.subtract(x, _tops(x), scratch("row", x.shape, x.dtype))
-    rows, known = np.arange(len(x)), np.clip(target, 0, x.shape[1] - 1)
+    rows, known = np.arange(len(x)), _known(target, x.shape[1])
     picked = z[rows, known]
     np.multiply(np.log(_sums(np.exp(z, z)))[:, 0] - picked, w, y)
     outside = known != target
