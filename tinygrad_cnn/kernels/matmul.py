@@ -26,6 +26,8 @@ OUTER = 1 << 10
 LARGE = 1 << 23
 """Multiplications from which sharing a product pays off."""
 
+SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+
 PARTS, LEAST = 4, 32
 """The number of parts of a product, and the fewest rows or columns in a part."""
 
@@ -35,8 +37,9 @@ def prepare(out: np.ndarray | None, a: Any, b: Any) -> Callable[[], Any] | None:
     if a.__class__ is not ndarray or b.__class__ is not ndarray:
         return None
     left, right, dtype = a.shape, b.shape, a.dtype
-    if out is None and len(left) == 2 == len(right) and dtype is b.dtype and dtype.char in "fd":
-        (n, k), (rows, m) = left, right  # comparing them takes less time than the lookup in _how's cache
+    if out is None and len(left) == 2 == len(right) and dtype is b.dtype and (dtype is SINGLE or dtype is DOUBLE):
+        n, k = left  # comparing sizes takes less time than the lookup in _how's cache
+        rows, m = right
         if k == rows and (size := n * k * m) < SMALL and (size < FEW or n > 1 < m):
             return partial(a.dot, b)
     how = _how(left, right)

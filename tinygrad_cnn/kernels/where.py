@@ -36,7 +36,7 @@ def prepare(out: np.ndarray | None, condition: Any, a: Any, b: Any) -> Callable[
         return None
     if cut and condition.__class__ is ndarray and condition.dtype is BOOL and condition.shape == a.shape:
         y = empty_like(condition, dtype) if out is None else out  # a gradient has the memory order of its input
-        operands = y.view(bits), condition.view(INT8), a.view(bits)
+        operands = y.view(bits), condition, a.view(bits)
         if out is not None and a.size < LARGE:
             target, mask, bits_of_a = flattened(*operands) or operands
             return partial(multiply, bits_of_a, mask, target)

@@ -70,7 +70,7 @@ class Plan:
         self.with_ones = np.ones((c * volume(g.kernel) + 1, n * volume(g.out)), dtype)
         self.columns = self.with_ones[:-1]
         self._room = self.columns.reshape(self._windows.shape)
-        self._filters: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._filters: dict[int, tuple[np.ndarray, ...]] = {}
         self.source: Callable[[], np.ndarray | None] = _nothing
         """A weak reference to the array whose windows are in the columns."""
         self.has_convolution = False
@@ -83,9 +83,9 @@ class Plan:
             return w.reshape(o, -1), []
         if o not in self._filters:
             matrix = np.empty((o, len(self.with_ones)), dtype)
-            self._filters[o] = matrix, matrix[:, :-1].reshape(w.shape)
-        matrix, elements = self._filters[o]
-        return (matrix[:, :-1], [(elements, w)]) if b is None else (matrix, [(elements, w), (matrix[:, -1], b)])
+            self._filters[o] = matrix, matrix[:, :-1].reshape(w.shape), matrix[:, -1]
+        matrix, elements, biases = self._filters[o]
+        return (matrix[:, :-1], [(elements, w)]) if b is None else (matrix, [(elements, w), (biases, b)])
 
     def fill(self, x: np.ndarray) -> None:
         """Fill the columns from x."""
