@@ -80,6 +80,17 @@ def _choose_into(out: np.ndarray, *operands: Any) -> np.ndarray:
     return out
 
 
+def cut(condition: Any, a: Any, b: Any) -> Any:
+    """np.where, if b is 0 and there are few elements."""
+    if b.__class__ is int and not b and a.__class__ is ndarray is condition.__class__ and a.size < LARGE:
+        bits = BITS.get(a.dtype)
+        if bits is not None and condition.dtype is BOOL and condition.shape == a.shape:
+            y = empty_like(condition, a.dtype)
+            multiply(a.view(bits), condition, y.view(bits))
+            return y
+    return None
+
+
 def select(condition: Any, a: Any, b: Any, out: np.ndarray | None = None) -> Any:
     """The result of :func:`prepare`'s task, or of np.where."""
     task = prepare(out, condition, a, b)
