@@ -31,11 +31,11 @@ class Accelerated:
     shares = False
     """Whether the kernel has a parameter `shared`."""
 
-    def accelerate(self, prepare: Prepare, along: tuple[str, ...], in_place: bool, eager: Any = None) -> None:
+    def accelerate(self, prepare: Prepare | None, along: tuple[str, ...], in_place: bool, eager: Any = None) -> None:
         """See :func:`accelerate`."""
         self.prepare, self.along, self.in_place, self.eager = prepare, along, in_place, eager
-        self.shares = "shared" in asked(prepare)
-        run = "_raw({0}) if (_task := _prepare(None, {0})) is None else _task()"
+        self.shares = prepare is not None and "shared" in asked(prepare)
+        run = "_raw({0}) if (_task := _prepare(None, {0})) is None else _task()" if prepare else "_raw({0})"
         self.signature.run = f"_y if (_y := _eager({{0}})) is not None else {run}" if eager else run
         self.globals |= {"_prepare": prepare, "_eager": eager}
         self.forget()
@@ -72,7 +72,7 @@ def into_out(raw: Callable[..., Any]) -> Prepare:
 
 
 def accelerate(
-    function: Any, prepare: Prepare, *, along: Sequence[str] = (), in_place: bool = False, eager: Any = None
+    function: Any, prepare: Prepare | None, *, along: Sequence[str] = (), in_place: bool = False, eager: Any = None
 ) -> None:
     """Attach a kernel to an op: ``prepare(out, *inputs, **params)`` returns a task that computes the same as the definition.
 
@@ -83,8 +83,8 @@ def accelerate(
 
     Args:
         function: the function that ``@op`` returned.
-        prepare: the kernel. If it has a parameter ``shared``, a program passes a dictionary common to all calls prepared with
-            the same first input: a task can leave intermediate results there for later tasks.
+        prepare: the kernel, or None. If it has a parameter ``shared``, a program passes a dictionary common to all calls
+            prepared with the same first input: a task can leave intermediate results there for later tasks.
         along: the names, of inputs and ``y``, whose first axis is the batch, if a task may compute each image separately.
         in_place: whether `out` may be an input. Elementwise kernels must allow it.
         eager: ``eager(*inputs, **params)`` returns the output of an eager call, or None for one that needs a task: to make one

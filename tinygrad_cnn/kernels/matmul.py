@@ -52,6 +52,16 @@ def small_product(a: Any, b: Any) -> Any:
     return None
 
 
+def small_linear(x: Any, w: Any, b: Any = None) -> Any:
+    """x w^T + b for small matrices of one dtype; None for other operands."""
+    if w.__class__ is ndarray and (y := small_product(x, w.T)) is not None:
+        if b is None:
+            return y
+        if b.__class__ is ndarray and b.dtype is y.dtype and b.shape == w.shape[:1]:
+            return np.add(y, b, y)
+    return None
+
+
 def multiply(a: np.ndarray, b: np.ndarray) -> Any:
     """np.matmul."""
     y = small_product(a, b)
