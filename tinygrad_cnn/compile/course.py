@@ -22,6 +22,7 @@ from ..core.graph import Op
 from ..core.node import Leaf, Node, hooked
 from ..core.tracing import NO_TRACER, Args, performed
 from ..core.versions import owner, tick, written_since
+from ..kernels.parallel import workspace
 from ..kernels.parallel.workspace import Pool
 from ..tensor import Tensor
 from .blocks import Blocks
@@ -87,7 +88,7 @@ class Course(tracing.Tracer):
             self._rest()
             self.kept.check()
         self.kept.unsure = True
-        self.thread = get_ident()
+        self.thread, workspace.call = get_ident(), tick()
         self.expected = self.start  # type: ignore[method-assign, assignment]
         tracing.watchers.append(self)
         self._token = tracing._tracer.set(self)

@@ -24,6 +24,10 @@ KEPT = 64
 """The most cached results of `arranged` for each thread."""
 
 
+call = 0
+"""A number for the call of a compiled function that began last. What its tasks kept in an earlier call is out of date."""
+
+
 class _Kept(threading.local):
     """A thread's cache: scratch by name, blank arrays and prepared calls by key, and how often scratch has moved."""
 
