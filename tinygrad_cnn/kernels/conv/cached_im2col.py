@@ -136,10 +136,10 @@ def convolve(
         plan.fill(x)
         plan.source, plan.call = source, workspace.call
         for to, values in copies:
-            np.copyto(to, values)
+            to[...] = values
         product()
         for to, values in after:
-            np.copyto(to, values)
+            to[...] = values
         return y
 
     return run
@@ -175,7 +175,7 @@ def weight_gradient(
             plan.fill(x)
             plan.source = _nothing
         for to, source in copies:
-            np.copyto(to, source)
+            to[...] = source
         product()
         return w
 
