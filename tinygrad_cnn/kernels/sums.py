@@ -204,8 +204,8 @@ def _sum_rows(out: np.ndarray | None, rows: np.ndarray, each: np.ndarray, exact:
     if out is None or exact is None:
         y: np.ndarray = rows.astype(each.dtype).dot(each)
         return y.astype(rows.dtype)
-    np.copyto(exact, rows)
-    np.copyto(out, exact.dot(each), casting="same_kind")
+    exact[...] = rows
+    out[...] = exact.dot(each)
     return out
 
 
