@@ -81,7 +81,7 @@ def _put_together(how: Rows, y: Array, centres: Array, sums: Array, squares: Arr
     n = how.size // how.columns
     mean = _added(how, sums) / n
     between = np.square(np.subtract(how.folds(centres), mean, dtype=how.dtype)).reshape(centres.shape)
-    between *= np.array([[cut.stop - cut.start] for cut in how.cuts], how.dtype)
+    between *= how.lengths
     how.unfold(mean, y[0])
     how.unfold(_added(how, between + squares) / n, y[1])
 
