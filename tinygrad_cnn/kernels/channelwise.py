@@ -153,7 +153,11 @@ def blocks(axes: tuple[int, ...], *arrays: np.ndarray, sums: bool = False) -> Bl
 
 @lru_cache(maxsize=1024)
 def _blocks(
-    axes: tuple[int, ...], shape: tuple[int, ...], strides: tuple[tuple[int, ...], ...], dtype: np.dtype[Any], sums: bool
+    axes: tuple[int, ...],
+    shape: tuple[int, ...],
+    strides: tuple[tuple[int, ...], ...],
+    dtype: np.dtype[Any],
+    sums: bool,
 ) -> Blocks:
     x = np.broadcast_to(np.empty((), dtype), shape)
     order = tuple(sorted(range(x.ndim), key=lambda i: -strides[0][i]))
