@@ -162,7 +162,7 @@ class Program:
             self._lent.append(t)
             return t, None
         if value in self._fixed:
-            return None, partial(np.array, self._fixed[value], order="C")
+            return None, partial(np.array, self._fixed[value])
         return None, lambda: value.array
 
     def _same_in_every_run(self) -> dict[Any, Tensor] | None:
