@@ -44,7 +44,7 @@ def images(draw, steps=(1, 1, 2)):
 
     shape = tuple(1 if i in axes else m for i, m in enumerate((n, c, size)))
     last = (n, c, size)[axes[0] :]
-    shapes = [shape, last, (*(1 for _ in range(3 - len(last))), *last)] if axes[-1] == 2 else [shape]
+    shapes = [shape, last, (*(1 for _ in range(3 - len(last))), *last), (n, 1, size)] if axes[-1] == 2 else [shape]
     w, b = (draw(st.sampled_from([None, *(rng.normal(size=each).astype(dtype) for each in shapes)])) for _ in range(2))
     return one(draw(st.sampled_from([0, 1.5, 3, 30]))), one(0), w, b, Over(axes, EPS, draw(st.booleans()))
 
@@ -148,6 +148,15 @@ def test_small_arrays_of_another_type_are_promoted_with(case, seed):
     y = ops.normalized(x, w, b.astype(np.float32), ops.moments(x, over=over), over=over)
     assert y.dtype == np.float64
     np.testing.assert_allclose(y, formulas(x, u, w, b, over)[1], rtol=2e-4, atol=2e-3)
+
+
+@pytest.mark.parametrize("shape", [(6, 1, 40), (6, 1, 1), (6, 50, 40), (50, 1), (50, 40)])
+def test_a_scale_may_differ_from_example_to_example(shape):
+    rng = np.random.default_rng(0)
+    x, u, w, over = rng.normal(size=(6, 50, 40)), rng.normal(size=(6, 50, 40)), rng.normal(size=shape), Over((2,), EPS)
+    stats = ops.moments(x, over=over)
+    for f, inputs in ((ops.normalized, [x, w, w, stats]), (ops.normalized_dx, [u, x, w, None, stats])):
+        np.testing.assert_allclose(f(*inputs, over=over), f.op.raw(*inputs, over=over), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("centre", [0, 10])
