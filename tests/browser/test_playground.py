@@ -357,7 +357,8 @@ def test_nothing_is_cut_off_at_any_width(opened, pictures, width):
             if tab == "gradients" and scheme == "light":
                 press(browser, "Check", tab)
                 browser.until(
-                    "document.querySelectorAll('.graph-place .box').length > 3 && !!document.querySelector('.entries')", 30
+                    "document.querySelectorAll('.graph-place .box').length > 3 && !!document.querySelector('.entries')",
+                    30,
                 )
             if tab == "plane":
                 browser.until("/^Step 0/.test(document.querySelector('#panel-plane .told').textContent)", 30)

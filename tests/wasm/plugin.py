@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out most of many parameters, such as rows of the case table, the same each time, unless a test is marked `whole`."""
+    """Leave out most of many parameters, such as rows of the case table, the same each time; no test marked `whole`."""
     every = config.getoption("--every")
     tests: dict[str, list[pytest.Item]] = {}
     for item in items:
