@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
@@ -55,7 +56,27 @@ class Compared:
     """The kernel of an op, each of whose results is compared with what the definition gives."""
 
     def __init__(self, op):
-        self.op, self.prepare, self.results = op, op.prepare, 0
+        self.op, self.prepare, self.eager, self.results = op, op.prepare, op.eager, 0
+
+    def at_once(self, *inputs, **params):
+        y = np.asarray(self.op.run(*inputs, **params))  # which is compared with the definition
+        again = self.eager(*inputs, **params)
+        if again is None:
+            return None
+        assert (np.asarray(again).dtype, np.asarray(again).strides) == (y.dtype, y.strides), (
+            "at once and by a task differ"
+        )
+        np.testing.assert_array_equal(again, y, strict=True)
+        return again
+
+    @contextmanager
+    def attached(self):
+        op, how = self.op, (self.op.along, self.op.in_place)
+        op.accelerate(self, *how, self.eager and self.at_once)
+        try:
+            yield
+        finally:
+            op.accelerate(self.prepare, *how, self.eager)
 
     def __call__(self, out, *inputs, **params):
         self.dtypes = {x.dtype for x in inputs if isinstance(x, np.ndarray)}
@@ -89,25 +110,18 @@ class Compared:
 @given(seed=st.integers(0, 2**32 - 1), dtype=st.sampled_from([np.float64, np.float32]), data=st.data())
 def test_a_kernel_computes_what_the_definition_does(op, sizes, seed, dtype, data):
     case = data.draw(st.sampled_from(users()[op]))
-    compared = Compared(op)
-    op.accelerate(compared, op.along, op.in_place)
-    try:
+    with Compared(op).attached():
         run(case, np.random.default_rng(seed), dtype)
-    finally:
-        op.accelerate(compared.prepare, op.along, op.in_place)
 
 
 @every_accelerated
 def test_rows_run_the_kernel(op, tiny):
     """Else the test above would compare nothing."""
     compared = Compared(op)
-    op.accelerate(compared, op.along, op.in_place)
-    try:
+    with compared.attached():
         for case in users()[op]:
             for seed in range(3):
                 run(case, np.random.default_rng(seed))
                 if compared.results:
                     return
-    finally:
-        op.accelerate(compared.prepare, op.along, op.in_place)
     raise AssertionError(f"no row of the case table runs the kernel of {op}")

@@ -231,13 +231,13 @@ def test_a_kernel_is_its_definition_to_a_few_units_in_the_last_place(function, p
 @given(seed=st.integers(0, 2**32 - 1), data=st.data())
 def test_rows_of_the_table_agree(function, prepare, sizes, seed, data):
     op = function.op
-    compared = Compared(op)
-    before, compared.prepare = op.prepare, attached.either(prepare, op.prepare or attached.definition)
-    op.accelerate(compared, op.along, op.in_place)
+    compared, before, eager = Compared(op), op.prepare or attached.definition, op.eager
+    compared.prepare, compared.eager = attached.either(prepare, before), None
     try:
-        run(data.draw(st.sampled_from(users()[op])), np.random.default_rng(seed), np.float32)
+        with compared.attached():
+            run(data.draw(st.sampled_from(users()[op])), np.random.default_rng(seed), np.float32)
     finally:
-        op.accelerate(before or attached.definition, op.along, op.in_place)
+        op.accelerate(before, op.along, op.in_place, eager)
 
 
 SPECIAL = np.array([np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-40, 100, -100, 3e38, -3e38], np.float32)

@@ -30,3 +30,9 @@ def test_gradients_of_linear_lie_in_memory_as_what_they_belong_to():
     for g, expected in zip(gradients, (np.full((4, 3), 2.0), np.full((2, 3), 4.0), np.full(2, 4.0)), strict=True):
         assert g.numpy().flags.c_contiguous
         np.testing.assert_array_equal(g.numpy(), expected.astype(np.float32), strict=True)
+
+
+@pytest.mark.parametrize("dtypes", ["fdf", "ffd", "dff", "fei", "eff", "ddi"])
+def test_linear_has_the_dtype_of_numpys_product_and_sum(dtypes):
+    x, w, b = (np.arange(np.prod(s)).reshape(s).astype(t) for s, t in zip(((4, 3), (2, 3), (2,)), dtypes, strict=True))
+    np.testing.assert_array_equal(tg.linear(*map(tg.Tensor, (x, w, b))).numpy(), x @ w.T + b, strict=True)

@@ -12,11 +12,11 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.checks import non_negative
+from tinygrad_cnn.ops import replaced
 from tinygrad_cnn.optim import SGD, Optimizer
 from tinygrad_cnn.optim.hyperparameters import Positive, positive
 from tinygrad_cnn.optim.state import Number
 
-from ..graphs import array_of
 from .common import assert_same, descend, leaf, snapshot
 from .optimizers import APART, ROWS, every_class, every_optimizer, every_row, every_variant, other_options
 
@@ -377,14 +377,13 @@ def test_options_that_conflict_are_refused(row, options, message):
 
 @every_optimizer
 def test_a_parameter_that_became_read_only_stops_the_step_before_it_begins(optimizer, options):
-    array = np.ones(2)
-    p, q = leaf(2), tg.from_numpy(array, requires_grad=True)
+    p, q = leaf(2), leaf(2)
     stepping = optimizer([p, q], **options)
     p.grad, q.grad = tg.ones(2, dtype=np.float64), tg.ones(2, dtype=np.float64)
     for _ in range(3):
         stepping.step()
     before = snapshot(stepping)
-    array_of(q).flags.writeable = False
+    replaced.freeze(q)
     with pytest.raises(ValueError, match="parameter 1 of group 0 has become read-only"):
         stepping.step()
     assert_same(before, snapshot(stepping))

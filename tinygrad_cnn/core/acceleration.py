@@ -24,18 +24,20 @@ class Accelerated:
     signature: Signature
     globals: dict[str, Any]
     prepare: Prepare | None = None
+    eager: Callable[..., Any] | None = None
     along: tuple[str, ...] = ()
     in_place: bool
     """Whether `out` may be an input."""
     shares = False
     """Whether the kernel has a parameter `shared`."""
 
-    def accelerate(self, prepare: Prepare, along: tuple[str, ...], in_place: bool) -> None:
+    def accelerate(self, prepare: Prepare | None, along: tuple[str, ...], in_place: bool, eager: Any = None) -> None:
         """See :func:`accelerate`."""
-        self.prepare, self.along, self.in_place = prepare, along, in_place
-        self.shares = "shared" in asked(prepare)
-        self.signature.accelerated = True
-        self.globals["_prepare"] = prepare
+        self.prepare, self.along, self.in_place, self.eager = prepare, along, in_place, eager
+        self.shares = prepare is not None and "shared" in asked(prepare)
+        run = "_raw({0}) if (_task := _prepare(None, {0})) is None else _task()" if prepare else "_raw({0})"
+        self.signature.run = f"_y if (_y := _eager({{0}})) is not None else {run}" if eager else run
+        self.globals |= {"_prepare": prepare, "_eager": eager}
         self.forget()
 
     def forget(self) -> None:
@@ -69,7 +71,9 @@ def into_out(raw: Callable[..., Any]) -> Prepare:
     return prepare
 
 
-def accelerate(function: Any, prepare: Prepare, *, along: Sequence[str] = (), in_place: bool = False) -> None:
+def accelerate(
+    function: Any, prepare: Prepare | None, *, along: Sequence[str] = (), in_place: bool = False, eager: Any = None
+) -> None:
     """Attach a kernel to an op: ``prepare(out, *inputs, **params)`` returns a task that computes the same as the definition.
 
     A task is a function without arguments that returns the result, or anything if that is in `out`. Eager calls pass
@@ -79,10 +83,12 @@ def accelerate(function: Any, prepare: Prepare, *, along: Sequence[str] = (), in
 
     Args:
         function: the function that ``@op`` returned.
-        prepare: the kernel. If it has a parameter ``shared``, a program passes a dictionary common to all calls prepared with
-            the same first input: a task can leave intermediate results there for later tasks.
+        prepare: the kernel, or None. If it has a parameter ``shared``, a program passes a dictionary common to all calls
+            prepared with the same first input: a task can leave intermediate results there for later tasks.
         along: the names, of inputs and ``y``, whose first axis is the batch, if a task may compute each image separately.
         in_place: whether `out` may be an input. Elementwise kernels must allow it.
+        eager: ``eager(*inputs, **params)`` returns the output of an eager call, or None for one that needs a task: to make one
+            may take more time than to run it.
     """
     op: Op = function.op
     legal = (*op.signature.inputs, OUTPUT)
@@ -91,7 +97,7 @@ def accelerate(function: Any, prepare: Prepare, *, along: Sequence[str] = (), in
         raise TypeError(f"accelerate: `along` names {', '.join(unknown)}; legal names of {op} are {', '.join(legal)}")
     global _accelerations
     _accelerations += 1
-    op.accelerate(prepare, tuple(along), in_place or op.elementwise)
+    op.accelerate(prepare, tuple(along), in_place or op.elementwise, eager)
 
 
 _accelerations = 0

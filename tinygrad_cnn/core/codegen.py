@@ -131,11 +131,8 @@ class _Written(str):
 
 
 def _run(sig: Signature, arguments: Sequence[str], residuals: Sequence[str] = ()) -> str:
-    """Source for the output: from the definition, or from the kernel if it returns a task. Without the `residuals`, if any."""
-    given = ", ".join([*arguments, *map("{0}={0}".format, sig.params)])
-    run = f"_raw({given})"
-    if sig.accelerated:
-        run += f" if (_task := _prepare(None, {given})) is None else _task()"
+    """Source for the output, without the `residuals`, if any."""
+    run = sig.run.format(", ".join([*arguments, *map("{0}={0}".format, sig.params)]))
     return f"({run})[0]" if residuals else run
 
 

@@ -114,8 +114,7 @@ class Op(Accelerated):
         self.function: Any = function
         self.pull: Callable[..., tuple[Any, ...]] = self._build_and_pull
         if ufunc is None and OUT in [p.name for p in given]:
-            prepare = into_out(raw)
-            self.accelerate(prepare, (), in_place or elementwise)
+            self.accelerate(into_out(raw), (), in_place or elementwise, raw)
 
     def __reduce__(self) -> Any:
         return _op_of, (self.function,)

@@ -20,6 +20,15 @@ def prepare(out: np.ndarray | None, a: Any, *, order: str) -> Callable[[], Any] 
     return None if out is None else partial(_into, out, np.copyto, out, a)
 
 
+def spread(a: Any, *, shape: Shape) -> Any:
+    """``broadcast_to`` of a single number, as the gradient of a sum or mean; None for other arrays."""
+    if shape.__class__ is not tuple or getattr(a, "shape", None) != () or a.dtype.kind != "f":
+        return None
+    y = np.ndarray(shape, a.dtype, np.asarray(a), 0, (0,) * len(shape))
+    y.flags.writeable = False
+    return y
+
+
 def prepare_reshape(out: np.ndarray | None, a: np.ndarray, *, shape: Shape) -> Callable[[], Any] | None:
     """A task for ``reshape``, in parts if it is large; None without `out`, because the definition may then return a view."""
     if out is None or not out.flags.c_contiguous:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from .sums import SHORT, prepare
+from .sums import SHORT, prepare, total
 
 FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
 """In native byte order."""
@@ -46,11 +46,19 @@ def prepare_mse(out: np.ndarray | None, prediction: Any, target: Any, *, reducti
     return task_into
 
 
+def mean_by_weight(a: Any, w: Any) -> Any:
+    """``mean_by`` of arrays of one dtype; None for others, or weights that sum to 0."""
+    if a.__class__ is not ndarray or w.__class__ is not ndarray or a.dtype not in FLOATS or w.dtype is not a.dtype:
+        return None
+    weight = total(w, tuple(range(w.ndim)))
+    return np.divide(total(a, tuple(range(a.ndim))), weight) if weight else None
+
+
 def prepare_mean_by(out: np.ndarray | None, a: Any, w: Any) -> Callable[[], Any] | None:
     """A task for the sum of a / sum of w, for arrays of one dtype; None for others."""
     if a.__class__ is not ndarray or w.__class__ is not ndarray or a.dtype not in FLOATS or w.dtype is not a.dtype:
         return None
-    add, weigh = (prepare(None, x, tuple(range(x.ndim))) for x in (a, w))
+    add, weigh = prepare(None, a, tuple(range(a.ndim))), prepare(None, w, tuple(range(w.ndim)))
 
     def task() -> Any:
         total, weight = add(), weigh()

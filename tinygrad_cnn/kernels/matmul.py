@@ -26,6 +26,8 @@ OUTER = 1 << 10
 LARGE = 1 << 23
 """Multiplications from which sharing a product pays off."""
 
+SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+
 PARTS, LEAST = 4, 32
 """The number of parts of a product, and the fewest rows or columns in a part."""
 
@@ -34,13 +36,39 @@ def prepare(out: np.ndarray | None, a: Any, b: Any) -> Callable[[], Any] | None:
     """A task for np.matmul; None if an operand is not an array, or the shapes do not match."""
     if a.__class__ is not ndarray or b.__class__ is not ndarray:
         return None
-    left, right, dtype = a.shape, b.shape, a.dtype
-    if out is None and len(left) == 2 == len(right) and dtype is b.dtype and dtype.char in "fd":
-        (n, k), (rows, m) = left, right  # comparing them takes less time than the lookup in _how's cache
-        if k == rows and (size := n * k * m) < SMALL and (size < FEW or n > 1 < m):
-            return partial(a.dot, b)
-    how = _how(left, right)
+    how = _how(a.shape, b.shape)
     return how and how(out, a, b)
+
+
+def small_product(a: Any, b: Any) -> Any:
+    """np.matmul of small matrices of one dtype; None for other operands."""
+    if a.__class__ is ndarray is b.__class__:
+        left, right, dtype = a.shape, b.shape, a.dtype
+        if len(left) == 2 == len(right) and dtype is b.dtype and (dtype is SINGLE or dtype is DOUBLE):
+            n, k = left  # comparing sizes takes less time than the lookup in _how's cache
+            rows, m = right
+            if k == rows and (size := n * k * m) < SMALL and (size < FEW or n > 1 < m):
+                return a.dot(b)
+    return None
+
+
+def small_linear(x: Any, w: Any, b: Any = None) -> Any:
+    """x w^T + b for small matrices of one dtype; None for other operands."""
+    if w.__class__ is ndarray and (y := small_product(x, w.T)) is not None:
+        if b is None:
+            return y
+        if b.__class__ is ndarray and b.dtype is y.dtype and b.shape == w.shape[:1]:
+            return np.add(y, b, y)
+    return None
+
+
+def multiply(a: np.ndarray, b: np.ndarray) -> Any:
+    """np.matmul."""
+    y = small_product(a, b)
+    if y is None:
+        task = prepare(None, a, b)
+        y = np.matmul(a, b) if task is None else task()
+    return y
 
 
 @lru_cache(maxsize=4096)
@@ -102,12 +130,6 @@ def prepare_linear(out: np.ndarray | None, x: Any, w: Any, b: Any = None) -> Cal
         flat = prepare(None if out is None else out.reshape(rows, len(w)), x.reshape(rows, x.shape[-1]), w.T)
         product = flat and (lambda: flat().reshape(y))
     return product if product is None or b is None else lambda: np.add(y := product(), b, y)
-
-
-def multiply(a: Any, b: Any, out: np.ndarray | None = None) -> Any:
-    """np.matmul."""
-    task = prepare(out, a, b)
-    return np.matmul(a, b, out=out) if task is None else task()
 
 
 def _parts(a: np.ndarray, b: np.ndarray, y: np.ndarray) -> list[Callable[[], object]]:

@@ -24,15 +24,20 @@ def prepare(out: np.ndarray | None, a: Any) -> Callable[[], Any] | None:
     if a.__class__ is not ndarray or a.dtype.kind != "f":
         return None
     if a.size <= SHORT:
-        if out is None:
-            return partial(np.maximum, a, _zeros(a.dtype, ()))
-        source, target = flattened(a, out) or (a, out)
+        source, target = (a, None) if out is None else flattened(a, out) or (a, out)
         return partial(np.maximum, source, _zeros(a.dtype, ()), out=target)
     y = np.empty_like(a) if out is None else out
     source, target = a.ravel("K"), y.ravel("K")
     if a.strides != y.strides or target.base is None or source.base is None:  # ravel made a copy: there are gaps
         return partial(np.maximum, a, _zeros(a.dtype, ()), out=y)
     return shared(_rectify, y, source, target) if a.size >= LARGE else partial(_rectified, y, source, target)
+
+
+def rectified(a: Any) -> Any:
+    """max(a, 0), if there are few elements."""
+    if a.__class__ is ndarray and a.size <= SHORT and a.dtype.kind == "f":
+        return np.maximum(a, _zeros(a.dtype, ()))
+    return None
 
 
 def prepare_leaky(out: np.ndarray | None, a: Any, slope: Any) -> Callable[[], Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,9 @@ RUN = 16
 
 FAR = 60.0
 """e^x of numbers up to this size neither overflows nor loses digits, in sums of any length and in quotients."""
+
+FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
+"""In native byte order."""
 
 Array = np.ndarray
 
@@ -68,9 +71,25 @@ def prepare_nll_pull(out: Array | None, u: Any, logits: Any, target: Any) -> Any
     if not _scored(logits, target, u):
         return None
     y = np.empty_like(logits) if out is None else out
+    if not y.flags.c_contiguous:
+        return None
     if logits.size < SMALL:
         return partial(_few_nll_pull, u, logits, target, y)
-    return _by_rows(_nll_pull, y, [u, logits, target]) if y.flags.c_contiguous else None
+    return _by_rows(_nll_pull, y, [u, logits, target])
+
+
+def few_nll(logits: Any, target: Any, w: Any) -> Any:
+    """``softmax_nll`` of few logits; None otherwise."""
+    if _scored(logits, target, w) and logits.size < SMALL:
+        return _few_nll(logits, target, w, np.empty(len(logits), logits.dtype))
+    return None
+
+
+def few_nll_pull(u: Any, logits: Any, target: Any) -> Any:
+    """``softmax_nll_pull`` of few logits; None otherwise."""
+    if _scored(logits, target, u) and logits.size < SMALL:
+        return _few_nll_pull(u, logits, target, np.empty_like(logits))
+    return None
 
 
 def _fits(a: Any, axis: int, *others: Any) -> bool:
@@ -96,7 +115,9 @@ def _scored(logits: Any, target: Any, w: Any) -> bool:
         target.shape == w.shape == rows
         and target.dtype.kind in "iu"
         and (w.dtype is logits.dtype or w.dtype in (logits.dtype, bool))
-        and _is_plain(logits, -1)
+        and logits.dtype in FLOATS
+        and logits.shape[1] > 1  # see _is_plain
+        and logits.flags.c_contiguous
     )
 
 
@@ -207,31 +228,49 @@ def _nll_pull(u: Array, x: Array, target: Array, y: Array) -> None:
     y[rows, target[rows]] -= u[rows]
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def _few_nll(x: Array, target: Array, w: Array, y: Array) -> Array:
     """:func:`_nll` without blocks."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        z = np.subtract(x, np.maximum.reduce(x, 1, keepdims=True))
-        known = _known(target, x.shape[1])
-        picked = z[np.arange(len(x)), known]
-        np.multiply(np.subtract(np.log(_few_sums(np.exp(z, z))), picked), w, y)
-    outside = np.not_equal(known, target)
-    if outside.any():
-        y[outside] = 0
+    z = np.subtract(x, np.maximum.reduce(x, 1, keepdims=True))
+    places, inside = _places(target, x.shape[1])
+    picked = z.reshape(-1)[places]
+    np.multiply(np.subtract(np.log(_few_sums(np.exp(z, z))), picked), w, y)
+    if inside is not None:
+        y[~inside] = 0
     return y
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def _few_nll_pull(u: Array, x: Array, target: Array, y: Array) -> Array:
     """:func:`_nll_pull` without blocks."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        np.exp(np.subtract(x, np.maximum.reduce(x, 1, keepdims=True), y), y)
-        np.multiply(y, np.divide(u, _few_sums(y))[:, None], y)
-    inside = np.equal(_known(target, x.shape[1]), target)
-    if inside.all():
-        y[np.arange(len(x)), target] -= u
-    else:
-        rows = np.flatnonzero(inside)
-        y[rows, target[rows]] -= u[rows]
+    np.exp(np.subtract(x, np.maximum.reduce(x, 1, keepdims=True), y), y)
+    np.multiply(y, np.divide(u, _few_sums(y))[:, None], y)
+    places, inside = _places(target, x.shape[1])
+    if inside is not None:
+        places, u = places[inside], u[inside]
+    y.reshape(-1)[places] -= u
     return y
+
+
+def _places(target: Array, classes: int) -> tuple[Array, Array | None]:
+    """The places of the labels in the rows one after the other, and which labels are classes; None if all are.
+
+    Compared as np.intp: the labels' own dtype may not hold the number of classes. Read as unsigned, negative ones are large.
+    """
+    labels = target.astype(np.intp, copy=False)
+    firsts = _firsts(len(labels), classes)
+    if np.maximum.reduce(labels.view(np.uintp)) < classes:
+        return firsts + labels, None
+    inside = np.less(labels.view(np.uintp), classes)
+    return firsts + np.where(inside, labels, 0), inside
+
+
+@lru_cache(maxsize=64)
+def _firsts(rows: int, classes: int) -> Array:
+    """The place of the first number of each row."""
+    firsts = np.arange(0, rows * classes, classes)
+    firsts.flags.writeable = False
+    return firsts
 
 
 def _known(target: Array, classes: int) -> Array:

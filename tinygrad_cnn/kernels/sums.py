@@ -43,7 +43,7 @@ def prepare(
     """A task for np.sum over `axes`, divided by `share`, rounded once."""
     add = None
     if a.__class__ is ndarray:
-        if axes == (0,) and not keepdims:
+        if axes == (0,) and not keepdims and a.ndim == 2:
             add = _by_ones(out, a)
         if add is None and (exact := _exactly(a.shape, a.strides, a.dtype.char, axes)) is not None:
             return exact(out, a, axes, keepdims, share)
@@ -82,6 +82,20 @@ def prepare_sum_to(out: np.ndarray | None, a: Any, *, shape: Shape) -> Callable[
     kept = [n for i, n in enumerate(before) if i not in axes]
     add = prepare(None if out is None else out.reshape(kept), a, axes)
     return lambda: add().reshape(after)
+
+
+def sum_of_rows(a: Any, *, axis: Axis, keepdims: bool) -> Any:
+    """``sum`` over the first axis of a matrix of few rows; None otherwise."""
+    if a.__class__ is ndarray and (axis == 0 or axis == (0,)) and not keepdims:
+        each = _ones_for(a.shape, a.dtype)
+        if each is not None and a.flags.c_contiguous:
+            return each.dot(a) if each.dtype is a.dtype else each.dot(a.astype(each.dtype)).astype(a.dtype)
+    return None
+
+
+def sum_to_row(a: Any, *, shape: Shape) -> Any:
+    """``sum_to`` for the gradient of a bias, if there are few rows; None otherwise."""
+    return sum_of_rows(a, axis=0, keepdims=False) if a.__class__ is ndarray and a.shape[1:] == shape else None
 
 
 def total(

@@ -36,7 +36,7 @@ def prepare(out: np.ndarray | None, condition: Any, a: Any, b: Any) -> Callable[
         return None
     if cut and condition.__class__ is ndarray and condition.dtype is BOOL and condition.shape == a.shape:
         y = empty_like(condition, dtype) if out is None else out  # a gradient has the memory order of its input
-        operands = y.view(bits), condition.view(INT8), a.view(bits)
+        operands = y.view(bits), condition, a.view(bits)
         if out is not None and a.size < LARGE:
             target, mask, bits_of_a = flattened(*operands) or operands
             return partial(multiply, bits_of_a, mask, target)
@@ -78,6 +78,17 @@ def _cut(y: np.ndarray, target: np.ndarray, mask: np.ndarray, a: np.ndarray) -> 
 def _choose_into(out: np.ndarray, *operands: Any) -> np.ndarray:
     _choose(*operands)
     return out
+
+
+def cut(condition: Any, a: Any, b: Any) -> Any:
+    """np.where, if b is 0 and there are few elements."""
+    if b.__class__ is int and not b and a.__class__ is ndarray is condition.__class__ and a.size < LARGE:
+        bits = BITS.get(a.dtype)
+        if bits is not None and condition.dtype is BOOL and condition.shape == a.shape:
+            y = empty_like(condition, a.dtype)
+            multiply(a.view(bits), condition, y.view(bits))
+            return y
+    return None
 
 
 def select(condition: Any, a: Any, b: Any, out: np.ndarray | None = None) -> Any:

@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..checks import checked, flag, only_to_none
 from ..frames import warn_user
+from ..ops import replaced
 from ..tensor import Tensor
 from .backward_hooks import HOOK, PRE_HOOK, Watch
 from .handle import Handle
@@ -511,7 +512,7 @@ def _converted(tensor: Tensor, dtype: np.dtype[Any]) -> Tensor:
         return tensor.detach().astype(dtype)
     new = type(tensor)(tensor.detach(), requires_grad=tensor.requires_grad, dtype=dtype)
     new.grad = None if tensor.grad is None else tensor.grad.detach().astype(dtype)
-    tensor._array.flags.writeable = False  # so that an optimizer that still has it notices
+    replaced.freeze(tensor)
     return new
 
 

@@ -33,7 +33,7 @@ left: dict[int, tuple[weakref.ref[np.ndarray], list[tuple[int, int]]]] = {}
 """By the id of the array that owns it: the ranges of bytes that Tensors left, while that array is alive."""
 
 times = 0
-"""How often a Tensor left memory that something else may use: what holds the arrays of Tensors looks here."""
+"""How often a Tensor left memory that something else may use, or was frozen: what holds the arrays of Tensors looks here."""
 
 _lock = RLock()  # of the two above: a Tensor may die in any thread, also while this one leaves memory
 _lent: dict[object, Sequence[Tensor]] = {}
@@ -85,6 +85,14 @@ def leave(tensor: Tensor) -> None:
         if bounds not in known[1]:
             known[1].append(bounds)
         _follow()
+
+
+def freeze(tensor: Tensor) -> None:
+    """Make a Tensor read-only, since another one takes its place: an optimizer that still has it notices."""
+    global times
+    tensor._array.flags.writeable = False
+    with _lock:
+        times += 1
 
 
 def come_back(tensor: Tensor) -> None:

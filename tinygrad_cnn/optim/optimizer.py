@@ -10,7 +10,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import attrgetter, call, is_
+from operator import call, is_
 from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar, overload
 
 import numpy as np
@@ -32,26 +32,17 @@ RATES = ("lr", "learning_rate")
 Params: TypeAlias = Iterable[Tensor] | Iterable[Options]
 T = TypeVar("T")
 
-_is_writeable = attrgetter("flags.writeable")
-
 
 class _Step(NamedTuple):
     """A prepared step."""
 
     key: list[Any]
-    arrays: list[Array]
-    """Of all parameters."""
     tasks: list[tuple[Any, ...]]
     """For each parameter with a gradient."""
     repeats: list[Callable[[Array], object]] | None
     """The tasks, if each is a function of the gradient, and every parameter has one."""
     mark: Callable[[], None]
     """Marks the parameters with a gradient as written."""
-
-    @property
-    def is_frozen(self) -> bool:
-        """Whether a parameter has become read-only."""
-        return not all(map(_is_writeable, self.arrays))
 
 
 class Optimizer(Loadable, ABC):
@@ -263,7 +254,7 @@ class Optimizer(Loadable, ABC):
     def _update(self, *gradients: Any) -> None:
         """One step along these gradients, one for each parameter."""
         step, key = self._cache, self._key(gradients)
-        if step is None or len(key) != len(step.key) or not all(map(is_, key, step.key)) or step.is_frozen:
+        if step is None or len(key) != len(step.key) or not all(map(is_, key, step.key)):
             step = self._prepared(key, gradients)
         step.mark()
         if step.repeats is not None:
@@ -325,9 +316,8 @@ class Optimizer(Loadable, ABC):
             tasks.append((place, repeat, more if advances or repeat is None else None))
         repeats: list[Any] = [repeat for _, repeat, more in tasks if more is None]
         step = _Step(
-            key, [p._array for *_, p in members], tasks, repeats if len(repeats) == len(gradients) else None,
-            marking(*(p._array for *_, p in given)),
-        )  # fmt: skip
+            key, tasks, repeats if len(repeats) == len(gradients) else None, marking(*(p._array for *_, p in given))
+        )
         self._cache = step if repeatable else None
         return step
 

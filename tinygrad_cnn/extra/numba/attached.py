@@ -40,8 +40,8 @@ KERNELS: list[tuple[Any, Prepare]] = [
     (softmax.softmax_pull, rows.prepare_softmax_pull),
 ]
 
-_before: dict[Any, Prepare] = {}
-"""What prepared the ops, while the compiled kernels are attached."""
+_before: dict[Any, tuple[Prepare, Any]] = {}
+"""What prepared the ops and what computed them at once, while the compiled kernels are attached."""
 
 
 def is_attached() -> bool:
@@ -54,11 +54,14 @@ def attach(on: bool) -> None:
     if on == is_attached():
         return
     if on:
-        _before.update({function: function.op.prepare or definition for function, _ in KERNELS})
+        _before.update({function: (function.op.prepare or definition, function.op.eager) for function, _ in KERNELS})
     for function, prepare in KERNELS:
-        before = _before[function]
-        op = function.op
-        accelerate(function, either(prepare, before) if on else before, along=op.along, in_place=op.in_place)
+        before, eager = _before[function]
+        how = {"along": function.op.along, "in_place": function.op.in_place}
+        if on:
+            accelerate(function, either(prepare, before), **how)
+        else:
+            accelerate(function, before, **how, eager=eager)
     if not on:
         _before.clear()
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from ...ops.windows import Sizes, interior, last_view, volume, windows
 from ..blocking import Geometry, turned
+from ..matmul import multiply
 from ..matmul import prepare as prepare_product
 
 MOST = 1 << 18
@@ -70,7 +71,7 @@ class Plan:
         self.with_ones = np.ones((c * volume(g.kernel) + 1, n * volume(g.out)), dtype)
         self.columns = self.with_ones[:-1]
         self._room = self.columns.reshape(self._windows.shape)
-        self._filters: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._filters: dict[int, tuple[np.ndarray, ...]] = {}
         self.source: Callable[[], np.ndarray | None] = _nothing
         """A weak reference to the array whose windows are in the columns."""
         self.has_convolution = False
@@ -83,9 +84,9 @@ class Plan:
             return w.reshape(o, -1), []
         if o not in self._filters:
             matrix = np.empty((o, len(self.with_ones)), dtype)
-            self._filters[o] = matrix, matrix[:, :-1].reshape(w.shape)
-        matrix, elements = self._filters[o]
-        return (matrix[:, :-1], [(elements, w)]) if b is None else (matrix, [(elements, w), (matrix[:, -1], b)])
+            self._filters[o] = matrix, matrix[:, :-1].reshape(w.shape), matrix[:, -1]
+        matrix, elements, biases = self._filters[o]
+        return (matrix[:, :-1], [(elements, w)]) if b is None else (matrix, [(elements, w), (biases, b)])
 
     def fill(self, x: np.ndarray) -> None:
         """Fill the columns from x."""
@@ -115,11 +116,11 @@ def convolve(
     plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray | None
 ) -> Callable[[], np.ndarray]:
     """A function that fills y (N, O, *out), or a new array, and returns it."""
+    if y is None:
+        return partial(convolved, plan, x, w, b)
     plan.has_convolution = True
     filters, copies = plan.filters(w, b)
     columns = plan.columns if b is None else plan.with_ones
-    if y is None:
-        return partial(_convolved, plan, x, filters, columns, copies)
     o, after = len(w), Copies()
     if (last := last_view(y)).flags.c_contiguous and not y.swapaxes(0, 1).flags.c_contiguous:
         product = _product(last.reshape(-1, o), columns.T, filters.T)
@@ -145,18 +146,20 @@ def convolve(
     return run
 
 
-def _convolved(plan: Plan, x: np.ndarray, filters: np.ndarray, columns: np.ndarray, copies: Copies) -> np.ndarray:
+def convolved(plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None) -> np.ndarray:
     """The convolution as a view of a new product, which takes half the time that the views of a given array take."""
     plan.fill(x)
     plan.source = weakref.ref(x)
+    filters, copies = plan.filters(w, b)
+    columns = plan.columns if b is None else plan.with_ones
     for to, values in copies:
         to[...] = values
     o, shape = len(filters), (len(x), *plan.out)
     y: np.ndarray
     if o < FEW_FILTERS:
-        y = _product(None, filters, columns)().reshape(o, *shape).swapaxes(0, 1)
+        y = multiply(filters, columns).reshape(o, *shape).swapaxes(0, 1)
     else:
-        y = _product(None, columns.T, filters.T)().reshape(*shape, o).transpose(0, -1, *range(1, len(shape)))
+        y = multiply(columns.T, filters.T).reshape(*shape, o).transpose(0, -1, *range(1, len(shape)))
     return y
 
 
@@ -166,7 +169,7 @@ def weight_gradient(
     """A function that fills w, of `shape` (O, c, *k) and in C order, or a new array, from x and u (N, O, *out), and returns
     it."""
     if w is None:
-        return partial(_weight_gradient, plan, x, u, shape)
+        return partial(gradient_in_w, plan, x, u, shape)
     matrix, copies = _rows(u)
     product = _product(w.reshape(len(w), -1), matrix, plan.columns.T)
     finds_columns = plan.has_convolution  # else the columns are from the program's previous run
@@ -183,7 +186,8 @@ def weight_gradient(
     return run
 
 
-def _weight_gradient(plan: Plan, x: np.ndarray, u: np.ndarray, shape: Sizes) -> np.ndarray:
+def gradient_in_w(plan: Plan, x: np.ndarray, u: np.ndarray, shape: Sizes) -> np.ndarray:
+    """The gradient as a new array."""
     if plan.source() is not x:
         plan.fill(x)
         plan.source = _nothing

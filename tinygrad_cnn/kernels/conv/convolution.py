@@ -53,6 +53,36 @@ def convolve(
     return how.work(how.module.convolve, y, (x, 1), (w, 0), (b, 0), (y, 1))
 
 
+def convolved(
+    x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None, *,
+    stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
+) -> np.ndarray | None:  # fmt: skip
+    """The convolution, if its columns are kept."""
+    dtype = _common(x, w)
+    if dtype is not HALF:
+        how = _method(x.shape, w.shape, stride, padding, dilation, groups)
+        if how.most is not None:
+            plan = cached_im2col.plan(how.g, x.shape, dtype, (how, dtype), None, how.most)
+            if plan is not None:
+                return cached_im2col.convolved(plan, x, w, b)
+    return None
+
+
+def convolved_dw(
+    x: np.ndarray, u: np.ndarray, *,
+    shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
+) -> np.ndarray | None:  # fmt: skip
+    """The adjoint in w, if the columns are kept."""
+    dtype = _common(x, u)
+    if dtype is not HALF:
+        how = _method(x.shape, shape, stride, padding, dilation, groups)
+        if how.most is not None:
+            plan = cached_im2col.plan(how.g, x.shape, dtype, (how, dtype), None, how.most)
+            if plan is not None:
+                return cached_im2col.gradient_in_w(plan, x, u, shape)
+    return None
+
+
 def convolve_dx(
     out: np.ndarray | None, u: np.ndarray, w: np.ndarray, *,
     shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,

@@ -151,7 +151,8 @@ def cross_entropy(
         "cross_entropy: `logits` is the result of softmax, which the loss applies itself; "
         "leave softmax out of the model",
     )
-    ignore_index = int(real(name, "ignore_index", ignore_index, "be an integer", float.is_integer))
+    if ignore_index.__class__ is not int:
+        ignore_index = int(real(name, "ignore_index", ignore_index, "be an integer", float.is_integer))
     label_smoothing = real(name, "label_smoothing", label_smoothing, "be from 0 to 1", lambda x: 0 <= x <= 1)
     if logits.ndim == 1:
         options = {"ignore_index": ignore_index, "reduction": reduction, "label_smoothing": label_smoothing}
