@@ -388,3 +388,65 @@ def test_gradients_are_in_c_order_whatever_the_rule_returned(create_graph):
     w = tg.Tensor(np.ones((3, 2)), requires_grad=True)
     (tg.ones(4, 2, dtype=np.float64) @ w.T).sum().backward(create_graph=create_graph)
     assert w.grad.numpy().flags.c_contiguous
+
+
+def channels_last(rng):
+    return np.moveaxis(rng.normal(size=(2, 5, 5, 3)), -1, 1)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_the_gradient_of_a_leaf_in_another_order_has_that_order_if_the_rule_gives_it(create_graph):
+    x = tg.from_numpy(channels_last(np.random.default_rng(0)))
+    x.requires_grad = True
+    for times in (1, 2):
+        (x.relu() ** 2).sum().backward(create_graph=create_graph)
+        assert x.grad.numpy().strides == x.numpy().strides
+        np.testing.assert_allclose(x.grad.numpy(), times * 2 * np.maximum(x.numpy(), 0))
+    x.grad = None
+    (x.transpose(0, 2, 3, 1)[:, ::-1] * np.ones((2, 5, 5, 3))).sum().backward(
+        create_graph=create_graph
+    )  # a view with gaps
+    assert x.grad.numpy().flags.c_contiguous
+    assert x.grad.numpy().tolist() == np.ones(x.shape).tolist()
+    x.grad = None
+    x.register_hook(lambda g: kept.append(g))
+    kept = []
+    (x.relu() ** 2).sum().backward(create_graph=create_graph)
+    assert not np.shares_memory(kept[0].numpy(), x.grad.numpy())
+
+
+def test_the_gradient_of_a_leaf_with_gaps_has_none():
+    @tg.op
+    def double(a):
+        return 2 * a
+
+    double.vjp(a=lambda g, a: np.full((4, 6), 2.0)[:, ::2])
+    x = tg.from_numpy(np.ones((4, 6))[:, ::2])
+    x.requires_grad = True
+    double(x).sum().backward()
+    assert x.grad.numpy().flags.c_contiguous
+    assert x.grad.tolist() == [[2.0] * 3] * 4
+
+
+def test_gradients_in_the_order_of_their_leaves_are_the_same_compiled():
+    found = []
+    for compiled in (False, True):
+        rng = np.random.default_rng(0)
+        x = tg.from_numpy(channels_last(rng))
+        w = tg.from_numpy(np.moveaxis(rng.normal(size=(4, 3, 3, 3)), -1, 1))
+        x.requires_grad = w.requires_grad = True
+        optimizer = tg.optim.SGD([x, w], lr=0.1, momentum=0.9)
+
+        def step(x, w, optimizer=optimizer):
+            loss = (tg.conv2d(x.relu(), w * w) ** 2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            tg.optim.clip_grad_norm_([x, w], 0.5)
+            optimizer.step()
+            return loss
+
+        run = tg.compile(step) if compiled else step
+        losses = [run(x, w).item() for _ in range(6)]
+        found.append([losses, *(a.numpy().tolist() for a in (x, w, x.grad, w.grad)), x.grad.numpy().strides])
+    assert found[0] == found[1]
+    assert found[0][-1] == x.numpy().strides

@@ -27,7 +27,8 @@ def small_arrays_too():
 
 @st.composite
 def images(draw, steps=(1, 1, 2)):
-    """x and u of one layout (in C order, channels-last, or with gaps), and w and b of size 1 along the axes, or None."""
+    """x and u of one layout (in C order, channels-last, or with gaps), and w and b, or None, of size 1 along the axes or with a
+    number for each element of the last axes."""
     n, c, size = draw(st.integers(1, 9)), draw(st.integers(1, 7)), draw(st.integers(1, 9))
     axes = draw(st.sampled_from([(0, 2), (2,), (0,), (1, 2)]))
     dtype = draw(st.sampled_from([np.float32, np.float64]))
@@ -42,7 +43,9 @@ def images(draw, steps=(1, 1, 2)):
         return a
 
     shape = tuple(1 if i in axes else m for i, m in enumerate((n, c, size)))
-    w, b = (draw(st.sampled_from([None, rng.normal(size=shape).astype(dtype)])) for _ in range(2))
+    last = (n, c, size)[axes[0] :]
+    shapes = [shape, last, (*(1 for _ in range(3 - len(last))), *last)] if axes[-1] == 2 else [shape]
+    w, b = (draw(st.sampled_from([None, *(rng.normal(size=each).astype(dtype) for each in shapes)])) for _ in range(2))
     return one(draw(st.sampled_from([0, 1.5, 3, 30]))), one(0), w, b, Over(axes, EPS, draw(st.booleans()))
 
 
@@ -54,8 +57,14 @@ def formulas(x, u, w, b, over):
     r = 1 / np.sqrt(variance + EPS)
     s = (x - mean) * r
     sums = np.stack([a.sum(over.axis, keepdims=True) for a in (u * over.centred, u * s)])
-    n = x.size / mean.size
-    return np.stack([mean, variance]), s * w + b, sums, w * r * (u - sums[0] / n - s * sums[1] / n)
+    v = u * w
+    dx = r * (v - v.mean(over.axis, keepdims=True) * over.centred - s * (v * s).mean(over.axis, keepdims=True))
+    return np.stack([mean, variance]), s * w + b, sums, dx
+
+
+def sums_if_usable(w, sums):
+    """The sums, if w has one number for each of them."""
+    return sums if w is None or w.shape == sums.shape[1:] else None
 
 
 @given(images())
@@ -69,7 +78,7 @@ def test_the_formulas(case):
         (ops.moments, [x], expected[0]),
         (ops.normalized, [x, w, b, stats], expected[1]),
         (ops.correlations, [u, x, stats], expected[2]),
-        (ops.normalized_dx, [u, x, w, sums, stats], expected[3]),
+        (ops.normalized_dx, [u, x, w, sums_if_usable(w, sums), stats], expected[3]),
         (ops.normalized_dx, [u, x, w, None, stats], expected[3]),
     ):
         for got in (f(*inputs, over=over), f.op.raw(*inputs, over=over)):
@@ -82,6 +91,7 @@ def test_results_may_be_written_over_inputs_and_computed_again(case):
     x, u, w, b, over = case
     stats = ops.moments(x, over=over)
     sums = ops.correlations(u, x, stats, over=over)
+    sums = sums_if_usable(w, sums)
     y, dx = ops.normalized(x, w, b, stats, over=over), ops.normalized_dx(u, x, w, sums, stats, over=over)
     assert y.strides == dx.strides == np.empty_like(x).strides
     for name, over_x in (("y", True), ("dx", True), ("dx", False)):
@@ -95,7 +105,7 @@ def test_results_may_be_written_over_inputs_and_computed_again(case):
     for f, inputs, wanted in (
         (ops.moments, [x], stats),
         (ops.normalized, [x, w, b, stats], y),
-        (ops.correlations, [u, x, stats], sums),
+        (ops.correlations, [u, x, stats], ops.correlations(u, x, stats, over=over)),
         (ops.normalized_dx, [u, x, w, sums, stats], dx),
     ):
         result = np.empty_like(wanted)
@@ -107,6 +117,29 @@ def test_results_may_be_written_over_inputs_and_computed_again(case):
             np.testing.assert_array_equal(result, wanted)
 
 
+@given(images())
+def test_sums_of_rows(case):
+    x, u, _, _, over = case
+    over = over._replace(axis=tuple(range(over.axis[0] or 1, 3)))
+    shape = x.shape[over.axis[0] :]
+    stats = ops.moments(x, over=over)
+    s = formulas(x, u, None, None, over)[1]
+    lead = tuple(range(over.axis[0]))
+    wanted = np.stack([a.sum(lead, np.float64) for a in (u * over.centred, u * s)])
+    accuracy = 2e-4 if x.dtype == np.float32 else 1e-11
+    got = ops.correlations(u, x, stats, over=over, shape=shape)
+    for y in (got, ops.correlations.op.raw(u, x, stats, over=over, shape=shape)):
+        assert y.dtype == x.dtype
+        np.testing.assert_allclose(y, wanted, rtol=accuracy, atol=accuracy * 10)
+    result = np.empty_like(got)
+    task = ops.correlations.op.bind(result, u, x, stats, over=over, shape=shape)
+    task = task.prepared() if isinstance(task, Work) else task
+    for _ in range(2):
+        result[...] = np.nan
+        task()
+        np.testing.assert_array_equal(result, got)
+
+
 @given(images(), seeds)
 def test_small_arrays_of_another_type_are_promoted_with(case, seed):
     x, u, _, _, over = case
@@ -115,6 +148,21 @@ def test_small_arrays_of_another_type_are_promoted_with(case, seed):
     y = ops.normalized(x, w, b.astype(np.float32), ops.moments(x, over=over), over=over)
     assert y.dtype == np.float64
     np.testing.assert_allclose(y, formulas(x, u, w, b, over)[1], rtol=2e-4, atol=2e-3)
+
+
+@pytest.mark.parametrize("centre", [0, 10])
+def test_products_that_leave_float32_are_computed_again(centre):
+    x, u, w = np.random.default_rng(0).normal(centre, 1, (3, 6, 50, 40)).astype(np.float32)
+    x, u, over = x * np.float32(1e25), u * np.float32(1e25), Over((1, 2), EPS)
+    stats = ops.moments(x, over=over)
+    for f, inputs, params in (
+        (ops.normalized, [x, w[0], w[1], stats], {}),
+        (ops.normalized_dx, [u, x, w[0], None, stats], {}),
+        (ops.correlations, [u, x, stats], {"shape": (50, 40)}),
+    ):
+        wide = [a if a is None else a.astype(np.float64) for a in inputs]
+        exact = f.op.raw(*wide, **params, over=over)
+        np.testing.assert_allclose(f(*inputs, **params, over=over), exact, rtol=1e-4, atol=1e-4 * np.abs(exact).max())
 
 
 def test_channels_last_images_are_rows_and_others_are_not():

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
 from tinygrad_cnn.kernels.parallel import chunks
-from tinygrad_cnn.ops import activation, affine, conv, normalization, pool, scan, shape, softmax
+from tinygrad_cnn.ops import activation, conv, normalization, pool, scan, shape, softmax
 from tinygrad_cnn.ops.losses import classification
 from tinygrad_cnn.ops.normalization import Over
 from tinygrad_cnn.ops.pool import Windows
@@ -41,7 +41,7 @@ else:
 every_kernel = pytest.mark.parametrize(("function", "prepare"), KERNELS, ids=[f.op.name for f, _ in KERNELS])
 UNITS = {pool.max_pool: 0, pool.max_pool_which: 0, scan.cumsum: 0.501, softmax.softmax: 6, softmax.softmax_pull: 12}
 """In the last place of the largest number of a result, where it is not 4."""
-SUMS = {affine.product_to, shape.sum_to, conv.convolve, conv.convolve_dx, conv.convolve_dw, pool.put_elements}
+SUMS = {shape.sum_to, conv.convolve, conv.convolve_dx, conv.convolve_dw, pool.put_elements}
 """For these, of the largest sum of the sizes of the terms: terms may cancel."""
 
 
@@ -136,21 +136,18 @@ def given_to(function, rng, order):
         x, _, _, over = layer(rng, order)
         yield [x], {"over": over}
     elif function is normalization.normalized:
-        x, _, stats, over = layer(rng, order)
+        x, u, stats, over = layer(rng, order)
         yield [x, None, None, stats], {"over": over}
+        yield [x, u[0], None, stats], {"over": over}
+        yield [x, u[0], u[1], stats], {"over": over}
     elif function is normalization.correlations:
         x, u, stats, over = layer(rng, order)
         yield [u, x, stats], {"over": over}
+        yield [u, x, stats], {"over": over, "shape": x.shape[1:]}
     elif function is normalization.normalized_dx:
         x, u, stats, over = layer(rng, order)
         yield [u, x, None, normalization.correlations.op.raw(u, x, stats, over=over), stats], {"over": over}
-    elif function is affine.affine:
-        x, u, _, _ = layer(rng, order)
-        yield [x, u[0], u[1]], {}
-        yield [x, u[0]], {}
-    elif function is affine.product_to:
-        _, u, _, _ = layer(rng, order)
-        yield [normal(rng, *u.shape), u], {"shape": u.shape[1:]}
+        yield [u, x, u[0], None, stats], {"over": over}
     elif function is shape.sum_to:
         _, u, _, _ = layer(rng, order)
         yield [u], {"shape": u.shape[1:]}
@@ -271,6 +268,16 @@ def test_rows_of_special_numbers(function, numba, sizes):
     with np.errstate(all="ignore"):
         expected = function.op.raw(x, axis=-1)
     np.testing.assert_allclose(function(x), expected, rtol=1e-6, atol=1e-45)
+
+
+@needs_numba
+def test_products_that_leave_float32(numba):
+    x, u, w = (a.reshape(40, 50) * np.float32(1e25) for a in normal(np.random.default_rng(0), 3, 2000) + 3)
+    over, w = Over((1,), 1e-5), w[0] / np.float32(1e25)
+    stats = normalization.moments.op.raw(x, over=over)
+    exact = normalization.normalized_dx.op.raw(widened(u), widened(x), widened(w), None, stats, over=over)
+    y = normalization.normalized_dx(u, x, w, None, stats, over=over)
+    np.testing.assert_allclose(y, exact, rtol=1e-4, atol=1e-5 * np.abs(exact).max())
 
 
 @needs_numba

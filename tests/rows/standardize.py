@@ -14,6 +14,7 @@ from tinygrad_cnn.testing.cases import Arg, Case
 
 WHOLE = Arg((2, 3, 2), -2, 2)
 BATCH, EXAMPLE, ROOT = ops.Over((0, 2), 0.5), ops.Over((2,), 0.5), ops.Over((1,), 0.5, centred=False)
+LAYER, LAST = ops.Over((1, 2), 0.5), ops.Over((2,), 0.5, centred=False)
 
 
 def mean(a: NDArray[Any], over: ops.Over) -> NDArray[Any]:
@@ -36,25 +37,30 @@ def normalized(x: NDArray[Any], w: Any = 1.0, b: Any = 0.0, *, over: ops.Over) -
     return np.asarray(standard(x, over) * w + b)
 
 
-def correlations(u: NDArray[Any], x: NDArray[Any], over: ops.Over) -> NDArray[Any]:
+def correlations(u: NDArray[Any], x: NDArray[Any], over: ops.Over, shape: Any = None) -> NDArray[Any]:
     """Two sums."""
-    return np.stack([part.sum(axis=over.axis, keepdims=True) for part in (u * over.centred, u * standard(x, over))])
+    parts = u * over.centred, u * standard(x, over)
+    if shape is None:
+        return np.stack([part.sum(axis=over.axis, keepdims=True) for part in parts])
+    return np.stack([part.sum(axis=tuple(range(part.ndim - len(shape)))) for part in parts])
 
 
 def normalized_dx(u: NDArray[Any], x: NDArray[Any], w: Any = 1.0, *, over: ops.Over) -> NDArray[Any]:
-    """The gradient's formula, scaled."""
-    s, r = standard(x, over), 1 / np.sqrt(spread(x, over) + over.eps)
-    return np.asarray(w * r * (u - over.centred * mean(u, over) - s * mean(u * s, over)))
+    """The gradient's formula, of the scaled gradient."""
+    v, s, r = u * w, standard(x, over), 1 / np.sqrt(spread(x, over) + over.eps)
+    return np.asarray(r * (v - over.centred * mean(v, over) - s * mean(v * s, over)))
 
 
 def with_moments(f: Callable[..., Any]) -> Callable[..., Any]:
     """Called with the moments of x, which are known where x was normalized before."""
 
-    def call(u: Any, x: Any, *w: Any, over: ops.Over) -> Any:
+    def call(u: Any, x: Any, *w: Any, over: ops.Over, **shape: Any) -> Any:
         if f not in (ops.correlations, ops.normalized_dx):
-            return f(u, x, *w, over=over)
+            return f(u, x, *w, over=over, **shape)
         stats = ops.moments(x, over=over)
-        return f(u, x, *(w or (None,)), None, stats, over=over) if f is ops.normalized_dx else f(u, x, stats, over=over)
+        if f is ops.normalized_dx:
+            return f(u, x, *(w or (None,)), None, stats, over=over)
+        return f(u, x, stats, over=over, **shape)
 
     return call
 
@@ -80,12 +86,26 @@ CASES = [
     ),
     *(
         case
-        for over, size in ((BATCH, (1, 3, 1)), (EXAMPLE, (1, 3, 1)), (ROOT, (2, 1, 2)))
+        for over, size in (
+            *((BATCH, (1, 3, 1)), (EXAMPLE, (1, 3, 1)), (ROOT, (2, 1, 2))),
+            *((LAYER, (3, 2)), (EXAMPLE, (2,)), (LAST, (2,)), (BATCH, (1, 3, 2))),
+        )
         for case in (
             Case(ops.normalized, (WHOLE, Arg(size), Arg(size)), normalized, {"over": over}),
             Case(ops.normalized_dx, (WHOLE, WHOLE, Arg(size)), normalized_dx, {"over": over}),
             Case(ops.normalized_dx, (WHOLE, WHOLE, Arg(size)), normalized_dx, {"over": over}, via=with_moments),
         )
+    ),
+    *(
+        Case(ops.correlations, (WHOLE, WHOLE), correlations, {"over": over, "shape": shape}, **via)
+        for over, shape in ((LAYER, (3, 2)), (EXAMPLE, (2,)), (LAST, (2,)), (BATCH, (3, 2)))
+        for via in ({}, {"via": with_moments})
+    ),
+    *(
+        Case(
+            lambda x, b: ops.normalized(x, None, b, over=LAYER), (WHOLE, Arg(size)), lambda x, b: standard(x, LAYER) + b
+        )
+        for size in ((3, 2), (2, 1, 1))
     ),
     Case(affine.product_to, (WHOLE, WHOLE), lambda a, b, shape: (a * b).sum((0, 2)).reshape(shape), {"shape": (3, 1)}),
     Case(affine.affine, (WHOLE, Arg((3, 1)), Arg((1, 3, 1))), lambda x, w, b: x * w + b),

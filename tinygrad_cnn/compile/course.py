@@ -22,7 +22,8 @@ from ..core.graph import Op
 from ..core.node import Leaf, Node, hooked
 from ..core.tracing import NO_TRACER, Args, performed
 from ..core.versions import owner, tick, written_since
-from ..kernels.parallel.workspace import Pool
+from ..kernels.parallel import workspace
+from ..kernels.parallel.workspace import LARGE, Pool
 from ..tensor import Tensor
 from .blocks import Blocks
 from .kept import Kept
@@ -87,7 +88,7 @@ class Course(tracing.Tracer):
             self._rest()
             self.kept.check()
         self.kept.unsure = True
-        self.thread = get_ident()
+        self.thread, workspace.call = get_ident(), tick()
         self.expected = self.start  # type: ignore[method-assign, assignment]
         tracing.watchers.append(self)
         self._token = tracing._tracer.set(self)
@@ -349,17 +350,40 @@ class Course(tracing.Tracer):
             if walk.uses < 2:
                 return None
             walk.program = Program(walk, self.pool)
+            self._share(walk)
         if walk.program.is_loose and not walk.program.serves():
             return None
         check_unwritten(nodes)
-        gradients = walk.program.run(roots, finished)
-        if gradients is None:  # somebody holds those of an earlier call: they get copies now
-            walk.program = Program(walk, self.pool)
+        self.thread = 0  # an op that is called meanwhile is plain: tasks of steps write where values of the walk are
+        try:
             gradients = walk.program.run(roots, finished)
+            if gradients is None:  # somebody holds those of an earlier call: they get copies now
+                walk.program = Program(walk, self.pool)
+                gradients = walk.program.run(roots, finished)
+        finally:
+            if not self.assigns:
+                self.thread = get_ident()
         if not retain:
             for node in nodes:
                 node.saved = node.parents = None
         return gradients
+
+    def _share(self, newest: Walk) -> None:
+        """If there is new memory in place of much that tasks have, prepare them again where they are used next."""
+        if self.pool.outgrown < LARGE:
+            return
+        self.pool.outgrown = 0
+        for walk in [walk for walks in self.walks.values() for walk in walks if walk is not newest]:
+            walk.program = None
+        waiting = [*self.first]
+        while waiting:
+            step = waiting.pop()
+            waiting += step.children
+            if (
+                step.op.prepare is not None and step.output.tensor is None
+            ):  # else its code counts as a holder: see `Kept`
+                step.take = None
+                self.link(step.previous)
 
     def _slot_of(self, place: Any) -> Slot | None:
         """The slot of a node, if a step of this call made it."""

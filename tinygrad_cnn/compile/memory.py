@@ -58,6 +58,15 @@ class Plan:
     size: int
     is_small: bool  # see `SMALL_BYTES`
 
+    def gaps(self, i: int, end: int) -> list[tuple[int, int]]:
+        """Start and end of each part of the arena, which ends there, that no value needs while group i runs."""
+        found, start = [], 0
+        live = {b for b in self.buffers.values() if not b.lasts and b.start <= i <= b.end[0]}
+        for buffer in sorted(live, key=lambda buffer: buffer.offset):
+            found.append((start, buffer.offset))
+            start = buffer.offset + buffer.size
+        return [*found, (start, end)]
+
 
 def planned(calls: Sequence[Call], results: Collection[Value]) -> Plan:
     """A plan for `calls`, whose `results` live to the end."""

@@ -19,9 +19,9 @@ from ..kernels.parallel.chunks import LARGE
 from ..kernels.parallel.task import Call as Prepared
 from ..kernels.parallel.task import Stage, Work, borders, streamed, streams
 from ..kernels.parallel.threads import blas_alone, get_num_threads
-from ..kernels.parallel.workspace import Pool
+from ..kernels.parallel.workspace import Pool, aligned
 from ..tensor import Tensor
-from .blocks import ALIGNMENT, Block
+from .blocks import Block
 from .kept import LISTED
 from .memory import by_image, planned
 from .rules import Call, Value, Walk, fitted, mapped
@@ -41,7 +41,11 @@ class Program:
         self._fixed: dict[Value, Any] = {}  # the arrays that are the same in every run
         self._moving: list[Value] = []  # values that are read from the slots in every run
         self._copied: list[Slot] = []
-        self._place_values()
+        if self.plan.size > MUCH:
+            give_back()
+        # Nothing else runs during a walk of much memory (see `Course.walk`), so its values and all scratch share an arena.
+        arena = aligned(self.plan.size) if self.plan.is_small else pool.arena(self.plan.size)
+        self._place_values(arena)
         self._shared: dict[Value, dict[Any, Any]] = {}
         self._prepared: dict[Call, Any] = {}
         self.streams: list[list[str]] = []  # the names of calls that go together
@@ -50,7 +54,7 @@ class Program:
         numbers = {value: k for k, (_, value) in enumerate(walk.results)}
         dying: dict[float, list[Value]] = {}
         for i, group in enumerate(self.plan.groups):
-            with pool.lends():
+            with pool.lends(None if self.plan.is_small else partial(self.plan.gaps, i, arena.nbytes)):
                 self._calls += self._grouped(group)
             for value in [value for call in group for value in call.made if value not in self._fixed]:
                 dying.setdefault(self.plan.last[value.root][0], []).append(value)
@@ -65,7 +69,7 @@ class Program:
         known = LISTED + 2 + (self._given is not None)
         self._counts = [self._block.limit + 1, *[known] * len(self._lent), *[LISTED + 1] * len(self._lent)]
         self.is_loose = any(slot.moves for slot in walk.leaves)  # whether two leaves may be one in another call
-        self.nbytes = self.plan.size + self._block.size
+        self.nbytes = self._block.size + (self.plan.size if self.plan.is_small else 0)  # but for what is the pool's
 
     # Running
 
@@ -117,12 +121,8 @@ class Program:
 
     # Values
 
-    def _place_values(self) -> None:
+    def _place_values(self, arena: np.ndarray) -> None:
         """Find the arrays of values that are the same in every run."""
-        if self.plan.size > MUCH:
-            give_back()
-        arena = np.empty(self.plan.size + ALIGNMENT, np.uint8)
-        start = -arena.ctypes.data % ALIGNMENT
         self._starts, size = {}, 0
         for buffer in dict.fromkeys(self.plan.buffers.values()):
             if buffer.lasts:
@@ -132,7 +132,7 @@ class Program:
             if buffer.lasts:
                 self._fixed[value] = self._block.inner(value.shape, value.dtype, value.strides, self._starts[buffer])
             else:
-                self._fixed[value] = np.ndarray(value.shape, value.dtype, arena, start + buffer.offset, value.strides)
+                self._fixed[value] = np.ndarray(value.shape, value.dtype, arena, buffer.offset, value.strides)
         self._roots = [np.empty(root.shape, root.dtype) for root in self._walk.roots]
         self._fixed.update(zip(self._walk.roots, self._roots, strict=True))
         readers: dict[Value, list[Op | None]] = {}
@@ -162,7 +162,7 @@ class Program:
             self._lent.append(t)
             return t, None
         if value in self._fixed:
-            return None, partial(np.array, self._fixed[value], order="C")
+            return None, partial(np.array, self._fixed[value])
         return None, lambda: value.array
 
     def _same_in_every_run(self) -> dict[Any, Tensor] | None:

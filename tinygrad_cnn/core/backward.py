@@ -97,7 +97,7 @@ def _walk(
         op = node.op
         if op is None or node in ends:
             if node in borrowed or g.__class__ is not ndarray or not g.flags.carray:
-                g = owned(g, node in borrowed)
+                g = owned(g, node in borrowed, node)
             results[node] = g
             if finished is not None:
                 finished(node, g)

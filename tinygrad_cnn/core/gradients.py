@@ -56,19 +56,21 @@ def total(old: Array, r: Array, ours: bool) -> Array:
     return old + r
 
 
-def owned(g: Array, borrowed: bool) -> Array:
-    """g in memory of its own: C-ordered and writable."""
-    if g.__class__ is ndarray:
-        return np.array(g, order="C") if borrowed or not g.flags.carray else g
+def owned(g: Array, borrowed: bool, place: Place) -> Array:
+    """g in memory of its own and writable: in C order, unless it has the order of the place's value and no gaps."""
     if isinstance(g, np.generic):
         return np.asarray(g)
-    return above.copy(g, order="C") if borrowed or not g._array.flags.carray else g
+    a = g if g.__class__ is ndarray else g._array
+    alike = a.flags.carray or (a.strides == place.strides and owner(a).nbytes == a.nbytes and a.flags.behaved)
+    if alike and not borrowed:
+        return g
+    return np.array(g, order="C") if a is g else above.copy(g, order="C")
 
 
 def apart(results: Mapping[Place, Array]) -> dict[Place, Array]:
     """The results, each an array of its own: a joint rule may have returned one array for two inputs."""
     found: dict[int, Array] = {}
-    return {p: owned(g, found.setdefault(id(g), p) is not p) for p, g in results.items()}
+    return {p: owned(g, found.setdefault(id(g), p) is not p, p) for p, g in results.items()}
 
 
 def shares(r: Array, g: Array, saved: Any, pulled: Any) -> bool:
@@ -100,8 +102,7 @@ def in_order(g: Array, node: Node) -> Array:
     When operands differ in order, NumPy picks C order for the result. But NumPy also reuses large temporaries in an
     expression and then keeps their order, so a rule could give arrays one order and Tensors another, and sums other bits.
     """
-    strides = node.strides
-    data = g if g.__class__ is ndarray else g._array
+    strides, data = node.strides, g if g.__class__ is ndarray else g._array
     if data.strides == strides or 0 in data.strides or 0 in strides or (node.op.along and not node.op.in_place):
         return g  # kernels that are no elementwise ones take any order
     long = [i for i, n in enumerate(data.shape) if n > 1]

@@ -42,7 +42,7 @@ class Leaf:
     leaf, so a strong reference would make a reference cycle.
     """
 
-    __slots__ = ("__weakref__", "dtype", "hooks", "number", "shape", "tensor")
+    __slots__ = ("__weakref__", "dtype", "hooks", "number", "shape", "strides", "tensor")
 
     hooks: Callable[[Any, bool], Any]
 
@@ -52,8 +52,7 @@ class Leaf:
 
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = weakref.ref(tensor)
-        self.shape = tensor.shape
-        self.dtype = tensor.dtype
+        self.shape, self.strides, self.dtype = tensor.shape, tensor._array.strides, tensor.dtype
         self.number = tick()
         tensor._grad = getattr(tensor, "_grad", None)  # for Tensors without a leaf it may be unset
 

@@ -1,4 +1,5 @@
-"""Batch norm: moments, normalization and its gradient, in blocks that fit in the cache, so a block is read from memory once.
+"""Batch and layer norm: moments, normalization and its gradient, in blocks that fit in the cache, so a block is read once from
+memory. With a scale or shift for each element of what is normalized together, blocks are parts of the first axis.
 
 Where blocks are rows (see channelwise.py), BLAS computes the sums over all rows. The variance of each block is taken from the
 block's mean, and the moments of the blocks are then combined: Chan, Golub and LeVeque, "Algorithms for computing the sample
@@ -7,16 +8,18 @@ variance" (1983). Values that overflow in float32 fall back to the definitions, 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..ops.affine import repeated
-from ..ops.normalization import Over, correlations, moments
-from .channelwise import Blocks, Rows, blocks, like
-from .parallel.task import Call
-from .sums import means, ones, product_sums, total
+from ..ops.normalization import Over, correlations, is_one_for_each, moments, normalized_dx
+from .channelwise import Blocks, Rows, blocks, joined, like, most_joined
+from .parallel.task import Call, Work
+from .sums import SHORT, means, ones, product_sums, total
 
 Array = np.ndarray
 
@@ -78,16 +81,20 @@ def _put_together(how: Rows, y: Array, centres: Array, sums: Array, squares: Arr
     n = how.size // how.columns
     mean = _added(how, sums) / n
     between = np.square(np.subtract(how.folds(centres), mean, dtype=how.dtype)).reshape(centres.shape)
-    between *= np.array([[cut.stop - cut.start] for cut in how.cuts], how.dtype)
+    between *= how.lengths
     how.unfold(mean, y[0])
     how.unfold(_added(how, between + squares) / n, y[1])
 
 
-def prepare_correlations(out: Array | None, u: Array, x: Array, stats: Any = None, *, over: Over) -> Any:
+def prepare_correlations(
+    out: Array | None, u: Array, x: Array, stats: Any = None, *, over: Over, shape: tuple[int, ...] | None = None
+) -> Any:
     """The sums of u and of u (x - mean) r."""
     how = None if stats is None else blocks(over.axis, x, u, sums=True)
     if how is None:
         return None
+    if shape is not None:
+        return _to_shape(out, u, x, stats, over, shape)
     if not over.centred:
         how = Blocks(over.axis, x, whole=0 in over.axis)
     y, centre = np.empty((2, *how.shape), x.dtype) if out is None else out, how.buffer()
@@ -120,6 +127,46 @@ def _correlations(over: Over, u: Array, x: Array, centre: Array, first: Array, s
     second[...] = product_sums(x - centre if centre.any() else x, u, over.axis)
 
 
+def _to_shape(out: Array | None, u: Array, x: Array, stats: Any, over: Over, shape: tuple[int, ...]) -> Any:
+    """The sums of u and of u (x - mean) r over the first axes; None unless `over` has the last axes, of this shape."""
+    first = x.ndim - len(shape)
+    if not first or over.axis != tuple(range(first, x.ndim)) or shape != x.shape[first:]:
+        return None
+    y, n, how = np.empty((2, *shape), x.dtype) if out is None else out, math.prod(shape), Blocks(over.axis, x)
+    centre, spread, r = (how.buffer() for _ in range(3))
+    sums = np.empty((len(how.cuts), 2, n))
+    parts = list(zip(*map(how.of, (u, x)), *map(how.split, (centre, spread, r)), sums, strict=True))
+    small = (centre, lambda: stats[0]), (spread, lambda: stats[1]), (r, lambda: _r(stats, over))
+
+    def part(u: Array, x: Array, mean: Array, variance: Array, r: Array, y: Array) -> None:
+        t, weights = x, [np.ones_like(r), mean * r]
+        if over.centred and not _near(mean, variance).all():
+            t = np.subtract(x, mean, like("deviation", x))
+            weights[1] = np.zeros_like(r)
+        t = np.multiply(u, t, like("deviation", x))
+        y[0], y[1] = 0, _weighed(t, n, [r])[0]
+        if over.centred:
+            first, second = _weighed(u, n, weights)
+            y[0], y[1] = first, y[1] - second
+
+    def add() -> None:
+        np.copyto(y, np.add.reduce(sums, 0).reshape(y.shape), casting="same_kind")
+
+    again = partial(_if_too_large, correlations, y, u, x, stats, over=over, shape=shape)
+    before: list[Call] = [QUIET, *(partial(how.fill, *each) for each in small)]
+    return how.work(lambda i: [partial(part, *parts[i])], y, before, [add, again])
+
+
+def _weighed(a: Array, n: int, weights: Sequence[Array]) -> Array:
+    """The sums of the rows of `a`, of n elements, times each of the weights, in float64: BLAS adds up to SHORT rows."""
+    rows, w = np.ascontiguousarray(a).reshape(-1, n), np.reshape(weights, (len(weights), -1)).astype(a.dtype)
+    whole = len(rows) - len(rows) % SHORT
+    sums = np.matmul(w[:, :whole].reshape(len(w), -1, SHORT).swapaxes(0, 1), rows[:whole].reshape(-1, SHORT, n))
+    y: Array = np.add.reduce(sums, 0, np.float64)
+    y += np.matmul(w[:, whole:], rows[whole:])
+    return y
+
+
 def _sums_of_rows(how: Rows, x: Array, u: Array | None, centre: Array) -> tuple[Any, Array, Array]:
     """A function that returns the calls for a block, and arrays for each block's sums of u and of u (x - centre).
 
@@ -150,9 +197,9 @@ def _added(how: Rows, rows: Array) -> Any:
     return ones(len(wide), wide.dtype).dot(wide)  # faster than NumPy
 
 
-def _if_too_large(function: Any, out: Array, *inputs: Array, over: Over) -> None:
+def _if_too_large(function: Any, out: Array, *inputs: Array, **params: Any) -> None:
     if not np.isfinite(out[1]).all():
-        np.copyto(out, function.op.raw(*inputs, over=over))
+        np.copyto(out, function.op.raw(*inputs, **params))
 
 
 def prepare_normalized(
@@ -164,8 +211,43 @@ def prepare_normalized(
     if how is None:
         return None
     centre = [(np.subtract, lambda: stats[0])] if over.centred else []
-    shift = [] if b is None else [(np.add, lambda: b)]
-    return how.chain(y, x, *centre, (np.multiply, lambda: _r(stats, over, w)), *shift)
+    if all(a is None or is_one_for_each(a.shape, x.ndim, over) for a in (w, b)):
+        shift = [] if b is None else [(np.add, lambda: b)]
+        return how.chain(y, x, *centre, (np.multiply, lambda: _r(stats, over, w)), *shift)
+    return _for_each_element(y, x, w, b, stats, over)
+
+
+def _for_each_element(y: Array, x: Array, w: Any, b: Any, stats: Any, over: Over) -> Work:
+    """(x - mean) r w + b, with numbers in w and b for each element."""
+    how = _uncut(over, x, w, b)
+    centre, r = how.buffer(), how.buffer()
+    before: list[Call] = [partial(how.fill, centre, lambda: stats[0]), partial(how.fill, r, lambda: _r(stats, over))]
+    parts = list(zip(how.of(x), how.split(centre), how.split(r), how.of(y), strict=True))
+
+    def part(x: Array, mean: Array, r: Array, y: Array) -> None:
+        np.multiply(np.subtract(x, mean, y) if over.centred else x, r, y)
+        for ufunc, a in ((np.multiply, w), (np.add, b)):
+            if a is not None:
+                _by_rows(ufunc, y, a, y)
+
+    return how.work(lambda i: [partial(part, *parts[i])], y, before, [])
+
+
+def _uncut(over: Over, x: Array, *numbers: Any) -> Blocks:
+    """Blocks of whole means, each with all the numbers of arrays that broadcast to x."""
+    cut = any(a is not None and a.ndim == x.ndim and len(a) > 1 for a in numbers)
+    return Blocks(over.axis, x, whole=cut or 0 in over.axis)
+
+
+def _by_rows(ufunc: np.ufunc, a: Array, w: Array, out: Array) -> Array:
+    """ufunc(a, w), with several rows of `a` joined to a long one, and w repeated, if w is such a row."""
+    if w.size and a.flags.c_contiguous and out.flags.c_contiguous and w.shape == a.shape[a.ndim - w.ndim :]:
+        fold = joined(a.size // w.size, 1, most_joined(w.size))
+        if fold > 1:
+            ufunc(a.reshape(-1, fold * w.size), np.tile(w.reshape(-1), fold), out.reshape(-1, fold * w.size))
+            return out
+    ufunc(a, w, out)
+    return out
 
 
 def prepare_normalized_dx(
@@ -173,15 +255,41 @@ def prepare_normalized_dx(
 ) -> Any:
     """w r (u - mean of u - s mean of (u s)), as ((x - mean) slope + u - mean of u) w r."""
     y = np.empty_like(x) if out is None else out
-    how = blocks(over.axis, x, u, y) if sums is not None and stats is not None and _are_like(x, w) else None
+    how = blocks(over.axis, x, u, y) if stats is not None and _are_like(x, w) else None
     if how is None:
         return None
     n = over.count(x.shape)
+    if sums is None:
+        return _dx_of_products(y, u, x, w, stats, over, n)
     centre, shift = (
         [(np.subtract, small)] if over.centred else [] for small in (lambda: stats[0], lambda: sums[0] / n)
     )
     slope = np.multiply, lambda: -sums[1] * _r(stats, over) / n
     return how.chain(y, x, *centre, slope, (np.add, u), *shift, (np.multiply, lambda: _r(stats, over, w)), aside=True)
+
+
+def _dx_of_products(y: Array, u: Array, x: Array, w: Array | None, stats: Any, over: Over, n: int) -> Work:
+    """r (v - mean of v - (x - mean) r^2 mean of (v (x - mean))) with v = u w."""
+    how = _uncut(over, x, w)
+    parts = list(zip(*map(how.of, (u, x, y)), *map(how.split, stats), strict=True))
+
+    def part(u: Array, x: Array, y: Array, mean: Array, variance: Array) -> None:
+        v = u if w is None else _by_rows(np.multiply, u, w, like("product", x))
+        near = not over.centred or _near(mean, variance).all()
+        t = x if near else np.subtract(x, mean.astype(x.dtype), like("aside", x))
+        product = product_sums(v, t, over.axis, n).astype(np.float64)
+        shift: Any = total(v, over.axis, True, None, n).astype(np.float64) if over.centred else 0
+        product -= mean * shift if near else 0
+        if not np.isfinite(product).all():
+            np.copyto(y, normalized_dx.op.raw(u, x, w, None, np.array([mean, variance]), over=over))
+            return
+        slope = product / (variance + over.eps)
+        shift -= mean * slope if near else 0
+        r = 1 / np.sqrt(variance + over.eps)
+        t = np.subtract(v, np.multiply(t, slope.astype(x.dtype), like("aside", x)), like("aside", x))
+        np.multiply(np.subtract(t, shift.astype(x.dtype), t) if over.centred else t, r.astype(x.dtype), y)
+
+    return how.work(lambda i: [partial(part, *parts[i])], y, [QUIET], [])
 
 
 def _are_like(x: Array, *small: Any) -> bool:

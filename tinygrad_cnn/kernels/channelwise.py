@@ -109,6 +109,7 @@ class Rows(Blocks):
             self.cuts = [slice(part.start * each, part.stop * each) for part in self.images]
         else:
             self.images, self.cuts = None, [slice(i, min(i + step, rows)) for i in range(0, rows, step)]
+        self.lengths = np.array([[cut.stop - cut.start] for cut in self.cuts], self.dtype)
 
     def of(self, a: np.ndarray) -> list[np.ndarray]:
         matrix = a.transpose(self.order).reshape(-1, self.width)
@@ -144,16 +145,38 @@ def blocks(axes: tuple[int, ...], *arrays: np.ndarray, sums: bool = False) -> Bl
     x = arrays[0]
     if x.size < SMALL or x.dtype not in (np.float32, np.float64):
         return None
-    if any(a.shape != x.shape or a.dtype != x.dtype for a in arrays):
-        return None
-    order = tuple(sorted(range(x.ndim), key=lambda i: -x.strides[i]))
-    inner = [i not in axes for i in order if x.shape[i] > 1]
-    dense = all(a.transpose(order).flags.c_contiguous for a in arrays)
+    for a in arrays:
+        if a.shape != x.shape or a.dtype != x.dtype:
+            return None
+    return _blocks(axes, x.shape, tuple([a.strides for a in arrays]), x.dtype, sums)
+
+
+@lru_cache(maxsize=1024)
+def _blocks(
+    axes: tuple[int, ...],
+    shape: tuple[int, ...],
+    strides: tuple[tuple[int, ...], ...],
+    dtype: np.dtype[Any],
+    sums: bool,
+) -> Blocks:
+    x = np.broadcast_to(np.empty((), dtype), shape)
+    order = tuple(sorted(range(x.ndim), key=lambda i: -strides[0][i]))
+    inner = [i not in axes for i in order if shape[i] > 1]
+    dense = all(has_no_gaps([shape[i] for i in order], [own[i] for i in order], dtype.itemsize) for own in strides)
     if dense and inner == sorted(inner) and any(inner) and not all(inner):
         rows = Rows(axes, x, order)
         if not sums or rows.cuts[0].stop <= LONGEST:
             return rows
     return Blocks(axes, x, whole=sums and 0 in axes)
+
+
+def has_no_gaps(shape: Sequence[int], strides: Sequence[int], size: int) -> bool:
+    """Whether an array is in C order, with elements of this size."""
+    for n, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if n > 1 and stride != size:
+            return False
+        size *= n
+    return True
 
 
 def most_joined(columns: int) -> int:

@@ -8,7 +8,7 @@ and the sums of the blocks are added in float64. float16 is added in float32.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -17,7 +17,7 @@ from numpy import ndarray
 
 from ..ops.reduce import reduced_axes
 from ..ops.shape import Axis, Shape, as_shape, repeated_axes
-from .channelwise import joined, most_joined
+from .channelwise import has_no_gaps, joined, most_joined
 from .parallel.threads import blas_alone
 from .parallel.workspace import buffer
 
@@ -122,7 +122,7 @@ def _exactly(shape: tuple[int, ...], strides: tuple[int, ...], char: str, axes: 
     if char not in "efd" or not size or not axes:
         return None
     if char != "e":
-        if char == "d" and len(axes) == len(shape) and size < PAIRWISE and _has_no_gaps(shape, strides, 8):
+        if char == "d" and len(axes) == len(shape) and size < PAIRWISE and has_no_gaps(shape, strides, 8):
             return None
         if size < SMALL and not _loses(shape, strides, axes):
             return None
@@ -175,15 +175,6 @@ def _add(out: np.ndarray | None, a: np.ndarray, axes: tuple[int, ...], keepdims:
     return out
 
 
-def _has_no_gaps(shape: Sequence[int], strides: Sequence[int], size: int) -> bool:
-    """Whether an array is in C order, with elements of this size."""
-    for n, stride in zip(reversed(shape), reversed(strides), strict=True):
-        if n > 1 and stride != size:
-            return False
-        size *= n
-    return True
-
-
 def _rows(
     shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ...]
 ) -> tuple[tuple[int, ...], int, np.ndarray] | None:
@@ -192,7 +183,7 @@ def _rows(
     if len(axes) != len(shape) - 1:
         return None
     plan = _plan(shape, strides, axes)
-    gaps = not _has_no_gaps([shape[i] for i in plan.order], [strides[i] for i in plan.order], 4)
+    gaps = not has_no_gaps([shape[i] for i in plan.order], [strides[i] for i in plan.order], 4)
     if gaps or [reduced for reduced, _ in plan.groups] != [False, True]:
         return None
     length = plan.groups[1][1]
@@ -204,8 +195,8 @@ def _sum_rows(out: np.ndarray | None, rows: np.ndarray, each: np.ndarray, exact:
     if out is None or exact is None:
         y: np.ndarray = rows.astype(each.dtype).dot(each)
         return y.astype(rows.dtype)
-    np.copyto(exact, rows)
-    np.copyto(out, exact.dot(each), casting="same_kind")
+    exact[...] = rows
+    out[...] = exact.dot(each)
     return out
 
 

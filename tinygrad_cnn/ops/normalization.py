@@ -18,7 +18,7 @@ import numpy as np
 
 from ..core.graph import Array, op
 from . import lists
-from .affine import affine, product_to
+from .affine import affine, product_to, repeated
 from .elementwise import maximum
 from .half import in_float32
 from .real import is_integer, not_negative, positive, real
@@ -76,9 +76,10 @@ def _rounded(y: np.ndarray, *inputs: Array) -> np.ndarray:
 
 @op
 def normalized(x: Array, w: Array = None, b: Array = None, stats: Array = None, *, over: Over) -> Array:
-    """y = s w + b, with w and b of size 1 along the axes, or None for 1 and 0.   `stats` are x's moments, if known.
+    """y = s w + b, with w and b that broadcast to x's shape, or None for 1 and 0.   `stats` are x's moments, if known.
 
-    x' = w r (g - mean of g - s mean of (g s)), without the mean of g if not centred,  w' = sum of g s,  b' = sum of g.
+    x' = r (v - mean of v - s mean of (v s)), with v = g w, without the mean of v if not centred.
+    w' = sum of g s,  b' = sum of g.
     """
     y, _ = _standard(x, stats, over)
     y = y if w is None else y * w
@@ -87,27 +88,31 @@ def normalized(x: Array, w: Array = None, b: Array = None, stats: Array = None, 
 
 
 @op
-def correlations(u: Array, x: Array, stats: Array = None, *, over: Over) -> Array:
-    """y = (sum of u, or 0 if not centred; sum of u s), stacked, with keepdims.
+def correlations(u: Array, x: Array, stats: Array = None, *, over: Over, shape: tuple[int, ...] | None = None) -> Array:
+    """y = (sum of u, or 0 if not centred; sum of u s), stacked: over the axes, with keepdims, or to an array of `shape`.
 
     u' = g[0] + g[1] s, without g[0] if not centred,  x' = that of normalized for the incoming gradient g[1] u.
     """
     s, _ = _standard(x, stats, over)
-    total = np.sum(u, over.axis, np.float64, keepdims=True, where=over.centred)
-    return _rounded(np.array([total, np.sum(u * s, over.axis, keepdims=True)]), u, x)
+    axes = over.axis if shape is None else repeated(s.shape, shape)
+    total = np.sum(u, axes, np.float64, keepdims=True, where=over.centred)
+    y = np.array([total, np.sum(u * s, axes, keepdims=True)])
+    return _rounded(y if shape is None else y.reshape(2, *shape), u, x)
 
 
 @op
 def normalized_dx(u: Array, x: Array, w: Array = None, sums: Array = None, stats: Array = None, *, over: Over) -> Array:
-    """y = w r (u - mean of u - s mean of (u s)): x' of normalized for g = u.   `sums` are u's correlations with x, if known.
+    """y = D(u w) = r (v - mean of v - s mean of (v s)), with v = u w: x' of normalized for g = u.   `sums` are u's correlations
+    with x, if known, for w of size 1 along the axes.
 
-    Self-adjoint as a function of u.   w' = sum of g y / w,  x' through s and r.
+    D is self-adjoint:   u' = w D(g),  w' = sum of u D(g),  x' through s and r.
     """
     s, r = _standard(x, stats, over)
-    sums = correlations(u, x, stats, over=over) if sums is None else sums
+    v = u if w is None or sums is not None else np.multiply(u, w, dtype=np.float64)
+    sums = correlations(v, x, stats, over=over) if sums is None else sums
     mean, product = sums / over.count(x.shape)
-    y = r * (u - mean - s * product)
-    return _rounded(y if w is None else y * w, u, x, w)
+    y = r * (v - mean - s * product)
+    return _rounded(y if w is None or v is not u else y * w, u, x, w)
 
 
 def _dx(u: Array, x: Array, w: Array, stats: Array, over: Over, sums: Array = None) -> Array:
@@ -120,24 +125,41 @@ def _dx(u: Array, x: Array, w: Array, stats: Array, over: Over, sums: Array = No
 def _normalized_vjp(
     g: Array, x: Array, w: Array, stats: Array, over: Over, needs: Sequence[bool], in_shapes: Sequence[Any]
 ) -> tuple[Array | None, ...]:
-    sums = correlations(g, x, stats, over=over)
-    return (
-        _dx(g, x, w, stats, over, sums) if needs[0] else None,
-        sum_to(sums[1], shape=in_shapes[1]) if needs[1] else None,
-        sum_to(sums[0] if over.centred else g, shape=in_shapes[2]) if needs[2] else None,
-    )
+    shapes = () if w is None else np.shape(w), in_shapes[2] or ()
+    if all(is_one_for_each(shape, np.ndim(x), over) for shape in shapes):
+        sums = correlations(g, x, stats, over=over)
+        return (
+            _dx(g, x, w, stats, over, sums) if needs[0] else None,
+            sum_to(sums[1], shape=in_shapes[1]) if needs[1] else None,
+            sum_to(sums[0] if over.centred else g, shape=in_shapes[2]) if needs[2] else None,
+        )
+    dx = normalized_dx(g, x, w, None, stats, over=over) if needs[0] else None
+    pair = correlations(g, x, stats, over=over, shape=in_shapes[1]) if needs[1] else None
+    if pair is not None and over.centred and in_shapes[1] == in_shapes[2]:
+        return dx, pair[1], pair[0]
+    return dx, None if pair is None else pair[1], sum_to(g, shape=in_shapes[2]) if needs[2] else None
+
+
+def is_one_for_each(shape: tuple[int, ...], ndim: int, over: Over) -> bool:
+    """Whether there is one number for each mean, in an array of `shape` that broadcasts to one with `ndim` axes."""
+    extra = ndim - len(shape)
+    return all(i < extra or shape[i - extra] == 1 for i in over.axis)
 
 
 normalized.jvp(
-    x=lambda t, x, w, stats, over: _dx(t, x, w, stats, over),  # the matrix of dy/dx is symmetric
+    x=lambda t, x, w, stats, over: _times(_dx(t, x, None, stats, over), w),  # the matrix of ds/dx is symmetric
     w=lambda t, x, stats, over: normalized(x, t, None, stats, over=over),
     b=lambda t: t,
 )
 
 
+def _times(a: Array, w: Array) -> Array:
+    return a if w is None else a * w
+
+
 def _normalized_dxx(g: Array, y: Array, u: Array, x: Array, w: Array, stats: Array, over: Over) -> Array:
     """x' of y = r (v - mean of v - s mean of (v s)), v = u w: through s, and through the factor r."""
-    s, v = normalized(x, None, None, stats, over=over), u if w is None else u * w
+    s, v = normalized(x, None, None, stats, over=over), _times(u, w)
     deviation = x - _mean(x, over) if over.centred else x
     r = (_mean(deviation * deviation, over) + over.eps) ** -0.5
     through_s = -(g * _mean(v * s, over) + v * _mean(g * s, over))
@@ -158,14 +180,14 @@ correlations.vjp(
     x=lambda g, u, x, stats, over: _dx(g[1] * u, x, None, stats, over),
 )
 normalized_dx.vjp(
-    u=lambda g, x, w, stats, over: _dx(g, x, w, stats, over),
+    u=lambda g, x, w, stats, over: _times(_dx(g, x, None, stats, over), w),
     x=_normalized_dxx,
-    w=lambda g, u, x, stats, over, in_shape: product_to(g, _dx(u, x, None, stats, over), shape=in_shape),
+    w=lambda g, u, x, stats, over, in_shape: product_to(u, _dx(g, x, None, stats, over), shape=in_shape),
 )
-correlations.jvp(u=lambda t, x, stats, over: correlations(t, x, stats, over=over))
+correlations.jvp(u=lambda t, x, stats, over, shape: correlations(t, x, stats, over=over, shape=shape))
 normalized_dx.jvp(
-    u=lambda t, x, w, stats, over: _dx(t, x, w, stats, over),
-    w=lambda t, u, x, stats, over: t * _dx(u, x, None, stats, over),
+    u=lambda t, x, w, stats, over: normalized_dx(t, x, w, None, stats, over=over),
+    w=lambda t, u, x, stats, over: normalized_dx(u, x, t, None, stats, over=over),
 )
 
 
@@ -256,8 +278,12 @@ def group_norm(x: Array, num_groups: int, weight: Array = None, bias: Array = No
         raise ValueError(f"group_norm: `num_groups` is {num_groups}; it must divide the {channels} channels of `x`")
     n, _, *rest = np.shape(x)
     split = reshape(x, shape=(n, num_groups, channels // num_groups, *rest))
-    y = _standardized(split, Over(tuple(range(2, split.ndim)), eps))
-    return _scaled(reshape(y, shape=np.shape(x)), weight, bias, (1, channels, *(1 for _ in rest)))
+    y = reshape(_by_rows(split, None, None, Over(tuple(range(2, split.ndim)), eps)), shape=np.shape(x))
+    shape = (1, channels, *(1 for _ in rest))
+    w, b = (None if a is None else reshape(a, shape=shape) for a in (weight, bias))
+    if w is None:
+        return y if b is None else y + b
+    return affine(y, w, b)
 
 
 def layer_norm(
@@ -278,8 +304,7 @@ def layer_norm(
     """
     eps = not_negative("layer_norm", "eps", eps)
     axis = _last_axes("layer_norm", x, normalized_shape, weight=weight, bias=bias)
-    y = _standardized(x, Over(axis, eps))
-    return _scaled(y, weight, bias, tuple(np.shape(x)[i] for i in axis))
+    return _by_rows(x, weight, bias, Over(axis, eps))
 
 
 def rms_norm(x: Array, normalized_shape: int | Sequence[int], weight: Array = None, eps: float | None = None) -> Tensor:
@@ -298,8 +323,7 @@ def rms_norm(x: Array, normalized_shape: int | Sequence[int], weight: Array = No
     """
     axis = _last_axes("rms_norm", x, normalized_shape, weight=weight)
     small = float(np.finfo(x.dtype).eps) if eps is None else not_negative("rms_norm", "eps", eps)
-    y = _standardized(x, Over(axis, small, centred=False))
-    return _scaled(y, weight, None, tuple(np.shape(x)[i] for i in axis))
+    return _by_rows(x, weight, None, Over(axis, small, centred=False))
 
 
 def local_response_norm(x: Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
@@ -396,16 +420,9 @@ def _by_batch(
     return normalized(x, w, b, stats, over=over)
 
 
-def _standardized(x: Array, over: Over) -> Tensor:
-    return normalized(x, None, None, moments(x, over=over), over=over)
-
-
-def _scaled(y: Tensor, weight: Array, bias: Array, shape: tuple[int, ...]) -> Tensor:
-    if weight is not None and bias is not None:
-        return affine(y, reshape(weight, shape=shape), reshape(bias, shape=shape))
-    if weight is not None:
-        return y * reshape(weight, shape=shape)
-    return y if bias is None else y + reshape(bias, shape=shape)
+def _by_rows(x: Array, weight: Array, bias: Array, over: Over) -> Tensor:
+    """x normalized over its last axes, with a weight and a bias for each element of a row."""
+    return normalized(x, weight, bias, moments(x, over=over), over=over)
 
 
 def _by_running(

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...core.acceleration import Prepare, Task, accelerate
 from ...core.signature import asked
-from ...ops import activation, affine, conv, normalization, pool, scan, shape, softmax
+from ...ops import activation, conv, normalization, pool, scan, shape, softmax
 from ...ops.losses import classification
 from . import depthwise, elements, layers, rows, scans
 from . import pool as pooling
@@ -18,8 +18,6 @@ KERNELS: list[tuple[Any, Prepare]] = [
     (activation.silu, elements.prepare_silu),
     (activation.silu_pull, elements.prepare_silu_pull),
     (activation.silu_slope, elements.prepare_silu_slope),
-    (affine.affine, layers.prepare_affine),
-    (affine.product_to, layers.prepare_product_to),
     (classification.softmax_nll, rows.prepare_nll),
     (classification.softmax_nll_pull, rows.prepare_nll_pull),
     (conv.convolve, depthwise.prepare),

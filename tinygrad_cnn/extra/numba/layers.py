@@ -1,4 +1,6 @@
-"""Layer norm of float32 over the last axes of arrays in C order, and what scales and shifts its result.
+"""Layer norm of float32 over the last axes of arrays in C order, and sums of rows.
+
+Results are written by way of a row: they may take the place of an input.
 
 Moments are taken in float64 in one pass, of the numbers less the first of their row: since that is one of them, cancellation
 costs a factor of the length at most. The mean is subtracted in two steps, so that the difference is right to a unit in the last
@@ -23,11 +25,11 @@ from .compiled import Number, helper, loop
 SMALL = 1 << 9
 """Smaller arrays are not worth the preparation."""
 
-BLOCK = 4096
-"""Results are written by way of a block: they may take the place of an input."""
-
 RUN = 64
 """The sums of so many rows are added in float64."""
+
+LONG = 1 << 10
+"""Products of so many elements of a row are added in float32, in several sums, and these in float64."""
 
 FLOAT32 = np.dtype(np.float32)
 
@@ -46,19 +48,30 @@ def prepare_moments(out: Array | None, x: Any, *, over: Over) -> Any:
 def prepare_normalized(
     out: Array | None, x: Any, w: Any = None, b: Any = None, stats: Any = None, *, over: Over
 ) -> Any:
-    """A task for ``normalized`` without scale and shift."""
-    rows = _rows(over.axis, x) if w is None and b is None and _known(stats) else 0
+    """A task for ``normalized``, with a scale, and maybe a shift, for each element of a row, or without."""
+    rows = _rows(over.axis, x) if _known(stats) else 0
     y = np.empty_like(x) if out is None else out
-    if not rows or not y.flags.c_contiguous:
+    if not rows or not y.flags.c_contiguous or (w is None and b is not None):
         return None
-    return _task(y, partial(_normalized, over.eps), rows, x.reshape(rows, -1), *_each(stats, rows), y.reshape(rows, -1))
+    function = partial(_normalized, over.eps)
+    if w is not None:
+        if not _of_rows(rows, x, w, b):
+            return None
+        shift = np.zeros(w.size, FLOAT32) if b is None else b.reshape(-1)
+        function = partial(_normalized_affine, over.eps, w.reshape(-1), shift)
+    return _task(y, function, rows, x.reshape(rows, -1), *_each(stats, rows), y.reshape(rows, -1))
 
 
-def prepare_correlations(out: Array | None, u: Any, x: Any, stats: Any = None, *, over: Over) -> Any:
+def prepare_correlations(out: Array | None, u: Any, x: Any, stats: Any = None, *, over: Over, shape: Any = None) -> Any:
     """A task for ``correlations``."""
     rows = _rows(over.axis, x, u) if over.centred and _known(stats) else 0
     if not rows:
         return None
+    if shape is not None:
+        if _repeated(shape, x) != rows:
+            return None
+        function = partial(_row_sums, over.eps)
+        return _summed(out, function, (2, *shape), rows, u.reshape(rows, -1), x.reshape(rows, -1), *_each(stats, rows))
     y = np.empty(stats.shape, FLOAT32) if out is None else out
     flat = u.reshape(rows, -1), x.reshape(rows, -1)
     return _task(y, partial(_correlations, over.eps), rows, *flat, *_each(stats, rows), *_each(y, rows))
@@ -67,33 +80,22 @@ def prepare_correlations(out: Array | None, u: Any, x: Any, stats: Any = None, *
 def prepare_normalized_dx(
     out: Array | None, u: Any, x: Any, w: Any = None, sums: Any = None, stats: Any = None, *, over: Over
 ) -> Any:
-    """A task for ``normalized_dx`` without a scale, from known sums."""
-    rows = (
-        _rows(over.axis, x, u) if over.centred and w is None and _known(stats) and sums.__class__ is np.ndarray else 0
-    )
+    """A task for ``normalized_dx``, with a scale for each element of a row, or without one and from known sums."""
+    rows = _rows(over.axis, x, u) if over.centred and _known(stats) else 0
     y = np.empty_like(x) if out is None else out
-    if not rows or sums.dtype != FLOAT32 or not y.flags.c_contiguous:
+    if not rows or not y.flags.c_contiguous:
+        return None
+    if sums is None and w is not None:
+        if not _of_rows(rows, x, w):
+            return None
+        function = partial(_products_dx, over.eps, w.reshape(-1))
+        return _task(
+            y, function, rows, u.reshape(rows, -1), x.reshape(rows, -1), *_each(stats, rows), y.reshape(rows, -1)
+        )
+    if w is not None or sums.__class__ is not np.ndarray or sums.dtype != FLOAT32:
         return None
     flat = u.reshape(rows, -1), x.reshape(rows, -1), *_each(sums, rows), *_each(stats, rows), y.reshape(rows, -1)
     return _task(y, partial(_normalized_dx, over.eps), rows, *flat)
-
-
-def prepare_affine(out: Array | None, x: Any, w: Any, b: Any = None) -> Any:
-    """A task for ``affine``, with a scale, and maybe a shift, for each element of a row."""
-    rows = _repeated(w.shape, x) if w.__class__ is np.ndarray and w.dtype == FLOAT32 else 0
-    if not rows or not (b is None or (b.__class__ is np.ndarray and b.dtype == FLOAT32 and b.shape == w.shape)):
-        return None
-    y = np.empty_like(x) if out is None else out
-    if not all(a is None or a.flags.c_contiguous for a in (w, b, y)):
-        return None
-    function = partial(_scaled, w.reshape(-1)) if b is None else partial(_affine, w.reshape(-1), b.reshape(-1))
-    return _task(y, function, rows, x.reshape(rows, -1), y.reshape(rows, -1))
-
-
-def prepare_product_to(out: Array | None, a: Any, b: Any, *, shape: tuple[int, ...]) -> Any:
-    """A task for ``product_to``, which sums rows."""
-    rows = _repeated(shape, a) if _alike(a, b) else 0
-    return _summed(out, _products, shape, rows, a.reshape(rows, -1), b.reshape(rows, -1)) if rows else None
 
 
 def prepare_sum_to(out: Array | None, a: Any, *, shape: Any) -> Any:
@@ -130,6 +132,18 @@ def _repeated(shape: tuple[int, ...], x: Any) -> int:
     return int(x.size // math.prod(shape))
 
 
+def _of_rows(rows: int, x: Any, w: Any, b: Any = None) -> bool:
+    """Whether w, and b if it is given, have a number for each element of a row."""
+    return (
+        all(
+            a is None
+            or (a.__class__ is np.ndarray and a.dtype == FLOAT32 and a.flags.c_contiguous and a.shape == w.shape)
+            for a in (w, b)
+        )
+        and _repeated(w.shape, x) == rows
+    )
+
+
 def _known(stats: Any) -> bool:
     return stats.__class__ is np.ndarray and stats.dtype == np.float64 and stats.flags.c_contiguous
 
@@ -157,7 +171,7 @@ def _task(y: Array, function: Callable[..., object], rows: int, *arrays: Array) 
 def _summed(out: Array | None, function: Any, shape: tuple[int, ...], rows: int, *arrays: Array) -> Callable[[], Array]:
     """A task that calls `function` with parts of the arrays and a row that it fills, and adds these rows."""
     cuts = _cuts(rows, arrays[0].size)
-    totals = np.empty((len(cuts), arrays[0].shape[1]))
+    totals = np.empty((len(cuts), math.prod(shape)))
     parts = [[*(a[cut] for a in arrays), total] for cut, total in zip(cuts, totals, strict=True)]
 
     def task() -> Array:
@@ -194,16 +208,31 @@ def _above(x: Number, high: Number, low: Number) -> Number:
 @loop
 def _normalized(eps: Number, x: Array, mean: Array, variance: Array, y: Array) -> None:
     """(x - mean) r."""
-    block = np.empty(BLOCK, np.float32)
+    n = x.shape[1]
+    block = np.empty(n, np.float32)
     for i in range(x.shape[0]):
         high = np.float32(mean[i])
         low, r = np.float32(mean[i] - high), np.float32(1.0 / math.sqrt(variance[i] + eps))
-        for start in range(0, x.shape[1], BLOCK):
-            source, row = x[i, start : start + BLOCK], y[i, start : start + BLOCK]
-            for j in range(source.size):
-                block[j] = _above(source[j], high, low) * r
-            for j in range(source.size):
-                row[j] = block[j]
+        source, row = x[i], y[i]
+        for j in range(n):
+            block[j] = _above(source[j], high, low) * r
+        for j in range(n):
+            row[j] = block[j]
+
+
+@loop
+def _normalized_affine(eps: Number, w: Array, b: Array, x: Array, mean: Array, variance: Array, y: Array) -> None:
+    """(x - mean) r w + b."""
+    n = x.shape[1]
+    block = np.empty(n, np.float32)
+    for i in range(x.shape[0]):
+        high = np.float32(mean[i])
+        low, r = np.float32(mean[i] - high), np.float32(1.0 / math.sqrt(variance[i] + eps))
+        source, row = x[i], y[i]
+        for j in range(n):
+            block[j] = _above(source[j], high, low) * r * w[j] + b[j]
+        for j in range(n):
+            row[j] = block[j]
 
 
 @loop
@@ -225,52 +254,72 @@ def _normalized_dx(
     eps: Number, u: Array, x: Array, total: Array, product: Array, mean: Array, variance: Array, y: Array
 ) -> None:
     """r (u - total / n - (x - mean) r product / n)."""
-    block = np.empty(BLOCK, np.float32)
-    length = x.shape[1]
+    n = x.shape[1]
+    block = np.empty(n, np.float32)
     for i in range(x.shape[0]):
         exact = 1.0 / math.sqrt(variance[i] + eps)
         high, r = np.float32(mean[i]), np.float32(exact)
         low = np.float32(mean[i] - high)
-        shift, slope = np.float32(total[i] / np.float64(length)), np.float32(exact * product[i] / length)
-        for start in range(0, length, BLOCK):
-            a, b, row = u[i, start : start + BLOCK], x[i, start : start + BLOCK], y[i, start : start + BLOCK]
-            for j in range(a.size):
-                block[j] = r * (a[j] - shift - _above(b[j], high, low) * slope)
-            for j in range(a.size):
-                row[j] = block[j]
+        shift, slope = np.float32(total[i] / np.float64(n)), np.float32(exact * product[i] / n)
+        a, b, row = u[i], x[i], y[i]
+        for j in range(n):
+            block[j] = r * (a[j] - shift - _above(b[j], high, low) * slope)
+        for j in range(n):
+            row[j] = block[j]
 
 
 @loop
-def _affine(w: Array, b: Array, x: Array, y: Array) -> None:
-    """x w + b for rows."""
+def _products_dx(eps: Number, w: Array, u: Array, x: Array, mean: Array, variance: Array, y: Array) -> None:
+    """r (v - mean of v - (x - mean) r^2 mean of (v (x - mean))) with v = u w."""
+    length = x.shape[1]
+    products, deviations = np.empty(length, np.float32), np.empty(length, np.float32)
     for i in range(x.shape[0]):
-        source, row = x[i], y[i]
-        for j in range(source.size):
-            row[j] = source[j] * w[j] + b[j]
+        high = np.float32(mean[i])
+        low, square = np.float32(mean[i] - high), 1.0 / (variance[i] + eps)
+        a, b, row = u[i], x[i], y[i]
+        total, product = 0.0, 0.0
+        for start in range(0, length, LONG):
+            given, found, scale = a[start : start + LONG], b[start:], w[start:]
+            kept, apart = products[start:], deviations[start:]
+            first, second = np.float32(0.0), np.float32(0.0)
+            for j in range(given.size):
+                v, t = given[j] * scale[j], _above(found[j], high, low)
+                kept[j], apart[j] = v, t
+                first += v
+                second += v * t
+            total += np.float64(first)
+            product += np.float64(second)
+        if not math.isfinite(product):  # too large for float32
+            product = 0.0
+            for j in range(length):
+                product += np.float64(products[j]) * np.float64(deviations[j])
+        shift, slope, r = (
+            np.float32(total / length),
+            np.float32(square * product / length),
+            np.float32(math.sqrt(square)),
+        )
+        for j in range(length):
+            row[j] = r * (products[j] - shift - deviations[j] * slope)
 
 
 @loop
-def _scaled(w: Array, x: Array, y: Array) -> None:
-    """x w for rows."""
-    for i in range(x.shape[0]):
-        source, row = x[i], y[i]
-        for j in range(source.size):
-            row[j] = source[j] * w[j]
-
-
-@loop
-def _products(a: Array, b: Array, y: Array) -> None:
-    """The sum of the rows of a b."""
-    run = np.zeros(y.size, np.float32)
+def _row_sums(eps: Number, u: Array, x: Array, mean: Array, variance: Array, y: Array) -> None:
+    """The sums of the rows of u, and then of u (x - mean) r."""
+    n = u.shape[1]
+    first, second = np.zeros(n, np.float32), np.zeros(n, np.float32)
     y[:] = 0.0
-    for start in range(0, a.shape[0], RUN):
-        run[:] = 0.0
-        for i in range(start, min(start + RUN, a.shape[0])):
-            left, right = a[i], b[i]
-            for j in range(y.size):
-                run[j] += left[j] * right[j]
-        for j in range(y.size):
-            y[j] += run[j]
+    for start in range(0, u.shape[0], RUN):
+        first[:] = 0.0
+        second[:] = 0.0
+        for i in range(start, min(start + RUN, u.shape[0])):
+            a, b, high = u[i], x[i], np.float32(mean[i])
+            low, r = np.float32(mean[i] - high), np.float32(1.0 / math.sqrt(variance[i] + eps))
+            for j in range(n):
+                first[j] += a[j]
+                second[j] += a[j] * (_above(b[j], high, low) * r)
+        for j in range(n):
+            y[j] += first[j]
+            y[n + j] += second[j]
 
 
 @loop

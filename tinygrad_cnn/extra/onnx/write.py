@@ -379,20 +379,3 @@ class Writer(Sizes):
         """For each trace: the size of an axis before and after, and the parameter `taps`."""
         for i, trace in enumerate(self.traces):
             yield x.shapes[i][axis], self.out.shapes[i][axis], trace.records[self.index].params["taps"]
-
-    # Whole layers
-
-    def layer_norm(self, operator: str, x: Value, one: Value, **attributes: Any) -> Value:
-        """A normalization over the last axes. It absorbs the scale and shift that follow if nothing else uses its output."""
-        user, sizes = self.only_user(), one.shape
-        scale, shift = one, None
-        if user is not None and user.op.name in ("affine", "mul") and user.inputs[0] is self.record.output:
-            rest = [self.value(a) if isinstance(a, np.ndarray) else a for a in user.inputs[1:] if a is not None]
-            if all(isinstance(v, Value) and v.constant is not None and v.shape == sizes for v in rest):
-                scale, shift = rest[0], rest[1] if len(rest) > 1 else None
-        if shift is not None and operator == "RMSNormalization":
-            scale, shift = one, None
-        y: Value = self.node(operator, x, scale, shift, **attributes)
-        if scale is not one and user is not None:
-            self.absorb(user, y)
-        return y

@@ -23,6 +23,7 @@ from ...ops.windows import Sizes, interior, last_view, volume, windows
 from ..blocking import Geometry, turned
 from ..matmul import multiply
 from ..matmul import prepare as prepare_product
+from ..parallel import workspace
 
 MOST = 1 << 18
 """Columns of at most so many elements are kept."""
@@ -74,8 +75,8 @@ class Plan:
         self._filters: dict[int, tuple[np.ndarray, ...]] = {}
         self.source: Callable[[], np.ndarray | None] = _nothing
         """A weak reference to the array whose windows are in the columns."""
-        self.has_convolution = False
-        """Whether a convolution was prepared. In a program, it fills the columns before all steps that are prepared later."""
+        self.call = 0
+        """The call of a compiled function in which they were: tasks have one array for the values of all calls."""
 
     def filters(self, w: np.ndarray, b: np.ndarray | None) -> tuple[np.ndarray, Copies]:
         """w (O, c, *k) as a matrix, with the biases in the last column, and the copies that fill it."""
@@ -118,7 +119,6 @@ def convolve(
     """A function that fills y (N, O, *out), or a new array, and returns it."""
     if y is None:
         return partial(convolved, plan, x, w, b)
-    plan.has_convolution = True
     filters, copies = plan.filters(w, b)
     columns = plan.columns if b is None else plan.with_ones
     o, after = len(w), Copies()
@@ -135,12 +135,12 @@ def convolve(
 
     def run() -> np.ndarray:
         plan.fill(x)
-        plan.source = source
+        plan.source, plan.call = source, workspace.call
         for to, values in copies:
-            np.copyto(to, values)
+            to[...] = values
         product()
         for to, values in after:
-            np.copyto(to, values)
+            to[...] = values
         return y
 
     return run
@@ -172,14 +172,13 @@ def weight_gradient(
         return partial(gradient_in_w, plan, x, u, shape)
     matrix, copies = _rows(u)
     product = _product(w.reshape(len(w), -1), matrix, plan.columns.T)
-    finds_columns = plan.has_convolution  # else the columns are from the program's previous run
 
     def run() -> np.ndarray:
-        if not finds_columns or plan.source() is not x:
+        if plan.source() is not x or plan.call != workspace.call:
             plan.fill(x)
             plan.source = _nothing
         for to, source in copies:
-            np.copyto(to, source)
+            to[...] = source
         product()
         return w
 

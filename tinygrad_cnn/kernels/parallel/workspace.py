@@ -17,11 +17,18 @@ T = TypeVar("T")
 KEPT_BYTES = 1 << 24
 """Larger buffers are not kept."""
 
+LARGE = 1 << 16
+"""Smaller buffers are not parts of an arena."""
+
 LINE = 64
 """Bytes in a line of the cache."""
 
 KEPT = 64
 """The most cached results of `arranged` for each thread."""
+
+
+call = 0
+"""A number for the call of a compiled function that began last. What its tasks kept in an earlier call is out of date."""
 
 
 class _Kept(threading.local):
@@ -37,35 +44,65 @@ class _Kept(threading.local):
 
 
 class Pool:
-    """Buffers of prepared tasks that run one after another: what a task writes there, only the same run of it reads."""
+    """Buffers of prepared tasks that run one after another: what a task writes there, only the same run of it reads. Large ones
+    are parts of an arena, if there is one that is large enough."""
 
     def __init__(self) -> None:
         self._buffers: list[np.ndarray] = []
         self._given = 0  # how many of them the tasks that are prepared now have
+        self._arena = aligned(0)
+        self._find: Callable[[], list[tuple[int, int]]] | None = None
+        self._gaps: list[tuple[int, int]] | None = None  # start and end of what these tasks may yet have of the arena
+        self.outgrown = (
+            0  # bytes in place of which there is other memory now: tasks that were prepared before keep them
+        )
 
     @property
     def nbytes(self) -> int:
         """The size of the buffers that are given out."""
-        return sum(buffer.nbytes for buffer in self._buffers)
+        return self._arena.nbytes + sum(buffer.nbytes for buffer in self._buffers)
+
+    def arena(self, size: int) -> np.ndarray:
+        """At least so many bytes, the same for all who ask, for values that are read before any other task runs."""
+        if self._arena.nbytes < size:
+            self.outgrown += self.nbytes
+            self._buffers.clear()
+            self._arena = aligned(size)
+        return self._arena
 
     @contextmanager
-    def lends(self) -> Iterator[None]:
-        """Tasks that are prepared meanwhile, in this thread, take their buffers here. They may run at the same time."""
-        before, _here.pool, self._given = _here.pool, self, 0
+    def lends(self, find: Callable[[], list[tuple[int, int]]] | None = None) -> Iterator[None]:
+        """Tasks that are prepared meanwhile, in this thread, take their buffers here. They may run at the same time. `find`
+        returns the start and end of each part of the arena that has no values; None if it has none at all."""
+        before, _here.pool, self._given, self._find, self._gaps = _here.pool, self, 0, find, None
         try:
             yield
         finally:
             _here.pool = before
 
     def array(self, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
-        """The next buffer, or a larger one in its place: tasks that were prepared before keep that."""
+        """A part of the arena; or the next buffer, or a larger one in its place."""
         size = volume(shape) * dtype.itemsize
+        if size >= LARGE and (part := self._part(size)) is not None:
+            return np.ndarray(shape, dtype, part)
         if self._given == len(self._buffers):
             self._buffers.append(aligned(size))
         elif self._buffers[self._given].nbytes < size:
+            self.outgrown += self._buffers[self._given].nbytes
             self._buffers[self._given] = aligned(size)
         self._given += 1
         return np.ndarray(shape, dtype, self._buffers[self._given - 1])
+
+    def _part(self, size: int) -> np.ndarray | None:
+        """So many bytes of the arena, from the smallest gap that has them."""
+        if self._gaps is None:
+            self._gaps = [(0, self._arena.nbytes)] if self._find is None else self._find()
+        gap = min([gap for gap in self._gaps if gap[1] - gap[0] >= size], key=lambda gap: gap[1] - gap[0], default=None)
+        if gap is None:
+            return None
+        start, end = gap
+        self._gaps[self._gaps.index(gap)] = start + -(-size // LINE) * LINE, end
+        return self._arena[start : start + size]
 
 
 _here = _Kept()

@@ -120,7 +120,12 @@ def _normalized(call: Call) -> Any:
         else:
             values.append(call.full(i))
     over = call.params["over"]
-    y = call.run(*values, over=over._replace(axis=moved(over.axis, ndim)))
+    over = over._replace(axis=moved(over.axis, ndim))
+    if call.params.get("shape") is not None:
+        ones = (1,) * (ndim + 1 - len(call.out))
+        y = call.run(*values, over=over, shape=(call.n, *ones, *call.out[1:]))
+        return shape.reshape(shape.moveaxis(y, 1, 0), shape=(call.n, *call.out))
+    y = call.run(*values, over=over)
     return shape.moveaxis(y, 1, 0) if call.op in (normalization.moments.op, normalization.correlations.op) else y
 
 

@@ -50,9 +50,10 @@ def _by_channel(a: Array, x: Array) -> Array:
     return s.reshape(a, shape=(-1, *(1,) * (np.ndim(x) - 2)))
 
 
-def _standard(x: Array, over: tuple[int, ...], epsilon: float) -> Array:
+def _standard(x: Array, over: tuple[int, ...], epsilon: float, *scale_and_shift: Array) -> Array:
     axes = n.Over(over, epsilon)
-    return n.normalized(x, None, None, n.moments(x, over=axes), over=axes)
+    w, b = scale_and_shift or (None, None)
+    return n.normalized(x, w, b, n.moments(x, over=axes), over=axes)
 
 
 @reads("GroupNormalization")
@@ -79,8 +80,7 @@ def _layer_norm(
     outputs: int,
 ) -> Any:
     over = tuple(range(axis % np.ndim(x), np.ndim(x)))
-    y = e.mul(_standard(x, over, epsilon), scale)
-    y = y if b is None else e.add(y, b)
+    y = _standard(x, over, epsilon, scale, b)
     if outputs == 1:
         return y
     stats = n.moments(x, over=n.Over(over))
@@ -91,7 +91,7 @@ def _layer_norm(
 @reads("RMSNormalization")
 def _rms_norm(x: Array, scale: Weight, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1) -> Array:
     over = n.Over(tuple(range(axis % np.ndim(x), np.ndim(x))), epsilon, False)
-    return e.mul(n.normalized(x, None, None, n.moments(x, over=over), over=over), scale)
+    return n.normalized(x, scale, None, n.moments(x, over=over), over=over)
 
 
 @reads("LRN")
@@ -143,12 +143,14 @@ def _last(over: Any, ndim: int) -> bool:
 @writes(n.normalized, ignored=["stats"])
 def _normalized(w: Any, x: Any, weight: Any = None, b: Any = None, stats: Any = None, *, over: Any, out: Any) -> Any:
     ndim, x = len(out.shape), w.as_dtype(x, out.dtype)
-    whole = weight is None and b is None and not any(out.is_dynamic(i) for i in over.axis)
-    if whole and _last(over, ndim) and w.opset >= (17 if over.centred else 23):
-        sizes = [out.shape[i] for i in over.axis]
-        one = w.constant(np.ones(sizes, out.dtype))
+    sizes = tuple(out.shape[i] for i in over.axis)
+    fits = all(a is None or a.shape == sizes for a in (weight, b)) and not any(out.is_dynamic(i) for i in over.axis)
+    if fits and _last(over, ndim) and (w.opset >= 17 if over.centred else w.opset >= 23 and b is None):
+        scale = w.constant(np.ones(sizes, out.dtype)) if weight is None else w.as_dtype(weight, out.dtype)
         operator = "LayerNormalization" if over.centred else "RMSNormalization"
-        return w.layer_norm(operator, x, one, axis=-len(sizes), epsilon=float(over.eps))
+        shift = None if b is None else w.as_dtype(b, out.dtype)
+        return w.node(operator, x, scale, shift, axis=-len(sizes), epsilon=float(over.eps))
+    weight, b = (None if a is None else w.as_dtype(a, out.dtype) for a in (weight, b))
     y = w.node("Sub", x, w.reduce("ReduceMean", x, over.axis, True)) if over.centred else x
     variance = w.reduce("ReduceMean", w.node("Mul", y, y), over.axis, True)
     deviation = w.node("Sqrt", w.node("Add", variance, w.number(over.eps, out.dtype)))
