@@ -139,7 +139,7 @@ class Chromium:
             raise RuntimeError(details.get("exception", {}).get("description", details["text"]))
         return answer["result"].get("value")
 
-    def until(self, script: str, seconds: float = 20) -> None:
+    def until(self, script: str, seconds: float = 60) -> None:
         """Wait until an expression is true."""
         deadline = time.monotonic() + seconds
         while not self._holds(script):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def live(tmp_path):
 def started(live):
     training = Training(live)
     while not live.address:
-        pass
+        time.sleep(0.001)
     return training
 
 

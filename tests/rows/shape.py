@@ -76,7 +76,12 @@ CASES = [
     Case(ops.pad, (CUBE,), np.pad, {"pad_width": BORDER, "constant_values": 1.5}),
     Case(ops.pad, (CUBE,), np.pad, {"pad_width": 2}),
     *(
-        Case(ops.pad, (CUBE,), np.pad, {"pad_width": BORDER, "mode": mode, **more})
+        Case(
+            ops.pad,
+            (Arg((2, 3, 4), distinct=mode in ("maximum", "minimum", "median")),),
+            np.pad,
+            {"pad_width": BORDER, "mode": mode, **more},
+        )
         for mode, more in (
             ("mean", {}),
             ("maximum", {"stat_length": 2}),

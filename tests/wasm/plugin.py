@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -14,27 +13,26 @@ LACKING = {
     "the memory is not shared": "no two maps of one file that share memory",
 }
 """Texts of errors, and what is lacking."""
+MANY = 200
+"""Parameters of a test of which ``--every`` takes a part."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--every", type=int, default=1, help="of the tests of all rows of the case table, take every n-th row"
+        "--every", type=int, default=1, help=f"of a test with more than {MANY} parameters, take every n-th"
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave rows out, the same each time: those of the case table are some 1,000, and take most of the time."""
+    """Leave out most of many parameters, such as rows of the case table, the same each time; no test marked `whole`."""
     every = config.getoption("--every")
-    seen: Counter[tuple[object, str]] = Counter()
-    left_out = []
-    for item in [item for item in items if item.path.name == "test_every_op.py"]:
-        function = item.path, getattr(item, "originalname", "")
-        if seen[function] % every:
-            left_out.append(item)
-        seen[function] += 1
-    chosen = set(left_out)
-    items[:] = [item for item in items if item not in chosen]
-    config.hook.pytest_deselected(items=left_out)
+    tests: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if not item.get_closest_marker("whole"):
+            tests.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    left_out = {item for same in tests.values() if len(same) > MANY for i, item in enumerate(same) if i % every}
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=[*left_out])
 
 
 def pytest_configure(config: pytest.Config) -> None:

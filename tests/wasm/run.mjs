@@ -16,7 +16,7 @@ if (!wheels) {
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
 const folder = path.resolve(distribution) + "/";
 const { loadPyodide } = await import(pathToFileURL(`${folder}pyodide.mjs`));
-const pyodide = await loadPyodide({ indexURL: folder, env: { HOME: "/home/pyodide", CI: "true" } });
+const pyodide = await loadPyodide({ indexURL: folder, env: { HOME: "/home/pyodide", CI: "true", HYPOTHESIS_PROFILE: process.env.HYPOTHESIS_PROFILE ?? "ci" } });
 
 const unpack = (file) => pyodide.unpackArchive(new Uint8Array(readFileSync(file)), "wheel", { extractDir: "/lib/python3.12/site-packages" });
 const numpy = readdirSync(folder).find((name) => /^numpy-.*wasm32\.whl$/.test(name));

@@ -19,6 +19,7 @@ from ..ops import (
     rounding,
     running,
     scatter,
+    shape,
     sort,
     transcendental,
 )
@@ -26,7 +27,7 @@ from ..ops import (
 Value: TypeAlias = float | Sequence[Any]
 
 FAMILIES = (
-    difference, elementwise, matrix_functions, reduce, rounding, running, scatter, select, sort, statistics,
+    difference, elementwise, matrix_functions, reduce, rounding, running, scatter, select, shape, sort, statistics,
     transcendental, without_nan,
 )  # fmt: skip
 NAMES = {"inf": inf, **{name: f for family in FAMILIES for name, f in vars(family).items()}, **vars(functional)}
@@ -124,6 +125,7 @@ KINKS: list[Kink] = [
     Kink("nanmax(x)", ([3.0, nan, 3.0],), ([0.5, 0.0, 0.5],), 0.0, "A tie: shared evenly. NaN takes no part."),
     Kink("nanmin(x)", ([2.0, nan, 2.0],), ([0.5, 0.0, 0.5],), 0.0, "A tie: shared evenly. NaN takes no part."),
     Kink("ptp(x)", ([3.0, 1.0, 3.0],), ([0.5, -1.0, 0.5],), 0.0, "As max minus min."),
+    Kink("pad(x, (0, 1), 'maximum')", ([3.0, 1.0, 3.0],), ([1.5, 1.0, 1.5],), 0.0, "The border is that of max."),
     Kink("cummax(x, 0)[0]", ([1.0, 2.0, 2.0],), ([1.0, 1.0, 1.0],), 0.0, "A tie: the last so far."),
     Kink("cummin(x, 0)[0]", ([1.0, 1.0, 2.0],), ([1.0, 2.0, 0.0],), 0.0, "A tie: the last so far."),
     Kink("norm(x)", ([0.0, 0.0],), ([0.0, 0.0],), 0.0, "The tip of a cone; PyTorch's second is NaN."),
