@@ -197,6 +197,29 @@ def test_an_image_that_is_updated_is_laid_out_anew():
         assert eager().item() == compiled().item()
 
 
+@pytest.mark.parametrize("learned", ["image", "both"])
+def test_an_image_that_is_learned_is_laid_out_in_each_call(learned):
+    """In the call after the first plain ones, the convolution is a task already, and the backward walk is not."""
+
+    def gradients(compiles):
+        x, w = tg.Tensor(ramp(2, 3, 4, 5), requires_grad=True), tg.Tensor(ramp(4, 3, 3, 3), requires_grad=True)
+        optimizer = tg.optim.SGD([x] if learned == "image" else [x, w], lr=0.01)
+
+        def step():
+            tg.conv2d(x, w, padding=1).sum().backward()
+            found = [x.grad.numpy().copy(), w.grad.numpy().copy()]
+            optimizer.step()
+            x.grad = w.grad = None
+            return found
+
+        function = tg.compile(step) if compiles else step
+        return [function() for _ in range(8)]
+
+    for ours, expected in zip(gradients(True), gradients(False), strict=True):
+        for a, b in zip(ours, expected, strict=True):
+            np.testing.assert_array_equal(a, b, strict=True)
+
+
 def test_columns_of_an_earlier_call_are_not_taken_for_those_of_this_one():
     """A kept output makes its convolution plain, so that no task lays out the image for the gradient in the filters."""
 

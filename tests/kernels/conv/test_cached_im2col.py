@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+import tinygrad_cnn as tg
 from tinygrad_cnn.kernels.blocking import Geometry
 from tinygrad_cnn.kernels.conv import cached_im2col
 from tinygrad_cnn.kernels.conv.convolution import convolve, convolve_dw, convolve_dx
@@ -19,7 +22,7 @@ def filled(monkeypatch):
     """The arrays with which plans were filled, of a thread that has none yet."""
     found = []
     fill = cached_im2col.Plan.fill
-    monkeypatch.setattr(cached_im2col.Plan, "fill", lambda plan, x: (found.append(x), fill(plan, x)))
+    monkeypatch.setattr(cached_im2col.Plan, "fill", lambda plan, x, *source: (found.append(x), fill(plan, x, *source)))
     cached_im2col.forget()
     return found
 
@@ -52,6 +55,19 @@ def test_columns_of_an_array_that_is_gone_are_no_one_elses(filled):
     np.testing.assert_array_equal(gradient(x + 1, u), expected)
 
 
+@pytest.mark.skipif(sys.platform == "emscripten", reason="a browser's Python cannot start threads")
+def test_columns_are_out_of_date_where_another_thread_convolved_the_array_since():
+    """And here the array has been written in between, by NumPy, of which no graph knows."""
+    array, w, u = arrays()
+    x, w = tg.from_numpy(array), tg.Tensor(w, requires_grad=True)
+    tg.conv2d(x, w, padding=1)
+    array += 1
+    with ThreadPoolExecutor(1) as thread:
+        y = thread.submit(tg.conv2d, x, w, padding=1).result()
+    (g,) = tg.gradients(y, [w], tg.Tensor(u))
+    np.testing.assert_array_equal(g.numpy(), gradient(array.copy(), u))
+
+
 def test_a_program_has_columns_of_its_own(filled):
     """Between its convolution and its gradient another call may fill those of the thread."""
     x, w, u = arrays()
@@ -80,7 +96,7 @@ def test_plans_are_few_and_each_thread_has_its_own():
 
     def look():
         geometry = Geometry((3, 3), (6, 6), *(PLAIN[name] for name in ("stride", "padding", "dilation")))
-        seen.extend(cached_im2col.plan(geometry, x.shape, x.dtype, "key", None, x.size * 9) for _ in range(2))
+        seen.extend(cached_im2col.plan(geometry, x.shape, x.dtype, "key", None, x.size * 9, {}) for _ in range(2))
 
     thread = threading.Thread(target=look)
     thread.start()

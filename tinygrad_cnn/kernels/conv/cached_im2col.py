@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.versions import tick
 from ...ops.windows import Sizes, interior, last_view, volume, windows
 from ..blocking import Geometry, turned
 from ..matmul import multiply
@@ -60,7 +61,7 @@ def _nothing() -> None:
 class Plan:
     """Buffers and views for windows g on images (n, c, *sizes), whose pixels are `spread` apart, with zeros between them."""
 
-    def __init__(self, shape: Sizes, g: Geometry, dtype: np.dtype[Any], spread: Sizes) -> None:
+    def __init__(self, shape: Sizes, g: Geometry, dtype: np.dtype[Any], spread: Sizes, latest: dict[int, int]) -> None:
         n, c, *sizes = shape
         d, self.out = len(sizes), g.out
         sizes = [(m - 1) * s + 1 for m, s in zip(sizes, spread, strict=True)]
@@ -73,10 +74,8 @@ class Plan:
         self.columns = self.with_ones[:-1]
         self._room = self.columns.reshape(self._windows.shape)
         self._filters: dict[int, tuple[np.ndarray, ...]] = {}
-        self.source: Callable[[], np.ndarray | None] = _nothing
-        """A weak reference to the array whose windows are in the columns."""
-        self.call = 0
-        """The call of a compiled function in which they were: tasks have one array for the values of all calls."""
+        self._latest, self._laid, self._call = latest, 0, 0
+        self._source: Callable[[], np.ndarray | None] = _nothing
 
     def filters(self, w: np.ndarray, b: np.ndarray | None) -> tuple[np.ndarray, Copies]:
         """w (O, c, *k) as a matrix, with the biases in the last column, and the copies that fill it."""
@@ -89,18 +88,28 @@ class Plan:
         matrix, elements, biases = self._filters[o]
         return (matrix[:, :-1], [(elements, w)]) if b is None else (matrix, [(elements, w), (biases, b)])
 
-    def fill(self, x: np.ndarray) -> None:
-        """Fill the columns from x."""
+    def fill(self, x: np.ndarray, source: Callable[[], np.ndarray | None] = _nothing) -> None:
+        """Fill the columns from x; `source` is a weak reference to x if its convolution does so."""
         self._inner[...] = x
         self._room[...] = self._windows
+        if len(self._latest) >= KEPT:
+            self._latest.clear()
+        self._source, self._laid, self._call = source, tick(), workspace.call
+        self._latest[id(x)] = self._laid
+
+    def has(self, x: np.ndarray) -> bool:
+        """Whether the columns are of x as it was when it was last convolved in this way, in any thread or function, and in this
+        call of a compiled one. Else x may have been written since they were filled."""
+        current = self._laid == self._latest.get(id(x)) and self._call == workspace.call
+        return current and self._source() is x
 
 
 def plan(
     g: Geometry, shape: Sizes, dtype: np.dtype[Any], key: Any, plans: dict[Any, Plan | None] | None,
-    most: int, spread: Sizes = (),
+    most: int, latest: dict[int, int], spread: Sizes = (),
 ) -> Plan | None:  # fmt: skip
     """The plan for windows g on images of a shape, from `plans` or this thread's plans; None if its columns have more than
-    `most` elements."""
+    `most` elements. `latest` is common to all plans for a method: by the id of an array, when its columns were last filled."""
     if plans is None:
         plans = _here.plans
     try:
@@ -109,7 +118,7 @@ def plan(
         if len(plans) >= KEPT:
             del plans[next(iter(plans))]
         size = shape[0] * shape[1] * volume(g.kernel) * volume(g.out)
-        found = plans[key] = Plan(shape, g, dtype, spread or (1,) * len(g.out)) if 0 < size <= most else None
+        found = plans[key] = Plan(shape, g, dtype, spread or (1,) * len(g.out), latest) if 0 < size <= most else None
         return found
 
 
@@ -134,8 +143,7 @@ def convolve(
     source = weakref.ref(x)
 
     def run() -> np.ndarray:
-        plan.fill(x)
-        plan.source, plan.call = source, workspace.call
+        plan.fill(x, source)
         for to, values in copies:
             to[...] = values
         product()
@@ -148,8 +156,7 @@ def convolve(
 
 def convolved(plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None) -> np.ndarray:
     """The convolution as a view of a new product, which takes half the time that the views of a given array take."""
-    plan.fill(x)
-    plan.source = weakref.ref(x)
+    plan.fill(x, weakref.ref(x))
     filters, copies = plan.filters(w, b)
     columns = plan.columns if b is None else plan.with_ones
     for to, values in copies:
@@ -174,9 +181,8 @@ def weight_gradient(
     product = _product(w.reshape(len(w), -1), matrix, plan.columns.T)
 
     def run() -> np.ndarray:
-        if plan.source() is not x or plan.call != workspace.call:
+        if not plan.has(x):
             plan.fill(x)
-            plan.source = _nothing
         for to, source in copies:
             to[...] = source
         product()
@@ -187,9 +193,8 @@ def weight_gradient(
 
 def gradient_in_w(plan: Plan, x: np.ndarray, u: np.ndarray, shape: Sizes) -> np.ndarray:
     """The gradient as a new array."""
-    if plan.source() is not x:
+    if not plan.has(x):
         plan.fill(x)
-        plan.source = _nothing
     matrix, copies = _rows(u)
     for to, source in copies:
         to[...] = source

@@ -10,7 +10,7 @@ network is channels-last. The gradient in the images has the memory order of the
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -45,7 +45,7 @@ def convolve(
     how = _method(x.shape, w.shape, stride, padding, dilation, groups)
     y = None if out is None else _result(out, (len(x), len(w), *how.g.out), dtype)
     if how.most is not None:
-        plan = cached_im2col.plan(how.g, x.shape, dtype, (how, dtype), shared, how.most)
+        plan = cached_im2col.plan(how.g, x.shape, dtype, (how, dtype), shared, how.most, how.latest)
         if plan is not None:
             return cached_im2col.convolve(plan, x, w, b, y)
     if y is None:
@@ -62,7 +62,7 @@ def convolved(
     if dtype is not HALF:
         how = _method(x.shape, w.shape, stride, padding, dilation, groups)
         if how.most is not None:
-            plan = cached_im2col.plan(how.g, x.shape, dtype, (how, dtype), None, how.most)
+            plan = cached_im2col.plan(how.g, x.shape, dtype, (how, dtype), None, how.most, how.latest)
             if plan is not None:
                 return cached_im2col.convolved(plan, x, w, b)
     return None
@@ -77,7 +77,7 @@ def convolved_dw(
     if dtype is not HALF:
         how = _method(x.shape, shape, stride, padding, dilation, groups)
         if how.most is not None:
-            plan = cached_im2col.plan(how.g, x.shape, dtype, (how, dtype), None, how.most)
+            plan = cached_im2col.plan(how.g, x.shape, dtype, (how, dtype), None, how.most, how.latest)
             if plan is not None:
                 return cached_im2col.gradient_in_w(plan, x, u, shape)
     return None
@@ -98,7 +98,7 @@ def convolve_dx(
     x = _result(out, shape, dtype, last=shape[1] >= FEW_CHANNELS and is_last(u))
     if how.turned is not None:
         plan = cached_im2col.plan(
-            how.turned, u.shape, dtype, ("dx", how, dtype), shared, cached_im2col.MOST_TURNED, stride
+            how.turned, u.shape, dtype, ("dx", how, dtype), shared, cached_im2col.MOST_TURNED, {}, stride
         )
         if plan is not None:
             return cached_im2col.input_gradient(plan, u, w, x)
@@ -123,7 +123,7 @@ def convolve_dw(
         )
     how = _method(x.shape, shape, stride, padding, dilation, groups)
     if how.most is not None:
-        plan = cached_im2col.plan(how.g, x.shape, dtype, (how, dtype), shared, how.most)
+        plan = cached_im2col.plan(how.g, x.shape, dtype, (how, dtype), shared, how.most, how.latest)
         if plan is not None:
             return cached_im2col.weight_gradient(plan, x, u, shape, None if out is None else _result(out, shape, dtype))
     w = _result(out, shape, dtype)
@@ -141,6 +141,8 @@ class Method:
     groups: int
     most: int | None = None
     turned: Geometry | None = None
+    latest: dict[int, int] = field(default_factory=dict)
+    """See :func:`cached_im2col.plan <tinygrad_cnn.kernels.conv.cached_im2col.plan>`."""
 
     def work(self, function: Callable[..., Work], out: np.ndarray, *parts: tuple[Any, int]) -> Work:
         """The work of one of the module's functions, on arrays split along the given axes, to fill `out`."""

@@ -28,7 +28,7 @@ KEPT = 64
 
 
 call = 0
-"""A number for the call of a compiled function that began last. What its tasks kept in an earlier call is out of date."""
+"""A number for the call of a compiled function that began last. Its tasks have one array for the values of all calls."""
 
 
 class _Kept(threading.local):
