@@ -13,6 +13,8 @@ from tinygrad_cnn import nn
 from tinygrad_cnn.extra.live import live as module
 
 COUNT = "document.querySelectorAll('.card').length"
+SELDOM = {"LAYER_SHARE": 0.05, "GRAPH_SHARE": 0.01}
+"""For the rest of a training whose page was seen: what `often` measures takes ten times as long as the steps."""
 
 
 @pytest.fixture
@@ -79,7 +81,7 @@ def started(live):
     return training
 
 
-def test_the_page_follows_a_training(browser, live, often, capfd):
+def test_the_page_follows_a_training(browser, live, often, tuning, capfd):
     training = started(live)
     browser.load(live.address)
     for title in ("loss by step", "loss by epoch", "Layers", "First filters", "Confusion matrix", "Worst mistakes"):
@@ -95,6 +97,7 @@ def test_the_page_follows_a_training(browser, live, often, capfd):
     browser.until("document.querySelectorAll('.graph .box').length > 3")
     widths = "new Set([...document.querySelectorAll('.graph .edges path')].map(p => p.style.strokeWidth)).size"
     assert browser.run(widths) > 2
+    tuning(module, **SELDOM)
     training.end()
     browser.until("/finished/.test(document.querySelector('.state').innerText)")
     shown = browser.run("document.querySelector('.legend').innerText.split('\\n')")
@@ -112,11 +115,12 @@ def test_the_page_follows_a_training(browser, live, often, capfd):
     assert counts == 597
 
 
-def test_a_browser_that_comes_late_has_everything_and_one_that_goes_away_is_not_missed(browser, live, often):
+def test_a_browser_that_comes_late_has_everything_and_one_that_goes_away_is_not_missed(browser, live, often, tuning):
     training = started(live)
     browser.load(live.address)
     browser.until(f"{COUNT} > 3")
     browser.load("about:blank?")
+    tuning(module, **SELDOM)
     training.end()
     browser.load(live.address)
     browser.until("/finished/.test(document.querySelector('.state').innerText)")
