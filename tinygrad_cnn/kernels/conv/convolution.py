@@ -44,10 +44,8 @@ def convolve(
         return _in_float32(convolve, out, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
     how = _method(x.shape, w.shape, stride, padding, dilation, groups)
     y = None if out is None else _result(out, (len(x), len(w), *how.g.out), dtype)
-    if how.most is not None:
-        plan = cached_im2col.plan(how.g, x.shape, dtype, (how, dtype), shared, how.most, how.latest)
-        if plan is not None:
-            return cached_im2col.convolve(plan, x, w, b, y)
+    if (plan := how.plan(x.shape, dtype, shared)) is not None:
+        return cached_im2col.convolve(plan, x, w, b, y)
     if y is None:
         y = _result(None, (len(x), len(w), *how.g.out), dtype, last=True)
     return how.work(how.module.convolve, y, (x, 1), (w, 0), (b, 0), (y, 1))
@@ -61,10 +59,8 @@ def convolved(
     dtype = _common(x, w)
     if dtype is not HALF:
         how = _method(x.shape, w.shape, stride, padding, dilation, groups)
-        if how.most is not None:
-            plan = cached_im2col.plan(how.g, x.shape, dtype, (how, dtype), None, how.most, how.latest)
-            if plan is not None:
-                return cached_im2col.convolved(plan, x, w, b)
+        if (plan := how.plan(x.shape, dtype, None)) is not None:
+            return cached_im2col.convolved(plan, x, w, b)
     return None
 
 
@@ -76,10 +72,8 @@ def convolved_dw(
     dtype = _common(x, u)
     if dtype is not HALF:
         how = _method(x.shape, shape, stride, padding, dilation, groups)
-        if how.most is not None:
-            plan = cached_im2col.plan(how.g, x.shape, dtype, (how, dtype), None, how.most, how.latest)
-            if plan is not None:
-                return cached_im2col.gradient_in_w(plan, x, u, shape)
+        if (plan := how.plan(x.shape, dtype, None)) is not None:
+            return cached_im2col.gradient_in_w(plan, x, u, shape)
     return None
 
 
@@ -122,10 +116,8 @@ def convolve_dw(
             convolve_dw, out, x, u, shape=shape, stride=stride, padding=padding, dilation=dilation, groups=groups
         )
     how = _method(x.shape, shape, stride, padding, dilation, groups)
-    if how.most is not None:
-        plan = cached_im2col.plan(how.g, x.shape, dtype, (how, dtype), shared, how.most, how.latest)
-        if plan is not None:
-            return cached_im2col.weight_gradient(plan, x, u, shape, None if out is None else _result(out, shape, dtype))
+    if (plan := how.plan(x.shape, dtype, shared)) is not None:
+        return cached_im2col.weight_gradient(plan, x, u, shape, None if out is None else _result(out, shape, dtype))
     w = _result(out, shape, dtype)
     return how.work(how.module.weight_gradient, w, (x, 1), (u, 1), (w, 0))
 
@@ -143,6 +135,12 @@ class Method:
     turned: Geometry | None = None
     latest: dict[int, int] = field(default_factory=dict)
     """See :func:`cached_im2col.plan <tinygrad_cnn.kernels.conv.cached_im2col.plan>`."""
+
+    def plan(self, shape: Sizes, dtype: np.dtype[Any], plans: dict[Any, Any] | None) -> cached_im2col.Plan | None:
+        """What `plans` or this thread keep for images of a shape, if cached_im2col.py computes the convolution."""
+        if self.most is None:
+            return None
+        return cached_im2col.plan(self.g, shape, dtype, (self, dtype), plans, self.most, self.latest)
 
     def work(self, function: Callable[..., Work], out: np.ndarray, *parts: tuple[Any, int]) -> Work:
         """The work of one of the module's functions, on arrays split along the given axes, to fill `out`."""
