@@ -1,4 +1,4 @@
-"""What the case table does not say of linear."""
+"""What the case table does not say of linear and broadcast_to."""
 
 from __future__ import annotations
 
@@ -36,3 +36,10 @@ def test_gradients_of_linear_lie_in_memory_as_what_they_belong_to():
 def test_linear_has_the_dtype_of_numpys_product_and_sum(dtypes):
     x, w, b = (np.arange(np.prod(s)).reshape(s).astype(t) for s, t in zip(((4, 3), (2, 3), (2,)), dtypes, strict=True))
     np.testing.assert_array_equal(tg.linear(*map(tg.Tensor, (x, w, b))).numpy(), x @ w.T + b, strict=True)
+
+
+@pytest.mark.parametrize("shape", [(-1,), (2, -1), (-2,)])
+@pytest.mark.parametrize("a", [np.float32(1), np.ones(()), tg.ones(()), np.ones(1)], ids=lambda a: type(a).__name__)
+def test_negative_sizes_to_broadcast_to_are_refused(a, shape):
+    with pytest.raises(ValueError, match="negative"):
+        tg.broadcast_to(a, shape)

@@ -22,8 +22,8 @@ def prepare(out: np.ndarray | None, a: Any, *, order: str) -> Callable[[], Any] 
 
 def spread(a: Any, *, shape: Shape) -> Any:
     """``broadcast_to`` of a single number, as the gradient of a sum or mean; None for other arrays."""
-    if shape.__class__ is not tuple or getattr(a, "shape", None) != () or a.dtype.kind != "f":
-        return None
+    if shape.__class__ is not tuple or -1 in shape or getattr(a, "shape", None) != () or a.dtype.kind != "f":
+        return None  # np.ndarray takes -1 as the size of the buffer
     y = np.ndarray(shape, a.dtype, np.asarray(a), 0, (0,) * len(shape))
     y.flags.writeable = False
     return y
