@@ -1,4 +1,4 @@
-"""What the case table does not say of linear and broadcast_to."""
+"""What the case table does not say of linear, broadcast_to and sums of rows."""
 
 from __future__ import annotations
 
@@ -43,3 +43,10 @@ def test_linear_has_the_dtype_of_numpys_product_and_sum(dtypes):
 def test_negative_sizes_to_broadcast_to_are_refused(a, shape):
     with pytest.raises(ValueError, match="negative"):
         tg.broadcast_to(a, shape)
+
+
+@pytest.mark.parametrize("axis", [False, True, 0.0, "0"])
+@pytest.mark.parametrize("convert", [np.asarray, tg.Tensor])
+def test_an_axis_that_is_no_integer_is_refused_by_a_sum_of_rows(convert, axis):
+    with pytest.raises(TypeError):
+        tg.sum(convert(np.ones((2, 3))), axis=axis)
