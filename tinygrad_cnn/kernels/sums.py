@@ -86,8 +86,9 @@ def prepare_sum_to(out: np.ndarray | None, a: Any, *, shape: Shape) -> Callable[
 
 def sum_of_rows(a: Any, *, axis: Axis, keepdims: bool) -> Any:
     """``sum`` over the first axis of a matrix of few rows; None otherwise."""
-    first = (axis.__class__ is int and not axis) or (axis.__class__ is tuple and axis == (0,))
-    if first and a.__class__ is ndarray and not keepdims:
+    if axis.__class__ is tuple and len(axis) == 1:
+        (axis,) = axis
+    if axis.__class__ is int and not axis and a.__class__ is ndarray and not keepdims:
         each = _ones_for(a.shape, a.dtype)
         if each is not None and a.flags.c_contiguous:
             return each.dot(a) if each.dtype is a.dtype else each.dot(a.astype(each.dtype)).astype(a.dtype)
