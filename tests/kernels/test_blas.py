@@ -50,7 +50,7 @@ def test_a_product_is_written_or_added_and_nothing_else_is_touched(m, n, k, adds
     np.testing.assert_array_equal(a.transposed.of(memories[0]), memories[0][at(a)].T)
 
 
-@given(sizes, sizes, st.integers(1, 16), gaps, st.integers(1, 200), st.integers(0, 2**32 - 1))
+@given(st.integers(0, 9), st.integers(0, 9), st.integers(0, 16), gaps, st.integers(1, 200), st.integers(0, 2**32 - 1))
 def test_a_product_in_pieces_that_are_not_packed(m, k, n, gap, most, seed):
     rng = np.random.default_rng(seed)
     a, memory = rng.integers(-4, 5, (m, k + gap)).astype("f")[:, :k], np.full((3 * m, n), 9, "f")
@@ -66,7 +66,7 @@ def test_a_product_in_pieces_that_are_not_packed(m, k, n, gap, most, seed):
     np.testing.assert_array_equal(c, a @ b)
     assert (memory[::3] == 9).all()
     assert (memory[2::3] == 9).all()
-    assert max(left.shape[-2] for left, _ in pairs) <= rows
+    assert all(left.shape[-2] <= rows for left, _ in pairs)
 
 
 def test_terms_follow_each_other_and_see_what_is_there_when_called():

@@ -150,10 +150,11 @@ def in_rows(a: np.ndarray, c: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]
     matrices a and b, a few rows at a time, so that OpenBLAS does not pack them. Rows are contiguous."""
     (m, k), n = a.shape, c.shape[1]
     rows, parts = pieces(k, n)
-    whole = m - m % rows
-    pairs = [(a[:whole].reshape(-1, 1, rows, k), c[:whole].reshape(-1, rows, parts, n // parts).swapaxes(1, 2))]
-    rest = a[whole:], c[whole:].reshape(m - whole, parts, n // parts).swapaxes(0, 1)
-    return [(left, out) for left, out in (*pairs, rest) if left.size]
+    times, left = divmod(m, rows)
+    whole, cut = times * rows, (parts, n // parts)
+    pairs = [(a[:whole].reshape(times, 1, rows, k), c[:whole].reshape(times, rows, *cut).swapaxes(1, 2))]
+    rest = a[whole:], c[whole:].reshape(left, *cut).swapaxes(0, 1)
+    return [pair for pair in (*pairs, rest) if pair[1].size]
 
 
 def in_columns(b: np.ndarray) -> np.ndarray:
@@ -168,7 +169,7 @@ def pieces(k: int, n: int) -> tuple[int, int]:
     parts = 1
     while n % (2 * parts) == 0 and n // parts > NARROW and FEWEST * k * (n // parts) > UNPACKED:
         parts *= 2
-    most = min(MOST, max(1, UNPACKED // (k * (n // parts))))
+    most = min(MOST, max(1, UNPACKED // max(1, k * (n // parts))))
     return 1 << most.bit_length() - 1, parts  # other numbers of rows take a half longer
 
 

@@ -46,8 +46,9 @@ large filters, which BLAS reads for each block."""
 UNROLLED, LONG_RUN = 20, 16
 """Copying a number takes as long as UNROLLED multiplications, in runs of at least LONG_RUN numbers."""
 
-NARROWEST, LEAST = 32, 256
-"""Fewer filters or positions are not worth products that BLAS does not pack."""
+NARROWEST, LEAST, MANY = 32, 256, 1 << 18
+"""Fewer filters or positions are not worth products that BLAS does not pack, nor four times as many positions if the filters
+have more than MANY numbers, which take longer to turn."""
 
 TILE = 32
 """Filters that are turned at a time: a line of the cache has several."""
@@ -202,7 +203,8 @@ def _small_matrices(how: Layout, image: np.ndarray, o: int) -> tuple[np.ndarray,
 def _reads_small(g: Geometry, x: Sizes, w: Sizes, dtype: DType) -> bool:
     """Whether BLAS multiplies faster if it need not pack, and by so much that filters may be turned for it."""
     k = w[1] * (g.kernel[-1] if g.dilation[-1] == 1 else 1)
-    if not READS_SMALL or dtype not in GEMM or w[0] < NARROWEST or x[0] * volume(g.out) < LEAST:
+    least = LEAST if volume(w) <= MANY else 4 * LEAST
+    if not READS_SMALL or dtype not in GEMM or w[0] < NARROWEST or x[0] * volume(g.out) < least:
         return False
     return pieces(k, w[0])[0] >= FEWEST
 
