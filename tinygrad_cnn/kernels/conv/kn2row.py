@@ -8,7 +8,12 @@ positions, each product is
     U += A W^T  for the convolution,    A += U W  for its adjoint in x,    W += U^T A  for its adjoint in w,
 
 and BLAS accumulates it in place. A row of W has the window's numbers for one filter, so filters (O, c, *k) are copied to
-(O, *k, c): exchanging filters and channels would take ten times as long. Images are copied once: see kn2row_layout.py.
+(O, *k, c): exchanging filters and channels would take longer. Images are copied once: see kn2row_layout.py.
+
+OpenBLAS first copies ("packs") the matrices of a product, unless they are small and its kernels are those for AVX-512. There,
+the convolution is many products of a few rows, with filters copied to (*k, c, O). They cannot accumulate: each product of many
+rows is added to the others by NumPy, which takes less time than packing. The adjoint in x is then the convolution of u with
+turned filters, if there is no stride.
 
 Reference: Vasudevan, Anderson and Gregg, "Parallel multi channel convolution using general matrix multiplication",
 arXiv:1704.04428.
@@ -211,7 +216,7 @@ def _reads_small(g: Geometry, x: Sizes, w: Sizes, dtype: DType) -> bool:
 
 def _turned_filters(w: np.ndarray, dtype: DType) -> tuple[np.ndarray, Call]:
     """A buffer for w (O, c, *k) in the order (*k, c, O), and the call that fills it."""
-    source = np.moveaxis(w, (0, 1), (-1, -2))
+    source = w.transpose(*range(2, w.ndim), 1, 0)
     filters = buffer(source.shape, dtype)
 
     def fill() -> None:
