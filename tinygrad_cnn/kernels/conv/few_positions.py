@@ -6,8 +6,8 @@ elements in the order of a filter's. Then
     y^T = w A^T + b,    w' = u^T A,    A' = u w,    x' = the sum over k of A', each element at its pixel.
 
 The other methods copy or pack the filters first, which takes as long as the products where M is much smaller than O. The
-products are in this order because OpenBLAS is faster with the longer matrix in rows. For very few positions, w' is products of a
-few rows, which OpenBLAS does not pack: see kn2row.py.
+products are in this order because OpenBLAS is faster with the longer matrix in rows. For very few positions, w' is products of
+a few rows, which OpenBLAS does not pack: see kn2row.py.
 """
 
 from __future__ import annotations
