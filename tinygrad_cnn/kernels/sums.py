@@ -84,8 +84,10 @@ def prepare_sum_to(out: np.ndarray | None, a: Any, *, shape: Shape) -> Callable[
     return lambda: add().reshape(after)
 
 
-def sum_of_rows(a: Any, *, axis: Axis, keepdims: bool) -> Any:
-    """``sum`` over the first axis of a matrix of few rows; None otherwise."""
+def eager_sum(a: Any, *, axis: Axis, keepdims: bool) -> Any:
+    """``sum`` of a vector, or over the first axis of a matrix of few rows; None otherwise."""
+    if axis is None and a.__class__ is ndarray and a.ndim == 1 and not keepdims:
+        return total(a, (0,))
     if axis.__class__ is tuple and len(axis) == 1:
         (axis,) = axis
     if axis.__class__ is int and not axis and a.__class__ is ndarray and not keepdims:
@@ -97,13 +99,16 @@ def sum_of_rows(a: Any, *, axis: Axis, keepdims: bool) -> Any:
 
 def sum_to_row(a: Any, *, shape: Shape) -> Any:
     """``sum_to`` for the gradient of a bias, if there are few rows; None otherwise."""
-    return sum_of_rows(a, axis=0, keepdims=False) if a.__class__ is ndarray and a.shape[1:] == shape else None
+    return eager_sum(a, axis=0, keepdims=False) if a.__class__ is ndarray and a.shape[1:] == shape else None
 
 
 def total(
     a: Any, axes: tuple[int, ...], keepdims: bool = False, out: np.ndarray | None = None, share: float = 1
 ) -> Any:
     """The result of :func:`prepare`'s task."""
+    plainly = out is None and share == 1 and not keepdims and a.__class__ is ndarray and a.ndim == 1 == len(axes)
+    if plainly and _exactly(a.shape, a.strides, a.dtype.char, axes) is None:
+        return np.add.reduce(a)
     return prepare(out, a, axes, keepdims, share)()
 
 

@@ -101,8 +101,10 @@ def mean_by(a: Array, w: Array) -> Array:
 
 
 def _mean_by_rule(g: Array, w: Array, in_shape: tuple[int, ...]) -> Array:
-    dtype = np.result_type(g.dtype, np.float32)  # in float16 the sum would overflow
-    weight: Array = sum(w if w.dtype == dtype else w.astype(dtype))
+    weight = w
+    if w.ndim:
+        dtype = np.result_type(g.dtype, np.float32)  # in float16 the sum would overflow
+        weight = sum(w if w.dtype == dtype else w.astype(dtype))
     return broadcast_to(g / (weight + (weight == 0)), shape=in_shape)
 
 
@@ -254,7 +256,9 @@ def _over_classes(values: Tensor, weight: Array) -> Tensor:
 
 
 def _labelled(name: str, each: Tensor, w: Tensor, reduction: str) -> Tensor:
-    return mean_by(each, w) if reduction == "mean" else reduced(name, each, reduction)
+    if reduction != "mean":
+        return reduced(name, each, reduction)
+    return mean_by(each, sum(w) if w.dtype.itemsize > 2 else w)  # so that the gradient need not add the weights again
 
 
 LOWEST_LOG = -100.0
