@@ -6,8 +6,8 @@ elements in the order of a filter's. Then
     y^T = w A^T + b,    w' = u^T A,    A' = u w,    x' = the sum over k of A', each element at its pixel.
 
 The other methods copy or pack the filters first, which takes as long as the products where M is much smaller than O. The
-products are in this order because OpenBLAS is faster with the longer matrix in rows. For very few positions, w' is products of
-a few rows, which OpenBLAS does not pack: see kn2row.py.
+products are in this order because OpenBLAS is faster with the longer matrix in rows. For some sizes they are of a few rows,
+which OpenBLAS does not pack: see kn2row.py. The convolution itself copies windows to A^T, with all images side by side.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from ...ops.windows import Sizes, last_view, overlaps, volume
+from ...ops.windows import Sizes, interior, last_view, overlaps, volume, windows
 from .. import blocking
-from ..blas import READS_SMALL, in_columns, in_rows
+from ..blas import READS_SMALL, in_columns, in_rows, pieces
 from ..blocking import Geometry, is_last
 from ..parallel.task import Call, Work, halved
-from ..parallel.workspace import buffer, scratch
+from ..parallel.workspace import blank, buffer, scratch
 
 FOR_EACH = 0.5
 """The most positions for each filter: with more, copying windows takes longer than copying filters."""
@@ -31,6 +31,9 @@ FOR_EACH = 0.5
 FEW = 64
 """With at most so many positions, products that BLAS does not pack give the gradient in the filters faster: others fill it with
 zeros first."""
+
+WIDE, AT_ONCE = 64, 256
+"""The convolution itself is so if a product has at least AT_ONCE results, in rows of which at most WIDE count."""
 
 LEAST = 1 << 18
 """Fewer numbers in the filters are not worth it."""
@@ -46,19 +49,39 @@ def serves(g: Geometry, x: Sizes, w: Sizes, groups: int) -> bool:
 
 def convolve(g: Geometry, x: Array, w: Array, b: Array | None, y: Array) -> Work:
     """y (N, O, *out) of x (N, c, *sizes) with filters w (O, c, *k) and biases b (O,)."""
-    columns, fill = _columns(g, x, y.dtype)
-    filters, before = _matrix(w, (len(w), volume(w.shape[1:])), y.dtype)
-    target = last_view(y)
+    k, m = volume(w.shape[1:]), len(x) * volume(g.out)
+    columns = buffer((k, m), y.dtype)  # A^T, its positions (*out, N)
+    filters, before = _matrix(w, (len(w), k), y.dtype)
+    target = np.moveaxis(last_view(y), 0, -2)
+    rows_at_once, parts = pieces(k, m)
+    in_pieces = READS_SMALL and rows_at_once * min(m // parts, WIDE) >= AT_ONCE
 
     def arrange(own: slice) -> list[Call]:
-        rows = scratch("rows", (own.stop - own.start, len(columns)), y.dtype)
-        values = np.moveaxis(rows.reshape(len(rows), len(x), *g.out), 0, -1)
-        product = partial(np.matmul, filters[own], columns.T, rows)
+        rows = scratch("rows", (own.stop - own.start, m), y.dtype)
+        values = np.moveaxis(rows.reshape(len(rows), *g.out, len(x)), 0, -1)
+        calls = _products(filters[own], columns, rows, in_pieces)
         if b is None:
-            return [product, partial(np.copyto, target[..., own], values)]
-        return [product, partial(np.add, values, b[own], target[..., own])]
+            return [*calls, partial(np.copyto, target[..., own], values)]
+        return [*calls, partial(np.add, values, b[own], target[..., own])]
 
-    return _work(g, x.shape, w.shape, arrange, len(w), fill, *before)
+    return _work(g, x.shape, w.shape, arrange, len(w), partial(_fill, g, x, columns), *before)
+
+
+def _products(a: Array, b: Array, c: Array, in_pieces: bool) -> list[Call]:
+    """The calls for c = a b, a few rows at a time on request, so that BLAS does not pack them."""
+    pairs, right = (in_rows(a, c), in_columns(b)) if in_pieces else ([(a, c)], b)
+    return [partial(np.matmul, left, right, out) for left, out in pairs]
+
+
+def _fill(g: Geometry, x: Array, columns: Array) -> None:
+    """Copy the windows of x to columns (c k, positions), by way of padded pixels of which all images are side by side."""
+    sizes = [n + before + after for n, (before, after) in zip(x.shape[2:], g.padding, strict=True)]
+    shape = x.shape[1], *sizes, len(x)
+    padded = np.moveaxis(blank(("few positions", shape, g.padding, columns.dtype), shape, columns.dtype), -1, 0)
+    np.copyto(padded[interior(x.shape[2:], g.padding)], x, casting="same_kind")
+    view, d = windows(padded, g.kernel, g.out, g.stride, g.dilation), len(g.out)  # (N, c, *out, *k)
+    view = view.transpose(1, *range(2 + d, 2 + 2 * d), *range(2, 2 + d), 0)
+    np.copyto(columns.reshape(view.shape), view)
 
 
 def weight_gradient(g: Geometry, x: Array, u: Array, w: Array) -> Work:
@@ -73,10 +96,7 @@ def weight_gradient(g: Geometry, x: Array, u: Array, w: Array) -> Work:
         before.append(partial(np.copyto, by_filter, rows.T))
 
     def arrange(own: slice) -> list[Call]:
-        pairs, right = [(by_filter[own], flat[own])], columns
-        if in_pieces:
-            pairs, right = in_rows(*pairs[0]), in_columns(columns)
-        products: list[Call] = [partial(np.matmul, left, right, out) for left, out in pairs]
+        products = _products(by_filter[own], columns, flat[own], in_pieces)
         return products if in_order else [*products, partial(np.copyto, w[own], found[own])]
 
     return _work(g, x.shape, w.shape, arrange, len(w), fill, *before)
