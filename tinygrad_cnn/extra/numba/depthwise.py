@@ -17,6 +17,7 @@ import numpy as np
 from ...kernels.parallel.task import Call, Work
 from .compiled import Number, helper, loop
 from .images import LARGE, by_images, cuts, like, order, view
+from .vectors import LANES, load, store, zeros
 
 SMALL = 1 << 10
 """Smaller images are not worth the preparation."""
@@ -24,8 +25,8 @@ SMALL = 1 << 10
 SIZES = {((3, 3), 1), ((3, 3), 2), ((7, 7), 1)}
 """Kernels and strides."""
 
-RUN = 256
-"""Channels last, a filter is repeated for so many elements, since short loops take longer."""
+ROWS = 8
+"""Channels last, the products of so many rows are added in float32, and these sums in float64."""
 
 FLOAT32 = np.dtype(np.float32)
 
@@ -50,7 +51,7 @@ def prepare(
         return None
     shift = np.zeros(len(w), FLOAT32) if b is None else b
     return by_images(
-        _convolve(how, stride[0]), y, [view(how, x), view(how, y)], w[:, 0], shift, stride[0], top, left, False
+        _convolve(how), y, [view(how, x), view(how, y)], w[:, 0], shift, stride[0], top, left, False
     )
 
 
@@ -70,7 +71,7 @@ def prepare_dx(
         before = w.shape[2] - 1 - top, w.shape[3] - 1 - left
         if min(before) < 0:
             return None
-        return by_images(_convolve(how, 1), x, views, w[:, 0], np.zeros(len(w), FLOAT32), 1, *before, True)
+        return by_images(_convolve(how), x, views, w[:, 0], np.zeros(len(w), FLOAT32), 1, *before, True)
     return by_images(_spread_last if how == "last" else _spread_first, x, views, w[:, 0], stride[0], top, left)
 
 
@@ -115,8 +116,8 @@ def _plain(a: Any) -> bool:
     return a.__class__ is np.ndarray and a.dtype == FLOAT32 and a.flags.c_contiguous
 
 
-def _convolve(how: str, stride: int) -> Any:
-    return _convolve_first if how == "first" else _convolve_rows if stride == 1 else _convolve_last
+def _convolve(how: str) -> Any:
+    return _convolve_first if how == "first" else _convolve_last
 
 
 # Channels first
@@ -343,98 +344,115 @@ def _add_seven(u: Array, x: Array, f: Array) -> None:
 
 
 @helper
-def _add(y: Array, a: Array, b: Array) -> None:
-    for c in range(y.size):
-        y[c] += a[c] * b[c]
+def _across(k: int, channels: int, stride: int, left: int, width: int, columns: int) -> tuple[int, int, int, int]:
+    """For rows of numbers: after how many the channels of whole pixels are vectors again, and a row of results filled up to
+    that; how many of a row of an image are kept between zeros, and where those of the next pixel are."""
+    period = channels * -(-LANES // channels)
+    length = -(-columns * channels // period) * period
+    part = max(length + (k - 1) // stride * channels, -(-(left + width) // stride) * channels)
+    part = -(-part // LANES) * LANES
+    return period, length, part, part if stride == 2 else channels
 
 
 @helper
-def _add_up(y: Array, a: Array, b: Array, d: Array, e: Array, f: Array, g: Array) -> None:
-    for c in range(y.size):
-        y[c] += a[c] * b[c] + d[c] * e[c] + f[c] * g[c]
+def _fetch(x: Array, r: int, row: Array, left: int, stride: int, part: int) -> None:
+    """Copy row r of an image (H, W, c) to its place between zeros; with stride 2, pixels of even and of odd numbers apart."""
+    width, channels = x.shape[1], x.shape[2]
+    if r < 0 or r >= x.shape[0]:
+        row[:] = 0.0
+    elif stride == 1:
+        source, target = x[r].reshape(-1), row[left * channels :]
+        for j in range(source.size):
+            target[j] = source[j]
+    else:
+        for p in range(width):
+            q = left + p
+            source, target = x[r, p], row[q % 2 * part + q // 2 * channels :]
+            for c in range(source.size):
+                target[c] = source[c]
 
 
 @helper
-def _begin(y: Array, s: Array, a: Array, b: Array, d: Array, e: Array, f: Array, g: Array) -> None:
-    for c in range(y.size):
-        y[c] = s[c] + a[c] * b[c] + d[c] * e[c] + f[c] * g[c]
+def _three_rows(y: Array, s: Array, p: Array, q: Array, r: Array, f: Array, second: int, third: int, period: int) -> None:
+    """y = s + the windows of rows p, q and r times f (9, period), whose elements stay in registers."""
+    for at in range(0, period, LANES):
+        c = min(at, period - LANES)
+        shift, a0, a1, a2 = load(s, c), load(f[0], c), load(f[1], c), load(f[2], c)
+        b0, b1, b2 = load(f[3], c), load(f[4], c), load(f[5], c)
+        c0, c1, c2 = load(f[6], c), load(f[7], c), load(f[8], c)
+        for j in range(c, y.size, period):
+            total = shift + a0 * load(p, j) + a1 * load(p, j + second) + a2 * load(p, j + third)
+            total = total + b0 * load(q, j) + b1 * load(q, j + second) + b2 * load(q, j + third)
+            total = total + c0 * load(r, j) + c1 * load(r, j + second) + c2 * load(r, j + third)
+            store(y, j, total)
 
 
 @helper
-def _taps(w: Array, turned: bool) -> Array:
-    """Filters (c, k, k) as (k k, c), maybe from the last element to the first."""
+def _seven_rows(y: Array, s: Array, rows: Array, first: int, f: Array, step: int, period: int) -> None:
+    """y = s + the windows of seven rows, the number `first` being their first, times f (49, period)."""
+    for at in range(0, period, LANES):
+        c = min(at, period - LANES)
+        shift = load(s, c)
+        for j in range(c, y.size, period):
+            store(y, j, shift)
+        for row in range(7):
+            x, t = rows[(first + row) % 7], 7 * row
+            f0, f1, f2, f3 = load(f[t], c), load(f[t + 1], c), load(f[t + 2], c), load(f[t + 3], c)
+            f4, f5, f6 = load(f[t + 4], c), load(f[t + 5], c), load(f[t + 6], c)
+            for j in range(c, y.size, period):
+                total = load(y, j) + f0 * load(x, j) + f1 * load(x, j + step) + f2 * load(x, j + 2 * step)
+                total = total + f3 * load(x, j + 3 * step) + f4 * load(x, j + 4 * step)
+                store(y, j, total + f5 * load(x, j + 5 * step) + f6 * load(x, j + 6 * step))
+
+
+@helper
+def _taps(w: Array, turned: bool, period: int) -> Array:
+    """Filters (c, k, k) as (k k, period), maybe from the last element to the first."""
     channels, size = w.shape[0], w.shape[1] * w.shape[2]
-    taps = np.empty((size, channels), np.float32)
+    taps = np.empty((size, period), np.float32)
     flat = w.reshape(channels, size)
     for t in range(size):
-        for c in range(channels):
-            taps[t, c] = flat[c, size - 1 - t if turned else t]
+        for c in range(period):
+            taps[t, c] = flat[c % channels, size - 1 - t if turned else t]
     return taps
 
 
 @loop
 def _convolve_last(x: Array, y: Array, w: Array, b: Array, stride: int, top: int, left: int, turned: bool) -> None:
     """y = b + the sum of each window of x (n, H, W, c) times w (c, k, k), or that from its last element to the first."""
-    taps = _taps(w, turned)
-    k = w.shape[1]
+    channels, k = w.shape[0], w.shape[1]
+    period, length, part, second = _across(k, channels, stride, left, x.shape[2], y.shape[2])
+    taps, shift = _taps(w, turned, period), np.empty(period, np.float32)
+    for c in range(period):
+        shift[c] = b[c % channels]
+    kept = zeros(k, stride * part)  # the rows of the windows
+    spare, size = np.empty(length, np.float32), y.shape[2] * channels
     for n in range(x.shape[0]):
         for i in range(y.shape[1]):
-            for j in range(y.shape[2]):
-                total = y[n, i, j]
-                total[:] = b
-                above, before = i * stride - top, j * stride - left
-                first, last = max(0, -before), min(k, x.shape[2] - before)
-                for row in range(max(0, -above), min(k, x.shape[1] - above)):
-                    pixels, f = x[n, above + row], taps[row * k : row * k + k]
-                    at = first
-                    while at + 3 <= last:
-                        p = before + at
-                        _add_up(total, pixels[p], f[at], pixels[p + 1], f[at + 1], pixels[p + 2], f[at + 2])
-                        at += 3
-                    while at < last:
-                        _add(total, pixels[before + at], f[at])
-                        at += 1
+            for r in range(i * stride + (k - stride if i else 0), i * stride + k):
+                _fetch(x[n], r - top, kept[r % k], left, stride, part)
+            found, first = y[n, i].reshape(-1), i * stride
+            line = found if length == size else spare
+            if k == 3:
+                p, q, r = kept[first % 3], kept[(first + 1) % 3], kept[(first + 2) % 3]
+                third = channels if stride == 2 else 2 * channels
+                _three_rows(line, shift, p, q, r, taps, second, third, period)
+            else:
+                _seven_rows(line, shift, kept, first, taps, channels, period)
+            if length != size:
+                found[:] = spare[:size]
 
 
-@loop
-def _convolve_rows(x: Array, y: Array, w: Array, b: Array, stride: int, top: int, left: int, turned: bool) -> None:
-    """_convolve_last with stride 1: a row of pixels is one of numbers, between zeros, and an element of the windows a shift."""
-    k, channels = w.shape[1], w.shape[0]
-    pixels = max(1, RUN // channels)
-    once, length = _taps(w, turned), pixels * channels
-    taps, shift = np.empty((k * k, length), np.float32), np.empty(length, np.float32)
-    for i in range(0, length, channels):
-        shift[i : i + channels] = b
-        taps[:, i : i + channels] = once
-    rows, size, width, start = y.shape[1], y.shape[2] * channels, x.shape[2] * channels, left * channels
-    plane = np.zeros((max(rows + k - 1, top + x.shape[1]), max(size + (k - 1) * channels, start + width)), np.float32)
-    for n in range(x.shape[0]):
-        source, target = x[n].reshape(x.shape[1], width), y[n].reshape(rows, size)
-        for i in range(x.shape[1]):
-            plane[top + i, start : start + width] = source[i]
-        for i in range(rows):
-            for j in range(0, size, length):
-                total, found = target[i, j : j + length], plane[i, j:]
-                _begin(total, shift, found, taps[0], found[channels:], taps[1], found[2 * channels :], taps[2])
-                for row in range(k):
-                    found, f = plane[i + row, j:], taps[row * k : row * k + k]
-                    at = 0 if row else 3
-                    while at + 3 <= k:
-                        p = at * channels
-                        _add_up(
-                            total, found[p:], f[at], found[p + channels :], f[at + 1], found[p + 2 * channels :],
-                            f[at + 2],
-                        )  # fmt: skip
-                        at += 3
-                    while at < k:
-                        _add(total, found[at * channels :], f[at])
-                        at += 1
+@helper
+def _add(y: Array, a: Array, b: Array) -> None:
+    for c in range(y.size):
+        y[c] += a[c] * b[c]
 
 
 @loop
 def _spread_last(u: Array, x: Array, w: Array, stride: int, top: int, left: int) -> None:
     """The adjoint of the convolution: x (n, H, W, c) of u (n, h, v, c)."""
-    taps = _taps(w, False)
+    taps = _taps(w, False, w.shape[0])
     k = w.shape[1]
     x[:] = 0.0
     for n in range(x.shape[0]):
@@ -446,37 +464,72 @@ def _spread_last(u: Array, x: Array, w: Array, stride: int, top: int, left: int)
                         _add(x[n, above + row, before + at], u[n, i, j], taps[row * k + at])
 
 
+@helper
+def _add_three_rows(u: Array, p: Array, q: Array, r: Array, f: Array, second: int, third: int, period: int) -> None:
+    """f (9, ...) += the products of u and of the elements of the windows of rows p, q and r, in registers."""
+    for at in range(0, period, LANES):
+        c = min(at, period - LANES)
+        a0, a1, a2 = load(f[0], at), load(f[1], at), load(f[2], at)
+        b0, b1, b2 = load(f[3], at), load(f[4], at), load(f[5], at)
+        c0, c1, c2 = load(f[6], at), load(f[7], at), load(f[8], at)
+        for j in range(c, u.size, period):
+            g = load(u, j)
+            a0, a1, a2 = a0 + g * load(p, j), a1 + g * load(p, j + second), a2 + g * load(p, j + third)
+            b0, b1, b2 = b0 + g * load(q, j), b1 + g * load(q, j + second), b2 + g * load(q, j + third)
+            c0, c1, c2 = c0 + g * load(r, j), c1 + g * load(r, j + second), c2 + g * load(r, j + third)
+        store(f[0], at, a0), store(f[1], at, a1), store(f[2], at, a2)
+        store(f[3], at, b0), store(f[4], at, b1), store(f[5], at, b2)
+        store(f[6], at, c0), store(f[7], at, c1), store(f[8], at, c2)
+
+
+@helper
+def _add_seven_of_row(u: Array, x: Array, f: Array, step: int, period: int) -> None:
+    """f (7, ...) += the products of u and of the elements of a row of the windows of x."""
+    for at in range(0, period, LANES):
+        c = min(at, period - LANES)
+        f0, f1, f2, f3 = load(f[0], at), load(f[1], at), load(f[2], at), load(f[3], at)
+        f4, f5, f6 = load(f[4], at), load(f[5], at), load(f[6], at)
+        for j in range(c, u.size, period):
+            g = load(u, j)
+            f0, f1, f2 = f0 + g * load(x, j), f1 + g * load(x, j + step), f2 + g * load(x, j + 2 * step)
+            f3, f4 = f3 + g * load(x, j + 3 * step), f4 + g * load(x, j + 4 * step)
+            f5, f6 = f5 + g * load(x, j + 5 * step), f6 + g * load(x, j + 6 * step)
+        store(f[0], at, f0), store(f[1], at, f1), store(f[2], at, f2), store(f[3], at, f3)
+        store(f[4], at, f4), store(f[5], at, f5), store(f[6], at, f6)
+
+
 @loop
 def _correlate_last(x: Array, u: Array, total: Array, stride: int, top: int, left: int) -> None:
     """total (c, k, k) = the sum over images and positions of u (n, h, v, c) times each element of the windows of x."""
-    k, channels = total.shape[1], total.shape[0]
-    height, width = x.shape[1], x.shape[2]
-    sums = np.zeros((k * k, channels))
-    line = np.empty((k * k, channels), np.float32)
+    channels, k = total.shape[0], total.shape[1]
+    period, length, part, second = _across(k, channels, stride, left, x.shape[2], u.shape[2])
+    kept = zeros(k, stride * part)
+    spare, size = np.zeros(length, np.float32), u.shape[2] * channels
+    lanes = -(-period // LANES) * LANES
+    sums, line = np.zeros((k * k, lanes)), zeros(k * k, lanes)
     for n in range(x.shape[0]):
         for i in range(u.shape[1]):
-            above = i * stride - top
-            line[:] = 0.0
-            for row in range(max(0, -above), min(k, height - above)):
-                pixels = x[n, above + row]
-                for at in range(k):
-                    found = line[row * k + at]
-                    first = max(0, -((at - left) // stride))  # the first position whose element is inside
-                    last = min(u.shape[2], (width - 1 + left - at) // stride + 1)
-                    j = first
-                    while j + 3 <= last:
-                        p = j * stride + at - left
-                        _add_up(
-                            found, u[n, i, j], pixels[p], u[n, i, j + 1], pixels[p + stride],
-                            u[n, i, j + 2], pixels[p + 2 * stride],
-                        )  # fmt: skip
-                        j += 3
-                    while j < last:
-                        _add(found, u[n, i, j], pixels[j * stride + at - left])
-                        j += 1
-            for t in range(k * k):
-                for c in range(channels):
-                    sums[t, c] += line[t, c]
-    for c in range(channels):
-        for t in range(k * k):
-            total[c, t // k, t % k] = sums[t, c]
+            for r in range(i * stride + (k - stride if i else 0), i * stride + k):
+                _fetch(x[n], r - top, kept[r % k], left, stride, part)
+            given, first = u[n, i].reshape(-1), i * stride
+            if length != size:
+                spare[:size] = given
+                given = spare
+            if k == 3:
+                p, q, r = kept[first % 3], kept[(first + 1) % 3], kept[(first + 2) % 3]
+                third = channels if stride == 2 else 2 * channels
+                _add_three_rows(given, p, q, r, line, second, third, period)
+            else:
+                for row in range(7):
+                    _add_seven_of_row(given, kept[(first + row) % 7], line[row * 7 :], channels, period)
+            if i % ROWS == ROWS - 1 or i == u.shape[1] - 1:
+                for t in range(k * k):
+                    for c in range(lanes):
+                        sums[t, c] += line[t, c]
+                line[:] = 0.0
+    total[:] = 0.0
+    for t in range(k * k):
+        for at in range(0, period, LANES):
+            c = min(at, period - LANES)
+            for j in range(at, c + LANES):  # the vector before has the others
+                total[j % channels, t // k, t % k] += sums[t, at + j - c]
