@@ -17,7 +17,7 @@ import numpy as np
 from ...kernels.parallel.task import Call, Work
 from .compiled import Number, helper, loop
 from .images import LARGE, by_images, cuts, like, order, view
-from .vectors import LANES, load, store, zeros
+from .vectors import LANES, before_line, load, store, zeros
 
 SMALL = 1 << 10
 """Smaller images are not worth the preparation."""
@@ -49,10 +49,11 @@ def prepare(
     y = like(how, (*x.shape[:2], *grid), FLOAT32) if out is None else out
     if order(y, FLOAT32) != how:
         return None
+    views = [_rows(how, view(how, a)) for a in (x, y)]
+    if how == "last" and views[1].shape[2] < LANES:
+        return None
     shift = np.zeros(len(w), FLOAT32) if b is None else b
-    return by_images(
-        _convolve(how), y, [view(how, x), view(how, y)], w[:, 0], shift, stride[0], top, left, False
-    )
+    return by_images(_convolve(how), y, views, w[:, 0], shift, stride[0], top, left, False)
 
 
 def prepare_dx(
@@ -66,10 +67,10 @@ def prepare_dx(
     if how is None or order(x, FLOAT32) != how:
         return None
     (top, _), (left, _) = padding
-    views = [view(how, u), view(how, x)]
+    views = [_rows(how, view(how, a)) for a in (u, x)]
     if stride[0] == 1:
         before = w.shape[2] - 1 - top, w.shape[3] - 1 - left
-        if min(before) < 0:
+        if min(before) < 0 or (how == "last" and views[1].shape[2] < LANES):
             return None
         return by_images(_convolve(how), x, views, w[:, 0], np.zeros(len(w), FLOAT32), 1, *before, True)
     return by_images(_spread_last if how == "last" else _spread_first, x, views, w[:, 0], stride[0], top, left)
@@ -93,7 +94,8 @@ def prepare_dw(
 
     def arrange(i: int) -> list[Call]:
         def call() -> None:
-            function(xs[images[i]], np.ascontiguousarray(us[images[i]]), totals[i], stride[0], top, left)
+            pulled = np.ascontiguousarray(us[images[i]])
+            function(_rows(how, xs[images[i]]), _rows(how, pulled), totals[i], stride[0], top, left)
 
         return [call]
 
@@ -118,6 +120,11 @@ def _plain(a: Any) -> bool:
 
 def _convolve(how: str) -> Any:
     return _convolve_first if how == "first" else _convolve_last
+
+
+def _rows(how: str, a: Array) -> Array:
+    """Images as in memory; channels last, with the pixels of a row as one row of numbers."""
+    return a if how == "first" else a.reshape(len(a), a.shape[1], -1)
 
 
 # Channels first
@@ -344,43 +351,52 @@ def _add_seven(u: Array, x: Array, f: Array) -> None:
 
 
 @helper
-def _across(k: int, channels: int, stride: int, left: int, width: int, columns: int) -> tuple[int, int, int, int]:
-    """For rows of numbers: after how many the channels of whole pixels are vectors again, and a row of results filled up to
-    that; how many of a row of an image are kept between zeros, and where those of the next pixel are."""
-    period = channels * -(-LANES // channels)
-    length = -(-columns * channels // period) * period
-    part = max(length + (k - 1) // stride * channels, -(-(left + width) // stride) * channels)
-    part = -(-part // LANES) * LANES
-    return period, length, part, part if stride == 2 else channels
-
-
-@helper
-def _fetch(x: Array, r: int, row: Array, left: int, stride: int, part: int) -> None:
-    """Copy row r of an image (H, W, c) to its place between zeros; with stride 2, pixels of even and of odd numbers apart."""
-    width, channels = x.shape[1], x.shape[2]
+def _fetch(x: Array, r: int, row: Array, left: int, stride: int, part: int, channels: int) -> None:
+    """Copy row r of an image (H, W c) to its place between zeros; with stride 2, pixels of even and of odd numbers apart."""
     if r < 0 or r >= x.shape[0]:
         row[:] = 0.0
     elif stride == 1:
-        source, target = x[r].reshape(-1), row[left * channels :]
+        source, target = x[r], row[left * channels :]
         for j in range(source.size):
             target[j] = source[j]
     else:
-        for p in range(width):
-            q = left + p
-            source, target = x[r, p], row[q % 2 * part + q // 2 * channels :]
-            for c in range(source.size):
+        for p in range(x.shape[1] // channels):
+            source, target = x[r, p * channels :], row[(left + p) % 2 * part + (left + p) // 2 * channels :]
+            for c in range(channels):
                 target[c] = source[c]
 
 
 @helper
-def _three_rows(y: Array, s: Array, p: Array, q: Array, r: Array, f: Array, second: int, third: int, period: int) -> None:
-    """y = s + the windows of rows p, q and r times f (9, period), whose elements stay in registers."""
-    for at in range(0, period, LANES):
-        c = min(at, period - LANES)
+def _part(k: int, channels: int, stride: int, left: int, width: int, size: int) -> int:
+    """How many numbers of a row of an image are kept between zeros for `size` results, in each of `stride` parts."""
+    longest = max(size + (k - 1) // stride * channels, -(-(left + width) // stride) * channels)
+    return -(-longest // LANES) * LANES
+
+
+@helper
+def _vectors(size: int, period: int, start: int) -> Array:
+    """A row of numbers as vectors, (c, first, count, period): `count` of them, at first, first + period and so on, meet the
+    elements from c on of filters that are repeated after `period`. Most begin at a multiple of LANES from `start`."""
+    last = size - LANES
+    found = np.empty((-(-period // LANES) + 2, 4), np.int64)
+    for i in range(len(found) - 2):
+        c = start + min(i * LANES, period - LANES)
+        found[i] = c, c, (last - c) // period + 1, period
+    found[-2] = 0, 0, 1, 0
+    found[-1] = last % period, last, 1, 0
+    return found
+
+
+@helper
+def _three_rows(y: Array, s: Array, p: Array, q: Array, r: Array, f: Array, second: int, third: int, at: Array) -> None:
+    """y = s + the windows of rows p, q and r times f (9, ...), whose elements stay in registers."""
+    for v in range(len(at)):
+        c, first, count, period = at[v, 0], at[v, 1], at[v, 2], at[v, 3]
         shift, a0, a1, a2 = load(s, c), load(f[0], c), load(f[1], c), load(f[2], c)
         b0, b1, b2 = load(f[3], c), load(f[4], c), load(f[5], c)
         c0, c1, c2 = load(f[6], c), load(f[7], c), load(f[8], c)
-        for j in range(c, y.size, period):
+        for i in range(count):
+            j = first + i * period
             total = shift + a0 * load(p, j) + a1 * load(p, j + second) + a2 * load(p, j + third)
             total = total + b0 * load(q, j) + b1 * load(q, j + second) + b2 * load(q, j + third)
             total = total + c0 * load(r, j) + c1 * load(r, j + second) + c2 * load(r, j + third)
@@ -388,80 +404,81 @@ def _three_rows(y: Array, s: Array, p: Array, q: Array, r: Array, f: Array, seco
 
 
 @helper
-def _seven_rows(y: Array, s: Array, rows: Array, first: int, f: Array, step: int, period: int) -> None:
-    """y = s + the windows of seven rows, the number `first` being their first, times f (49, period)."""
-    for at in range(0, period, LANES):
-        c = min(at, period - LANES)
+def _seven_rows(y: Array, s: Array, rows: Array, top: int, f: Array, channels: int, at: Array) -> None:
+    """y = s + the windows of seven rows, the number `top` being their first, times f (49, ...)."""
+    for v in range(len(at)):
+        c, first, count, period = at[v, 0], at[v, 1], at[v, 2], at[v, 3]
         shift = load(s, c)
-        for j in range(c, y.size, period):
-            store(y, j, shift)
+        for i in range(count):
+            store(y, first + i * period, shift)
         for row in range(7):
-            x, t = rows[(first + row) % 7], 7 * row
+            x, t = rows[(top + row) % 7], 7 * row
             f0, f1, f2, f3 = load(f[t], c), load(f[t + 1], c), load(f[t + 2], c), load(f[t + 3], c)
             f4, f5, f6 = load(f[t + 4], c), load(f[t + 5], c), load(f[t + 6], c)
-            for j in range(c, y.size, period):
-                total = load(y, j) + f0 * load(x, j) + f1 * load(x, j + step) + f2 * load(x, j + 2 * step)
-                total = total + f3 * load(x, j + 3 * step) + f4 * load(x, j + 4 * step)
-                store(y, j, total + f5 * load(x, j + 5 * step) + f6 * load(x, j + 6 * step))
+            for i in range(count):
+                j = first + i * period
+                total = load(y, j) + f0 * load(x, j) + f1 * load(x, j + channels) + f2 * load(x, j + 2 * channels)
+                total = total + f3 * load(x, j + 3 * channels) + f4 * load(x, j + 4 * channels)
+                store(y, j, total + f5 * load(x, j + 5 * channels) + f6 * load(x, j + 6 * channels))
 
 
 @helper
-def _taps(w: Array, turned: bool, period: int) -> Array:
-    """Filters (c, k, k) as (k k, period), maybe from the last element to the first."""
+def _taps(w: Array, turned: bool, length: int) -> Array:
+    """Filters (c, k, k) as (k k, length), repeated, maybe from the last element to the first."""
     channels, size = w.shape[0], w.shape[1] * w.shape[2]
-    taps = np.empty((size, period), np.float32)
+    taps = np.empty((size, length), np.float32)
     flat = w.reshape(channels, size)
-    for t in range(size):
-        for c in range(period):
-            taps[t, c] = flat[c % channels, size - 1 - t if turned else t]
+    for c in range(length):
+        row = flat[c % channels]
+        for t in range(size):
+            taps[t, c] = row[size - 1 - t if turned else t]
     return taps
 
 
 @loop
 def _convolve_last(x: Array, y: Array, w: Array, b: Array, stride: int, top: int, left: int, turned: bool) -> None:
-    """y = b + the sum of each window of x (n, H, W, c) times w (c, k, k), or that from its last element to the first."""
-    channels, k = w.shape[0], w.shape[1]
-    period, length, part, second = _across(k, channels, stride, left, x.shape[2], y.shape[2])
-    taps, shift = _taps(w, turned, period), np.empty(period, np.float32)
-    for c in range(period):
+    """y = b + the sum of each window of x (n, H, W c) times w (c, k, k), or that from its last element to the first."""
+    channels, k, size = w.shape[0], w.shape[1], y.shape[2]
+    period, start = channels * -(-LANES // channels), before_line(y)
+    at = _vectors(size, period, start)
+    taps, shift = _taps(w, turned, period + LANES), np.empty(period + LANES, np.float32)
+    for c in range(shift.size):
         shift[c] = b[c % channels]
-    kept = zeros(k, stride * part)  # the rows of the windows
-    spare, size = np.empty(length, np.float32), y.shape[2] * channels
+    part = _part(k, channels, stride, left, x.shape[2] // channels, size)
+    second, third = (part, channels) if stride == 2 else (channels, 2 * channels)
+    kept = zeros(k, stride * part, start)  # the rows of the windows
     for n in range(x.shape[0]):
         for i in range(y.shape[1]):
             for r in range(i * stride + (k - stride if i else 0), i * stride + k):
-                _fetch(x[n], r - top, kept[r % k], left, stride, part)
-            found, first = y[n, i].reshape(-1), i * stride
-            line = found if length == size else spare
+                _fetch(x[n], r - top, kept[r % k], left, stride, part, channels)
+            row, first = y[n, i], i * stride
             if k == 3:
                 p, q, r = kept[first % 3], kept[(first + 1) % 3], kept[(first + 2) % 3]
-                third = channels if stride == 2 else 2 * channels
-                _three_rows(line, shift, p, q, r, taps, second, third, period)
+                _three_rows(row, shift, p, q, r, taps, second, third, at)
             else:
-                _seven_rows(line, shift, kept, first, taps, channels, period)
-            if length != size:
-                found[:] = spare[:size]
+                _seven_rows(row, shift, kept, first, taps, channels, at)
 
 
 @helper
 def _add(y: Array, a: Array, b: Array) -> None:
-    for c in range(y.size):
+    for c in range(b.size):
         y[c] += a[c] * b[c]
 
 
 @loop
 def _spread_last(u: Array, x: Array, w: Array, stride: int, top: int, left: int) -> None:
-    """The adjoint of the convolution: x (n, H, W, c) of u (n, h, v, c)."""
-    taps = _taps(w, False, w.shape[0])
-    k = w.shape[1]
+    """The adjoint of the convolution: x (n, H, W c) of u (n, h, v c)."""
+    channels, k = w.shape[0], w.shape[1]
+    taps, width = _taps(w, False, channels), x.shape[2] // channels
     x[:] = 0.0
     for n in range(x.shape[0]):
         for i in range(u.shape[1]):
-            for j in range(u.shape[2]):
+            for j in range(u.shape[2] // channels):
+                pulled = u[n, i, j * channels : (j + 1) * channels]
                 above, before = i * stride - top, j * stride - left
                 for row in range(max(0, -above), min(k, x.shape[1] - above)):
-                    for at in range(max(0, -before), min(k, x.shape[2] - before)):
-                        _add(x[n, above + row, before + at], u[n, i, j], taps[row * k + at])
+                    for at in range(max(0, -before), min(k, width - before)):
+                        _add(x[n, above + row, (before + at) * channels :], pulled, taps[row * k + at])
 
 
 @helper
@@ -500,24 +517,25 @@ def _add_seven_of_row(u: Array, x: Array, f: Array, step: int, period: int) -> N
 
 @loop
 def _correlate_last(x: Array, u: Array, total: Array, stride: int, top: int, left: int) -> None:
-    """total (c, k, k) = the sum over images and positions of u (n, h, v, c) times each element of the windows of x."""
+    """total (c, k, k) = the sum over images and positions of u (n, h, v c) times each element of the windows of x."""
     channels, k = total.shape[0], total.shape[1]
-    period, length, part, second = _across(k, channels, stride, left, x.shape[2], u.shape[2])
+    size, period = u.shape[2], channels * -(-LANES // channels)
+    spare = zeros(1, -(-size // period) * period)[0]
+    part = _part(k, channels, stride, left, x.shape[2] // channels, spare.size)
+    second, third = (part, channels) if stride == 2 else (channels, 2 * channels)
     kept = zeros(k, stride * part)
-    spare, size = np.zeros(length, np.float32), u.shape[2] * channels
     lanes = -(-period // LANES) * LANES
     sums, line = np.zeros((k * k, lanes)), zeros(k * k, lanes)
     for n in range(x.shape[0]):
         for i in range(u.shape[1]):
             for r in range(i * stride + (k - stride if i else 0), i * stride + k):
-                _fetch(x[n], r - top, kept[r % k], left, stride, part)
-            given, first = u[n, i].reshape(-1), i * stride
-            if length != size:
+                _fetch(x[n], r - top, kept[r % k], left, stride, part, channels)
+            given, first = u[n, i], i * stride
+            if size < spare.size:
                 spare[:size] = given
                 given = spare
             if k == 3:
                 p, q, r = kept[first % 3], kept[(first + 1) % 3], kept[(first + 2) % 3]
-                third = channels if stride == 2 else 2 * channels
                 _add_three_rows(given, p, q, r, line, second, third, period)
             else:
                 for row in range(7):

@@ -19,8 +19,10 @@ import numpy as np
 from ...kernels.parallel import chunks
 from ...kernels.parallel.threads import each
 from ...ops.normalization import Over
-from ...ops.shape import as_shape
+from ...ops.reduce import reduced_axes
+from ...ops.shape import Axis, as_shape
 from .compiled import Number, helper, loop
+from .images import order, view
 
 SMALL = 1 << 9
 """Smaller arrays are not worth the preparation."""
@@ -103,6 +105,14 @@ def prepare_sum_to(out: Array | None, a: Any, *, shape: Any) -> Any:
     shape = as_shape(shape)
     rows = _repeated(shape, a) if _alike(a) else 0
     return _summed(out, _sums, shape, rows, a.reshape(rows, -1)) if rows else None
+
+
+def prepare_sum(out: Array | None, a: Any, *, axis: Axis, keepdims: bool) -> Any:
+    """A task for ``sum`` over all axes but the channels of images with channels last: the gradient of a convolution's bias."""
+    if keepdims or order(a, FLOAT32) != "last" or a.size < SMALL or reduced_axes(axis, 4) != (0, 2, 3):
+        return None
+    n = a.shape[1]
+    return _summed(out, _sums, (n,), a.size // n, view("last", a).reshape(-1, n))
 
 
 def _alike(*arrays: Any) -> bool:

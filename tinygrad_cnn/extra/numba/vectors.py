@@ -9,13 +9,15 @@ with shorter registers. No index is checked.
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, models, overload, register_model
+
+from .compiled import helper
 
 LANES = 16
 
@@ -29,10 +31,16 @@ class Vector(types.Type):  # type: ignore[misc]
 vector = Vector("vector")
 
 
-@register_model(Vector)
 class _Model(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, _VECTOR)
+
+
+register_model(Vector)(_Model)
+
+
+def _instruction(typed: Callable[..., Any]) -> Any:
+    return intrinsic(typed)
 
 
 def _address(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
@@ -40,7 +48,7 @@ def _address(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> A
     return builder.bitcast(builder.gep(data, [index]), _VECTOR.as_pointer())
 
 
-@intrinsic  # type: ignore[misc]
+@_instruction
 def load(typing: Any, a: Any, i: Any) -> Any:
     """The numbers a[i : i + LANES]."""
 
@@ -50,7 +58,7 @@ def load(typing: Any, a: Any, i: Any) -> Any:
     return vector(a, types.intp), generate
 
 
-@intrinsic  # type: ignore[misc]
+@_instruction
 def store(typing: Any, a: Any, i: Any, v: Any) -> Any:
     """a[i : i + LANES] = v."""
 
@@ -61,31 +69,40 @@ def store(typing: Any, a: Any, i: Any, v: Any) -> Any:
     return types.void(a, types.intp, vector), generate
 
 
-def _operator(function: Any, instruction: str) -> None:
-    """Let `function` of two vectors be this instruction; a product may be fused with a sum."""
+def _operator(function: Any, name: str) -> None:
+    """Let `function` of two vectors be the instruction of this name; a product may be fused with a sum."""
 
-    @intrinsic  # type: ignore[misc]
+    @_instruction
     def of_lanes(typing: Any, a: Any, b: Any) -> Any:
-        return vector(vector, vector), lambda context, builder, signature, args: getattr(builder, instruction)(
-            *args, flags=("contract",)
-        )
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return getattr(builder, name)(*args, flags=("contract",))
 
-    @overload(function)  # type: ignore[misc]
-    def of_vectors(a: Any, b: Any) -> Any:
+        return vector(a, b), generate
+
+    def of_types(a: Any, b: Any) -> Any:
         def computed(a: Any, b: Any) -> Any:
             return of_lanes(a, b)
 
         return computed if a is vector and b is vector else None
+
+    overload(function)(of_types)
 
 
 _operator(operator.add, "fadd")
 _operator(operator.mul, "fmul")
 
 
-@numba.njit  # type: ignore[misc]
-def zeros(rows: int, length: int) -> np.ndarray:
-    """Zeros, with rows that begin at multiples of 64 bytes, if `length` is one of LANES: no vector then lies in two lines of the
-    cache."""
+@helper
+def before_line(a: np.ndarray) -> int:
+    """How many elements of `a` are before the first one at a multiple of 64 bytes, where a line of the cache begins.
+
+    Vectors that lie in two lines take longer."""
+    return -(a.ctypes.data // 4) % LANES
+
+
+@helper
+def zeros(rows: int, length: int, start: int = 0) -> np.ndarray:
+    """Zeros whose elements `start` are at multiples of 64 bytes, if `length` is a multiple of LANES."""
     a = np.zeros(rows * length + LANES, np.float32)
-    start = (-(a.ctypes.data // 4)) % LANES
-    return a[start : start + rows * length].reshape(rows, length)
+    begin = (before_line(a) - start) % LANES
+    return a[begin : begin + rows * length].reshape(rows, length)
