@@ -17,7 +17,7 @@ import numpy as np
 from ...kernels.parallel.task import Call, Work
 from .compiled import Number, helper, loop
 from .images import LARGE, by_images, cuts, like, order, view
-from .vectors import LANES, before_line, load, store, zeros
+from .vectors import LANES, load, nothing, store
 
 SMALL = 1 << 10
 """Smaller images are not worth the preparation."""
@@ -39,7 +39,7 @@ def prepare(
     """A task for ``convolve``; None if it is not depthwise, or of other sizes, or not of float32."""
     if not _fits(w.shape, x.shape, stride, padding, dilation, groups) or not _plain(w):
         return None
-    how = order(x, FLOAT32)
+    how = _order(x)
     if how is None or not (b is None or _plain(b)):
         return None
     (top, _), (left, _) = padding
@@ -50,8 +50,6 @@ def prepare(
     if order(y, FLOAT32) != how:
         return None
     views = [_rows(how, view(how, a)) for a in (x, y)]
-    if how == "last" and views[1].shape[2] < LANES:
-        return None
     shift = np.zeros(len(w), FLOAT32) if b is None else b
     return by_images(_convolve(how), y, views, w[:, 0], shift, stride[0], top, left, False)
 
@@ -62,7 +60,7 @@ def prepare_dx(
     """A task for ``convolve_dx``."""
     if not _fits(w.shape, shape, stride, padding, dilation, groups) or not _plain(w):
         return None
-    how = order(u, FLOAT32)
+    how = _order(u)
     x = like(how or "first", shape, FLOAT32) if out is None else out
     if how is None or order(x, FLOAT32) != how:
         return None
@@ -70,7 +68,7 @@ def prepare_dx(
     views = [_rows(how, view(how, a)) for a in (u, x)]
     if stride[0] == 1:
         before = w.shape[2] - 1 - top, w.shape[3] - 1 - left
-        if min(before) < 0 or (how == "last" and views[1].shape[2] < LANES):
+        if min(before) < 0:
             return None
         return by_images(_convolve(how), x, views, w[:, 0], np.zeros(len(w), FLOAT32), 1, *before, True)
     return by_images(_spread_last if how == "last" else _spread_first, x, views, w[:, 0], stride[0], top, left)
@@ -82,7 +80,7 @@ def prepare_dw(
     """A task for ``convolve_dw``."""
     if not _fits(shape, x.shape, stride, padding, dilation, groups):
         return None
-    how = order(x, FLOAT32)
+    how = _order(x)
     if how is None or order(u, FLOAT32) is None:
         return None
     w = np.empty(shape, FLOAT32) if out is None else out
@@ -112,6 +110,12 @@ def _fits(w: Any, x: Any, stride: Any, padding: Any, dilation: Any, groups: int)
         and (tuple(w[2:]), stride[0]) in SIZES and min(x) > 0 and x[0] * x[1] * x[2] * x[3] >= SMALL
         and all(n + sum(p) >= k for n, p, k in zip(x[2:], padding, w[2:], strict=True))
     )  # fmt: skip
+
+
+def _order(a: Any) -> Any:
+    """The memory order of images; None for few channels that are last, which fill no vector."""
+    how = order(a, FLOAT32)
+    return None if how == "last" and a.shape[1] < LANES else how
 
 
 def _plain(a: Any) -> bool:
@@ -351,112 +355,85 @@ def _add_seven(u: Array, x: Array, f: Array) -> None:
 
 
 @helper
-def _fetch(x: Array, r: int, row: Array, left: int, stride: int, part: int, channels: int) -> None:
-    """Copy row r of an image (H, W c) to its place between zeros; with stride 2, pixels of even and of odd numbers apart."""
-    if r < 0 or r >= x.shape[0]:
-        row[:] = 0.0
-    elif stride == 1:
-        source, target = x[r], row[left * channels :]
-        for j in range(source.size):
-            target[j] = source[j]
-    else:
-        for p in range(x.shape[1] // channels):
-            source, target = x[r, p * channels :], row[(left + p) % 2 * part + (left + p) // 2 * channels :]
-            for c in range(channels):
-                target[c] = source[c]
+def _taps(w: Array, turned: bool) -> Array:
+    """Filters (c, k, k) as (k k, c), maybe from the last element to the first."""
+    channels, size = w.shape[0], w.shape[1] * w.shape[2]
+    taps = np.empty((size, channels), np.float32)
+    flat = w.reshape(channels, size)
+    for t in range(size):
+        for c in range(channels):
+            taps[t, c] = flat[c, size - 1 - t if turned else t]
+    return taps
 
 
 @helper
-def _part(k: int, channels: int, stride: int, left: int, width: int, size: int) -> int:
-    """How many numbers of a row of an image are kept between zeros for `size` results, in each of `stride` parts."""
-    longest = max(size + (k - 1) // stride * channels, -(-(left + width) // stride) * channels)
-    return -(-longest // LANES) * LANES
+def _row(x: Array, r: int, none: Array) -> Array:
+    """Row r of an image (H, W c), or zeros outside."""
+    return x[r] if 0 <= r < x.shape[0] else none
 
 
 @helper
-def _vectors(size: int, period: int, start: int) -> Array:
-    """A row of numbers as vectors, (c, first, count, period): `count` of them, at first, first + period and so on, meet the
-    elements from c on of filters that are repeated after `period`. Most begin at a multiple of LANES from `start`."""
-    last = size - LANES
-    found = np.empty((-(-period // LANES) + 2, 4), np.int64)
-    for i in range(len(found) - 2):
-        c = start + min(i * LANES, period - LANES)
-        found[i] = c, c, (last - c) // period + 1, period
-    found[-2] = 0, 0, 1, 0
-    found[-1] = last % period, last, 1, 0
-    return found
-
-
-@helper
-def _three_rows(y: Array, s: Array, p: Array, q: Array, r: Array, f: Array, second: int, third: int, at: Array) -> None:
-    """y = s + the windows of rows p, q and r times f (9, ...), whose elements stay in registers."""
-    for v in range(len(at)):
-        c, first, count, period = at[v, 0], at[v, 1], at[v, 2], at[v, 3]
+def _three_rows(y: Array, s: Array, p: Array, q: Array, r: Array, f: Array, stride: int, left: int) -> None:
+    """y = s + the windows of rows p, q and r times f (9, c): for sixteen channels, columns of pixels enter one by one, and stay
+    in registers as long as windows have them, as the filters do."""
+    channels = s.size
+    for at in range(0, channels, LANES):
+        c = min(at, channels - LANES)
         shift, a0, a1, a2 = load(s, c), load(f[0], c), load(f[1], c), load(f[2], c)
         b0, b1, b2 = load(f[3], c), load(f[4], c), load(f[5], c)
         c0, c1, c2 = load(f[6], c), load(f[7], c), load(f[8], c)
-        for i in range(count):
-            j = first + i * period
-            total = shift + a0 * load(p, j) + a1 * load(p, j + second) + a2 * load(p, j + third)
-            total = total + b0 * load(q, j) + b1 * load(q, j + second) + b2 * load(q, j + third)
-            total = total + c0 * load(r, j) + c1 * load(r, j + second) + c2 * load(r, j + third)
-            store(y, j, total)
+        p1 = p2 = q1 = q2 = r1 = r2 = nothing()
+        place = c
+        for column in range((y.size // channels - 1) * stride + 3):
+            p0, q0, r0, p1, q1, r1 = p1, q1, r1, p2, q2, r2
+            j = (column - left) * channels
+            if 0 <= j < p.size:
+                p2, q2, r2 = load(p, j + c), load(q, j + c), load(r, j + c)
+            else:
+                p2, q2, r2 = nothing(), nothing(), nothing()
+            if column >= 2 and column & (stride - 1) == 0:
+                total = shift + a0 * p0 + a1 * p1 + a2 * p2 + b0 * q0 + b1 * q1 + b2 * q2
+                store(y, place, total + c0 * r0 + c1 * r1 + c2 * r2)
+                place += channels
 
 
 @helper
-def _seven_rows(y: Array, s: Array, rows: Array, top: int, f: Array, channels: int, at: Array) -> None:
-    """y = s + the windows of seven rows, the number `top` being their first, times f (49, ...)."""
-    for v in range(len(at)):
-        c, first, count, period = at[v, 0], at[v, 1], at[v, 2], at[v, 3]
+def _seven_rows(y: Array, s: Array, x: Array, r: int, f: Array, left: int) -> None:
+    """y = s + the windows of seven rows of an image from the row r on, times f (49, c)."""
+    channels = s.size
+    for at in range(0, channels, LANES):
+        c = min(at, channels - LANES)
         shift = load(s, c)
-        for i in range(count):
-            store(y, first + i * period, shift)
-        for row in range(7):
-            x, t = rows[(top + row) % 7], 7 * row
-            f0, f1, f2, f3 = load(f[t], c), load(f[t + 1], c), load(f[t + 2], c), load(f[t + 3], c)
-            f4, f5, f6 = load(f[t + 4], c), load(f[t + 5], c), load(f[t + 6], c)
-            for i in range(count):
-                j = first + i * period
-                total = load(y, j) + f0 * load(x, j) + f1 * load(x, j + channels) + f2 * load(x, j + 2 * channels)
-                total = total + f3 * load(x, j + 3 * channels) + f4 * load(x, j + 4 * channels)
-                store(y, j, total + f5 * load(x, j + 5 * channels) + f6 * load(x, j + 6 * channels))
-
-
-@helper
-def _taps(w: Array, turned: bool, length: int) -> Array:
-    """Filters (c, k, k) as (k k, length), repeated, maybe from the last element to the first."""
-    channels, size = w.shape[0], w.shape[1] * w.shape[2]
-    taps = np.empty((size, length), np.float32)
-    flat = w.reshape(channels, size)
-    for c in range(length):
-        row = flat[c % channels]
-        for t in range(size):
-            taps[t, c] = row[size - 1 - t if turned else t]
-    return taps
+        for i in range(y.size // channels):
+            store(y, i * channels + c, shift)
+        for t in range(max(0, -r), min(7, x.shape[0] - r)):
+            row, g = x[r + t], f[7 * t :]
+            g0, g1, g2, g3 = load(g[0], c), load(g[1], c), load(g[2], c), load(g[3], c)
+            g4, g5, g6 = load(g[4], c), load(g[5], c), load(g[6], c)
+            x1 = x2 = x3 = x4 = x5 = x6 = nothing()
+            for column in range(y.size // channels + 6):
+                j = (column - left) * channels
+                x0, x1, x2, x3, x4, x5 = x1, x2, x3, x4, x5, x6
+                x6 = load(row, j + c) if 0 <= j < row.size else nothing()
+                if column >= 6:
+                    place = (column - 6) * channels + c
+                    total = load(y, place) + g0 * x0 + g1 * x1 + g2 * x2 + g3 * x3
+                    store(y, place, total + g4 * x4 + g5 * x5 + g6 * x6)
 
 
 @loop
 def _convolve_last(x: Array, y: Array, w: Array, b: Array, stride: int, top: int, left: int, turned: bool) -> None:
     """y = b + the sum of each window of x (n, H, W c) times w (c, k, k), or that from its last element to the first."""
-    channels, k, size = w.shape[0], w.shape[1], y.shape[2]
-    period, start = channels * -(-LANES // channels), before_line(y)
-    at = _vectors(size, period, start)
-    taps, shift = _taps(w, turned, period + LANES), np.empty(period + LANES, np.float32)
-    for c in range(shift.size):
-        shift[c] = b[c % channels]
-    part = _part(k, channels, stride, left, x.shape[2] // channels, size)
-    second, third = (part, channels) if stride == 2 else (channels, 2 * channels)
-    kept = zeros(k, stride * part, start)  # the rows of the windows
+    k = w.shape[1]
+    taps, none = _taps(w, turned), np.zeros(x.shape[2], np.float32)
     for n in range(x.shape[0]):
         for i in range(y.shape[1]):
-            for r in range(i * stride + (k - stride if i else 0), i * stride + k):
-                _fetch(x[n], r - top, kept[r % k], left, stride, part, channels)
-            row, first = y[n, i], i * stride
+            r = i * stride - top
             if k == 3:
-                p, q, r = kept[first % 3], kept[(first + 1) % 3], kept[(first + 2) % 3]
-                _three_rows(row, shift, p, q, r, taps, second, third, at)
+                p, q, below = _row(x[n], r, none), _row(x[n], r + 1, none), _row(x[n], r + 2, none)
+                _three_rows(y[n, i], b, p, q, below, taps, stride, left)
             else:
-                _seven_rows(row, shift, kept, first, taps, channels, at)
+                _seven_rows(y[n, i], b, x[n], r, taps, left)
 
 
 @helper
@@ -469,7 +446,7 @@ def _add(y: Array, a: Array, b: Array) -> None:
 def _spread_last(u: Array, x: Array, w: Array, stride: int, top: int, left: int) -> None:
     """The adjoint of the convolution: x (n, H, W c) of u (n, h, v c)."""
     channels, k = w.shape[0], w.shape[1]
-    taps, width = _taps(w, False, channels), x.shape[2] // channels
+    taps, width = _taps(w, False), x.shape[2] // channels
     x[:] = 0.0
     for n in range(x.shape[0]):
         for i in range(u.shape[1]):
@@ -482,35 +459,49 @@ def _spread_last(u: Array, x: Array, w: Array, stride: int, top: int, left: int)
 
 
 @helper
-def _add_three_rows(u: Array, p: Array, q: Array, r: Array, f: Array, second: int, third: int, period: int) -> None:
-    """f (9, ...) += the products of u and of the elements of the windows of rows p, q and r, in registers."""
-    for at in range(0, period, LANES):
-        c = min(at, period - LANES)
+def _add_three_rows(u: Array, p: Array, q: Array, r: Array, f: Array, stride: int, left: int, channels: int) -> None:
+    """f (9, ...) += the products of u and of the elements of the windows of rows p, q and r."""
+    for at in range(0, channels, LANES):
+        c = min(at, channels - LANES)
         a0, a1, a2 = load(f[0], at), load(f[1], at), load(f[2], at)
         b0, b1, b2 = load(f[3], at), load(f[4], at), load(f[5], at)
         c0, c1, c2 = load(f[6], at), load(f[7], at), load(f[8], at)
-        for j in range(c, u.size, period):
-            g = load(u, j)
-            a0, a1, a2 = a0 + g * load(p, j), a1 + g * load(p, j + second), a2 + g * load(p, j + third)
-            b0, b1, b2 = b0 + g * load(q, j), b1 + g * load(q, j + second), b2 + g * load(q, j + third)
-            c0, c1, c2 = c0 + g * load(r, j), c1 + g * load(r, j + second), c2 + g * load(r, j + third)
+        p1 = p2 = q1 = q2 = r1 = r2 = nothing()
+        place = c
+        for column in range((u.size // channels - 1) * stride + 3):
+            p0, q0, r0, p1, q1, r1 = p1, q1, r1, p2, q2, r2
+            j = (column - left) * channels
+            if 0 <= j < p.size:
+                p2, q2, r2 = load(p, j + c), load(q, j + c), load(r, j + c)
+            else:
+                p2, q2, r2 = nothing(), nothing(), nothing()
+            if column >= 2 and column & (stride - 1) == 0:
+                g = load(u, place)
+                a0, a1, a2 = a0 + g * p0, a1 + g * p1, a2 + g * p2
+                b0, b1, b2 = b0 + g * q0, b1 + g * q1, b2 + g * q2
+                c0, c1, c2 = c0 + g * r0, c1 + g * r1, c2 + g * r2
+                place += channels
         store(f[0], at, a0), store(f[1], at, a1), store(f[2], at, a2)
         store(f[3], at, b0), store(f[4], at, b1), store(f[5], at, b2)
         store(f[6], at, c0), store(f[7], at, c1), store(f[8], at, c2)
 
 
 @helper
-def _add_seven_of_row(u: Array, x: Array, f: Array, step: int, period: int) -> None:
+def _add_seven_of_row(u: Array, x: Array, f: Array, left: int, channels: int) -> None:
     """f (7, ...) += the products of u and of the elements of a row of the windows of x."""
-    for at in range(0, period, LANES):
-        c = min(at, period - LANES)
+    for at in range(0, channels, LANES):
+        c = min(at, channels - LANES)
         f0, f1, f2, f3 = load(f[0], at), load(f[1], at), load(f[2], at), load(f[3], at)
         f4, f5, f6 = load(f[4], at), load(f[5], at), load(f[6], at)
-        for j in range(c, u.size, period):
-            g = load(u, j)
-            f0, f1, f2 = f0 + g * load(x, j), f1 + g * load(x, j + step), f2 + g * load(x, j + 2 * step)
-            f3, f4 = f3 + g * load(x, j + 3 * step), f4 + g * load(x, j + 4 * step)
-            f5, f6 = f5 + g * load(x, j + 5 * step), f6 + g * load(x, j + 6 * step)
+        x1 = x2 = x3 = x4 = x5 = x6 = nothing()
+        for column in range(u.size // channels + 6):
+            j = (column - left) * channels
+            x0, x1, x2, x3, x4, x5 = x1, x2, x3, x4, x5, x6
+            x6 = load(x, j + c) if 0 <= j < x.size else nothing()
+            if column >= 6:
+                g = load(u, (column - 6) * channels + c)
+                f0, f1, f2, f3 = f0 + g * x0, f1 + g * x1, f2 + g * x2, f3 + g * x3
+                f4, f5, f6 = f4 + g * x4, f5 + g * x5, f6 + g * x6
         store(f[0], at, f0), store(f[1], at, f1), store(f[2], at, f2), store(f[3], at, f3)
         store(f[4], at, f4), store(f[5], at, f5), store(f[6], at, f6)
 
@@ -519,35 +510,24 @@ def _add_seven_of_row(u: Array, x: Array, f: Array, step: int, period: int) -> N
 def _correlate_last(x: Array, u: Array, total: Array, stride: int, top: int, left: int) -> None:
     """total (c, k, k) = the sum over images and positions of u (n, h, v c) times each element of the windows of x."""
     channels, k = total.shape[0], total.shape[1]
-    size, period = u.shape[2], channels * -(-LANES // channels)
-    spare = zeros(1, -(-size // period) * period)[0]
-    part = _part(k, channels, stride, left, x.shape[2] // channels, spare.size)
-    second, third = (part, channels) if stride == 2 else (channels, 2 * channels)
-    kept = zeros(k, stride * part)
-    lanes = -(-period // LANES) * LANES
-    sums, line = np.zeros((k * k, lanes)), zeros(k * k, lanes)
+    lanes, none = -(-channels // LANES) * LANES, np.zeros(x.shape[2], np.float32)
+    sums, line = np.zeros((k * k, lanes)), np.zeros((k * k, lanes), np.float32)
     for n in range(x.shape[0]):
         for i in range(u.shape[1]):
-            for r in range(i * stride + (k - stride if i else 0), i * stride + k):
-                _fetch(x[n], r - top, kept[r % k], left, stride, part, channels)
-            given, first = u[n, i], i * stride
-            if size < spare.size:
-                spare[:size] = given
-                given = spare
+            r = i * stride - top
             if k == 3:
-                p, q, r = kept[first % 3], kept[(first + 1) % 3], kept[(first + 2) % 3]
-                _add_three_rows(given, p, q, r, line, second, third, period)
+                p, q, below = _row(x[n], r, none), _row(x[n], r + 1, none), _row(x[n], r + 2, none)
+                _add_three_rows(u[n, i], p, q, below, line, stride, left, channels)
             else:
-                for row in range(7):
-                    _add_seven_of_row(given, kept[(first + row) % 7], line[row * 7 :], channels, period)
+                for t in range(max(0, -r), min(7, x.shape[1] - r)):
+                    _add_seven_of_row(u[n, i], x[n, r + t], line[7 * t :], left, channels)
             if i % ROWS == ROWS - 1 or i == u.shape[1] - 1:
                 for t in range(k * k):
                     for c in range(lanes):
                         sums[t, c] += line[t, c]
                 line[:] = 0.0
-    total[:] = 0.0
     for t in range(k * k):
-        for at in range(0, period, LANES):
-            c = min(at, period - LANES)
-            for j in range(at, c + LANES):  # the vector before has the others
-                total[j % channels, t // k, t % k] += sums[t, at + j - c]
+        for at in range(0, channels, LANES):
+            c = min(at, channels - LANES)  # the last vector begins in the one before
+            for j in range(LANES):
+                total[c + j, t // k, t % k] = sums[t, at + j]

@@ -12,12 +12,9 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, models, overload, register_model
-
-from .compiled import helper
 
 LANES = 16
 
@@ -69,6 +66,12 @@ def store(typing: Any, a: Any, i: Any, v: Any) -> Any:
     return types.void(a, types.intp, vector), generate
 
 
+@_instruction
+def nothing(typing: Any) -> Any:
+    """Zeros."""
+    return vector(), lambda context, builder, signature, args: ir.Constant(_VECTOR, None)
+
+
 def _operator(function: Any, name: str) -> None:
     """Let `function` of two vectors be the instruction of this name; a product may be fused with a sum."""
 
@@ -90,19 +93,3 @@ def _operator(function: Any, name: str) -> None:
 
 _operator(operator.add, "fadd")
 _operator(operator.mul, "fmul")
-
-
-@helper
-def before_line(a: np.ndarray) -> int:
-    """How many elements of `a` are before the first one at a multiple of 64 bytes, where a line of the cache begins.
-
-    Vectors that lie in two lines take longer."""
-    return -(a.ctypes.data // 4) % LANES
-
-
-@helper
-def zeros(rows: int, length: int, start: int = 0) -> np.ndarray:
-    """Zeros whose elements `start` are at multiples of 64 bytes, if `length` is a multiple of LANES."""
-    a = np.zeros(rows * length + LANES, np.float32)
-    begin = (before_line(a) - start) % LANES
-    return a[begin : begin + rows * length].reshape(rows, length)
