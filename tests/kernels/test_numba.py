@@ -107,7 +107,12 @@ def pooled(rng, order, windows):
 
 GEOMETRIES = [(3, 1, 1, 1), (3, 1, 0, 2), (3, 2, 1, 1), (3, 2, 0, 1), (7, 1, 3, 3), (7, 1, 2, 4)]
 TILES = Windows((2, 2), (5, 6), (2, 2), (0, 0), (1, 1))
-WINDOWS = [TILES, Windows((3, 3), (5, 6), (2, 2), (1, 1), (1, 1)), Windows((2, 3), (8, 8), (1, 1), (0, 0), (2, 2))]
+WINDOWS = [
+    TILES,
+    Windows((2, 2), (4, 5), (2, 2), (0, 0), (1, 1)),
+    Windows((3, 3), (5, 6), (2, 2), (1, 1), (1, 1)),
+    Windows((2, 3), (8, 8), (1, 1), (0, 0), (2, 2)),
+]
 
 
 def given_to(function, rng, order):

@@ -29,14 +29,19 @@ LINE = 64
 """Bytes of a line of the cache. To write numbers that lie in two takes longer."""
 
 
-def like(order: str, shape: Sequence[int], dtype: Any) -> Array:
-    """New images of this order, from the beginning of a line on."""
-    n, c, *sizes = shape
+def at_line(shape: Sequence[int], dtype: Any) -> Array:
+    """A new array in C order, from the beginning of a line on."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     memory = np.empty(size + LINE - 1, np.uint8)
     start = -memory.__array_interface__["data"][0] % LINE
     a: Array = memory[start : start + size].view(dtype)
-    return a.reshape(shape) if order == "first" else a.reshape(n, *sizes, c).transpose(0, 3, 1, 2)
+    return a.reshape(shape)
+
+
+def like(order: str, shape: Sequence[int], dtype: Any) -> Array:
+    """New images of this order."""
+    n, c, *sizes = shape
+    return at_line(shape, dtype) if order == "first" else at_line((n, *sizes, c), dtype).transpose(0, 3, 1, 2)
 
 
 def view(order: str, a: Array) -> Array:

@@ -14,6 +14,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
 LANES = 16
@@ -72,6 +73,31 @@ def nothing(typing: Any) -> Any:
     return vector(), lambda context, builder, signature, args: ir.Constant(_VECTOR, None)
 
 
+@_instruction
+def splat(typing: Any, a: Any) -> Any:
+    """A number of float32 sixteen times."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        none, first = ir.Constant(_VECTOR, ir.Undefined), ir.IntType(32)
+        one = builder.insert_element(none, args[0], first(0))
+        return builder.shuffle_vector(one, none, ir.Constant(ir.VectorType(first, LANES), None))
+
+    return vector(types.float32), generate
+
+
+@_instruction
+def sum_of(typing: Any, v: Any) -> Any:
+    """The sum of the numbers, in any order."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        number = ir.FloatType()
+        kind = ir.FunctionType(number, [number, _VECTOR])
+        add = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{LANES}f32")
+        return builder.call(add, [number(-0.0), args[0]], fastmath=("reassoc",))
+
+    return types.float32(v), generate
+
+
 def _operator(function: Any, name: str) -> None:
     """Let `function` of two vectors be the instruction of this name; a product may be fused with a sum."""
 
@@ -92,4 +118,5 @@ def _operator(function: Any, name: str) -> None:
 
 
 _operator(operator.add, "fadd")
+_operator(operator.sub, "fsub")
 _operator(operator.mul, "fmul")
