@@ -2,8 +2,10 @@
 
 Channels first, an image of one channel is copied between zeros. Then a window's elements lie at fixed distances, rows are not
 distinguished, and the sums for the gaps between rows are thrown away. With stride 2, rows and columns of even and of odd
-numbers are copied apart, where neighbours are neighbours again. Channels last, sums run over the channels of a pixel, or of
-several with stride 1.
+numbers are copied apart, where neighbours are neighbours again.
+
+Channels last, sixteen channels are a vector, and nothing is copied. For these channels, a row is walked from left to right with
+the elements of the filters in registers. There, the windows that have a pixel in common share it, too.
 
 Loops read and write few arrays: the compiler makes sure, before each loop, that no two overlap, and gives up at nine pairs.
 """
@@ -367,12 +369,6 @@ def _taps(w: Array, turned: bool) -> Array:
 
 
 @helper
-def _row(x: Array, r: int, none: Array) -> Array:
-    """Row r of an image (H, W c), or zeros outside."""
-    return x[r] if 0 <= r < x.shape[0] else none
-
-
-@helper
 def _three_rows(y: Array, s: Array, p: Array, q: Array, r: Array, f: Array, stride: int, left: int) -> None:
     """y = s + the windows of rows p, q and r times f (9, c): for sixteen channels, columns of pixels enter one by one, and stay
     in registers as long as windows have them, as the filters do."""
@@ -430,7 +426,9 @@ def _convolve_last(x: Array, y: Array, w: Array, b: Array, stride: int, top: int
         for i in range(y.shape[1]):
             r = i * stride - top
             if k == 3:
-                p, q, below = _row(x[n], r, none), _row(x[n], r + 1, none), _row(x[n], r + 2, none)
+                p = x[n, r] if 0 <= r < x.shape[1] else none
+                q = x[n, r + 1] if 0 <= r + 1 < x.shape[1] else none
+                below = x[n, r + 2] if 0 <= r + 2 < x.shape[1] else none
                 _three_rows(y[n, i], b, p, q, below, taps, stride, left)
             else:
                 _seven_rows(y[n, i], b, x[n], r, taps, left)
@@ -516,7 +514,9 @@ def _correlate_last(x: Array, u: Array, total: Array, stride: int, top: int, lef
         for i in range(u.shape[1]):
             r = i * stride - top
             if k == 3:
-                p, q, below = _row(x[n], r, none), _row(x[n], r + 1, none), _row(x[n], r + 2, none)
+                p = x[n, r] if 0 <= r < x.shape[1] else none
+                q = x[n, r + 1] if 0 <= r + 1 < x.shape[1] else none
+                below = x[n, r + 2] if 0 <= r + 2 < x.shape[1] else none
                 _add_three_rows(u[n, i], p, q, below, line, stride, left, channels)
             else:
                 for t in range(max(0, -r), min(7, x.shape[1] - r)):
