@@ -30,7 +30,7 @@ from .kept import Kept
 from .program import Program, in_bytes
 from .rules import Rules, Walk
 from .slots import Slot, Step, Use
-from .tasks import KEPT_BYTES, prepare
+from .tasks import KEPT_BYTES, is_dense, prepare
 
 Taking: TypeAlias = Callable[[Op, Args, Args], Tensor | None]
 """Answers a call of an op, as `Tracer.expected` does."""
@@ -337,7 +337,7 @@ class Course(tracing.Tracer):
             if any(hasattr(p, "hooks") for places in reached([p for p, _ in roots], oldest) for p in places):
                 return None
         for walk in self.walks.get(found, ()):
-            if walk.serves(wanted):
+            if walk.serves(roots, wanted):
                 break
         else:
             return self._recorded_walk(found, roots, wanted, retain, finished)  # type: ignore[no-any-return]
@@ -400,6 +400,8 @@ class Course(tracing.Tracer):
         walks = self.walks.setdefault(found, [])
         if len(walks) >= self.most_branches:
             return None
+        if not all(is_dense(g.shape, g.strides, g.dtype.itemsize) for _, g in roots):
+            return None  # the program has copies of them, and kernels may compute with gaps in another way
         path = self.path
         leaves = [slot for step in path for slot in step.binds if slot.node is not None]
         places: dict[Any, Slot] = {slot.node: slot for slot in leaves}
