@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
 from tinygrad_cnn.kernels.parallel import chunks
-from tinygrad_cnn.ops import activation, conv, normalization, pool, scan, shape, softmax
+from tinygrad_cnn.ops import activation, conv, normalization, pool, reduce, scan, shape, softmax
 from tinygrad_cnn.ops.losses import classification
 from tinygrad_cnn.ops.normalization import Over
 from tinygrad_cnn.ops.pool import Windows
@@ -41,7 +41,7 @@ else:
 every_kernel = pytest.mark.parametrize(("function", "prepare"), KERNELS, ids=[f.op.name for f, _ in KERNELS])
 UNITS = {pool.max_pool: 0, pool.max_pool_which: 0, scan.cumsum: 0.501, softmax.softmax: 6, softmax.softmax_pull: 12}
 """In the last place of the largest number of a result, where it is not 4."""
-SUMS = {shape.sum_to, conv.convolve, conv.convolve_dx, conv.convolve_dw, pool.put_elements}
+SUMS = {reduce.sum, shape.sum_to, conv.convolve, conv.convolve_dx, conv.convolve_dw, pool.put_elements}
 """For these, of the largest sum of the sizes of the terms: terms may cancel."""
 
 
@@ -93,9 +93,10 @@ def layer(rng, order):
 
 
 def convolved(rng, order, k, stride, before, after):
-    x = ordered(normal(rng, 3, 5, 11, 12), order)
-    w = normal(rng, 5, 1, k, k)
-    how = {"stride": (stride,) * 2, "padding": ((before, after),) * 2, "dilation": (1, 1), "groups": 5}
+    channels = int(rng.choice([5, 17] if order == "first" else [16, 20]))
+    x = ordered(normal(rng, 3, channels, 11, 12), order)
+    w = normal(rng, channels, 1, k, k)
+    how = {"stride": (stride,) * 2, "padding": ((before, after),) * 2, "dilation": (1, 1), "groups": channels}
     return x, w, ordered(normal(rng, *conv.convolve.op.raw(x, w, **how).shape), order), how
 
 
@@ -106,7 +107,12 @@ def pooled(rng, order, windows):
 
 GEOMETRIES = [(3, 1, 1, 1), (3, 1, 0, 2), (3, 2, 1, 1), (3, 2, 0, 1), (7, 1, 3, 3), (7, 1, 2, 4)]
 TILES = Windows((2, 2), (5, 6), (2, 2), (0, 0), (1, 1))
-WINDOWS = [TILES, Windows((3, 3), (5, 6), (2, 2), (1, 1), (1, 1)), Windows((2, 3), (8, 8), (1, 1), (0, 0), (2, 2))]
+WINDOWS = [
+    TILES,
+    Windows((2, 2), (4, 5), (2, 2), (0, 0), (1, 1)),
+    Windows((3, 3), (5, 6), (2, 2), (1, 1), (1, 1)),
+    Windows((2, 3), (8, 8), (1, 1), (0, 0), (2, 2)),
+]
 
 
 def given_to(function, rng, order):
@@ -151,6 +157,8 @@ def given_to(function, rng, order):
     elif function is shape.sum_to:
         _, u, _, _ = layer(rng, order)
         yield [u], {"shape": u.shape[1:]}
+    elif function is reduce.sum:
+        yield [ordered(normal(rng, 3, 17, 11, 12), "last")], {"axis": (0, 2, 3), "keepdims": False}
     elif function is scan.cumsum:
         x = normal(rng, 21, 30, 4)
         for axis in range(3):
@@ -160,13 +168,16 @@ def given_to(function, rng, order):
         for geometry in GEOMETRIES:
             x, w, u, how = convolved(rng, order, *geometry)
             if function is conv.convolve:
-                yield [x, w, normal(rng, 5)], how
+                yield [x, w, normal(rng, len(w))], how
                 yield [x, w], how
             elif function is conv.convolve_dx:
                 yield [u, w], {"shape": x.shape, **how}
             else:
                 yield [x, u], {"shape": w.shape, **how}
-                yield [x, ordered(u, "last" if order == "first" else "first")], {"shape": w.shape, **how}
+                yield (
+                    [x, ordered(u, "last") if order == "first" else np.ascontiguousarray(u)],
+                    {"shape": w.shape, **how},
+                )
     else:
         for windows in [TILES] if order == "first" else WINDOWS:
             x, top = pooled(rng, order, windows)
@@ -235,6 +246,24 @@ def test_rows_of_the_table_agree(function, prepare, sizes, seed, data):
             run(data.draw(st.sampled_from(users()[op])), np.random.default_rng(seed), np.float32)
     finally:
         op.accelerate(before, op.along, op.in_place, eager)
+
+
+@needs_numba
+@pytest.mark.parametrize("channels", [16, 20, 33])
+@pytest.mark.parametrize("geometry", [*GEOMETRIES, (3, 1, 0, 0), (3, 2, 2, 2), (7, 1, 6, 6)])
+def test_depthwise_convolution_fills_its_memory_and_no_other(channels, geometry):
+    k, stride, before, after = geometry
+    x = ordered(normal(np.random.default_rng(0), 2, channels, 7, 9), "last")
+    w = normal(np.random.default_rng(1), channels, 1, k, k)
+    how = {"stride": (stride,) * 2, "padding": ((before, after),) * 2, "dilation": (1, 1), "groups": channels}
+    y = conv.convolve.op.raw(x.astype(np.float64), w.astype(np.float64), **how)
+    memory = np.full(y.size + 64, 7, np.float32)
+    n, c, *sizes = y.shape
+    out = memory[32:-32].reshape(n, *sizes, c).transpose(0, 3, 1, 2)
+    depthwise.prepare(out, x, w, **how)()
+    np.testing.assert_allclose(out, y, rtol=1e-4, atol=1e-5)
+    assert (memory[:32] == 7).all()
+    assert (memory[-32:] == 7).all()
 
 
 SPECIAL = np.array([np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-40, 100, -100, 3e38, -3e38], np.float32)

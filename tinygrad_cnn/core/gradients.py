@@ -57,11 +57,11 @@ def total(old: Array, r: Array, ours: bool) -> Array:
 
 
 def owned(g: Array, borrowed: bool, place: Place) -> Array:
-    """g in memory of its own and writable: in C order, unless it has the order of the place's value and no gaps."""
+    """g in memory of its own and writable: in C order, unless it has the order of the place's value and few bytes around it."""
     if isinstance(g, np.generic):
         return np.asarray(g)
     a = g if g.__class__ is ndarray else g._array
-    alike = a.flags.carray or (a.strides == place.strides and owner(a).nbytes == a.nbytes and a.flags.behaved)
+    alike = a.flags.carray or (a.strides == place.strides and owner(a).nbytes < a.nbytes + 64 and a.flags.behaved)
     if alike and not borrowed:
         return g
     return np.array(g, order="C") if a is g else above.copy(g, order="C")

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...core.acceleration import Prepare, Task, accelerate
 from ...core.signature import asked
-from ...ops import activation, conv, normalization, pool, scan, shape, softmax
+from ...ops import activation, conv, normalization, pool, reduce, scan, shape, softmax
 from ...ops.losses import classification
 from . import depthwise, elements, layers, rows, scans
 from . import pool as pooling
@@ -30,6 +30,7 @@ KERNELS: list[tuple[Any, Prepare]] = [
     (pool.max_pool, pooling.prepare_max),
     (pool.max_pool_which, pooling.prepare_which),
     (pool.put_elements, pooling.prepare_put),
+    (reduce.sum, layers.prepare_sum),
     (scan.cumsum, scans.prepare_cumsum),
     (shape.sum_to, layers.prepare_sum_to),
     (softmax.log_softmax, rows.prepare_log_softmax),

@@ -2,8 +2,10 @@
 
 Channels first, an image of one channel is copied between zeros. Then a window's elements lie at fixed distances, rows are not
 distinguished, and the sums for the gaps between rows are thrown away. With stride 2, rows and columns of even and of odd
-numbers are copied apart, where neighbours are neighbours again. Channels last, sums run over the channels of a pixel, or of
-several with stride 1.
+numbers are copied apart, where neighbours are neighbours again.
+
+Channels last, sixteen channels are a vector, and nothing is copied. For these channels, a row is walked from left to right with
+the elements of the filters in registers. There, the windows that have a pixel in common share it, too.
 
 Loops read and write few arrays: the compiler makes sure, before each loop, that no two overlap, and gives up at nine pairs.
 """
@@ -17,6 +19,7 @@ import numpy as np
 from ...kernels.parallel.task import Call, Work
 from .compiled import Number, helper, loop
 from .images import LARGE, by_images, cuts, like, order, view
+from .vectors import LANES, load, nothing, store
 
 SMALL = 1 << 10
 """Smaller images are not worth the preparation."""
@@ -24,8 +27,8 @@ SMALL = 1 << 10
 SIZES = {((3, 3), 1), ((3, 3), 2), ((7, 7), 1)}
 """Kernels and strides."""
 
-RUN = 256
-"""Channels last, a filter is repeated for so many elements, since short loops take longer."""
+ROWS = 8
+"""Channels last, the products of so many rows are added in float32, and these sums in float64."""
 
 FLOAT32 = np.dtype(np.float32)
 
@@ -38,7 +41,7 @@ def prepare(
     """A task for ``convolve``; None if it is not depthwise, or of other sizes, or not of float32."""
     if not _fits(w.shape, x.shape, stride, padding, dilation, groups) or not _plain(w):
         return None
-    how = order(x, FLOAT32)
+    how = _order(x)
     if how is None or not (b is None or _plain(b)):
         return None
     (top, _), (left, _) = padding
@@ -48,10 +51,9 @@ def prepare(
     y = like(how, (*x.shape[:2], *grid), FLOAT32) if out is None else out
     if order(y, FLOAT32) != how:
         return None
+    views = [_rows(how, view(how, a)) for a in (x, y)]
     shift = np.zeros(len(w), FLOAT32) if b is None else b
-    return by_images(
-        _convolve(how, stride[0]), y, [view(how, x), view(how, y)], w[:, 0], shift, stride[0], top, left, False
-    )
+    return by_images(_convolve(how), y, views, w[:, 0], shift, stride[0], top, left, False)
 
 
 def prepare_dx(
@@ -60,17 +62,17 @@ def prepare_dx(
     """A task for ``convolve_dx``."""
     if not _fits(w.shape, shape, stride, padding, dilation, groups) or not _plain(w):
         return None
-    how = order(u, FLOAT32)
+    how = _order(u)
     x = like(how or "first", shape, FLOAT32) if out is None else out
     if how is None or order(x, FLOAT32) != how:
         return None
     (top, _), (left, _) = padding
-    views = [view(how, u), view(how, x)]
+    views = [_rows(how, view(how, a)) for a in (u, x)]
     if stride[0] == 1:
         before = w.shape[2] - 1 - top, w.shape[3] - 1 - left
         if min(before) < 0:
             return None
-        return by_images(_convolve(how, 1), x, views, w[:, 0], np.zeros(len(w), FLOAT32), 1, *before, True)
+        return by_images(_convolve(how), x, views, w[:, 0], np.zeros(len(w), FLOAT32), 1, *before, True)
     return by_images(_spread_last if how == "last" else _spread_first, x, views, w[:, 0], stride[0], top, left)
 
 
@@ -80,7 +82,7 @@ def prepare_dw(
     """A task for ``convolve_dw``."""
     if not _fits(shape, x.shape, stride, padding, dilation, groups):
         return None
-    how = order(x, FLOAT32)
+    how = _order(x)
     if how is None or order(u, FLOAT32) is None:
         return None
     w = np.empty(shape, FLOAT32) if out is None else out
@@ -92,7 +94,8 @@ def prepare_dw(
 
     def arrange(i: int) -> list[Call]:
         def call() -> None:
-            function(xs[images[i]], np.ascontiguousarray(us[images[i]]), totals[i], stride[0], top, left)
+            pulled = np.ascontiguousarray(us[images[i]])
+            function(_rows(how, xs[images[i]]), _rows(how, pulled), totals[i], stride[0], top, left)
 
         return [call]
 
@@ -111,12 +114,23 @@ def _fits(w: Any, x: Any, stride: Any, padding: Any, dilation: Any, groups: int)
     )  # fmt: skip
 
 
+def _order(a: Any) -> Any:
+    """The memory order of images; None for few channels that are last, which fill no vector."""
+    how = order(a, FLOAT32)
+    return None if how == "last" and a.shape[1] < LANES else how
+
+
 def _plain(a: Any) -> bool:
     return a.__class__ is np.ndarray and a.dtype == FLOAT32 and a.flags.c_contiguous
 
 
-def _convolve(how: str, stride: int) -> Any:
-    return _convolve_first if how == "first" else _convolve_rows if stride == 1 else _convolve_last
+def _convolve(how: str) -> Any:
+    return _convolve_first if how == "first" else _convolve_last
+
+
+def _rows(how: str, a: Array) -> Array:
+    """Images as in memory; channels last, with the pixels of a row as one row of numbers."""
+    return a if how == "first" else a.reshape(len(a), a.shape[1], -1)
 
 
 # Channels first
@@ -343,24 +357,6 @@ def _add_seven(u: Array, x: Array, f: Array) -> None:
 
 
 @helper
-def _add(y: Array, a: Array, b: Array) -> None:
-    for c in range(y.size):
-        y[c] += a[c] * b[c]
-
-
-@helper
-def _add_up(y: Array, a: Array, b: Array, d: Array, e: Array, f: Array, g: Array) -> None:
-    for c in range(y.size):
-        y[c] += a[c] * b[c] + d[c] * e[c] + f[c] * g[c]
-
-
-@helper
-def _begin(y: Array, s: Array, a: Array, b: Array, d: Array, e: Array, f: Array, g: Array) -> None:
-    for c in range(y.size):
-        y[c] = s[c] + a[c] * b[c] + d[c] * e[c] + f[c] * g[c]
-
-
-@helper
 def _taps(w: Array, turned: bool) -> Array:
     """Filters (c, k, k) as (k k, c), maybe from the last element to the first."""
     channels, size = w.shape[0], w.shape[1] * w.shape[2]
@@ -372,111 +368,166 @@ def _taps(w: Array, turned: bool) -> Array:
     return taps
 
 
+@helper
+def _three_rows(y: Array, s: Array, p: Array, q: Array, r: Array, f: Array, stride: int, left: int) -> None:
+    """y = s + the windows of rows p, q and r times f (9, c): for sixteen channels, columns of pixels enter one by one, and stay
+    in registers as long as windows have them, as the filters do."""
+    channels = s.size
+    for at in range(0, channels, LANES):
+        c = min(at, channels - LANES)
+        shift, a0, a1, a2 = load(s, c), load(f[0], c), load(f[1], c), load(f[2], c)
+        b0, b1, b2 = load(f[3], c), load(f[4], c), load(f[5], c)
+        c0, c1, c2 = load(f[6], c), load(f[7], c), load(f[8], c)
+        p1 = p2 = q1 = q2 = r1 = r2 = nothing()
+        place = c
+        for column in range((y.size // channels - 1) * stride + 3):
+            p0, q0, r0, p1, q1, r1 = p1, q1, r1, p2, q2, r2
+            j = (column - left) * channels
+            if 0 <= j < p.size:
+                p2, q2, r2 = load(p, j + c), load(q, j + c), load(r, j + c)
+            else:
+                p2, q2, r2 = nothing(), nothing(), nothing()
+            if column >= 2 and column & (stride - 1) == 0:
+                total = shift + a0 * p0 + a1 * p1 + a2 * p2 + b0 * q0 + b1 * q1 + b2 * q2
+                store(y, place, total + c0 * r0 + c1 * r1 + c2 * r2)
+                place += channels
+
+
+@helper
+def _seven_rows(y: Array, s: Array, x: Array, r: int, f: Array, left: int) -> None:
+    """y = s + the windows of seven rows of an image from the row r on, times f (49, c)."""
+    channels = s.size
+    for at in range(0, channels, LANES):
+        c = min(at, channels - LANES)
+        shift = load(s, c)
+        for i in range(y.size // channels):
+            store(y, i * channels + c, shift)
+        for t in range(max(0, -r), min(7, x.shape[0] - r)):
+            row, g = x[r + t], f[7 * t :]
+            g0, g1, g2, g3 = load(g[0], c), load(g[1], c), load(g[2], c), load(g[3], c)
+            g4, g5, g6 = load(g[4], c), load(g[5], c), load(g[6], c)
+            x1 = x2 = x3 = x4 = x5 = x6 = nothing()
+            for column in range(y.size // channels + 6):
+                j = (column - left) * channels
+                x0, x1, x2, x3, x4, x5 = x1, x2, x3, x4, x5, x6
+                x6 = load(row, j + c) if 0 <= j < row.size else nothing()
+                if column >= 6:
+                    place = (column - 6) * channels + c
+                    total = load(y, place) + g0 * x0 + g1 * x1 + g2 * x2 + g3 * x3
+                    store(y, place, total + g4 * x4 + g5 * x5 + g6 * x6)
+
+
 @loop
 def _convolve_last(x: Array, y: Array, w: Array, b: Array, stride: int, top: int, left: int, turned: bool) -> None:
-    """y = b + the sum of each window of x (n, H, W, c) times w (c, k, k), or that from its last element to the first."""
-    taps = _taps(w, turned)
+    """y = b + the sum of each window of x (n, H, W c) times w (c, k, k), or that from its last element to the first."""
     k = w.shape[1]
+    taps, none = _taps(w, turned), np.zeros(x.shape[2], np.float32)
     for n in range(x.shape[0]):
         for i in range(y.shape[1]):
-            for j in range(y.shape[2]):
-                total = y[n, i, j]
-                total[:] = b
-                above, before = i * stride - top, j * stride - left
-                first, last = max(0, -before), min(k, x.shape[2] - before)
-                for row in range(max(0, -above), min(k, x.shape[1] - above)):
-                    pixels, f = x[n, above + row], taps[row * k : row * k + k]
-                    at = first
-                    while at + 3 <= last:
-                        p = before + at
-                        _add_up(total, pixels[p], f[at], pixels[p + 1], f[at + 1], pixels[p + 2], f[at + 2])
-                        at += 3
-                    while at < last:
-                        _add(total, pixels[before + at], f[at])
-                        at += 1
+            r = i * stride - top
+            if k == 3:
+                p = x[n, r] if 0 <= r < x.shape[1] else none
+                q = x[n, r + 1] if 0 <= r + 1 < x.shape[1] else none
+                below = x[n, r + 2] if 0 <= r + 2 < x.shape[1] else none
+                _three_rows(y[n, i], b, p, q, below, taps, stride, left)
+            else:
+                _seven_rows(y[n, i], b, x[n], r, taps, left)
 
 
-@loop
-def _convolve_rows(x: Array, y: Array, w: Array, b: Array, stride: int, top: int, left: int, turned: bool) -> None:
-    """_convolve_last with stride 1: a row of pixels is one of numbers, between zeros, and an element of the windows a shift."""
-    k, channels = w.shape[1], w.shape[0]
-    pixels = max(1, RUN // channels)
-    once, length = _taps(w, turned), pixels * channels
-    taps, shift = np.empty((k * k, length), np.float32), np.empty(length, np.float32)
-    for i in range(0, length, channels):
-        shift[i : i + channels] = b
-        taps[:, i : i + channels] = once
-    rows, size, width, start = y.shape[1], y.shape[2] * channels, x.shape[2] * channels, left * channels
-    plane = np.zeros((max(rows + k - 1, top + x.shape[1]), max(size + (k - 1) * channels, start + width)), np.float32)
-    for n in range(x.shape[0]):
-        source, target = x[n].reshape(x.shape[1], width), y[n].reshape(rows, size)
-        for i in range(x.shape[1]):
-            plane[top + i, start : start + width] = source[i]
-        for i in range(rows):
-            for j in range(0, size, length):
-                total, found = target[i, j : j + length], plane[i, j:]
-                _begin(total, shift, found, taps[0], found[channels:], taps[1], found[2 * channels :], taps[2])
-                for row in range(k):
-                    found, f = plane[i + row, j:], taps[row * k : row * k + k]
-                    at = 0 if row else 3
-                    while at + 3 <= k:
-                        p = at * channels
-                        _add_up(
-                            total, found[p:], f[at], found[p + channels :], f[at + 1], found[p + 2 * channels :],
-                            f[at + 2],
-                        )  # fmt: skip
-                        at += 3
-                    while at < k:
-                        _add(total, found[at * channels :], f[at])
-                        at += 1
+@helper
+def _add(y: Array, a: Array, b: Array) -> None:
+    for c in range(b.size):
+        y[c] += a[c] * b[c]
 
 
 @loop
 def _spread_last(u: Array, x: Array, w: Array, stride: int, top: int, left: int) -> None:
-    """The adjoint of the convolution: x (n, H, W, c) of u (n, h, v, c)."""
-    taps = _taps(w, False)
-    k = w.shape[1]
+    """The adjoint of the convolution: x (n, H, W c) of u (n, h, v c)."""
+    channels, k = w.shape[0], w.shape[1]
+    taps, width = _taps(w, False), x.shape[2] // channels
     x[:] = 0.0
     for n in range(x.shape[0]):
         for i in range(u.shape[1]):
-            for j in range(u.shape[2]):
+            for j in range(u.shape[2] // channels):
+                pulled = u[n, i, j * channels : (j + 1) * channels]
                 above, before = i * stride - top, j * stride - left
                 for row in range(max(0, -above), min(k, x.shape[1] - above)):
-                    for at in range(max(0, -before), min(k, x.shape[2] - before)):
-                        _add(x[n, above + row, before + at], u[n, i, j], taps[row * k + at])
+                    for at in range(max(0, -before), min(k, width - before)):
+                        _add(x[n, above + row, (before + at) * channels :], pulled, taps[row * k + at])
+
+
+@helper
+def _add_three_rows(u: Array, p: Array, q: Array, r: Array, f: Array, stride: int, left: int, channels: int) -> None:
+    """f (9, ...) += the products of u and of the elements of the windows of rows p, q and r."""
+    for at in range(0, channels, LANES):
+        c = min(at, channels - LANES)
+        a0, a1, a2 = load(f[0], at), load(f[1], at), load(f[2], at)
+        b0, b1, b2 = load(f[3], at), load(f[4], at), load(f[5], at)
+        c0, c1, c2 = load(f[6], at), load(f[7], at), load(f[8], at)
+        p1 = p2 = q1 = q2 = r1 = r2 = nothing()
+        place = c
+        for column in range((u.size // channels - 1) * stride + 3):
+            p0, q0, r0, p1, q1, r1 = p1, q1, r1, p2, q2, r2
+            j = (column - left) * channels
+            if 0 <= j < p.size:
+                p2, q2, r2 = load(p, j + c), load(q, j + c), load(r, j + c)
+            else:
+                p2, q2, r2 = nothing(), nothing(), nothing()
+            if column >= 2 and column & (stride - 1) == 0:
+                g = load(u, place)
+                a0, a1, a2 = a0 + g * p0, a1 + g * p1, a2 + g * p2
+                b0, b1, b2 = b0 + g * q0, b1 + g * q1, b2 + g * q2
+                c0, c1, c2 = c0 + g * r0, c1 + g * r1, c2 + g * r2
+                place += channels
+        store(f[0], at, a0), store(f[1], at, a1), store(f[2], at, a2)
+        store(f[3], at, b0), store(f[4], at, b1), store(f[5], at, b2)
+        store(f[6], at, c0), store(f[7], at, c1), store(f[8], at, c2)
+
+
+@helper
+def _add_seven_of_row(u: Array, x: Array, f: Array, left: int, channels: int) -> None:
+    """f (7, ...) += the products of u and of the elements of a row of the windows of x."""
+    for at in range(0, channels, LANES):
+        c = min(at, channels - LANES)
+        f0, f1, f2, f3 = load(f[0], at), load(f[1], at), load(f[2], at), load(f[3], at)
+        f4, f5, f6 = load(f[4], at), load(f[5], at), load(f[6], at)
+        x1 = x2 = x3 = x4 = x5 = x6 = nothing()
+        for column in range(u.size // channels + 6):
+            j = (column - left) * channels
+            x0, x1, x2, x3, x4, x5 = x1, x2, x3, x4, x5, x6
+            x6 = load(x, j + c) if 0 <= j < x.size else nothing()
+            if column >= 6:
+                g = load(u, (column - 6) * channels + c)
+                f0, f1, f2, f3 = f0 + g * x0, f1 + g * x1, f2 + g * x2, f3 + g * x3
+                f4, f5, f6 = f4 + g * x4, f5 + g * x5, f6 + g * x6
+        store(f[0], at, f0), store(f[1], at, f1), store(f[2], at, f2), store(f[3], at, f3)
+        store(f[4], at, f4), store(f[5], at, f5), store(f[6], at, f6)
 
 
 @loop
 def _correlate_last(x: Array, u: Array, total: Array, stride: int, top: int, left: int) -> None:
-    """total (c, k, k) = the sum over images and positions of u (n, h, v, c) times each element of the windows of x."""
-    k, channels = total.shape[1], total.shape[0]
-    height, width = x.shape[1], x.shape[2]
-    sums = np.zeros((k * k, channels))
-    line = np.empty((k * k, channels), np.float32)
+    """total (c, k, k) = the sum over images and positions of u (n, h, v c) times each element of the windows of x."""
+    channels, k = total.shape[0], total.shape[1]
+    lanes, none = -(-channels // LANES) * LANES, np.zeros(x.shape[2], np.float32)
+    sums, line = np.zeros((k * k, lanes)), np.zeros((k * k, lanes), np.float32)
     for n in range(x.shape[0]):
         for i in range(u.shape[1]):
-            above = i * stride - top
-            line[:] = 0.0
-            for row in range(max(0, -above), min(k, height - above)):
-                pixels = x[n, above + row]
-                for at in range(k):
-                    found = line[row * k + at]
-                    first = max(0, -((at - left) // stride))  # the first position whose element is inside
-                    last = min(u.shape[2], (width - 1 + left - at) // stride + 1)
-                    j = first
-                    while j + 3 <= last:
-                        p = j * stride + at - left
-                        _add_up(
-                            found, u[n, i, j], pixels[p], u[n, i, j + 1], pixels[p + stride],
-                            u[n, i, j + 2], pixels[p + 2 * stride],
-                        )  # fmt: skip
-                        j += 3
-                    while j < last:
-                        _add(found, u[n, i, j], pixels[j * stride + at - left])
-                        j += 1
-            for t in range(k * k):
-                for c in range(channels):
-                    sums[t, c] += line[t, c]
-    for c in range(channels):
-        for t in range(k * k):
-            total[c, t // k, t % k] = sums[t, c]
+            r = i * stride - top
+            if k == 3:
+                p = x[n, r] if 0 <= r < x.shape[1] else none
+                q = x[n, r + 1] if 0 <= r + 1 < x.shape[1] else none
+                below = x[n, r + 2] if 0 <= r + 2 < x.shape[1] else none
+                _add_three_rows(u[n, i], p, q, below, line, stride, left, channels)
+            else:
+                for t in range(max(0, -r), min(7, x.shape[1] - r)):
+                    _add_seven_of_row(u[n, i], x[n, r + t], line[7 * t :], left, channels)
+            if i % ROWS == ROWS - 1 or i == u.shape[1] - 1:
+                for t in range(k * k):
+                    for c in range(lanes):
+                        sums[t, c] += line[t, c]
+                line[:] = 0.0
+    for t in range(k * k):
+        for at in range(0, channels, LANES):
+            c = min(at, channels - LANES)  # the last vector begins in the one before
+            for j in range(LANES):
+                total[c + j, t // k, t % k] = sums[t, at + j]

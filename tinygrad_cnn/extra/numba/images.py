@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,10 +25,23 @@ def order(a: Any, dtype: Any) -> str | None:
     return "first" if a.flags.c_contiguous else "last" if last_view(a).flags.c_contiguous else None
 
 
+LINE = 64
+"""Bytes of a line of the cache. To write numbers that lie in two takes longer."""
+
+
+def at_line(shape: Sequence[int], dtype: Any) -> Array:
+    """A new array in C order, from the beginning of a line on."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + LINE - 1, np.uint8)
+    start = -memory.__array_interface__["data"][0] % LINE
+    a: Array = memory[start : start + size].view(dtype)
+    return a.reshape(shape)
+
+
 def like(order: str, shape: Sequence[int], dtype: Any) -> Array:
     """New images of this order."""
     n, c, *sizes = shape
-    return np.empty(shape, dtype) if order == "first" else np.moveaxis(np.empty((n, *sizes, c), dtype), -1, 1)
+    return at_line(shape, dtype) if order == "first" else at_line((n, *sizes, c), dtype).transpose(0, 3, 1, 2)
 
 
 def view(order: str, a: Array) -> Array:

@@ -1,6 +1,6 @@
 """Layer norm of float32 over the last axes of arrays in C order, and sums of rows.
 
-Results are written by way of a row: they may take the place of an input.
+Results may take the place of an input: they are written by way of a row, or by vectors.
 
 Moments are taken in float64 in one pass, of the numbers less the first of their row: since that is one of them, cancellation
 costs a factor of the length at most. The mean is subtracted in two steps, so that the difference is right to a unit in the last
@@ -19,13 +19,16 @@ import numpy as np
 from ...kernels.parallel import chunks
 from ...kernels.parallel.threads import each
 from ...ops.normalization import Over
-from ...ops.shape import as_shape
+from ...ops.reduce import reduced_axes
+from ...ops.shape import Axis, as_shape
 from .compiled import Number, helper, loop
+from .images import at_line, order, view
+from .vectors import LANES, load, nothing, splat, store, sum_of
 
 SMALL = 1 << 9
 """Smaller arrays are not worth the preparation."""
 
-RUN = 64
+RUN = 16
 """The sums of so many rows are added in float64."""
 
 LONG = 1 << 10
@@ -50,8 +53,10 @@ def prepare_normalized(
 ) -> Any:
     """A task for ``normalized``, with a scale, and maybe a shift, for each element of a row, or without."""
     rows = _rows(over.axis, x) if _known(stats) else 0
-    y = np.empty_like(x) if out is None else out
-    if not rows or not y.flags.c_contiguous or (w is None and b is not None):
+    if not rows or (w is None and b is not None):
+        return None
+    y = at_line(x.shape, FLOAT32) if out is None else out
+    if not y.flags.c_contiguous:
         return None
     function = partial(_normalized, over.eps)
     if w is not None:
@@ -82,8 +87,10 @@ def prepare_normalized_dx(
 ) -> Any:
     """A task for ``normalized_dx``, with a scale for each element of a row, or without one and from known sums."""
     rows = _rows(over.axis, x, u) if over.centred and _known(stats) else 0
-    y = np.empty_like(x) if out is None else out
-    if not rows or not y.flags.c_contiguous:
+    if not rows:
+        return None
+    y = at_line(x.shape, FLOAT32) if out is None else out
+    if not y.flags.c_contiguous:
         return None
     if sums is None and w is not None:
         if not _of_rows(rows, x, w):
@@ -103,6 +110,14 @@ def prepare_sum_to(out: Array | None, a: Any, *, shape: Any) -> Any:
     shape = as_shape(shape)
     rows = _repeated(shape, a) if _alike(a) else 0
     return _summed(out, _sums, shape, rows, a.reshape(rows, -1)) if rows else None
+
+
+def prepare_sum(out: Array | None, a: Any, *, axis: Axis, keepdims: bool) -> Any:
+    """A task for ``sum`` over all axes but the channels of images with channels last: the gradient of a convolution's bias."""
+    if keepdims or order(a, FLOAT32) != "last" or a.size < SMALL or reduced_axes(axis, 4) != (0, 2, 3):
+        return None
+    n = a.shape[1]
+    return _summed(out, _sums, (n,), a.size // n, view("last", a).reshape(-1, n))
 
 
 def _alike(*arrays: Any) -> bool:
@@ -224,15 +239,15 @@ def _normalized(eps: Number, x: Array, mean: Array, variance: Array, y: Array) -
 def _normalized_affine(eps: Number, w: Array, b: Array, x: Array, mean: Array, variance: Array, y: Array) -> None:
     """(x - mean) r w + b."""
     n = x.shape[1]
-    block = np.empty(n, np.float32)
+    whole = n - n % LANES
     for i in range(x.shape[0]):
         high = np.float32(mean[i])
         low, r = np.float32(mean[i] - high), np.float32(1.0 / math.sqrt(variance[i] + eps))
-        source, row = x[i], y[i]
-        for j in range(n):
-            block[j] = _above(source[j], high, low) * r * w[j] + b[j]
-        for j in range(n):
-            row[j] = block[j]
+        highs, lows, rs, source, row = splat(high), splat(low), splat(r), x[i], y[i]
+        for j in range(0, whole, LANES):
+            store(row, j, (load(source, j) - highs - lows) * rs * load(w, j) + load(b, j))
+        for j in range(whole, n):
+            row[j] = _above(source[j], high, low) * r * w[j] + b[j]
 
 
 @loop
@@ -271,35 +286,35 @@ def _normalized_dx(
 @loop
 def _products_dx(eps: Number, w: Array, u: Array, x: Array, mean: Array, variance: Array, y: Array) -> None:
     """r (v - mean of v - (x - mean) r^2 mean of (v (x - mean))) with v = u w."""
-    length = x.shape[1]
-    products, deviations = np.empty(length, np.float32), np.empty(length, np.float32)
+    n = x.shape[1]
+    whole = n - n % LANES
     for i in range(x.shape[0]):
         high = np.float32(mean[i])
         low, square = np.float32(mean[i] - high), 1.0 / (variance[i] + eps)
-        a, b, row = u[i], x[i], y[i]
-        total, product = 0.0, 0.0
-        for start in range(0, length, LONG):
-            given, found, scale = a[start : start + LONG], b[start:], w[start:]
-            kept, apart = products[start:], deviations[start:]
-            first, second = np.float32(0.0), np.float32(0.0)
-            for j in range(given.size):
-                v, t = given[j] * scale[j], _above(found[j], high, low)
-                kept[j], apart[j] = v, t
-                first += v
-                second += v * t
-            total += np.float64(first)
-            product += np.float64(second)
+        highs, lows, a, b, row = splat(high), splat(low), u[i], x[i], y[i]
+        sum_of_v, product = 0.0, 0.0
+        for start in range(0, whole, LONG):
+            first, second = nothing(), nothing()
+            for j in range(start, min(start + LONG, whole), LANES):
+                v = load(a, j) * load(w, j)
+                first, second = first + v, second + v * (load(b, j) - highs - lows)
+            sum_of_v += np.float64(sum_of(first))
+            product += np.float64(sum_of(second))
+        for j in range(whole, n):
+            sum_of_v += np.float64(a[j] * w[j])
+            product += np.float64(a[j] * w[j]) * np.float64(_above(b[j], high, low))
         if not math.isfinite(product):  # too large for float32
             product = 0.0
-            for j in range(length):
-                product += np.float64(products[j]) * np.float64(deviations[j])
-        shift, slope, r = (
-            np.float32(total / length),
-            np.float32(square * product / length),
-            np.float32(math.sqrt(square)),
-        )
-        for j in range(length):
-            row[j] = r * (products[j] - shift - deviations[j] * slope)
+            for j in range(n):
+                product += np.float64(a[j] * w[j]) * np.float64(_above(b[j], high, low))
+        shift, slope = np.float32(sum_of_v / n), np.float32(square * product / n)
+        r = np.float32(math.sqrt(square))
+        shifts, slopes, rs = splat(shift), splat(slope), splat(r)
+        for j in range(0, whole, LANES):
+            v = load(a, j) * load(w, j)
+            store(row, j, rs * (v - shifts - (load(b, j) - highs - lows) * slopes))
+        for j in range(whole, n):
+            row[j] = r * (a[j] * w[j] - shift - _above(b[j], high, low) * slope)
 
 
 @loop

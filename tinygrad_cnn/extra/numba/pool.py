@@ -55,7 +55,10 @@ def prepare_put(out: Array | None, u: Any, which: Any, *, sizes: Any, windows: W
     if order(y, np.float32) != how:
         return None
     views = [view(how, u), view(how, which), view(how, y)]
-    return by_images(_put_last if how == "last" else _put_first, y, views, *_numbers(how, windows))
+    if how == "first":
+        return by_images(_put_first, y, views)
+    whole = _are_tiles(windows) and all(o * k == n for o, k, n in zip(windows.grid, windows.size, sizes, strict=True))
+    return by_images(_put_last, y, views, *_numbers(how, windows), whole)
 
 
 def _order(x: Any, windows: Windows) -> Any:
@@ -66,8 +69,12 @@ def _order(x: Any, windows: Windows) -> Any:
 def _takes(how: str, sizes: Any, windows: Windows) -> bool:
     if len(sizes) != 2 or windows.size[0] * windows.size[1] > MANY:
         return False
-    tiles = windows.size == windows.stride == (2, 2) and windows.before == (0, 0) and windows.dilation == (1, 1)
+    tiles = windows.size == (2, 2) and _are_tiles(windows)
     return how == "last" or (tiles and all(2 * o <= n for o, n in zip(windows.grid, sizes, strict=True)))
+
+
+def _are_tiles(windows: Windows) -> bool:
+    return windows.size == windows.stride and windows.before == (0, 0) and windows.dilation == (1, 1)
 
 
 def _numbers(how: str, windows: Windows) -> list[Any]:
@@ -203,10 +210,11 @@ def _which_last(
 @loop
 def _put_last(
     u: Array, which: Array, x: Array, sizes: tuple[int, int], strides: tuple[int, int], befores: tuple[int, int],
-    dilations: tuple[int, int],
+    dilations: tuple[int, int], whole: bool,
 ) -> None:  # fmt: skip
-    """u added to the numbered element of each window."""
-    x[:] = 0.0
+    """u added to the numbered element of each window; written, if `whole`: each element is in one window."""
+    if not whole:
+        x[:] = 0.0
     for n in range(u.shape[0]):
         for i in range(u.shape[1]):
             above, top, bottom = _span(i, x.shape[1], sizes[0], strides[0], befores[0], dilations[0])
@@ -218,4 +226,5 @@ def _put_last(
                         pixel = x[n, above + row * dilations[0], before + column * dilations[1]]
                         k = np.uint8(row * sizes[1] + column)
                         for c in range(given.size):
-                            pixel[c] += given[c] if found[c] == k else np.float32(0.0)
+                            held = np.float32(0.0) if whole else pixel[c]
+                            pixel[c] = held + (given[c] if found[c] == k else np.float32(0.0))
