@@ -19,13 +19,12 @@ from ..core.graph import Op
 from ..core.node import Argument, Node
 from ..core.tracing import NO_TRACER, Args, Tracer, performed, trace, tracer
 from ..core.versions import tick
-from ..frames import warn_user
 from ..ops import replaced
 from ..ops.elementwise import astype
 from ..ops.index import add_at_zeros, getitem
 from ..ops.shape import broadcast_to, concatenate, reshape, stack
 from ..tensor.tensor import Tensor
-from .batching import Call, looped, rule_of
+from .batching import Call, answer
 from .pytree import leaves, rebuild
 
 
@@ -297,11 +296,7 @@ class _Batch:
             return self._one_by_one(step, values, flags)
         params = self._params(step, None)
         shapes = [np.shape(x) if x is not None else () for x in inputs]
-        call = Call(step.op, values, flags, shapes, params, step.output.shape, self.n)
-        rule = rule_of(step.op)
-        if rule is None:
-            warn_user(f"vmap: {step.op.name} has no batching rule, so it runs once for each sample", RuntimeWarning)
-        return (rule or looped)(call)
+        return answer(Call(step.op, values, flags, shapes, params, step.output.shape, self.n))
 
     def _computed(self, step: _Step) -> Tensor:
         """The result of a computation without an op: one result, or one for each sample if it is drawn or depends on it."""

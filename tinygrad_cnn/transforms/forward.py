@@ -8,6 +8,9 @@ rule is linear in g, so the gradient of <rule(g), tangent> with respect to g is 
 (Townsend, "A new trick for calculating Jacobian vector products", 2017.)
 
 With ``create`` the rules are given Tensors and are recorded, so forward and backward passes nest to any order.
+
+A walk can carry n tangents at once, along a new first axis. The rule of an elementwise op then broadcasts, an op that is linear
+has its batching rule, and the others are called by :func:`batch`, each by itself: a Jacobian costs one walk.
 """
 
 from __future__ import annotations
@@ -23,10 +26,14 @@ from ..core.grad_mode import enable_grad, no_grad
 from ..core.gradients import check_recorded, fit, unusable
 from ..core.graph import Array, Op
 from ..core.node import Argument, Node, Place
-from ..core.registry import above
 from ..core.signature import COTANGENT, IN_SHAPE, OUT_SHAPE, TANGENT, asked
 from ..core.tracing import tracer
 from ..ops import replaced
+from ..ops.shape import broadcast_to, reshape
+from ..tensor.tensor import Tensor
+from .batched_call import batch
+from .batching import Call, answer
+from .pytree import leaves, rebuild
 
 Rule: TypeAlias = Callable[[Array, Mapping[str, Any]], Array]
 """The tangent of an output, from that of one input and the values that the node has, by name."""
@@ -47,10 +54,13 @@ def forward_rule(op: Op, name: str) -> Rule | None:
     return lambda t, values: rule(*[t if n == tangent else values[n] for n in asked(rule)])
 
 
-def push_forward(starts: Mapping[Place, Array], outputs: Sequence[Place], *, create: bool) -> list[Array | None]:
+def push_forward(
+    starts: Mapping[Place, Array], outputs: Sequence[Place], *, create: bool, n: int | None = None
+) -> list[Array | None]:
     """The tangent at each output, given tangents at the `starts`; None for an output that depends on no start.
 
-    Tangents are arrays, or Tensors if :func:`in_tensors`. The results may share memory with the starts.
+    Tangents are arrays, or Tensors if :func:`in_tensors`; with `n` each has n tangents along its first axis. The results may
+    share memory with the starts.
 
     Raises:
         RuntimeError: if a visited node was freed, or a value it saved has been overwritten.
@@ -67,7 +77,7 @@ def push_forward(starts: Mapping[Place, Array], outputs: Sequence[Place], *, cre
                 continue
             given = [None if parent is None else tangents.get(parent) for parent in node.parents]
             if any(t is not None for t in given):
-                t = _push(node, given, tensors, create)
+                t = _push(node, given, tensors, create, n)
                 if t is not None:
                     tangents[node] = t
             for parent in node.parents:
@@ -76,17 +86,19 @@ def push_forward(starts: Mapping[Place, Array], outputs: Sequence[Place], *, cre
     return [tangents.get(place) for place in outputs]
 
 
-def _push(node: Node, given: Sequence[Array | None], tensors: bool, create: bool) -> Array | None:
+def _push(
+    node: Node, given: Sequence[Array | None], tensors: bool, create: bool, n: int | None
+) -> Array | None:
     """The tangent of a node's output, from the tangents of its parents."""
     op, saved = node.op, node.saved
     assert saved is not None
     sig = op.signature
     if tensors:  # labels and indices too, so that a tracer sees their use
-        tensor_of = op.globals["Tensor"]._of
-        saved = tuple([tensor_of(a) if isinstance(a, np.ndarray) else a for a in op.saved_tensors(node)])
+        saved = tuple([Tensor._of(a) if isinstance(a, np.ndarray) else a for a in op.saved_tensors(node)])
     values = dict(zip(sig.saved, saved, strict=True))
     values.update(zip(sig.params, node.params, strict=True))
-    values[OUT_SHAPE] = values[IN_SHAPE] = node.shape  # to an elementwise rule, an input has the shape of the output
+    shape = node.shape if n is None else (n, *node.shape)
+    values[OUT_SHAPE], values[IN_SHAPE] = node.shape, shape  # to an elementwise rule, an input has the shape of the output
     total: Array | None = None
     left = list(given)  # tangents not yet handled by a forward rule
     turns: list[tuple[Sequence[int], Any]] = [([i], t) for i, t in enumerate(given)]
@@ -97,16 +109,24 @@ def _push(node: Node, given: Sequence[Array | None], tensors: bool, create: bool
         rule = None if t is None else forward_rule(op, name)
         if rule is None:
             continue
-        if op.elementwise and t.shape != node.shape:
-            t = above.broadcast_to(t, shape=node.shape)
-        found = rule(t, values)
-        if create and not isinstance(found, op.globals["Tensor"]):
+        if op.elementwise and t.shape != shape:
+            t = _spread(t, shape, n)
+        if n is None or (op.elementwise and name not in op.forward_rules):
+            found = rule(t, values)
+        elif name in op.linear and name not in op.forward_rules:
+            found = _linear(op, name, t, values, node.shape, n)
+        else:
+            found = _for_each(lambda t, rule=rule: rule(t, values), t, tensors, n)
+        if create and not isinstance(found, Tensor):
             raise unusable(op, f"the forward rule for `{name}`", found)
-        total = _added(total, _fitted(found, node, name))
+        total = _added(total, _fitted(found, node, name, n))
         for place in places:
             left[place] = None
     if any(t is not None for t in left):
-        transposed = _transposed(op, node, left, create)
+        if n is None:
+            transposed = _transposed(op, node, left, create)
+        else:
+            transposed = _for_each(lambda left: _transposed(op, node, left, create), left, tensors, n)
         total = total if transposed is None else _added(total, transposed)
     return total
 
@@ -115,18 +135,49 @@ def _added(total: Array | None, t: Array) -> Array:
     return t if total is None else total + t
 
 
-def _fitted(t: Array, node: Node, name: str) -> Array:
+def _spread(t: Array, shape: tuple[int, ...], n: int | None) -> Array:
+    """A tangent, or n of them, broadcast to `shape`."""
+    if n is not None and 0 < t.ndim < len(shape) and t.shape[0] == n:
+        t = reshape(t, shape=(n, *(1,) * (len(shape) - t.ndim), *t.shape[1:]))
+    return broadcast_to(t, shape=shape)
+
+
+def _fitted(t: Array, node: Node, name: str, n: int | None) -> Array:
     """A tangent, from the forward rule for the input `name`, in the shape and dtype of a node's output."""
+    shape = node.shape if n is None else (n, *node.shape)
     try:
-        if t.shape != node.shape:
-            t = above.broadcast_to(t, shape=node.shape)
+        if t.shape != shape:
+            t = _spread(t, shape, n)
     except AttributeError:
         raise unusable(node.op, f"the forward rule for `{name}`", t) from None
     except ValueError:
         raise ValueError(
-            f"{node.op.name}: the forward rule for `{name}` returned shape {t.shape} for an output of shape {node.shape}"
+            f"{node.op.name}: the forward rule for `{name}` returned shape {t.shape} for an output of shape {shape}"
         ) from None
     return t if t.dtype == node.dtype else t.astype(node.dtype)
+
+
+def _linear(op: Op, name: str, t: Array, values: Mapping[str, Any], shape: tuple[int, ...], n: int) -> Array:
+    """An op that is linear in the input `name` on n tangents of that input, by its batching rule."""
+    sig = op.signature
+    asked = sig.asked_for(name)
+    inputs = [t if i == name else values[i] if i in asked else None for i in sig.inputs]
+    while inputs[-1] is None:  # an optional input that was not asked for has no effect
+        inputs.pop()
+    shapes = [x.shape[1:] if x is t else np.shape(x) for x in inputs]
+    params = {p: values[p] for p in sig.params}
+    return answer(Call(op, inputs, [x is t for x in inputs], shapes, params, shape, n))
+
+
+def _for_each(f: Callable[[Any], Array | None], t: Any, tensors: bool, n: int) -> Array | None:
+    """f of each of n tangents, or of n sequences of tangents and None, at once."""
+    given = [leaf for _, leaf in leaves(t)]
+    axes = [None if leaf is None else 0 for leaf in given]
+    if tensors:
+        return batch(f, (t,), axes, n)
+    with no_grad():
+        found = batch(f, (rebuild(t, [None if leaf is None else Tensor._of(leaf) for leaf in given]),), axes, n)
+    return found._array if isinstance(found, Tensor) else found
 
 
 def _transposed(op: Op, node: Node, given: Sequence[Array | None], create: bool) -> Array | None:
@@ -134,7 +185,7 @@ def _transposed(op: Op, node: Node, given: Sequence[Array | None], create: bool)
     assert node.parents is not None
     parents = tuple(parent if t is not None else None for parent, t in zip(node.parents, given, strict=True))
     with enable_grad():
-        u = op.globals["Tensor"]._of(np.zeros(node.shape, node.dtype))
+        u = Tensor._of(np.zeros(node.shape, node.dtype))
         u._node = place = Argument(u)
         pulled = tracer().vjp(node, u, op.saved_tensors(node), parents)
         check_recorded(op, pulled, parents)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ...core.graph import Array, Op
+from ...frames import warn_user
 from ...ops import shape
 
 Shape: TypeAlias = tuple[int, ...]
@@ -97,6 +98,14 @@ def looped(call: Call) -> Any:
 def rule_of(op: Op) -> Rule | None:
     """The batching rule of an op; None if it has none."""
     return RULES.get(op) or (elementwise_rule if op.elementwise else None)
+
+
+def answer(call: Call) -> Any:
+    """The output for the batch: by the op's batching rule, or one sample after the other, with a warning."""
+    own = rule_of(call.op)
+    if own is None:
+        warn_user(f"vmap: {call.op.name} has no batching rule, so it runs once for each sample", RuntimeWarning)
+    return (own or looped)(call)
 
 
 def moved(axis: Any, ndim: int) -> Any:
