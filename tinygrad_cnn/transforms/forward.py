@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -32,7 +33,7 @@ from ..ops import replaced
 from ..ops.shape import broadcast_to, reshape
 from ..tensor.tensor import Tensor
 from .batched_call import batch
-from .batching import Call, answer
+from .batching import TOGETHER, Call, answer
 from .pytree import leaves, rebuild
 
 Rule: TypeAlias = Callable[[Array, Mapping[str, Any]], Array]
@@ -41,17 +42,23 @@ Rule: TypeAlias = Callable[[Array, Mapping[str, Any]], Array]
 
 def forward_rule(op: Op, name: str) -> Rule | None:
     """The forward rule for an input: declared, or derived from the op itself. None if the backward rules must be transposed."""
-    if name in op.linear and name not in op.forward_rules:
+    return _derived(op, name, op.forward_rules.get(name), op.rules.get(name), op.elementwise)
+
+
+@lru_cache(maxsize=1024)
+def _derived(op: Op, name: str, forward: Any, backward: Any, elementwise: bool) -> Rule | None:
+    if name in op.linear and forward is None:
         others = [n for n in op.signature.inputs if n != name and n in op.signature.asked_for(name)]
         given = [*others, *op.signature.params]  # an input that the backward rule does not ask for has no effect
         return lambda t, values: op.function(**{name: t}, **{n: values[n] for n in given})
-    if name in op.forward_rules:
-        rule, tangent = op.forward_rules[name], TANGENT
-    elif op.elementwise and (name,) in op.signature.rules:
-        rule, tangent = op.rules[name], COTANGENT
+    if forward is not None:
+        rule, tangent = forward, TANGENT
+    elif elementwise and (name,) in op.signature.rules:
+        rule, tangent = backward, COTANGENT
     else:
         return None
-    return lambda t, values: rule(*[t if n == tangent else values[n] for n in asked(rule)])
+    names = asked(rule)
+    return lambda t, values: rule(*[t if n == tangent else values[n] for n in names])
 
 
 def push_forward(
@@ -95,44 +102,32 @@ def _push(
     sig = op.signature
     if tensors:  # labels and indices too, so that a tracer sees their use
         saved = tuple([Tensor._of(a) if isinstance(a, np.ndarray) else a for a in op.saved_tensors(node)])
+    shape = node.shape if n is None else (n, *node.shape)
     values = dict(zip(sig.saved, saved, strict=True))
     values.update(zip(sig.params, node.params, strict=True))
-    shape = node.shape if n is None else (n, *node.shape)
     values[OUT_SHAPE], values[IN_SHAPE] = node.shape, shape  # to an elementwise rule, an input has the shape of the output
     total: Array | None = None
-    left = list(given)  # tangents not yet handled by a forward rule
-    turns: list[tuple[Sequence[int], Any]] = [([i], t) for i, t in enumerate(given)]
-    if sig.variadic:
-        turns = [(range(len(given)), tuple(given))]
-    for places, t in turns:
-        name = sig.inputs[0] if sig.variadic else sig.served[places[0]]
+    left: list[Array | None] = []  # tangents without a forward rule
+    for name, t in [(sig.inputs[0], tuple(given))] if sig.variadic else zip(sig.served, given, strict=True):
         rule = None if t is None else forward_rule(op, name)
         if rule is None:
+            left.extend(t if sig.variadic else (t,))
             continue
+        left.append(None)
         if op.elementwise and t.shape != shape:
             t = _spread(t, shape, n)
-        if n is None or (op.elementwise and name not in op.forward_rules):
-            found = rule(t, values)
-        elif name in op.linear and name not in op.forward_rules:
-            found = _linear(op, name, t, values, node.shape, n)
-        else:
-            found = _for_each(lambda t, rule=rule: rule(t, values), t, tensors, n)
+        found = rule(t, values) if n is None else _of_many(op, name, rule, t, values, node.shape, tensors, n)
         if create and not isinstance(found, Tensor):
             raise unusable(op, f"the forward rule for `{name}`", found)
-        total = _added(total, _fitted(found, node, name, n))
-        for place in places:
-            left[place] = None
-    if any(t is not None for t in left):
+        found = _fitted(found, node, name, shape, n)
+        total = found if total is None else total + found
+    if any([t is not None for t in left]):
         if n is None:
             transposed = _transposed(op, node, left, create)
         else:
             transposed = _for_each(lambda left: _transposed(op, node, left, create), left, tensors, n)
-        total = total if transposed is None else _added(total, transposed)
+        total = transposed if total is None else total if transposed is None else total + transposed
     return total
-
-
-def _added(total: Array | None, t: Array) -> Array:
-    return t if total is None else total + t
 
 
 def _spread(t: Array, shape: tuple[int, ...], n: int | None) -> Array:
@@ -142,9 +137,8 @@ def _spread(t: Array, shape: tuple[int, ...], n: int | None) -> Array:
     return broadcast_to(t, shape=shape)
 
 
-def _fitted(t: Array, node: Node, name: str, n: int | None) -> Array:
-    """A tangent, from the forward rule for the input `name`, in the shape and dtype of a node's output."""
-    shape = node.shape if n is None else (n, *node.shape)
+def _fitted(t: Array, node: Node, name: str, shape: tuple[int, ...], n: int | None) -> Array:
+    """A tangent, or n of them, from the forward rule for the input `name`, in a shape and in the dtype of a node's output."""
     try:
         if t.shape != shape:
             t = _spread(t, shape, n)
@@ -157,16 +151,22 @@ def _fitted(t: Array, node: Node, name: str, n: int | None) -> Array:
     return t if t.dtype == node.dtype else t.astype(node.dtype)
 
 
-def _linear(op: Op, name: str, t: Array, values: Mapping[str, Any], shape: tuple[int, ...], n: int) -> Array:
-    """An op that is linear in the input `name` on n tangents of that input, by its batching rule."""
+def _of_many(
+    op: Op, name: str, rule: Rule, t: Any, values: dict[str, Any], shape: tuple[int, ...], tensors: bool, n: int
+) -> Any:
+    """What a forward rule gives for n tangents; `shape` is that of the output."""
+    if name in op.forward_rules:
+        known = TOGETHER.get(op)
+        return known(t, values, shape, n) if known else _for_each(lambda t: rule(t, values), t, tensors, n)
+    if op.elementwise:
+        return rule(t, values)
     sig = op.signature
     asked = sig.asked_for(name)
     inputs = [t if i == name else values[i] if i in asked else None for i in sig.inputs]
     while inputs[-1] is None:  # an optional input that was not asked for has no effect
         inputs.pop()
-    shapes = [x.shape[1:] if x is t else np.shape(x) for x in inputs]
-    params = {p: values[p] for p in sig.params}
-    return answer(Call(op, inputs, [x is t for x in inputs], shapes, params, shape, n))
+    shapes = [() if x is None else x.shape[1:] if x is t else np.shape(x) for x in inputs]
+    return answer(Call(op, inputs, [x is t for x in inputs], shapes, {p: values[p] for p in sig.params}, shape, n))
 
 
 def _for_each(f: Callable[[Any], Array | None], t: Any, tensors: bool, n: int) -> Array | None:

@@ -21,7 +21,7 @@ from .forward import push_forward
 from .pytree import leaves, matched, rebuild
 
 FEW, CHUNK = 2, 512
-"""Up to FEW units are taken one by one; at most CHUNK at once."""
+"""Up to FEW units are pulled one by one; at most CHUNK are taken at once."""
 
 Argnums: TypeAlias = int | Sequence[int]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -143,7 +143,7 @@ class Run:
         def pull(u: Tensor) -> list[Tensor]:
             return self.pull([(y, u)], create=self.open, retain=True)
 
-        rows = _for_each_element(y, pull, lambda rows: batch(pull, (rows,), [0], len(rows)))
+        rows = _for_each_element(y, pull, lambda rows: batch(pull, (rows,), [0], len(rows)), few=FEW)
         if not rows:
             return self.like_arguments([Tensor(np.zeros(y.shape + x.shape, x.dtype)) for x in self.inputs])
         return self.like_arguments([row.reshape(y.shape + x.shape) for x, row in zip(self.inputs, rows, strict=True)])
@@ -156,7 +156,7 @@ class Run:
             def along(t: Tensor, n: int | None = None, i: int = i) -> list[Tensor]:
                 return self.push([t if j == i else None for j in range(len(self.inputs))], outputs, n)
 
-            pushed = _for_each_element(x, along, lambda rows, along=along: along(rows, len(rows)))
+            pushed = _for_each_element(x, along, lambda rows, along=along: along(rows, len(rows)), few=1)
             pushed = pushed or [Tensor(np.zeros((0, *y.shape), y.dtype)) for y in outputs]
             for own, y, column in zip(found, outputs, pushed, strict=True):
                 own.append(moveaxis(column, 0, -1).reshape(y.shape + x.shape))
@@ -164,24 +164,24 @@ class Run:
 
 
 def _for_each_element(
-    like: Tensor, f: Callable[[Tensor], list[Tensor]], many: Callable[[Tensor], list[Tensor]]
+    like: Tensor, f: Callable[[Tensor], list[Tensor]], many: Callable[[Tensor], list[Tensor]], few: int
 ) -> list[Tensor]:
     """The results of f on each array of the shape of `like` that is 1 at one element, else 0, stacked; [] if it has none.
 
-    `many` takes such arrays along a new first axis, and gives the same if it can.
+    `many` takes more than `few` such arrays along a new first axis, and gives the same if it can.
     """
     parts = []
     for start in range(0, like.size, CHUNK):
         n = min(CHUNK, like.size - start)
         with units(n, like, start) as rows:
-            parts.append(_batched(f, many, rows))
+            parts.append(_batched(f, many, rows, few))
     return [column[0] if len(column) == 1 else concatenate(list(column)) for column in zip(*parts, strict=True)]
 
 
 def _batched(
-    f: Callable[[Tensor], list[Tensor]], many: Callable[[Tensor], list[Tensor]], rows: Tensor
+    f: Callable[[Tensor], list[Tensor]], many: Callable[[Tensor], list[Tensor]], rows: Tensor, few: int
 ) -> list[Tensor]:
-    if len(rows) > FEW:
+    if len(rows) > few:
         try:
             return many(rows)
         except Exception:  # such as a rule that takes arrays only

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from ...ops import (
     sort,
 )
 from ...ops.losses import classification, distance
-from .call import Call, flat, looped, moved, rule
+from .call import TOGETHER, Call, Shape, flat, looped, moved, rule
 
 
 @rule(elementwise.laid_out)
@@ -116,6 +117,19 @@ def _concatenate(call: Call) -> Any:
     if axis is None:
         return call.run(*map(flat, parts), axis=1)
     return call.run(*parts, axis=moved(axis, len(call.out)))
+
+
+def _concatenated(t: Sequence[Any], values: Mapping[str, Any], out: Shape, n: int) -> Any:
+    dtype, axis, ends = next(each.dtype for each in t if each is not None), values["axis"], values["ends"]
+    at, parts = 1 if axis is None else moved(axis, len(out)), []
+    for each, start, stop in zip(t, ends, ends[1:], strict=False):
+        sizes = [n, *out]
+        sizes[at] = stop - start
+        parts.append(np.zeros(sizes, dtype) if each is None else flat(each) if axis is None else each)
+    return shape.concatenate(parts, axis=at)
+
+
+TOGETHER[shape.concatenate.op] = _concatenated
 
 
 @rule(shape.pad_constant)

@@ -8,7 +8,7 @@ ops that work element by element, along an axis, on images, on matrices.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -19,7 +19,7 @@ from ...ops import shape
 Shape: TypeAlias = tuple[int, ...]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Call:
     """The call of an op on one sample, with the values of its inputs for n samples.
 
@@ -78,6 +78,11 @@ def rule(*functions: Any) -> Callable[[Rule], Rule]:
         return rule
 
     return register
+
+
+TOGETHER: dict[Op, Callable[[Any, Mapping[str, Any], Shape, int], Any]] = {}
+"""Forward rules of ops for n tangents, each with them along a first axis: given the tangents, the values of the node, the shape
+of its output, and n. Without one, the rule for one tangent is recorded and repeated, which takes longer than a small op."""
 
 
 def elementwise_rule(call: Call) -> Any:
