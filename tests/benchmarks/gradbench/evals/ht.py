@@ -17,6 +17,9 @@ FINGERS, JOINTS, FIRST = 5, 3, 2
 
 ANGLES = 26
 
+ACROSS, ALONG = 0, 2
+"""The axes about which a bone turns; about the third, GradBench's angles are 0."""
+
 
 @dataclass(frozen=True, eq=False)
 class Hand:
@@ -35,8 +38,8 @@ class Hand:
 
 @cache
 def places(bones):
-    """For each of the three angles of the bones: its place in theta, or ANGLES for 0."""
-    found = np.full((3, bones), ANGLES)
+    """The places in theta of the angles of the bones about two axes, ANGLES for 0."""
+    found = np.full((2, bones), ANGLES)
     k = 6
     for finger in range(FINGERS):
         for joint in range(JOINTS):
@@ -51,70 +54,77 @@ CROSS = np.zeros((3, 3, 3))
 """CROSS[a] x is the cross product of unit vector a with x."""
 for _a, _b, _c in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
     CROSS[_a, _c, _b], CROSS[_a, _b, _c] = 1, -1
-ACROSS = -CROSS @ CROSS
-"""Projections to the planes across the axes."""
+
+FIXED, COSINES, SINES = np.zeros((3, 2, 1, 4, 4))
+"""Matrices of turns about the two axes are their sum, times 1, cosine and sine."""
+for _i, _axis in enumerate((ACROSS, ALONG)):
+    COSINES[_i, 0, :3, :3], SINES[_i, 0, :3, :3] = -CROSS[_axis] @ CROSS[_axis], CROSS[_axis]
+    FIXED[_i] = np.eye(4) - COSINES[_i]
 
 
 def about(angles):
-    """The matrices (3, bones, 3, 3) that turn by angles (3, bones) about the three axes."""
-    c, s = tg.cos(angles)[:, :, None, None], tg.sin(angles)[:, :, None, None]
-    return (np.eye(3) - ACROSS)[:, None] + c * ACROSS[:, None] + s * CROSS[:, None]
+    """The matrices (2, bones, 4, 4) that turn by angles (2, bones) about the two axes."""
+    flat = (a.reshape(2, 1, 16) for a in (FIXED, COSINES, SINES))
+    fixed, cosines, sines = flat
+    turns = fixed + tg.cos(angles)[:, :, None] * cosines + tg.sin(angles)[:, :, None] * sines
+    return turns.reshape(*angles.shape, 4, 4)
 
 
 def turned(rotation):
-    """The matrix of a rotation, given as axis times angle; none if the angle is below 0.0001."""
+    """The matrix of a rotation, given as axis times angle, by Rodrigues' formula; none if the angle is below 0.0001."""
     angle = tg.sqrt((rotation * rotation).sum())
     if angle.item() < 1e-4:
         return tg.eye(3, dtype=np.float64)
-    axis, c, s = rotation / angle, tg.cos(angle), tg.sin(angle)
-    x, y, z = axis[0], axis[1], axis[2]
-    zero = tg.zeros_like(x)
-    across = tg.stack([zero, -z, y, z, zero, -x, -y, x, zero]).reshape(3, 3)
-    both = axis[:, None] * axis
-    return both + (tg.eye(3, dtype=np.float64) - both) * c + across * s
+    k = ((rotation / angle) @ CROSS.reshape(3, 9)).reshape(3, 3)
+    return np.eye(3) + tg.sin(angle) * k + (1 - tg.cos(angle)) * (k @ k)
 
 
-def vertices(theta, hand):
-    """The vertices (3, vertices) of the posed hand."""
+def moves(theta, hand):
+    """The motion of each bone in the posed hand, apart from its place: matrices (bones, 3, 4)."""
     bones = hand.relatives.shape[0]
-    angles = tg.concatenate([theta, np.zeros(1)])[places(bones)[[0, 2, 1]]]  # they come as x, z, y
-    turns = about(angles)
-    turn = turns[2] @ turns[1] @ turns[0]
-    moved = tg.concatenate([hand.relatives[:, :, :3] @ turn, hand.relatives[:, :, 3:]], axis=2)
+    turns = about(tg.concatenate([theta, np.zeros(1)])[places(bones)])
+    moved = hand.relatives @ (turns[1] @ turns[0])
+    whole = turned(theta[:3])
+    if hand.mirrored:
+        whole = whole * np.array([-1.0, 1.0, 1.0])
     absolute: list[Any] = []
     for own, parents in hand.levels:
-        absolute.append(absolute[-1][parents] @ moved[own] if absolute else moved[own])
+        absolute.append(absolute[-1][parents] @ moved[own] if absolute else whole @ moved[own, :3])
     order = np.argsort(np.concatenate([own for own, _ in hand.levels]))
-    moves = tg.concatenate(absolute)[order] @ hand.inverses
-    weighted = (hand.weights[:, None] * hand.positions).reshape(4 * bones, -1)
-    at = moves[:, :3].transpose(1, 0, 2).reshape(3, 4 * bones) @ weighted
-    if hand.mirrored:
-        at = at * np.array([[-1.0], [1.0], [1.0]])
-    return turned(theta[:3]) @ at + theta[3:6][:, None]
+    return tg.concatenate(absolute)[order] @ hand.inverses
 
 
-def simple(theta, us, hand):
-    return (hand.points - vertices(theta, hand)[:, hand.nearest]).T.reshape(-1)
-
-
-def complicated(theta, us, hand):
-    """A point is that of a triangle with the coordinates u_0, u_1 and 1 - u_0 - u_1."""
-    corners = vertices(theta, hand)[:, hand.triangles[hand.nearest]]  # (3, points, 3)
-    share = tg.concatenate([us, 1 - us.sum(axis=1, keepdims=True)], axis=1)
-    return (hand.points - (corners * share).sum(axis=2)).T.reshape(-1)
+def vertices(theta, hand, which):
+    """Vertices (3, ...) of the posed hand, apart from its place. All are posed if more are asked for than there are."""
+    weights, positions, chosen = hand.weights, hand.positions, which.reshape(-1)
+    some = chosen.size < positions.shape[1]
+    if some:
+        weights, positions = weights[:, chosen], positions[:, chosen]
+    weighted = (weights[:, None] * positions).reshape(-1, positions.shape[1])
+    at = moves(theta, hand).transpose(1, 0, 2).reshape(3, -1) @ weighted
+    return at.reshape(3, *which.shape) if some else at[:, which]
 
 
 def objective(theta, us, hand):
-    return (complicated if us.size else simple)(theta, us, hand)
+    """A point is a vertex, or that of a triangle with the coordinates u_0, u_1 and 1 - u_0 - u_1."""
+    if us.size:
+        share = tg.concatenate([us.T, 1 - us.sum(axis=1)[None]])
+        at = (vertices(theta, hand, hand.triangles[hand.nearest].T) * share).sum(axis=1)
+    else:
+        at = vertices(theta, hand, hand.nearest)
+    return (hand.points - at - theta[3:6][:, None]).T.reshape(-1)
 
 
 def jacobian(theta, us, hand):
-    """The columns of the two coordinates of each point's own triangle, if it has them, and of theta."""
-    _, push = tg.linearize(lambda theta, us: objective(theta, us, hand), theta, us)
-    own = 2 if us.size else 0
-    unit = np.eye(own + ANGLES)
-    along = np.broadcast_to(unit[:, None, :own], (own + ANGLES, *us.shape)) if own else np.zeros((ANGLES, *us.shape))
-    return tg.vmap(push)(tg.Tensor(unit[:, own:]), tg.Tensor(along)).T
+    """The columns of the two coordinates of each point's own triangle, if it has them, and of theta.
+
+    A point depends on its own coordinates alone, so all points share two columns.
+    """
+    if not us.size:
+        return tg.jacfwd(objective)(theta, us, hand)
+    shift = tg.zeros(2, dtype=np.float64)
+    found = tg.jacfwd(lambda shift, theta: objective(theta, us + shift, hand), argnums=(0, 1))(shift, theta)
+    return tg.concatenate(found, axis=1)
 
 
 def levels(parents):
