@@ -30,7 +30,7 @@ from ..core.node import Argument, Node, Place
 from ..core.signature import COTANGENT, IN_SHAPE, OUT_SHAPE, TANGENT, asked
 from ..core.tracing import tracer
 from ..ops import replaced
-from ..ops.shape import broadcast_to, reshape
+from ..ops.shape import broadcast_to
 from ..tensor.tensor import Tensor
 from .batched_call import batch
 from .batching import TOGETHER, Call, answer
@@ -80,13 +80,12 @@ def push_forward(
     saved = replaced.permitted() if replaced.left else nullcontext()
     with saved, enable_grad() if create else no_grad() if tensors else nullcontext():
         for node in order:
-            if node.number <= oldest or not node.parents or node in starts:
+            if tangents.keys().isdisjoint(node.parents) or node.number <= oldest or node in starts:
                 continue
             given = [None if parent is None else tangents.get(parent) for parent in node.parents]
-            if any(t is not None for t in given):
-                t = _push(node, given, tensors, create, n)
-                if t is not None:
-                    tangents[node] = t
+            t = _push(node, given, tensors, create, n)
+            if t is not None:
+                tangents[node] = t
             for parent in node.parents:
                 if parent is not None and last[parent] is node and parent not in wanted:
                     tangents.pop(parent, None)  # not needed any more
@@ -115,7 +114,7 @@ def _push(
             continue
         left.append(None)
         if op.elementwise and t.shape != shape:
-            t = _spread(t, shape, n)
+            t = _aligned(t, shape, n) if isinstance(op.raw, np.ufunc) else _spread(t, shape, n)
         found = rule(t, values) if n is None else _of_many(op, name, rule, t, values, node.shape, tensors, n)
         if create and not isinstance(found, Tensor):
             raise unusable(op, f"the forward rule for `{name}`", found)
@@ -130,11 +129,15 @@ def _push(
     return total
 
 
+def _aligned(t: Array, shape: tuple[int, ...], n: int | None) -> Array:
+    """A tangent, or n of them, that broadcasts to `shape`."""
+    missing = len(shape) - t.ndim
+    return t if n is None or not missing else t.reshape(n, *(1,) * missing, *t.shape[1:])
+
+
 def _spread(t: Array, shape: tuple[int, ...], n: int | None) -> Array:
     """A tangent, or n of them, broadcast to `shape`."""
-    if n is not None and 0 < t.ndim < len(shape) and t.shape[0] == n:
-        t = reshape(t, shape=(n, *(1,) * (len(shape) - t.ndim), *t.shape[1:]))
-    return broadcast_to(t, shape=shape)
+    return broadcast_to(_aligned(t, shape, n), shape=shape)
 
 
 def _fitted(t: Array, node: Node, name: str, shape: tuple[int, ...], n: int | None) -> Array:
@@ -155,9 +158,10 @@ def _of_many(
     op: Op, name: str, rule: Rule, t: Any, values: dict[str, Any], shape: tuple[int, ...], tensors: bool, n: int
 ) -> Any:
     """What a forward rule gives for n tangents; `shape` is that of the output."""
+    if (known := TOGETHER.get(op)) is not None:
+        return known(t, values, shape, n)
     if name in op.forward_rules:
-        known = TOGETHER.get(op)
-        return known(t, values, shape, n) if known else _for_each(lambda t: rule(t, values), t, tensors, n)
+        return _for_each(lambda t: rule(t, values), t, tensors, n)
     if op.elementwise:
         return rule(t, values)
     sig = op.signature

@@ -130,6 +130,7 @@ def _concatenated(t: Sequence[Any], values: Mapping[str, Any], out: Shape, n: in
 
 
 TOGETHER[shape.concatenate.op] = _concatenated
+TOGETHER[shape.reshape.op] = lambda t, values, out, n: shape.reshape(t, shape=(n, *out))
 
 
 @rule(shape.pad_constant)
@@ -156,6 +157,16 @@ def _behind_samples(indices: Any) -> Any:
 def _getitem(call: Call) -> Any:
     where = _behind_samples(call.params["index"])
     return looped(call) if where is None else call.run(call.values[0], index=where)
+
+
+def _selected(t: Any, values: Mapping[str, Any], out: Shape, n: int) -> Any:
+    where = _behind_samples(values["index"])
+    if where is None:
+        return shape.stack([index.getitem(each, index=values["index"]) for each in t])
+    return index.getitem(t, index=where)
+
+
+TOGETHER[index.getitem.op] = _selected
 
 
 @rule(index.add_at_zeros)

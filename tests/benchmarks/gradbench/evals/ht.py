@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,8 @@ from ..function import Function
 FINGERS, JOINTS, FIRST = 5, 3, 2
 """A finger has four bones, of which three bend; the first one's bones are numbers FIRST, FIRST + 1 and FIRST + 2."""
 
-ANGLES = 26
-
-ACROSS, ALONG = 0, 2
-"""The axes about which a bone turns; about the third, GradBench's angles are 0."""
+BENDS = 4
+"""A finger's angles: its first bone turns about two axes, the others about one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,24 +29,21 @@ class Hand:
     positions: Any  # (4, vertices)
     weights: Any  # (bones, vertices)
     triangles: Any  # (triangles, 3)
-    levels: Any  # bones by their distance from the root, with the places of their parents in the level before
+    levels: Any  # bones by their distance from the root, with the places of their parents in the level before, None for its own
+    fingers: Any  # (bones, FINGERS): 1 if the finger bends this bone
     mirrored: bool
     points: Any  # (3, points)
     nearest: Any  # (points,): vertices, or triangles
 
 
 @cache
-def places(bones):
-    """The places in theta of the angles of the bones about two axes, ANGLES for 0."""
-    found = np.full((2, bones), ANGLES)
-    k = 6
+def bent(bones):
+    """The matrix from bends (fingers, BENDS) to the angles (2, bones) of the bones about the two axes."""
+    places = np.zeros((FINGERS, BENDS, 2, bones))
     for finger in range(FINGERS):
-        for joint in range(JOINTS):
-            bone = FIRST + finger * (JOINTS + 1) + joint
-            found[0, bone], k = k, k + 1
-            if joint == 0:
-                found[1, bone], k = k, k + 1
-    return found
+        for bend, axis, joint in ((0, 0, 0), (1, 1, 0), (2, 0, 1), (3, 0, 2)):
+            places[finger, bend, axis, FIRST + finger * (JOINTS + 1) + joint] = 1
+    return places.reshape(FINGERS * BENDS, 2 * bones)
 
 
 CROSS = np.zeros((3, 3, 3))
@@ -56,16 +52,15 @@ for _a, _b, _c in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
     CROSS[_a, _c, _b], CROSS[_a, _b, _c] = 1, -1
 
 FIXED, COSINES, SINES = np.zeros((3, 2, 1, 4, 4))
-"""Matrices of turns about the two axes are their sum, times 1, cosine and sine."""
-for _i, _axis in enumerate((ACROSS, ALONG)):
+"""A turn about an axis is the sum of these matrices, times 1, cosine and sine. Bones turn about the axes 0 and 2."""
+for _i, _axis in enumerate((0, 2)):
     COSINES[_i, 0, :3, :3], SINES[_i, 0, :3, :3] = -CROSS[_axis] @ CROSS[_axis], CROSS[_axis]
     FIXED[_i] = np.eye(4) - COSINES[_i]
 
 
 def about(angles):
     """The matrices (2, bones, 4, 4) that turn by angles (2, bones) about the two axes."""
-    flat = (a.reshape(2, 1, 16) for a in (FIXED, COSINES, SINES))
-    fixed, cosines, sines = flat
+    fixed, cosines, sines = (a.reshape(2, 1, 16) for a in (FIXED, COSINES, SINES))
     turns = fixed + tg.cos(angles)[:, :, None] * cosines + tg.sin(angles)[:, :, None] * sines
     return turns.reshape(*angles.shape, 4, 4)
 
@@ -79,64 +74,112 @@ def turned(rotation):
     return np.eye(3) + tg.sin(angle) * k + (1 - tg.cos(angle)) * (k @ k)
 
 
-def moves(theta, hand):
-    """The motion of each bone in the posed hand, apart from its place: matrices (bones, 3, 4)."""
+def moves(rotation, bends, hand):
+    """The motions of the bones, apart from the place of the hand: matrices (bones, 3, 4), from bends (fingers, BENDS)."""
     bones = hand.relatives.shape[0]
-    turns = about(tg.concatenate([theta, np.zeros(1)])[places(bones)])
+    turns = about((bends.reshape(-1) @ bent(bones)).reshape(2, bones))
     moved = hand.relatives @ (turns[1] @ turns[0])
-    whole = turned(theta[:3])
+    whole = turned(rotation)
     if hand.mirrored:
         whole = whole * np.array([-1.0, 1.0, 1.0])
     absolute: list[Any] = []
     for own, parents in hand.levels:
-        absolute.append(absolute[-1][parents] @ moved[own] if absolute else whole @ moved[own, :3])
+        if absolute:
+            above = absolute[-1] if parents is None else absolute[-1][parents]
+            absolute.append(above @ moved[own])
+        else:
+            absolute.append(whole @ moved[own, :3])
     order = np.argsort(np.concatenate([own for own, _ in hand.levels]))
     return tg.concatenate(absolute)[order] @ hand.inverses
 
 
-def vertices(theta, hand, which):
-    """Vertices (3, ...) of the posed hand, apart from its place. All are posed if more are asked for than there are."""
-    weights, positions, chosen = hand.weights, hand.positions, which.reshape(-1)
-    some = chosen.size < positions.shape[1]
-    if some:
-        weights, positions = weights[:, chosen], positions[:, chosen]
-    weighted = (weights[:, None] * positions).reshape(-1, positions.shape[1])
-    at = moves(theta, hand).transpose(1, 0, 2).reshape(3, -1) @ weighted
-    return at.reshape(3, *which.shape) if some else at[:, which]
+def skin(which, hand):
+    """The matrix (4 bones, vertices) that takes moves to vertices. All are posed if more are asked for than there are."""
+    weights, positions = hand.weights, hand.positions
+    if which.size < positions.shape[1]:
+        weights, positions = weights[:, which.reshape(-1)], positions[:, which.reshape(-1)]
+    return (weights[:, None] * positions).reshape(-1, positions.shape[1])
+
+
+def posed(moves, matrix, which):
+    """The vertices `which` (..., 3, *which.shape), apart from the place of the hand, for moves (..., bones, 3, 4)."""
+    at = moves.swapaxes(-3, -2).reshape(*moves.shape[:-3], 3, -1) @ matrix
+    return at.reshape(*at.shape[:-1], *which.shape) if which.size == matrix.shape[1] else at[..., which]
+
+
+def shares(us):
+    """What the corners of a triangle have of a point with the coordinates u_0, u_1 and 1 - u_0 - u_1."""
+    return tg.concatenate([us.T, 1 - us.sum(axis=1)[None]])
+
+
+def corners(us, hand):
+    """The vertices of which points are made: the corners of triangles (3, points), or each a vertex."""
+    return hand.triangles[hand.nearest].T if us.size else hand.nearest
+
+
+def errors(at, us, place, hand):
+    """How far the measured points are from those of the hand at a place, given their vertices."""
+    at = (at * shares(us)).sum(axis=1) if us.size else at
+    return (hand.points - at - place[:, None]).T.reshape(-1)
+
+
+def parts(theta):
+    """The rotation and the place of the hand, and the bends of its fingers."""
+    return theta[:3], theta[3:6], theta[6:].reshape(FINGERS, BENDS)
 
 
 def objective(theta, us, hand):
-    """A point is a vertex, or that of a triangle with the coordinates u_0, u_1 and 1 - u_0 - u_1."""
-    if us.size:
-        share = tg.concatenate([us.T, 1 - us.sum(axis=1)[None]])
-        at = (vertices(theta, hand, hand.triangles[hand.nearest].T) * share).sum(axis=1)
-    else:
-        at = vertices(theta, hand, hand.nearest)
-    return (hand.points - at - theta[3:6][:, None]).T.reshape(-1)
+    (rotation, place, bends), which = parts(theta), corners(us, hand)
+    return errors(posed(moves(rotation, bends, hand), skin(which, hand), which), us, place, hand)
 
 
 def jacobian(theta, us, hand):
     """The columns of the two coordinates of each point's own triangle, if it has them, and of theta.
 
-    A point depends on its own coordinates alone, so all points share two columns.
+    Twelve directions show all derivatives. All points share two of them, since a point depends on its own coordinates. A bone
+    depends on the bends of its own finger, so the fingers share four, up to the sum over bones, which is linear.
     """
-    if not us.size:
-        return tg.jacfwd(objective)(theta, us, hand)
-    shift = tg.zeros(2, dtype=np.float64)
-    found = tg.jacfwd(lambda shift, theta: objective(theta, us + shift, hand), argnums=(0, 1))(shift, theta)
-    return tg.concatenate(found, axis=1)
+    (rotation, place, bends), which = parts(theta), corners(us, hand)
+    matrix = skin(which, hand)
+
+    def f(d):
+        m = moves(rotation + d[:3], bends + d[3:7], hand)
+        return m, errors(posed(m.detach(), matrix, which), us + d[10:], place + d[7:10], hand)
+
+    of_moves, own = (a.numpy() for a in tg.jacfwd(f)(tg.zeros(12, dtype=np.float64)))
+    each = of_moves[..., None, 3:7] * hand.fingers[:, None, None, :, None]
+    turns = np.concatenate([of_moves[..., :3], each.reshape(*each.shape[:3], -1)], axis=3)
+    at = posed(np.moveaxis(turns, -1, 0), matrix.numpy(), which)
+    if us.size:
+        at = np.einsum("dckp,kp->dcp", at, shares(us).numpy())
+    rows = -at.T.reshape(-1, turns.shape[3])
+    return np.concatenate([own[:, 10:] if us.size else own[:, :0], rows[:, :3], own[:, 7:10], rows[:, 3:]], axis=1)
 
 
 def levels(parents):
-    """Bones by their distance from the root, with the places of their parents among those before."""
+    """Bones by their distance from the root, with the places of their parents among those before; None if in the same places."""
     depth = []
     for parent in parents:
         depth.append(0 if parent < 0 else depth[parent] + 1)
     by_depth = [[b for b, d in enumerate(depth) if d == level] for level in range(max(depth) + 1)]
-    return [
-        (own, [by_depth[level - 1].index(parents[b]) for b in own] if level else None)
-        for level, own in enumerate(by_depth)
-    ]
+    found: list[Any] = [(by_depth[0], None)]
+    for before, own in pairwise(by_depth):
+        places = [before.index(parents[b]) for b in own]
+        found.append((own, None if len(before) == 1 or places == [*range(len(before))] else places))
+    return found
+
+
+def fingers(parents):
+    """Which finger bends each bone, by one of its own or of those above: (bones, FINGERS), at most one each."""
+    found = np.zeros((len(parents), FINGERS))
+    for bone, parent in enumerate(parents):
+        finger, joint = divmod(bone - FIRST, JOINTS + 1)
+        found[bone] = found[parent] if parent >= 0 else 0
+        if 0 <= finger < FINGERS and joint < JOINTS:
+            found[bone, finger] = 1
+    if found.sum(axis=1).max() > 1:
+        raise ValueError("a bone belongs to two fingers, so they cannot share columns")
+    return found
 
 
 def read(given):
@@ -145,7 +188,7 @@ def read(given):
     hand = Hand(
         tg.Tensor(arrays["base_relatives"]), tg.Tensor(arrays["inverse_base_absolutes"]),
         tg.Tensor(np.array(model["base_positions"], np.float64).T), tg.Tensor(np.array(model["weights"], np.float64).T),
-        np.array(model["triangles"], np.int64), levels(model["parents"]), bool(model["is_mirrored"]),
+        np.array(model["triangles"], np.int64), levels(model["parents"]), fingers(model["parents"]), bool(model["is_mirrored"]),
         tg.Tensor(np.array(data["points"], np.float64).T), np.array(data["correspondences"], np.int64),
     )  # fmt: skip
     us = np.array(given["us"], np.float64).reshape(-1, 2)
