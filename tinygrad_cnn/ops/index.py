@@ -184,14 +184,26 @@ def _plain(part: Any) -> Any:
     return array if array.ndim else array[()]
 
 
+FEW = 64
+"""The most integers of an index that are compared with each other."""
+
+
 def _selects_once(index: Any) -> bool:
-    """Whether no element can be selected twice, because no part of `index` is an integer array."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(
-        part is None or part is Ellipsis or isinstance(part, slice | int | np.integer | np.bool_)
-        or (isinstance(part, np.ndarray) and part.dtype == bool)
-        for part in parts
-    )  # fmt: skip
+    """Whether no element can be selected twice: no part of `index` is an array of integers, or one with few that all differ."""
+    integers = 0
+    for part in index if isinstance(index, tuple) else (index,):
+        if part is None or part is Ellipsis or isinstance(part, slice | int | np.integer | np.bool_):
+            continue
+        if not isinstance(part, np.ndarray):
+            return False
+        if part.dtype != bool:
+            integers += 1
+            if integers > 1 or part.size > FEW:
+                return False
+            numbers = part.reshape(-1).tolist()  # one from the end may be the same as one from the start
+            if len(set(numbers)) < len(numbers) or min(numbers, default=0) < 0:
+                return False
+    return True
 
 
 def _positions(index: Any, shape: tuple[int, ...]) -> np.ndarray:
