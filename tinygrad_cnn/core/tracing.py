@@ -7,7 +7,7 @@ while no tracer is active anywhere, a call pays only for testing an empty list.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
@@ -51,6 +51,10 @@ class Tracer:
         self, roots: Sequence[tuple[Any, Any]], wanted: Collection[Any] | None, retain: bool, finished: Any
     ) -> dict[Node | Leaf, np.ndarray] | None:
         """A backward walk begins that records nothing: return its gradients, or None, and it goes on by itself."""
+        return None
+
+    def push(self, starts: Mapping[Any, Any], outputs: Sequence[Any], n: int | None) -> list[Any] | None:
+        """A forward walk begins that records nothing: return its tangents, or None, and it goes on by itself."""
         return None
 
     def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:

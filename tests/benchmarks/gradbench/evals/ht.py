@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,28 +20,20 @@ BENDS = 4
 
 @dataclass(frozen=True, eq=False)
 class Hand:
-    """The model of a hand, and the measured points. Matrices act on columns."""
+    """The model of a hand, and the measured points. Bones are in the order of their distance from the root, and matrices act on
+    columns."""
 
     relatives: Any  # (bones, 4, 4)
     inverses: Any  # (bones, 4, 4)
     positions: Any  # (4, vertices)
     weights: Any  # (bones, vertices)
-    triangles: Any  # (triangles, 3)
-    levels: Any  # bones by their distance from the root, with the places of their parents in the level before, None for its own
+    levels: Any  # the bones of each distance from the root, and where their parents are in the level before, as slices
+    bends: Any  # the matrix from bends (fingers, BENDS) to the angles (2, bones) of the bones about the two axes
     fingers: Any  # (bones, FINGERS): 1 if the finger bends this bone
+    triangles: Any  # (triangles, 3)
     mirrored: bool
     points: Any  # (3, points)
     nearest: Any  # (points,): vertices, or triangles
-
-
-@cache
-def bent(bones):
-    """The matrix from bends (fingers, BENDS) to the angles (2, bones) of the bones about the two axes."""
-    places = np.zeros((FINGERS, BENDS, 2, bones))
-    for finger in range(FINGERS):
-        for bend, axis, joint in ((0, 0, 0), (1, 1, 0), (2, 0, 1), (3, 0, 2)):
-            places[finger, bend, axis, FIRST + finger * (JOINTS + 1) + joint] = 1
-    return places.reshape(FINGERS * BENDS, 2 * bones)
 
 
 CROSS = np.zeros((3, 3, 3))
@@ -77,20 +67,15 @@ def turned(rotation):
 def moves(rotation, bends, hand):
     """The motions of the bones, apart from the place of the hand: matrices (bones, 3, 4), from bends (fingers, BENDS)."""
     bones = hand.relatives.shape[0]
-    turns = about((bends.reshape(-1) @ bent(bones)).reshape(2, bones))
+    turns = about((bends.reshape(-1) @ hand.bends).reshape(2, bones))
     moved = hand.relatives @ (turns[1] @ turns[0])
     whole = turned(rotation)
     if hand.mirrored:
         whole = whole * np.array([-1.0, 1.0, 1.0])
-    absolute: list[Any] = []
-    for own, parents in hand.levels:
-        if absolute:
-            above = absolute[-1] if parents is None else absolute[-1][parents]
-            absolute.append(above @ moved[own])
-        else:
-            absolute.append(whole @ moved[own, :3])
-    order = np.argsort(np.concatenate([own for own, _ in hand.levels]))
-    return tg.concatenate(absolute)[order] @ hand.inverses
+    absolute = [whole @ moved[hand.levels[0][0], :3]]
+    for own, parents in hand.levels[1:]:
+        absolute.append(absolute[-1][parents] @ moved[own])
+    return tg.concatenate(absolute) @ hand.inverses
 
 
 def skin(which, hand):
@@ -156,43 +141,49 @@ def jacobian(theta, us, hand):
     return np.concatenate([own[:, 10:] if us.size else own[:, :0], rows[:, :3], own[:, 7:10], rows[:, 3:]], axis=1)
 
 
-def levels(parents):
-    """Bones by their distance from the root, with the places of their parents among those before; None if in the same places."""
-    depth = []
+def run(numbers):
+    """Numbers as a slice, if they follow one another."""
+    first = numbers[0]
+    return slice(first, first + len(numbers)) if numbers == [*range(first, first + len(numbers))] else numbers
+
+
+def skeleton(parents):
+    """The order of the bones by their distance from the root, and what a hand has of them in this order: levels, bends, fingers."""
+    depth: list[int] = []
     for parent in parents:
         depth.append(0 if parent < 0 else depth[parent] + 1)
     by_depth = [[b for b, d in enumerate(depth) if d == level] for level in range(max(depth) + 1)]
-    found: list[Any] = [(by_depth[0], None)]
-    for before, own in pairwise(by_depth):
-        places = [before.index(parents[b]) for b in own]
-        found.append((own, None if len(before) == 1 or places == [*range(len(before))] else places))
-    return found
-
-
-def fingers(parents):
-    """Which finger bends each bone, by one of its own or of those above: (bones, FINGERS), at most one each."""
-    found = np.zeros((len(parents), FINGERS))
-    for bone, parent in enumerate(parents):
-        finger, joint = divmod(bone - FIRST, JOINTS + 1)
-        found[bone] = found[parent] if parent >= 0 else 0
-        if 0 <= finger < FINGERS and joint < JOINTS:
-            found[bone, finger] = 1
-    if found.sum(axis=1).max() > 1:
-        raise ValueError("a bone belongs to two fingers, so they cannot share columns")
-    return found
+    order = [b for own in by_depth for b in own]
+    rank = [order.index(b) for b in range(len(order))]
+    levels = []
+    for own, before in zip(by_depth, [[], *by_depth], strict=False):
+        places = [before.index(parents[b]) for b in own if before]
+        levels.append((run([rank[b] for b in own]), run([0] if not any(places) else places)))
+    bends, fingers = np.zeros((FINGERS, BENDS, 2, len(order))), np.zeros((len(order), FINGERS))
+    for finger in range(FINGERS):
+        for bend, axis, joint in ((0, 0, 0), (1, 1, 0), (2, 0, 1), (3, 0, 2)):
+            bone = rank[FIRST + finger * (JOINTS + 1) + joint]
+            bends[finger, bend, axis, bone] = fingers[bone, finger] = 1
+    for i, bone in enumerate(order):
+        if parents[bone] >= 0:
+            fingers[i] = np.maximum(fingers[i], fingers[rank[parents[bone]]])
+    if fingers.sum(axis=1).max() > 1:
+        raise ValueError("a bone belongs to two fingers, so they cannot share directions")
+    return order, levels, bends.reshape(FINGERS * BENDS, -1), fingers
 
 
 def read(given):
     data, model = given["data"], given["data"]["model"]
-    arrays = {name: np.array(model[name], np.float64) for name in ("base_relatives", "inverse_base_absolutes")}
+    order, levels, bends, fingers = skeleton(model["parents"])
+    bones = (np.array(model[name], np.float64)[order] for name in ("base_relatives", "inverse_base_absolutes"))
+    positions, weights = (np.array(model[name], np.float64).T for name in ("base_positions", "weights"))
     hand = Hand(
-        tg.Tensor(arrays["base_relatives"]), tg.Tensor(arrays["inverse_base_absolutes"]),
-        tg.Tensor(np.array(model["base_positions"], np.float64).T), tg.Tensor(np.array(model["weights"], np.float64).T),
-        np.array(model["triangles"], np.int64), levels(model["parents"]), fingers(model["parents"]), bool(model["is_mirrored"]),
+        *map(tg.Tensor, bones), tg.Tensor(positions), tg.Tensor(weights[order]), levels, bends, fingers,
+        np.array(model["triangles"], np.int64), bool(model["is_mirrored"]),
         tg.Tensor(np.array(data["points"], np.float64).T), np.array(data["correspondences"], np.int64),
     )  # fmt: skip
     us = np.array(given["us"], np.float64).reshape(-1, 2)
     return tg.Tensor(np.array(given["theta"], np.float64)), tg.Tensor(us), hand
 
 
-FUNCTIONS = {"objective": Function(read, objective), "jacobian": Function(read, jacobian)}
+FUNCTIONS = {"objective": Function(read, objective), "jacobian": Function(read, tg.compile(jacobian))}
