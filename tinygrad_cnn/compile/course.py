@@ -347,9 +347,7 @@ class Course(tracing.Tracer):
                 slot.node.saved = slot.node.parents = None  # type: ignore[union-attr]
         return gradients
 
-    def push(
-        self, starts: Mapping[Any, Any], outputs: Sequence[Any], n: int | None
-    ) -> list[Any] | None:
+    def push(self, starts: Mapping[Any, Any], outputs: Sequence[Any], n: int | None) -> list[Any] | None:
         if self.last is None or get_ident() != self.thread:
             return None
         found = ("forward", n, *map(self._slot_of, outputs))
@@ -446,7 +444,7 @@ class Course(tracing.Tracer):
         rules = Rules(places)
         given = {place: rules.root(t) for place, t in starts.items()}
         with tracing.trace(rules):
-            tangents = push_forward(given, outputs, create=False, n=n, by=rules.push)
+            tangents = push_forward(given, outputs, create=False, n=n, by=rules.forward)
         moving = {place: t for place, t in zip(outputs, tangents, strict=True) if t is not None}
         walks.append(rules.recorded(moving, starts.keys(), leaves, [places[place] for place in starts]))
         return [t if t is None else t._array for t in tangents]
@@ -486,7 +484,8 @@ class Course(tracing.Tracer):
             waiting += [(child, depth + (len(step.children) > 1)) for child in reversed(step.children)]
         for walk in [walk for walks in self.walks.values() for walk in walks]:
             if walk.program is not None:
-                lines += [f"backward: {len(walk.program.lines)} calls", *walk.program.lines]
+                kind = "forward" if walk.starts else "backward"
+                lines += [f"{kind}: {len(walk.program.lines)} calls", *walk.program.lines]
         lines.append(f"{self.count} operations; memory kept: {in_bytes(self.nbytes)}")
         return "\n".join(lines)
 

@@ -20,7 +20,7 @@ from ..core.node import Node
 from ..core.tracing import NO_TRACER, Args, performed
 from ..core.versions import owner
 from ..tensor import Tensor
-from ..transforms.forward import pushed
+from ..transforms.forward import forward_rule, pushed
 from .slots import Slot, is_ours
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ class Rules(tracing.Tracer):
         self.calls.append(Call(f"{node.op.name}'", self._of((g,)), {}, self._reads, outputs, None, slot, wanted))
         return tuple([r if r is None else Tensor._of(r) for r in results])
 
-    def push(
+    def forward(
         self, node: Node, given: Sequence[Tensor | None], tensors: bool, create: bool, n: int | None
     ) -> Tensor | None:
         """The tangent of a node's output, as :func:`pushed` gives it, recorded op by op or as one call of all its rules."""
@@ -218,8 +218,10 @@ class Rules(tracing.Tracer):
             self.fails = True
             return pushed(node, given, tensors, create, n)
         self.visited.append(slot)
-        mark = len(self.calls)
-        if is_ours(node.op) and not slot.step.varies:
+        mark, sig = len(self.calls), node.op.signature
+        served = sig.inputs if sig.variadic else [n for n, g in zip(sig.served, given, strict=True) if g is not None]
+        has_rules = all([forward_rule(node.op, name) for name in served])  # a walk within this one would not be recorded
+        if is_ours(node.op) and not slot.step.varies and has_rules:
             self._suspects = False
             try:
                 t = pushed(node, given, tensors, create, n, self._saved(slot, node))

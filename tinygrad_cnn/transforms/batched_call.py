@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias, cast
@@ -172,7 +172,8 @@ class _Sample(Tracer):
 
     def vjp(self, node: Any, g: Any, saved: Args, parents: Args) -> Args:
         self._check_residuals(node.op, saved)
-        if node.op is not getitem.op and node.op is not add_at_zeros.op and self._differs([*map(id, _arrays(node.params))]):
+        index = () if node.op in (getitem.op, add_at_zeros.op) else _arrays(node.params)
+        if self._differs([*map(id, index)]):
             raise ValueError(
                 f"vmap: the gradient of {node.op.name} computes with an index that differs from sample to sample; use take, "
                 "take_along_axis or scatter_add, or loop over the samples"
@@ -181,11 +182,11 @@ class _Sample(Tracer):
 
     def is_known(self, arrays: Sequence[int]) -> bool:
         """Whether this tracer or an outer one of its kind must follow the ops that use one of these arrays."""
-        return not all([one.known.isdisjoint(arrays) for one in self.nested])
+        return not all(one.known.isdisjoint(arrays) for one in self.nested)
 
     def _differs(self, arrays: Sequence[int]) -> bool:
         """Whether one of these arrays depends on the sample of this vmap or of an outer one."""
-        return not all([one.differing.isdisjoint(arrays) for one in self.nested])
+        return not all(one.differing.isdisjoint(arrays) for one in self.nested)
 
     def _wrapped(self, value: Any) -> Any:
         """An array that may differ, such as labels, as a Tensor, so that every tracer sees the ops that use it."""
@@ -307,7 +308,7 @@ class _Batch:
         if id(step.output) not in self.batched:
             given = [values] if sig.variadic else values
             return step.op.function(*given, **self._params(step, None))
-        if any([id(a) in self.batched for a in step.arrays]):  # an index that differs from sample to sample
+        if not self.batched.isdisjoint(map(id, step.arrays)):  # an index that differs from sample to sample
             return self._one_by_one(step, values, flags)
         shapes = [_shape(use.value) for use in step.inputs]
         return answer(Call(step.op, values, flags, shapes, self._params(step, None), step.output.shape, self.n))
@@ -322,10 +323,7 @@ class _Batch:
         found = []
         for i in range(self.n):
             own = [_array(self.value(a)) for a in step.inputs]
-            own = [
-                a[i] if use.array in self.batched else a
-                for a, use in zip(own, step.inputs, strict=True)
-            ]
+            own = [a[i] if use.array in self.batched else a for a, use in zip(own, step.inputs, strict=True)]
             found.append(tracer().compute(step.function, *own))
         return Tensor._of(tracer().compute(lambda *arrays: np.stack(arrays), *found))
 

@@ -9,13 +9,13 @@ rule is linear in g, so the gradient of <rule(g), tangent> with respect to g is 
 
 With ``create`` the rules are given Tensors and are recorded, so forward and backward passes nest to any order.
 
-A walk can carry n tangents at once, along a new first axis. The rule of an elementwise op then broadcasts, an op that is linear
-has its batching rule, and the others are called by :func:`batch`, each by itself: a Jacobian costs one walk.
+A walk can carry n tangents at once, along a new first axis, so that a Jacobian costs one walk: the rule of an elementwise op
+broadcasts, an op that is linear has a batching rule, and any other forward rule is repeated for n tangents by :func:`batch`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -107,23 +107,26 @@ def pushed(
     shape = node.shape if n is None else (n, *node.shape)
     values = dict(zip(sig.saved, saved, strict=True))
     values.update(zip(sig.params, node.params, strict=True))
-    values[OUT_SHAPE], values[IN_SHAPE] = node.shape, shape  # to an elementwise rule, an input has the shape of the output
+    values |= {OUT_SHAPE: node.shape, IN_SHAPE: shape}  # to an elementwise rule, an input has the shape of the output
     total: Array | None = None
     left: list[Array | None] = []  # tangents without a forward rule
-    for name, t in [(sig.inputs[0], tuple(given))] if sig.variadic else zip(sig.served, given, strict=True):
+    turns: Iterable[tuple[str, Any]] = zip(sig.served, given, strict=True)
+    if sig.variadic:
+        turns = [(sig.inputs[0], tuple(given))]
+    for name, t in turns:
         rule = None if t is None else forward_rule(op, name)
         if rule is None:
             left.extend(t if sig.variadic else (t,))
             continue
         left.append(None)
         if op.elementwise and t.shape != shape:
-            t = _aligned(t, shape, n) if isinstance(op.raw, np.ufunc) else _spread(t, shape, n)
+            t = _aligned(t, shape, n) if n is not None and isinstance(op.raw, np.ufunc) else _spread(t, shape, n)
         found = rule(t, values) if n is None else _of_many(op, name, rule, t, values, node.shape, tensors, n)
         if create and not isinstance(found, Tensor):
             raise unusable(op, f"the forward rule for `{name}`", found)
         found = _fitted(found, node, name, shape, n)
         total = found if total is None else total + found
-    if any([t is not None for t in left]):
+    if any(t is not None for t in left):
         if n is None:
             transposed = _transposed(op, node, left, create)
         else:

@@ -156,7 +156,10 @@ class Run:
             def along(t: Tensor, n: int | None = None, i: int = i) -> list[Tensor]:
                 return self.push([t if j == i else None for j in range(len(self.inputs))], outputs, n)
 
-            pushed = _for_each_element(x, along, lambda rows, along=along: along(rows, len(rows)), few=1)
+            def together(rows: Tensor, along: Callable[..., list[Tensor]] = along) -> list[Tensor]:
+                return along(rows, len(rows))
+
+            pushed = _for_each_element(x, along, together, few=1)
             pushed = pushed or [Tensor(np.zeros((0, *y.shape), y.dtype)) for y in outputs]
             for own, y, column in zip(found, outputs, pushed, strict=True):
                 own.append(moveaxis(column, 0, -1).reshape(y.shape + x.shape))

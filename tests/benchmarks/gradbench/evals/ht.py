@@ -148,7 +148,7 @@ def run(numbers):
 
 
 def skeleton(parents):
-    """The order of the bones by their distance from the root, and what a hand has of them in this order: levels, bends, fingers."""
+    """The order of the bones by their distance from the root, and a hand's levels, bends and fingers in this order."""
     depth: list[int] = []
     for parent in parents:
         depth.append(0 if parent < 0 else depth[parent] + 1)
