@@ -87,6 +87,7 @@ class Tracer:
 
 
 _ignored: Any = lambda *_: None  # noqa: E731
+_called: Any = lambda _, function, *arrays: function(*arrays)  # noqa: E731
 
 
 class _NoTracer(Tracer):
@@ -94,15 +95,10 @@ class _NoTracer(Tracer):
 
     follows_rules = False
     expected = call = read = assign = draw = set_grad = _ignored
+    compute = effect = _called
 
     def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
         return node.op.pull(g, saved, node.params, parents)
-
-    def compute(self, function: Callable[..., T], *arrays: np.ndarray) -> T:
-        return function(*arrays)
-
-    def effect(self, function: Callable[..., None], *arrays: Any) -> None:
-        function(*arrays)
 
 
 class _Observing(Tracer):

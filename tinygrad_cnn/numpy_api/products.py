@@ -116,9 +116,9 @@ def cross(a: Array, b: Array, axisa: int = -1, axisb: int = -1, axisc: int = -1,
 
 @in_float32
 def _cross(a: Array, b: Array, *, axis: int) -> Array:
-    before = (...,) if axis < 0 else (slice(None),) * axis
-    next, last = (*before, [1, 2, 0]), (*before, [2, 0, 1])
-    return a[next] * b[last] - a[last] * b[next]
+    lead = (...,) if axis < 0 else (slice(None),) * axis
+    after, before = (*lead, [1, 2, 0]), (*lead, [2, 0, 1])
+    return a[after] * b[before] - a[before] * b[after]
 
 
 @implements(np.linalg.cross)
