@@ -30,6 +30,10 @@ def add_at_zeros(u: Array, *, index: Any, shape: tuple[int, ...]) -> Array:
         y = np.zeros(shape, u.dtype)
         y[index] = u
         return y
+    if _has_few_that_differ(index):
+        y = np.zeros(shape, u.dtype)
+        y[index] += u
+        return y
     y = np.zeros(shape, np.result_type(u, np.float32) if u.dtype.kind == "f" else u.dtype)
     # np.add.at is several times faster on flat arrays of one dtype
     np.add.at(y.reshape(-1), _positions(index, shape).reshape(-1), u.reshape(-1).astype(y.dtype, copy=False))
@@ -184,26 +188,27 @@ def _plain(part: Any) -> Any:
     return array if array.ndim else array[()]
 
 
+def _selects_once(index: Any) -> bool:
+    """Whether no element can be selected twice, because no part of `index` is an integer array."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(
+        part is None or part is Ellipsis or isinstance(part, slice | int | np.integer | np.bool_)
+        or (isinstance(part, np.ndarray) and part.dtype == bool)
+        for part in parts
+    )  # fmt: skip
+
+
 FEW = 64
 """The most integers of an index that are compared with each other."""
 
 
-def _selects_once(index: Any) -> bool:
-    """Whether no element can be selected twice: no part of `index` is an array of integers, or one with few that all differ."""
-    integers = 0
-    for part in index if isinstance(index, tuple) else (index,):
-        if part is None or part is Ellipsis or isinstance(part, slice | int | np.integer | np.bool_):
-            continue
-        if not isinstance(part, np.ndarray):
-            return False
-        if part.dtype != bool:
-            integers += 1
-            if integers > 1 or part.size > FEW:
-                return False
-            numbers = part.reshape(-1).tolist()  # one from the end may be the same as one from the start
-            if len(set(numbers)) < len(numbers) or min(numbers, default=0) < 0:
-                return False
-    return True
+def _has_few_that_differ(index: Any) -> bool:
+    """Whether no element can be selected twice, because the only array in `index` has few integers, which all differ."""
+    arrays = [part for part in (index if isinstance(index, tuple) else (index,)) if isinstance(part, np.ndarray)]
+    if len(arrays) != 1 or arrays[0].ndim != 1 or arrays[0].size > FEW or arrays[0].dtype.kind not in "iu":
+        return False
+    numbers = arrays[0].tolist()  # one from the end may be the same as one from the start
+    return len(set(numbers)) == len(numbers) and min(numbers, default=0) >= 0
 
 
 def _positions(index: Any, shape: tuple[int, ...]) -> np.ndarray:
