@@ -177,6 +177,16 @@ def test_bad_labels_are_named_with_their_place(loss, recorded, error, how, messa
         loss(x, **how)
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.int64, ">i8", np.uint8, np.uint64])
+@pytest.mark.parametrize("wrong", [-1, 3, 127])
+def test_labels_of_every_integer_dtype_are_looked_at(dtype, wrong):
+    labels = np.array([0, 2, wrong, 1]).astype(dtype)
+    with pytest.raises(IndexError, match=rf"cross_entropy: `target` holds {labels[2]} at \(2,\)"):
+        F.cross_entropy(LOGITS, labels)
+    labels[2] = 2
+    np.testing.assert_allclose(F.cross_entropy(LOGITS, labels), F.cross_entropy(LOGITS, np.array([0, 2, 2, 1])), rtol=0)
+
+
 def test_what_cross_entropy_does_not_take():
     with pytest.raises(TypeError, match=r"cross_entropy: `target` .* holds probabilities, but is int64; .* astype"):
         F.cross_entropy(LOGITS, np.ones((4, 3), np.int64))

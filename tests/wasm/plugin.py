@@ -13,26 +13,6 @@ LACKING = {
     "the memory is not shared": "no two maps of one file that share memory",
 }
 """Texts of errors, and what is lacking."""
-MANY = 200
-"""Parameters of a test of which ``--every`` takes a part."""
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--every", type=int, default=1, help=f"of a test with more than {MANY} parameters, take every n-th"
-    )
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out most of many parameters, such as rows of the case table, the same each time; no test marked `whole`."""
-    every = config.getoption("--every")
-    tests: dict[str, list[pytest.Item]] = {}
-    for item in items:
-        if not item.get_closest_marker("whole"):
-            tests.setdefault(item.nodeid.partition("[")[0], []).append(item)
-    left_out = {item for same in tests.values() if len(same) > MANY for i, item in enumerate(same) if i % every}
-    items[:] = [item for item in items if item not in left_out]
-    config.hook.pytest_deselected(items=[*left_out])
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -41,7 +41,7 @@ MOST_STEPS = 50_000
 """A course grows to this many steps. A function that calls more ops, such as a whole training, runs plainly from there on."""
 
 
-_parents = attrgetter("parents")
+_node, _parents = attrgetter("node"), attrgetter("parents")
 
 
 def _nothing(op: Op, inputs: Args, params: Args) -> None:
@@ -96,9 +96,10 @@ class Course(tracing.Tracer):
 
     def end(self) -> None:
         """The call ends; its result is alive, its other values are not. Nothing happens if it has not begun."""
-        if self not in tracing.watchers:
+        try:
+            tracing.watchers.remove(self)
+        except ValueError:
             return
-        tracing.watchers.remove(self)
         if self._token is not None:  # else the call was interrupted before it began
             tracing._tracer.reset(self._token)
             self._token = None
@@ -367,7 +368,7 @@ class Course(tracing.Tracer):
         """What a recorded walk gives in this call; None if it should go on plainly."""
         if walk.fails or self._known is not None:
             return None
-        nodes: list[Any] = [slot.node for slot in walk.visited]
+        nodes: list[Any] = [*map(_node, walk.visited)]
         if not (all(nodes) and all(map(_parents, nodes))):  # freed
             return None
         if walk.program is None:

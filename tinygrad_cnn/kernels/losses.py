@@ -50,8 +50,8 @@ def mean_by_weight(a: Any, w: Any) -> Any:
     """``mean_by`` of arrays of one dtype; None for others, or weights that sum to 0."""
     if a.__class__ is not ndarray or w.__class__ is not ndarray or a.dtype not in FLOATS or w.dtype is not a.dtype:
         return None
-    weight = total(w, tuple(range(w.ndim)))
-    return np.divide(total(a, tuple(range(a.ndim))), weight) if weight else None
+    weight = total(w, (0,) if w.ndim == 1 else tuple(range(w.ndim)))
+    return np.divide(total(a, (0,) if a.ndim == 1 else tuple(range(a.ndim))), weight) if weight else None
 
 
 def prepare_mean_by(out: np.ndarray | None, a: Any, w: Any) -> Callable[[], Any] | None:

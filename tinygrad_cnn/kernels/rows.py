@@ -13,7 +13,7 @@ from . import sums
 from .parallel import chunks
 from .parallel.threads import each
 from .parallel.workspace import scratch
-from .sums import FEW, ones
+from .sums import FEW, SHORT, ones
 
 SMALL = 1 << 11
 """Smaller arrays are not worth the preparation. The cross-entropy has a form of its own for them."""
@@ -61,7 +61,7 @@ def prepare_nll(out: Array | None, logits: Any, target: Any, w: Any) -> Any:
     if not _scored(logits, target, w):
         return None
     y = np.empty(len(logits), logits.dtype) if out is None else out
-    if logits.size < SMALL:
+    if _are_few(logits):
         return partial(_few_nll, logits, target, w, y)
     return _by_rows(_nll, y, [logits, target, w])
 
@@ -73,21 +73,21 @@ def prepare_nll_pull(out: Array | None, u: Any, logits: Any, target: Any) -> Any
     y = np.empty_like(logits) if out is None else out
     if not y.flags.c_contiguous:
         return None
-    if logits.size < SMALL:
+    if _are_few(logits):
         return partial(_few_nll_pull, u, logits, target, y)
     return _by_rows(_nll_pull, y, [u, logits, target])
 
 
 def few_nll(logits: Any, target: Any, w: Any) -> Any:
     """``softmax_nll`` of few logits; None otherwise."""
-    if _scored(logits, target, w) and logits.size < SMALL:
+    if _scored(logits, target, w) and _are_few(logits):
         return _few_nll(logits, target, w, np.empty(len(logits), logits.dtype))
     return None
 
 
 def few_nll_pull(u: Any, logits: Any, target: Any) -> Any:
     """``softmax_nll_pull`` of few logits; None otherwise."""
-    if _scored(logits, target, u) and logits.size < SMALL:
+    if _scored(logits, target, u) and _are_few(logits):
         return _few_nll_pull(u, logits, target, np.empty_like(logits))
     return None
 
@@ -121,6 +121,11 @@ def _scored(logits: Any, target: Any, w: Any) -> bool:
     )
 
 
+def _are_few(logits: Array) -> bool:
+    """Whether the cross-entropy is computed without blocks."""
+    return logits.size < SMALL or (logits.size <= BLOCK and _turns(*logits.shape))
+
+
 def _by_rows(function: Callable[..., object], out: Array | None, arrays: Sequence[Array]) -> Any:
     """A task that computes `function` of blocks of the rows of arrays, and of `out`, which it fills."""
     y = np.empty_like(arrays[0]) if out is None else out
@@ -132,21 +137,37 @@ def _by_rows(function: Callable[..., object], out: Array | None, arrays: Sequenc
     views = [a.reshape(rows, -1) if a.size == largest.size else a for a in (*arrays, y)]
     step = max(1, BLOCK // columns)
     blocks = [[a[i : i + step] for a in views] for i in range(0, rows, step)]
+    call = partial(_quietly, function)
+    if _turns(rows, columns):
+        call = partial(_ignoring, _TURNED[function])
 
     def task() -> Array:
-        each(partial(_quietly, function), blocks, alone=largest.size < chunks.LARGE)
+        if len(blocks) == 1:
+            call(blocks[0])
+        else:
+            each(call, blocks, alone=largest.size < chunks.LARGE)
         return y
 
     return task
 
 
+def _turns(rows: int, columns: int) -> bool:
+    """Whether to combine the rows of a matrix as the columns of its transpose: NumPy takes columns sixteen at a time, and rows,
+    of which each has few numbers, one by one."""
+    return columns <= SHORT <= rows
+
+
 def _quietly(function: Callable[..., object], block: Sequence[Array]) -> None:
     before = np.setbufsize(RUN)
     try:
-        with np.errstate(invalid="ignore", over="ignore"):  # -inf gets probability 0
-            function(*block)
+        _ignoring(function, block)
     finally:
         np.setbufsize(before)
+
+
+@np.errstate(invalid="ignore", over="ignore")  # -inf gets probability 0
+def _ignoring(function: Callable[..., object], block: Sequence[Array]) -> None:
+    function(*block)
 
 
 def _sums(a: Array) -> Array:
@@ -176,18 +197,23 @@ def _together(a: Array, parts: Array) -> Array:
     return parts if parts.shape[1] == 1 else np.add.reduce(parts, 1, np.float64, keepdims=True).astype(a.dtype)
 
 
-def _tops(x: Array) -> Array:
-    return np.asarray(np.maximum.reduce(x, 1, keepdims=True, initial=-math.inf))  # faster with `initial`
+def _tops(x: Array, axis: int = 1) -> Array:
+    return np.asarray(np.maximum.reduce(x, axis, keepdims=True, initial=-math.inf))  # faster with `initial`
 
 
-def _softmax(x: Array, y: Array) -> None:
-    """e^(x - c) / sum, with c = 0 for rows of numbers up to FAR, and their maximum for others."""
+def _powers(x: Array, y: Array, axis: int) -> None:
+    """y = e^(x - c), with c = 0 for lines of numbers up to FAR, and their maximum for others."""
     if x.max() <= FAR and x.min() >= -FAR:
         np.exp(x, y)
     else:
-        top = _tops(x)
-        plain = (top <= FAR) & (np.minimum.reduce(x, 1, keepdims=True, initial=math.inf) >= -FAR)
+        top = _tops(x, axis)
+        plain = (top <= FAR) & (np.minimum.reduce(x, axis, keepdims=True, initial=math.inf) >= -FAR)
         np.exp(np.subtract(x, np.where(plain, 0, top), y), y)
+
+
+def _softmax(x: Array, y: Array) -> None:
+    """e^(x - c) / sum."""
+    _powers(x, y, 1)
     np.multiply(y, 1 / _sums(y), y)
 
 
@@ -228,9 +254,89 @@ def _nll_pull(u: Array, x: Array, target: Array, y: Array) -> None:
     y[rows, target[rows]] -= u[rows]
 
 
+# The same of many rows of few numbers. A transpose has shape (columns, rows).
+
+
+def _turned(x: Array, name: str = "turned") -> Array:
+    """The transpose of x in memory."""
+    if x.size < SMALL:
+        return x.T.copy()
+    z = scratch(name, x.shape[::-1], x.dtype)
+    np.copyto(z, x.T)
+    return z
+
+
+def _column_sums(z: Array) -> Array:
+    """BLAS adds the numbers of a column one after another; in two halves, the sum has half the error."""
+    half = len(z) // 2
+    if half < 2:
+        return np.asarray(ones(len(z), z.dtype).dot(z))
+    return np.asarray(ones(half, z.dtype).dot(z[:half]) + ones(len(z) - half, z.dtype).dot(z[half:]))
+
+
+def _turned_softmax(x: Array, y: Array) -> None:
+    p = _turned(x)
+    _powers(p, p, 0)
+    np.multiply(p, np.divide(1, _column_sums(p)), y.T)
+
+
+def _turned_softmax_pull(u: Array, p: Array, y: Array) -> None:
+    u, p = _turned(u), _turned(p, "turned too")
+    dots = _column_sums(np.multiply(u, p, scratch("row", u.shape, u.dtype)))
+    np.multiply(np.subtract(u, dots, u), p, y.T)
+
+
+def _turned_log_softmax(x: Array, y: Array) -> None:
+    z = _turned(x)
+    np.subtract(z, np.maximum.reduce(z), z)
+    np.subtract(z, np.log(_column_sums(np.exp(z, scratch("row", z.shape, z.dtype)))), y.T)
+
+
+def _turned_log_softmax_pull(u: Array, p: Array, y: Array) -> None:
+    u, p = _turned(u), _turned(p, "turned too")
+    np.multiply(np.exp(p, p), _column_sums(u), p)
+    np.subtract(u, p, y.T)
+
+
+def _turned_nll(x: Array, target: Array, w: Array, y: Array) -> None:
+    z = _turned(x)
+    top = np.maximum.reduce(z)
+    places, inside = _places(target, x.shape[1])
+    picked = np.subtract(x.reshape(-1)[places], top)
+    np.exp(np.subtract(z, top, z), z)
+    np.multiply(np.subtract(np.log(_column_sums(z)), picked), w, y)
+    if inside is not None:
+        y[~inside] = 0
+
+
+def _turned_nll_pull(u: Array, x: Array, target: Array, y: Array) -> None:
+    z = _turned(x)
+    np.exp(np.subtract(z, np.maximum.reduce(z), z), z)
+    np.multiply(z, np.divide(u, _column_sums(z)), y.T)
+    places, inside = _places(target, x.shape[1])
+    if inside is not None:
+        places, u = places[inside], u[inside]
+    y.reshape(-1)[places] -= u
+
+
+_TURNED: dict[Callable[..., object], Callable[..., object]] = {
+    _softmax: _turned_softmax,
+    _softmax_pull: _turned_softmax_pull,
+    _log_softmax: _turned_log_softmax,
+    _log_softmax_pull: _turned_log_softmax_pull,
+    _nll: _turned_nll,
+    _nll_pull: _turned_nll_pull,
+}
+
+# The cross-entropy of few rows
+
+
 @np.errstate(invalid="ignore", over="ignore")
 def _few_nll(x: Array, target: Array, w: Array, y: Array) -> Array:
     """:func:`_nll` without blocks."""
+    if _turns(*x.shape):
+        _turned_nll(x, target, w, y)
+        return y
     z = np.subtract(x, np.maximum.reduce(x, 1, keepdims=True))
     places, inside = _places(target, x.shape[1])
     picked = z.reshape(-1)[places]
@@ -243,6 +349,9 @@ def _few_nll(x: Array, target: Array, w: Array, y: Array) -> Array:
 @np.errstate(invalid="ignore", over="ignore")
 def _few_nll_pull(u: Array, x: Array, target: Array, y: Array) -> Array:
     """:func:`_nll_pull` without blocks."""
+    if _turns(*x.shape):
+        _turned_nll_pull(u, x, target, y)
+        return y
     np.exp(np.subtract(x, np.maximum.reduce(x, 1, keepdims=True), y), y)
     np.multiply(y, np.divide(u, _few_sums(y))[:, None], y)
     places, inside = _places(target, x.shape[1])

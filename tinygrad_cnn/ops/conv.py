@@ -180,7 +180,7 @@ def _convolution(
         y = _convolution(name, ndim, x, w, b, stride, padding, dilation, groups)
         return unbatched(y, True)  # type: ignore[no-any-return]
     # A cache key must not treat True as 1: True is an invalid size, but equals 1.
-    plain = type(stride) is type(padding) is type(dilation) is type(groups) is int
+    plain = stride.__class__ is padding.__class__ is dilation.__class__ is groups.__class__ is int
     steps, pairs, spread, groups = (_known_geometry if plain else geometry)(
         name, ndim, xs, ws, bs, stride, padding, dilation, groups
     )

@@ -245,6 +245,13 @@ def full_index(indices: Any, axis: int, shape: tuple[int, ...]) -> tuple[Any, ..
 # Checks, which are ops so that a tracer sees them
 
 
+def _largest(array: np.ndarray) -> Any:
+    """The largest of some integers, if none is negative, and else a larger number than any index."""
+    if array.dtype == np.intp:  # read as unsigned, negative numbers are large
+        return np.maximum.reduce(array.view(np.uintp), None)
+    return array.max() if array.min() >= 0 else math.inf
+
+
 def _integers(function: str, argument: str, values: Array, remedy: str) -> np.ndarray:
     """`values` in native byte order: with another order, NumPy before 2.2 may crash on a comparison with a Python number."""
     array = np.asarray(values)
@@ -273,7 +280,7 @@ def checked_labels(function: str, argument: str, values: Array, classes: int, ig
         IndexError: naming the first one out of range and its position.
     """
     array = _integers(function, argument, values, "be integers: convert it with astype(int), or pass an integer array")
-    if array.size and array.min() >= 0 and array.max() < classes:  # the usual case, without arrays of Booleans
+    if not array.size or _largest(array) < classes:  # the usual case, without arrays of Booleans
         return array.astype(np.intp, copy=False)
     wrong = ((array < 0) | (array >= classes)) & (array != ignore)
     also = "" if ignore is None else f", or {ignore}, which is ignored"

@@ -10,7 +10,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import call, is_
+from operator import attrgetter, call, is_
 from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar, overload
 
 import numpy as np
@@ -31,6 +31,8 @@ RATES = ("lr", "learning_rate")
 
 Params: TypeAlias = Iterable[Tensor] | Iterable[Options]
 T = TypeVar("T")
+
+_array_of_grad = attrgetter("_grad._array")
 
 
 class _Step(NamedTuple):
@@ -239,11 +241,12 @@ class Optimizer(Loadable, ABC):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        gradients = [
-            None if (g := getattr(p, "_grad", None)) is None else g._array
-            for group in self.param_groups
-            for p in group["params"]
-        ]
+        gradients: list[Array | None] = []
+        for group in self.param_groups:
+            try:
+                gradients += [*map(_array_of_grad, group["params"])]
+            except AttributeError:  # some have none
+                gradients += [getattr(getattr(p, "_grad", None), "_array", None) for p in group["params"]]
         if tracing.watchers:
             tracing.tracer().effect(self._update, *gradients)
         else:
@@ -281,7 +284,9 @@ class Optimizer(Loadable, ABC):
         key: list[Any] = [replaced.times, *map(type, gradients)]
         for group in self.param_groups:
             params = group["params"]
-            key += (*group, *group.values(), *params)
+            key += group
+            key += group.values()
+            key += params
             if self.state:
                 key += map(self.state.get, params)
         return key
