@@ -204,6 +204,8 @@ FEW = 64
 
 def _has_few_that_differ(index: Any) -> bool:
     """Whether no element can be selected twice, because the only array in `index` has few integers, which all differ."""
+    if isinstance(index, np.ndarray) and index.ndim != 1:
+        return False
     arrays = [part for part in (index if isinstance(index, tuple) else (index,)) if isinstance(part, np.ndarray)]
     if len(arrays) != 1 or arrays[0].ndim != 1 or arrays[0].size > FEW or arrays[0].dtype.kind not in "iu":
         return False
