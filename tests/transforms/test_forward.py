@@ -82,7 +82,9 @@ def test_many_tangents_at_once_are_those_one_by_one(case, monkeypatch):
 
     def second(*xs):
         def mixed(*xs):
-            return sum((column * np.cos(np.arange(column.size)).reshape(column.shape)).sum() for column in jacobian(*xs))
+            return sum(
+                (column * np.cos(np.arange(column.size)).reshape(column.shape)).sum() for column in jacobian(*xs)
+            )
 
         return tg.grad(mixed, argnums=numbers)(*xs)
 
