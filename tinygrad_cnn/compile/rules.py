@@ -220,9 +220,7 @@ class Rules(tracing.Tracer):
         self.visited.append(slot)
         mark, sig = len(self.calls), node.op.signature
         served = sig.inputs if sig.variadic else [n for n, g in zip(sig.served, given, strict=True) if g is not None]
-        has_rules = all(
-            [forward_rule(node.op, name) for name in served]
-        )  # a walk within this one would not be recorded
+        has_rules = all(forward_rule(node.op, name) for name in served)  # else a walk within this one is not recorded
         if is_ours(node.op) and not slot.step.varies and has_rules:
             self._suspects = False
             try:

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import cached_property
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -119,9 +119,9 @@ class _Sample(Tracer):
         self.states: list[tuple[Any, Any]] = []
 
     @cached_property
-    def nested(self) -> list[_Sample]:
-        """This tracer, and those of outer calls of vmap."""
-        found, tracer = [], cast(Tracer, self)
+    def around(self) -> list[_Sample]:
+        """The tracers of outer calls of vmap."""
+        found, tracer = [], self.outer
         while tracer is not NO_TRACER:
             if isinstance(tracer, _Sample):
                 found.append(tracer)
@@ -182,11 +182,11 @@ class _Sample(Tracer):
 
     def is_known(self, arrays: Sequence[int]) -> bool:
         """Whether this tracer or an outer one of its kind must follow the ops that use one of these arrays."""
-        return not all(one.known.isdisjoint(arrays) for one in self.nested)
+        return not self.known.isdisjoint(arrays) or any(not one.known.isdisjoint(arrays) for one in self.around)
 
     def _differs(self, arrays: Sequence[int]) -> bool:
         """Whether one of these arrays depends on the sample of this vmap or of an outer one."""
-        return not all(one.differing.isdisjoint(arrays) for one in self.nested)
+        return not self.differing.isdisjoint(arrays) or any(not one.differing.isdisjoint(arrays) for one in self.around)
 
     def _wrapped(self, value: Any) -> Any:
         """An array that may differ, such as labels, as a Tensor, so that every tracer sees the ops that use it."""
