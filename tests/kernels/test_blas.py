@@ -50,6 +50,25 @@ def test_a_product_is_written_or_added_and_nothing_else_is_touched(m, n, k, adds
     np.testing.assert_array_equal(a.transposed.of(memories[0]), memories[0][at(a)].T)
 
 
+@given(st.integers(0, 9), st.integers(0, 9), st.integers(0, 16), gaps, st.integers(1, 200), st.integers(0, 2**32 - 1))
+def test_a_product_in_pieces_that_are_not_packed(m, k, n, gap, most, seed):
+    rng = np.random.default_rng(seed)
+    a, memory = rng.integers(-4, 5, (m, k + gap)).astype("f")[:, :k], np.full((3 * m, n), 9, "f")
+    b, c = rng.integers(-4, 5, (k, n)).astype("f"), memory[1::3]
+    with tuned() as tune:
+        tune(blas, UNPACKED=most, FEWEST=2, MOST=8, NARROW=2)
+        rows, parts = blas.pieces(k, n)
+        assert n % parts == 0
+        assert rows == 1 or (rows <= 8 and rows * k * n // parts <= most)
+        columns, pairs = blas.in_columns(b), blas.in_rows(a, c)
+        for left, out in pairs:
+            np.matmul(left, columns, out)
+    np.testing.assert_array_equal(c, a @ b)
+    assert (memory[::3] == 9).all()
+    assert (memory[2::3] == 9).all()
+    assert all(left.shape[-2] <= rows for left, _ in pairs)
+
+
 def test_terms_follow_each_other_and_see_what_is_there_when_called():
     square = Matrix(2, 2, 0, 2)
     products = Products([Term(square, square, square, False), Term(square, square, square, True)], np.dtype("f"))

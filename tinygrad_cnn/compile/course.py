@@ -8,7 +8,7 @@ call that is no prepared step is matched with the record, whose step is then pre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 from threading import get_ident
 from typing import Any, TypeAlias
@@ -31,7 +31,7 @@ from .kept import Kept
 from .program import Program, in_bytes
 from .rules import Rules, Walk
 from .slots import Slot, Step, Use
-from .tasks import KEPT_BYTES, prepare
+from .tasks import KEPT_BYTES, is_dense, prepare
 
 Taking: TypeAlias = Callable[[Op, Args, Args], Tensor | None]
 """Answers a call of an op, as `Tracer.expected` does."""
@@ -338,7 +338,7 @@ class Course(tracing.Tracer):
             if any(hasattr(p, "hooks") for places in reached([p for p, _ in roots], oldest) for p in places):
                 return None
         for walk in self.walks.get(found, ()):
-            if walk.serves(wanted):
+            if walk.serves(roots, wanted):
                 break
         else:
             return self._recorded_walk(found, roots, wanted, retain, finished)  # type: ignore[no-any-return]
@@ -355,11 +355,12 @@ class Course(tracing.Tracer):
         if None in found[2:]:
             return None
         for walk in self.walks.get(found, ()):
-            if walk.serves(starts.keys()):
+            roots = [(slot.node, starts.get(slot.node)) for slot in walk.starts]
+            if len(roots) == len(starts) and not any(t is None for _, t in roots) and walk.serves(roots, starts.keys()):
                 break
         else:
             return self._recorded_push(found, starts, outputs, n)
-        tangents = self._repeated(walk, [(None, starts[slot.node]) for slot in walk.starts], None)
+        tangents = self._repeated(walk, roots, None)
         return None if tangents is None else [tangents.get(place) for place in outputs]
 
     def _repeated(
@@ -422,6 +423,8 @@ class Course(tracing.Tracer):
         walks = self.walks.setdefault(found, [])
         if len(walks) >= self.most_branches:
             return None
+        if not _have_no_gaps(g for _, g in roots):
+            return None
         known = self._places()
         if known is None:
             return None
@@ -440,6 +443,8 @@ class Course(tracing.Tracer):
         """Walk plainly to these outputs, and record the ops of the forward rules."""
         walks, known = self.walks.setdefault(found, []), self._places()
         if len(walks) >= self.most_branches or known is None or not known[1].keys() >= starts.keys():
+            return None
+        if not _have_no_gaps(starts.values()):
             return None
         leaves, places = known
         rules = Rules(places)
@@ -493,3 +498,8 @@ class Course(tracing.Tracer):
 
 def _array(x: Any) -> Any:
     return getattr(x, "_array", x)
+
+
+def _have_no_gaps(roots: Iterable[Any]) -> bool:
+    """Whether a program, which has copies of where it begins, computes as a plain walk: kernels may differ with gaps."""
+    return all(is_dense(g.shape, g.strides, g.dtype.itemsize) for g in roots)

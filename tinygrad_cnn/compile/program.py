@@ -24,7 +24,7 @@ from ..tensor import Tensor
 from .blocks import Block
 from .kept import LISTED
 from .memory import by_image, planned
-from .rules import Call, Value, Walk, fitted, mapped, tangent
+from .rules import Call, Value, Walk, fitted, like, mapped, tangent
 from .slots import Slot
 from .tasks import bound, readable
 
@@ -133,7 +133,7 @@ class Program:
                 self._fixed[value] = self._block.inner(value.shape, value.dtype, value.strides, self._starts[buffer])
             else:
                 self._fixed[value] = np.ndarray(value.shape, value.dtype, arena, buffer.offset, value.strides)
-        self._roots = [np.empty(root.shape, root.dtype) for root in self._walk.roots]
+        self._roots = [like(root.shape, root.dtype, root.strides) for root in self._walk.roots]
         self._fixed.update(zip(self._walk.roots, self._roots, strict=True))
         readers: dict[Value, list[Op | None]] = {}
         for call in [call for group in self.plan.groups for call in group]:

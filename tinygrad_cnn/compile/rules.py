@@ -6,6 +6,7 @@ its node.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from ..core.graph import Op
 from ..core.node import Node
 from ..core.tracing import NO_TRACER, Args, performed
 from ..core.versions import owner
+from ..kernels.parallel.workspace import aligned
 from ..tensor import Tensor
 from ..transforms.forward import forward_rule, pushed
 from .slots import Slot, is_ours
@@ -29,6 +31,11 @@ if TYPE_CHECKING:
 
 LARGE = 1 << 16
 """The record of a walk does not keep arrays of this many bytes alive."""
+
+
+def like(shape: tuple[int, ...], dtype: np.dtype[Any], strides: tuple[int, ...]) -> np.ndarray:
+    """Memory for an array without gaps, in the order of these strides."""
+    return np.ndarray(shape, dtype, aligned(math.prod(shape) * dtype.itemsize), 0, strides)
 
 
 class _Opaque(Exception):
@@ -101,8 +108,10 @@ class Walk:
     uses: int = 0
     program: Program | None = None
 
-    def serves(self, wanted: Collection[Any] | None) -> bool:
-        """Whether gradients are wanted in this call as they were in the recorded one."""
+    def serves(self, roots: Sequence[tuple[Any, Any]], wanted: Collection[Any] | None) -> bool:
+        """Whether gradients come in with the memory orders of the recorded call, and are wanted as they were there."""
+        if [g.strides for _, g in roots] != [root.strides for root in self.roots]:
+            return False
         if wanted is None or self.wanted is None:
             return wanted is None and self.wanted is None
         return wanted == {slot.node for slot in self.wanted}
@@ -129,7 +138,8 @@ class Rules(tracing.Tracer):
 
     def root(self, g: Any) -> Tensor:
         """An incoming gradient as a Tensor."""
-        array = np.array(g)
+        array = like(g.shape, g.dtype, g.strides)
+        np.copyto(array, g)
         self.roots.append(self._known(array, "root"))
         return Tensor._of(array)
 

@@ -18,6 +18,12 @@ from ..system import library as loaded
 ROWS, AS_IT_IS, TRANSPOSED = 101, 111, 112
 """CBLAS constants: row-major order, not transposed, transposed."""
 
+UNPACKED = 1_000_000
+"""Up to this many multiplications, OpenBLAS's kernels for AVX-512 read matrices where they are, instead of packing them."""
+
+FEWEST, MOST, NARROW = 8, 64, 64
+"""Rows of such a product, and columns below which it becomes slower."""
+
 DType = np.dtype[Any]
 
 
@@ -139,6 +145,34 @@ def _by_numpy(terms: list[tuple[np.ndarray, np.ndarray, np.ndarray, bool]]) -> N
             np.matmul(a, b, out=c)
 
 
+def in_rows(a: np.ndarray, c: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Pairs (left, out) of views of a and c: np.matmul(left, in_columns(b), out) for all pairs fills c with the product of the
+    matrices a and b, a few rows at a time, so that OpenBLAS does not pack them. Rows are contiguous."""
+    (m, k), n = a.shape, c.shape[1]
+    rows, parts = pieces(k, n)
+    times, left = divmod(m, rows)
+    whole, cut = times * rows, (parts, n // parts)
+    pairs = [(a[:whole].reshape(times, 1, rows, k), c[:whole].reshape(times, rows, *cut).swapaxes(1, 2))]
+    rest = a[whole:], c[whole:].reshape(left, *cut).swapaxes(0, 1)
+    return [pair for pair in (*pairs, rest) if pair[1].size]
+
+
+def in_columns(b: np.ndarray) -> np.ndarray:
+    """Matrices (..., k, n) as (..., parts, k, n / parts): see :func:`in_rows`."""
+    k, n = b.shape[-2:]
+    parts = pieces(k, n)[1]
+    return b.reshape(*b.shape[:-1], parts, n // parts).swapaxes(-2, -3)
+
+
+def pieces(k: int, n: int) -> tuple[int, int]:
+    """How many rows of an (m, k) matrix to multiply at a time by one of how many parts of the columns of a (k, n) matrix."""
+    parts = 1
+    while n % (2 * parts) == 0 and n // parts > NARROW and FEWEST * k * (n // parts) > UNPACKED:
+        parts *= 2
+    most = min(MOST, max(1, UNPACKED // max(1, k * (n // parts))))
+    return 1 << most.bit_length() - 1, parts  # other numbers of rows take a half longer
+
+
 class Threads(NamedTuple):
     """OpenBLAS's functions that get and set its number of threads."""
 
@@ -146,18 +180,19 @@ class Threads(NamedTuple):
     set: Callable[[int], None]
 
 
-def _open() -> tuple[Threads | None, dict[DType, Any]]:
+def _open() -> tuple[Threads | None, dict[DType, Any], bool]:
     from numpy.linalg import _umath_linalg  # a library that is linked to BLAS
 
     library = loaded(_umath_linalg.__file__)
     if library is None:
-        return None, {}
+        return None, {}, False
     import ctypes
 
     for prefix, suffix in product(("scipy_", ""), ("64_", "")):  # NumPy's wheels rename the symbols
         try:
             threads = Threads(*(library[f"{prefix}openblas_{verb}_num_threads{suffix}"] for verb in ("get", "set")))
             gemm = {np.dtype(char): library[f"{prefix}cblas_{name}gemm{suffix}"] for char, name in ("fs", "dd")}
+            name_of_core = library[f"{prefix}openblas_get_corename{suffix}"]
         except AttributeError:
             continue
         flag, pointer, index = ctypes.c_int, ctypes.c_void_p, ctypes.c_int64 if suffix else ctypes.c_int
@@ -165,9 +200,11 @@ def _open() -> tuple[Threads | None, dict[DType, Any]]:
             number = ctypes.c_float if dtype.char == "f" else ctypes.c_double
             ends = [pointer, index, pointer, index, number, pointer, index]
             function.argtypes, function.restype = [flag, flag, flag, index, index, index, number, *ends], None
-        return threads, gemm
-    return None, {}
+        name_of_core.restype = ctypes.c_char_p
+        return threads, gemm, name_of_core() in (b"SkylakeX", b"Cooperlake", b"SapphireRapids")
+    return None, {}, False
 
 
-THREADS, GEMM = _open()
-"""OpenBLAS's thread functions, and its GEMM by dtype, if NumPy has loaded OpenBLAS."""
+THREADS, GEMM, READS_SMALL = _open()
+"""OpenBLAS's thread functions, and its GEMM by dtype, if NumPy has loaded OpenBLAS; and whether it multiplies small matrices
+where they are."""

@@ -119,9 +119,8 @@ def summed(
         return calls
 
     last: list[Call] = [] if lanes else [partial(totals.fill, 0)]
-    last += [partial(np.add, totals[0], total, totals[0]) for total in totals[1:-1]]
-    first = turned(totals[0])
-    last.append(partial(np.add, first, turned(totals[-1]), w) if len(totals) > 1 else partial(np.copyto, w, first))
+    last += [partial(np.add, totals[0], total, totals[0]) for total in totals[1:]]
+    last.append(partial(np.copyto, w, turned(totals[0])))
     images = [slice(lane[0].images.start, lane[-1].images.stop) for lane in lanes]
     return Work(range(len(lanes)), arrange, (), last, images, little)
 

@@ -53,6 +53,13 @@ def small(module, name="BLOCK_BYTES"):
     return [(module, name, 300), (blocking, "ALONE", 0), (threads, "LANES", 2)]
 
 
+UNPACKED = [
+    *((kn2row, name, value) for name, value in (("READS_SMALL", True), ("NARROWEST", 1), ("LEAST", 1), ("FEWEST", 1))),
+    *((blas, name, value) for name, value in (("UNPACKED", 300), ("FEWEST", 3), ("MOST", 4), ("NARROW", 1))),
+]
+"""Products of a few rows, and of a part of the filters if these are many."""
+
+
 HOW = {
     "im2col": How(im2col, [], ungrouped),
     "im2col in small blocks": How(im2col, small(blocking), ungrouped),
@@ -65,7 +72,16 @@ HOW = {
     "kn2row by NumPy": How(kn2row, [(kn2row, "UNROLLED", np.inf), (blas, "GEMM", {})], ungrouped),
     "kn2row, unrolled": How(kn2row, [(kn2row, "UNROLLED", -1)], ungrouped),
     "kn2row, unrolled, in small blocks": How(kn2row, [(kn2row, "UNROLLED", -1), *small(kn2row)], ungrouped),
-    "few positions": How(few_positions, [], ungrouped),
+    "kn2row in two parts": How(kn2row, [(kn2row, "UNROLLED", np.inf), (blocking, "ALONE", 0)], ungrouped),
+    "kn2row, unrolled, in two parts": How(kn2row, [(kn2row, "UNROLLED", -1), (blocking, "ALONE", 0)], ungrouped),
+    "kn2row, unpacked": How(kn2row, [(kn2row, "UNROLLED", np.inf), *UNPACKED], ungrouped),
+    "kn2row, unpacked, in small blocks": How(
+        kn2row, [(kn2row, "UNROLLED", np.inf), *UNPACKED, *small(kn2row)], ungrouped
+    ),
+    "kn2row, unpacked, with memory anew": How(kn2row, [*UNPACKED, (workspace, "KEPT_BYTES", 100)], ungrouped),
+    "kn2row, unpacked, unrolled": How(kn2row, [(kn2row, "UNROLLED", -1), *UNPACKED], ungrouped),
+    "few positions": How(few_positions, [(few_positions, "READS_SMALL", False)], ungrouped),
+    "few positions, unpacked": How(few_positions, [(few_positions, "READS_SMALL", True), *UNPACKED], ungrouped),
     "few positions in two parts": How(few_positions, [(blocking, "ALONE", 0)], ungrouped),
     "pointwise": How(pointwise, [], single_pixels),
     "pointwise in small blocks": How(pointwise, small(blocking), single_pixels),
@@ -219,18 +235,22 @@ def test_zeros_are_kept_for_one_geometry_alone():
 
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("unrolled", [False, True])
-def test_every_window_is_multiplied_once(stride, unrolled, tuning, monkeypatch):
+@pytest.mark.parametrize("packed", [False, True])
+def test_every_window_is_multiplied_once(stride, unrolled, packed, tuning, monkeypatch):
     """The number of rows in all products, beside the positions that are wanted: there are few between two rows, or none."""
-    tuning(kn2row, UNROLLED=-1 if unrolled else np.inf)
-    terms, on = [], blas.Products.on
-    monkeypatch.setattr(blas.Products, "on", lambda self, *memories: (terms.extend(self.terms), on(self, *memories))[1])
+    tuning(kn2row, UNROLLED=-1 if unrolled else np.inf, READS_SMALL=not packed, NARROWEST=16)
+    rows, on = [], blas.Products.on
+    monkeypatch.setattr(
+        blas.Products, "on", lambda self, *memories: (rows.extend(t.a.rows for t in self.terms), on(self, *memories))[1]
+    )
+    monkeypatch.setattr(kn2row, "in_rows", lambda a, c: (rows.append(len(a)), blas.in_rows(a, c))[1])
     out = (32 + 2 - 3) // stride + 1
     g = Geometry((3, 3), (out, out), (stride, stride), ((1, 1), (1, 1)), (1, 1))
     x, w, y = (np.zeros(shape, np.float32) for shape in ((4, 16, 32, 32), (16, 16, 3, 3), (4, 16, out, out)))
+    monkeypatch.setattr(kn2row, "arranged", lambda key, arrange: arrange())  # which would be kept for the other blocks
     kn2row.convolve(g, x, w, None, y).do()
-    rows = sum(term.a.rows for term in terms)
     wanted = 3 * 4 * out * out
-    assert rows == wanted if unrolled else wanted <= rows < 1.1 * wanted
+    assert sum(rows) == wanted if unrolled else wanted <= sum(rows) < 1.1 * wanted
 
 
 def test_narrow_images_are_unrolled_for_many_filters(monkeypatch, tuning):

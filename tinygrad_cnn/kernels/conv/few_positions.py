@@ -6,25 +6,31 @@ elements in the order of a filter's. Then
     y^T = w A^T + b,    w' = u^T A,    A' = u w,    x' = the sum over k of A', each element at its pixel.
 
 The other methods copy or pack the filters first, which takes as long as the products where M is much smaller than O. The
-products are in this order because OpenBLAS is faster with the longer matrix in rows.
+products are in this order because OpenBLAS is faster with the longer matrix in rows. For very few positions, w' is products of
+a few rows, which OpenBLAS does not pack: see kn2row.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
 from ...ops.windows import Sizes, last_view, overlaps, volume
 from .. import blocking
+from ..blas import READS_SMALL, in_columns, in_rows
 from ..blocking import Geometry, is_last
 from ..parallel.task import Call, Work, halved
 from ..parallel.workspace import buffer, scratch
 
 FOR_EACH = 0.5
 """The most positions for each filter: with more, copying windows takes longer than copying filters."""
+
+FEW = 64
+"""With at most so many positions, products that BLAS does not pack give the gradient in the filters faster: others fill it with
+zeros first."""
 
 LEAST = 1 << 18
 """Fewer numbers in the filters are not worth it."""
@@ -61,11 +67,17 @@ def weight_gradient(g: Geometry, x: Array, u: Array, w: Array) -> Work:
     rows, before = _matrix(last_view(u), (len(u) * volume(g.out), len(w)), w.dtype)
     in_order = w.flags.c_contiguous
     found = w if in_order else buffer(w.shape, w.dtype)
-    flat = found.reshape(len(w), columns.shape[1])
+    flat, by_filter, in_pieces = found.reshape(len(w), columns.shape[1]), rows.T, READS_SMALL and len(rows) <= FEW
+    if in_pieces:
+        by_filter = buffer(rows.T.shape, w.dtype)
+        before.append(partial(np.copyto, by_filter, rows.T))
 
     def arrange(own: slice) -> list[Call]:
-        product = partial(np.matmul, rows.T[own], columns, flat[own])
-        return [product] if in_order else [product, partial(np.copyto, w[own], found[own])]
+        pairs, right = [(by_filter[own], flat[own])], columns
+        if in_pieces:
+            pairs, right = in_rows(*pairs[0]), in_columns(columns)
+        products: list[Call] = [partial(np.matmul, left, right, out) for left, out in pairs]
+        return products if in_order else [*products, partial(np.copyto, w[own], found[own])]
 
     return _work(g, x.shape, w.shape, arrange, len(w), fill, *before)
 
@@ -107,9 +119,17 @@ def _elements(g: Geometry, shape: Sizes, columns: Array) -> Iterator[tuple[Array
     """For each element of the kernel: a view of it in the columns of windows that have it inside of the images, and an index of
     its pixels there, in images (N, *sizes, c)."""
     windows = columns.reshape(shape[0], *g.out, columns.shape[1] // volume(g.kernel), *g.kernel)
+    for inside, pixels in _places(g, shape[2:]):
+        yield windows[inside], pixels
+
+
+@lru_cache(maxsize=256)
+def _places(g: Geometry, sizes: Sizes) -> list[tuple[Any, Any]]:
+    """For each element of the kernel, indices of its windows (N, *out, c, *k) and of its pixels (N, *sizes, c)."""
     before = tuple(pair[0] for pair in g.padding)
-    for k, inside, pixels in overlaps(shape[2:], g.kernel, g.out, g.stride, before, g.dilation):
-        yield windows[(slice(None), *inside[1:], slice(None), *k)], (slice(None), *pixels[1:])
+    every = slice(None)
+    found = overlaps(sizes, g.kernel, g.out, g.stride, before, g.dilation)
+    return [((every, *inside[1:], every, *k), (every, *pixels[1:])) for k, inside, pixels in found]
 
 
 def _matrix(a: Array, shape: Sizes, dtype: DType) -> tuple[Array, list[Call]]:

@@ -8,7 +8,12 @@ positions, each product is
     U += A W^T  for the convolution,    A += U W  for its adjoint in x,    W += U^T A  for its adjoint in w,
 
 and BLAS accumulates it in place. A row of W has the window's numbers for one filter, so filters (O, c, *k) are copied to
-(O, *k, c): exchanging filters and channels would take ten times as long. Images are copied once: see kn2row_layout.py.
+(O, *k, c): exchanging filters and channels would take longer. Images are copied once: see kn2row_layout.py.
+
+OpenBLAS first copies ("packs") the matrices of a product, unless they are small and its kernels are those for AVX-512. There,
+the convolution is many products of a few rows, with filters copied to (*k, c, O). They cannot accumulate: each product of many
+rows is added to the others by NumPy, which takes less time than packing. The adjoint in x is then the convolution of u with
+turned filters, if there is no stride.
 
 Reference: Vasudevan, Anderson and Gregg, "Parallel multi channel convolution using general matrix multiplication",
 arXiv:1704.04428.
@@ -23,10 +28,20 @@ import numpy as np
 
 from ...ops.windows import Sizes, last_view, volume
 from .. import blocking
-from ..blas import Matrix, Products, Term
-from ..blocking import Block, Geometry, by_block, copy_channels_first, copy_channels_last, is_last, rows_of, summed
-from ..parallel.task import Call, Work
-from ..parallel.workspace import blank, buffer, scratch
+from ..blas import FEWEST, GEMM, READS_SMALL, Matrix, Products, Term, in_columns, in_rows, pieces
+from ..blocking import (
+    Block,
+    Geometry,
+    by_block,
+    copy_channels_first,
+    copy_channels_last,
+    is_last,
+    rows_of,
+    summed,
+    turned,
+)
+from ..parallel.task import Call, Work, halved
+from ..parallel.workspace import arranged, blank, buffer, scratch
 from .kn2row_layout import Layout, layout, pitch
 
 BLOCK_BYTES = 5 << 18
@@ -36,38 +51,56 @@ large filters, which BLAS reads for each block."""
 UNROLLED, LONG_RUN = 20, 16
 """Copying a number takes as long as UNROLLED multiplications, in runs of at least LONG_RUN numbers."""
 
+NARROWEST, LEAST, MANY = 32, 256, 1 << 18
+"""Fewer filters or positions are not worth products that BLAS does not pack, nor four times as many positions if the filters
+have more than MANY numbers, which take longer to turn."""
+
+TILE = 32
+"""Filters that are turned at a time: a line of the cache has several."""
+
 DType = np.dtype[Any]
 
 
 def convolve(g: Geometry, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> Work:
     """y (N, O, *out) of x (N, c, *sizes) with filters w (O, c, *k) and biases b (O,)."""
-    filters, laid_out = _filters(w, y.dtype)
+    in_place = _reads_small(g, x.shape, w.shape, y.dtype)
+    unrolled = _is_unrolled(g, w.shape)
+    filters, laid_out = (_turned_filters if in_place else _filters)(w, y.dtype)
     before = [laid_out]
     bias = np.empty((y.shape[-1], len(w)), y.dtype)  # repeated, so that runs are long
     if b is not None:
         before.append(partial(np.copyto, bias, b))
 
     def arrange(block: Block) -> list[Call]:
-        how, image, calls = _image(g, x, block, w.shape, y.dtype)
-        grid = scratch("grid", (*how.grid, len(w)), y.dtype)
+        how, image, calls = _image(g, x, block, unrolled, y.dtype)
+        if in_place:
+            grid, products = _small_products(how, image, filters)
+            calls += products
+        else:
+            grid = scratch("grid", (*how.grid, len(w)), y.dtype)
+            calls.append(_products("y", how, x.shape[1], len(w), y.dtype).on(image, filters, grid))
         part, wanted = y[block.images, :, block.rows], how.wanted(grid)
-        calls.append(_products("y", how, x.shape[1], len(w), y.dtype).on(image, filters, grid))
         if b is None:
             calls.append(partial(copy_channels_first, part, wanted))
         else:
             calls.append(partial(np.add, wanted, bias[: part.shape[-1]], last_view(part)))
         return calls
 
-    return by_block(*_blocks(g, x.shape, w.shape, y.itemsize), arrange, *before)
+    return by_block(*_blocks(g, x.shape, w.shape, y.itemsize, unrolled), arrange, *before)
 
 
 def input_gradient(g: Geometry, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
     """The adjoint in x: x (N, c, *sizes) of u (N, O, *out)."""
+    if max(g.stride) == 1 and (around := g.turned(x.shape[2:])) is not None:
+        filters = turned(w).swapaxes(0, 1)
+        if _reads_small(around, u.shape, filters.shape, x.dtype):
+            return convolve(around, u, filters, None, x)
     filters, laid_out = _filters(w, x.dtype)
+    unrolled = _is_unrolled(g, w.shape)
 
     def arrange(block: Block) -> list[Call]:
         part = x[block.images]
-        how = layout(len(part), x.shape[2:], g, _is_unrolled(g, w.shape))
+        how = layout(len(part), x.shape[2:], g, unrolled)
         grid, calls = _grid(how, u[block.images], x.dtype)
         image = scratch("image", (how.phases, how.length, x.shape[1]), x.dtype)
         calls += [partial(image.fill, 0), _products("x", how, x.shape[1], len(w), x.dtype).on(grid, filters, image)]
@@ -84,20 +117,38 @@ def input_gradient(g: Geometry, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> 
             calls.append(partial(copy_channels_first, part, last_view(total)))
         return calls
 
-    return by_block(*_blocks(g, x.shape, w.shape, x.itemsize, whole=True), arrange, laid_out)
+    return by_block(*_blocks(g, x.shape, w.shape, x.itemsize, unrolled, whole=True), arrange, laid_out)
 
 
 def weight_gradient(g: Geometry, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> Work:
     """The adjoint in w: w (O, c, *k) of x (N, c, *sizes) and u (N, O, *out)."""
+    unrolled = _is_unrolled(g, w.shape)
+    blocks, little = _blocks(g, x.shape, w.shape, w.itemsize, unrolled)
+    if len(blocks) == 2 and not little and w[0].size >= len(x) * volume(g.out):
+        return _by_channels(g, x, u, w)
 
     def term(block: Block, out: np.ndarray) -> list[Call]:
-        how, image, calls = _image(g, x, block, w.shape, w.dtype)
+        how, image, calls = _image(g, x, block, unrolled, w.dtype)
         grid, spread = _grid(how, u[block.images, :, block.rows], w.dtype)
         products = _products("w", how, x.shape[1], len(w), w.dtype).on(grid, image, out)
         return [*calls, *spread, products]
 
-    blocks, little = _blocks(g, x.shape, w.shape, w.itemsize)
     return summed(blocks, little, last_view(w).shape, w.dtype, term, w, lambda total: np.moveaxis(total, -1, 1))
+
+
+def _by_channels(g: Geometry, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> Work:
+    """The adjoint in w, in two parts that have half of the channels: where the filters are larger than the images, adding the
+    terms of two halves of the batch takes longer than copying u twice."""
+
+    def arrange(own: slice) -> list[Call]:
+        part, whole = w[:, own], Block(slice(0, len(x)), slice(0, g.out[0]))
+        how, image, calls = _image(g, x[:, own], whole, _is_unrolled(g, part.shape), w.dtype)
+        grid, spread = _grid(how, u, w.dtype)
+        out = scratch("term", last_view(part).shape, w.dtype)
+        products = _products("w", how, part.shape[1], len(w), w.dtype).on(grid, image, out)
+        return [*calls, *spread, products, partial(np.copyto, last_view(part), out)]
+
+    return Work(halved(w.shape[1], w.shape[1]), arrange)
 
 
 @lru_cache(maxsize=256)
@@ -122,6 +173,59 @@ def _products(kind: str, how: Layout, channels: int, filters: int, dtype: DType)
     return Products(terms, dtype)
 
 
+def _small_products(how: Layout, image: np.ndarray, filters: np.ndarray) -> tuple[np.ndarray, list[Call]]:
+    """A buffer for the grid, and the calls that compute it by products that BLAS does not pack. They cannot accumulate."""
+    k, o = how.run * image.shape[-1], filters.shape[-1]
+    key = "small", how, k, o, image.dtype
+    grid, term, pairs = arranged(key, partial(_small_matrices, how, image, o))
+    calls: list[Call] = []
+    for by, these in zip(in_columns(filters.reshape(-1, k, o)), pairs, strict=True):
+        calls += [partial(np.matmul, left, by, out) for left, out in these]
+        if len(calls) > len(these):
+            calls.append(term)
+    return grid, calls
+
+
+def _small_matrices(how: Layout, image: np.ndarray, o: int) -> tuple[np.ndarray, Call, list[Any]]:
+    """The grid, the call that adds a term to it, and for each element of the kernel the matrices of its products: the windows,
+    and their positions in the grid or, but for the first element, in the term."""
+    c, shifts = image.shape[-1], -(-how.run // how.step)
+    grid = scratch("grid", (*how.grid, o), image.dtype)
+    total = grid.reshape(-1, o)[: how.positions]
+    term = scratch("term", total.shape, image.dtype)
+    pairs = []
+    for e, (phase, offset) in enumerate(how.elements):
+        these: list[Any] = []
+        for first in range(min(shifts, how.positions)):
+            m = -(-(how.positions - first) // shifts)
+            pixel = phase * how.length + first * how.step + offset
+            windows = Matrix(m, how.run * c, pixel * c, shifts * how.step * c).of(image)
+            these += in_rows(windows, (term if e else total)[first::shifts])
+        pairs.append(these)
+    return grid, partial(np.add, total, term, total), pairs
+
+
+def _reads_small(g: Geometry, x: Sizes, w: Sizes, dtype: DType) -> bool:
+    """Whether BLAS multiplies faster if it need not pack, and by so much that filters may be turned for it."""
+    k = w[1] * (g.kernel[-1] if g.dilation[-1] == 1 else 1)
+    least = LEAST if volume(w) <= MANY else 4 * LEAST
+    if not READS_SMALL or dtype not in GEMM or w[0] < NARROWEST or x[0] * volume(g.out) < least:
+        return False
+    return pieces(k, w[0])[0] >= FEWEST
+
+
+def _turned_filters(w: np.ndarray, dtype: DType) -> tuple[np.ndarray, Call]:
+    """A buffer for w (O, c, *k) in the order (*k, c, O), and the call that fills it."""
+    source = w.transpose(*range(2, w.ndim), 1, 0)
+    filters = buffer(source.shape, dtype)
+
+    def fill() -> None:
+        for i in range(0, len(w), TILE):
+            np.copyto(filters[..., i : i + TILE], source[..., i : i + TILE])
+
+    return filters, fill
+
+
 def _is_unrolled(g: Geometry, w: Sizes) -> bool:
     """Whether copying the pixels of each window along the last axis costs less than the products for positions between rows."""
     out, between = g.out[-1], pitch(g, -1) - g.out[-1]
@@ -141,25 +245,29 @@ def _filters(w: np.ndarray, dtype: DType) -> tuple[np.ndarray, Call]:
     return filters, partial(np.copyto, filters, last)
 
 
-def _blocks(g: Geometry, x: Sizes, w: Sizes, itemsize: int, *, whole: bool = False) -> tuple[list[Block], bool]:
-    pixels = g.kernel[-1] * volume(g.stride[:-1]) if _is_unrolled(g, w) else volume(g.stride)
+def _blocks(
+    g: Geometry, x: Sizes, w: Sizes, itemsize: int, unrolled: bool, *, whole: bool = False
+) -> tuple[list[Block], bool]:
+    pixels = g.kernel[-1] * volume(g.stride[:-1]) if unrolled else volume(g.stride)
     size = max(BLOCK_BYTES, volume(w) * itemsize)
     return blocking.blocks(x[0], g.out, volume(w), max(w[1] * pixels, w[0]) * itemsize, size, whole=whole)
 
 
-def _image(g: Geometry, x: np.ndarray, block: Block, w: Sizes, dtype: DType) -> tuple[Layout, np.ndarray, list[Call]]:
+def _image(
+    g: Geometry, x: np.ndarray, block: Block, unrolled: bool, dtype: DType
+) -> tuple[Layout, np.ndarray, list[Call]]:
     """The layout of a block, a buffer for its pixels, and the calls that copy them."""
     images, padding = rows_of(x, block, g)
     out = (block.rows.stop - block.rows.start, *g.out[1:])
-    how = layout(len(images), images.shape[2:], g._replace(out=out, padding=padding), _is_unrolled(g, w))
+    how = layout(len(images), images.shape[2:], g._replace(out=out, padding=padding), unrolled)
     image = blank((how, x.shape[1], dtype), (how.phases, how.length, x.shape[1]), dtype)  # zero around the copies
     calls: list[Call] = []
     if len(how.copies) > how.phases and not is_last(
         images
     ):  # so that pixels are turned once, though copied several times
-        turned = scratch("turned", last_view(images).shape, x.dtype)
-        calls.append(partial(copy_channels_last, turned, images))
-        images = np.moveaxis(turned, -1, 1)
+        copied = scratch("turned", last_view(images).shape, x.dtype)
+        calls.append(partial(copy_channels_last, copied, images))
+        images = np.moveaxis(copied, -1, 1)
     calls += [partial(copy_channels_last, how.pixels(image[c.phase])[c.target], images[c.source]) for c in how.copies]
     return how, image, calls
 

@@ -110,7 +110,9 @@ _here = _Kept()
 
 def buffer(shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
     """An uninitialized array for the task that is prepared now, whose values no later run of it needs."""
-    return np.empty(shape, dtype) if _here.pool is None else _here.pool.array(shape, dtype)
+    if _here.pool is None:
+        return np.ndarray(shape, dtype, aligned(volume(shape) * dtype.itemsize))
+    return _here.pool.array(shape, dtype)
 
 
 def aligned(size: int) -> np.ndarray:
