@@ -81,7 +81,7 @@ def moves(rotation, bends, hand):
 def skin(which, hand):
     """The matrix (4 bones, vertices) that takes moves to vertices. All are posed if more are asked for than there are."""
     weights, positions = hand.weights, hand.positions
-    if which.size < positions.shape[1]:
+    if which.size <= positions.shape[1]:
         weights, positions = weights[:, which.reshape(-1)], positions[:, which.reshape(-1)]
     return (weights[:, None] * positions).reshape(-1, positions.shape[1])
 
@@ -134,8 +134,10 @@ def jacobian(theta, us, hand):
     of_moves, own = (a.numpy() for a in tg.jacfwd(f)(tg.zeros(12, dtype=np.float64)))
     each = of_moves[..., None, 3:7] * hand.fingers[:, None, None, :, None]
     turns = np.concatenate([of_moves[..., :3], each.reshape(*each.shape[:3], -1)], axis=3)
-    at = posed(np.moveaxis(turns, -1, 0), matrix.numpy(), which)
-    if us.size:
+    if us.size and which.size == matrix.shape[1]:  # a point is linear in its corners, too
+        matrix, which = np.einsum("bkp,kp->bp", matrix.reshape(-1, *which.shape), shares(us).numpy()), which[0]
+    at = posed(np.moveaxis(turns, -1, 0), matrix, which)
+    if at.ndim > 3:
         at = np.einsum("dckp,kp->dcp", at, shares(us).numpy())
     rows = -at.T.reshape(-1, turns.shape[3])
     return np.concatenate([own[:, 10:] if us.size else own[:, :0], rows[:, :3], own[:, 7:10], rows[:, 3:]], axis=1)
@@ -178,7 +180,7 @@ def read(given):
     bones = (np.array(model[name], np.float64)[order] for name in ("base_relatives", "inverse_base_absolutes"))
     positions, weights = (np.array(model[name], np.float64).T for name in ("base_positions", "weights"))
     hand = Hand(
-        *map(tg.Tensor, bones), tg.Tensor(positions), tg.Tensor(weights[order]), levels, bends, fingers,
+        *map(tg.Tensor, bones), positions, weights[order], levels, bends, fingers,
         np.array(model["triangles"], np.int64), bool(model["is_mirrored"]),
         tg.Tensor(np.array(data["points"], np.float64).T), np.array(data["correspondences"], np.int64),
     )  # fmt: skip
