@@ -239,9 +239,10 @@ def hand(theta, us, given):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("triangles", [False, True])
-@pytest.mark.parametrize("mirrored", [False, True])
-def test_ht(triangles, mirrored):
-    given = inputs.ht(7, 4, triangles)
+@pytest.mark.parametrize(("vertices", "mirrored"), [(7, False), (7, True), (12, False), (20, False)])
+def test_ht(triangles, vertices, mirrored):
+    """More vertices than corners of the points, as many, and fewer."""
+    given = inputs.ht(vertices, 4, triangles)
     given["data"]["model"]["is_mirrored"] = mirrored
     theta, us = np.array(given["theta"]), np.array(given["us"]).reshape(-1, 2)
     check(load("ht")["objective"](given), hand(theta, us, given))

@@ -114,3 +114,20 @@ def test_an_op_that_hands_on_its_input_as_a_residual():
         expected, gradient = run(x), np.array(x.grad)
         assert same(compiled(x), expected)
         assert same(x.grad, gradient)
+
+
+@pytest.mark.part(4)
+@pytest.mark.parametrize("case", [case for case in CASES if case.order], ids=lambda case: case.name)
+def test_forward_mode_too(case: Case):
+    def run(*xs):
+        tangents = [x * 0.5 + 1 if isinstance(x, tg.Tensor) and x.dtype.kind == "f" else None for x in xs]
+        y, t = tg.jvp(case.call, xs, tangents)
+        return y, t, tg.jacfwd(case.call)(*xs) if tangents[0] is not None and xs[0].size else y
+
+    compiled = tg.compile(run)
+    with np.errstate(all="ignore"):
+        for seed in SEEDS[:4]:
+            arrays = drawn(case, seed, np.float64)
+            eager, others = ([tg.Tensor(a) for a in arrays] for _ in range(2))
+            for a, b in zip(run(*eager), compiled(*others), strict=True):
+                assert same(a, b)

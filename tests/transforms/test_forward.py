@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import warnings
 import weakref
 
 import numpy as np
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 import tinygrad_cnn as tg
 from tinygrad_cnn.core.registry import registry
 from tinygrad_cnn.testing import gradcheck
-from tinygrad_cnn.transforms import forward
-from tinygrad_cnn.transforms.forward import forward_rule
+from tinygrad_cnn.transforms import forward, recorded_call
+from tinygrad_cnn.transforms.forward import forward_rule, push_forward
 
 from ..graphs import node_of
 from ..rows import CASES
@@ -60,6 +61,50 @@ def _inputs(case, seed):
     from tinygrad_cnn.testing.cases import Draws
 
     return case.draw(Draws(np.random.default_rng(seed)))
+
+
+class Once:
+    """`push_forward` without many tangents at once, so that they are pushed one by one."""
+
+    def __call__(self, starts, outputs, *, create, n=None, **more):
+        if n is not None:
+            raise NotImplementedError
+        return push_forward(starts, outputs, create=create, **more)
+
+
+@pytest.mark.part(4)
+@pytest.mark.parametrize("case", [case for case in CASES if case.order], ids=lambda case: case.name)
+def test_many_tangents_at_once_are_those_one_by_one(case, monkeypatch):
+    """By the rule of each op for many tangents, eagerly, recorded, and by transposed backward rules."""
+    given = _inputs(case, 0)
+    numbers = [i for i, a in enumerate(given) if a.dtype.kind == "f" and a.size]
+    jacobian, together = tg.jacfwd(case.call, argnums=numbers), []
+
+    def second(*xs):
+        def mixed(*xs):
+            return sum(
+                (column * np.cos(np.arange(column.size)).reshape(column.shape)).sum() for column in jacobian(*xs)
+            )
+
+        return tg.grad(mixed, argnums=numbers)(*xs)
+
+    def watched(starts, outputs, *, create, n=None, **more):
+        found = push_forward(starts, outputs, create=create, n=n, **more)
+        together.append(n)  # no error was raised, after which a loop would be tried
+        return found
+
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        monkeypatch.setattr(recorded_call, "push_forward", watched)
+        found = [*jacobian(*given), *(second(*given) if case.order > 1 else ())]
+        assert {n for n in together if n is not None} or all(given[i].size == 1 for i in numbers)
+        assert None not in together or any(given[i].size == 1 for i in numbers)
+        monkeypatch.setattr(recorded_call, "push_forward", Once())
+        expected = [*jacobian(*given), *(second(*given) if case.order > 1 else ())]
+    for a, b in zip(found, expected, strict=True):
+        assert a.dtype == b.dtype
+        scale = np.abs(b.numpy()[np.isfinite(b.numpy())]).max(initial=1)
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12 * scale)
 
 
 @st.composite

@@ -8,7 +8,7 @@ call that is no prepared step is matched with the record, whose step is then pre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 from threading import get_ident
 from typing import Any, TypeAlias
@@ -25,6 +25,7 @@ from ..core.versions import owner, tick, written_since
 from ..kernels.parallel import workspace
 from ..kernels.parallel.workspace import LARGE, Pool
 from ..tensor import Tensor
+from ..transforms.forward import push_forward
 from .blocks import Blocks
 from .kept import Kept
 from .program import Program, in_bytes
@@ -64,7 +65,7 @@ class Course(tracing.Tracer):
         self.first: list[Step] = []  # the steps that a call may begin with
         self.count = self.branches = 0
         self.copies = False  # whether tasks read copies of values
-        self.walks: dict[tuple[Slot, ...], list[Walk]] = {}
+        self.walks: dict[tuple[Any, ...], list[Walk]] = {}  # by the slots where they begin; forward ones as in `push`
         self.blocks = Blocks()
         self.pool = Pool()
         self.loose: list[Slot] = []  # those with the array of this call alone
@@ -341,6 +342,31 @@ class Course(tracing.Tracer):
                 break
         else:
             return self._recorded_walk(found, roots, wanted, retain, finished)  # type: ignore[no-any-return]
+        gradients = self._repeated(walk, roots, finished)
+        if gradients is not None and not retain:
+            for slot in walk.visited:
+                slot.node.saved = slot.node.parents = None  # type: ignore[union-attr]
+        return gradients
+
+    def push(self, starts: Mapping[Any, Any], outputs: Sequence[Any], n: int | None) -> list[Any] | None:
+        if self.last is None or get_ident() != self.thread:
+            return None
+        found = ("forward", n, *map(self._slot_of, outputs))
+        if None in found[2:]:
+            return None
+        for walk in self.walks.get(found, ()):
+            roots = [(slot.node, starts.get(slot.node)) for slot in walk.starts]
+            if len(roots) == len(starts) and not any(t is None for _, t in roots) and walk.serves(roots, starts.keys()):
+                break
+        else:
+            return self._recorded_push(found, starts, outputs, n)
+        tangents = self._repeated(walk, roots, None)
+        return None if tangents is None else [tangents.get(place) for place in outputs]
+
+    def _repeated(
+        self, walk: Walk, roots: Sequence[tuple[Any, Any]], finished: Any
+    ) -> dict[Node | Leaf, np.ndarray] | None:
+        """What a recorded walk gives in this call; None if it should go on plainly."""
         if walk.fails or self._known is not None:
             return None
         nodes: list[Any] = [*map(_node, walk.visited)]
@@ -354,7 +380,7 @@ class Course(tracing.Tracer):
             self._share(walk)
         if walk.program.is_loose and not walk.program.serves():
             return None
-        check_unwritten(nodes)
+        check_unwritten(nodes[::-1] if walk.starts else nodes)
         self.thread = 0  # an op that is called meanwhile is plain: tasks of steps write where values of the walk are
         try:
             gradients = walk.program.run(roots, finished)
@@ -364,9 +390,6 @@ class Course(tracing.Tracer):
         finally:
             if not self.assigns:
                 self.thread = get_ident()
-        if not retain:
-            for node in nodes:
-                node.saved = node.parents = None
         return gradients
 
     def _share(self, newest: Walk) -> None:
@@ -400,20 +423,46 @@ class Course(tracing.Tracer):
         walks = self.walks.setdefault(found, [])
         if len(walks) >= self.most_branches:
             return None
-        if not all(is_dense(g.shape, g.strides, g.dtype.itemsize) for _, g in roots):
-            return None  # the program has copies of them, and kernels may compute with gaps in another way
-        path = self.path
-        leaves = [slot for step in path for slot in step.binds if slot.node is not None]
-        places: dict[Any, Slot] = {slot.node: slot for slot in leaves}
-        if len(places) < len(leaves):  # one leaf in two places: which of them is asked for in another call?
+        if not _have_no_gaps(g for _, g in roots):
             return None
-        rules = Rules(places | {place: step.output for step in path if (place := step.output.node) is not None})
+        known = self._places()
+        if known is None:
+            return None
+        leaves, places = known
+        rules = Rules(places)
         given = [(place, rules.root(g)) for place, g in roots]
         told = finished and (lambda place, g: finished(place, g._array))
         with tracing.trace(rules):
             results = pull_back(given, wanted, retain=retain, create=False, finished=told)
-        walks.append(rules.recorded(results, wanted, leaves))
+        walks.append(rules.recorded(results, wanted, leaves, []))
         return {place: g._array for place, g in results.items()}
+
+    def _recorded_push(
+        self, found: tuple[Any, ...], starts: Mapping[Any, Any], outputs: Sequence[Any], n: int | None
+    ) -> list[Any] | None:
+        """Walk plainly to these outputs, and record the ops of the forward rules."""
+        walks, known = self.walks.setdefault(found, []), self._places()
+        if len(walks) >= self.most_branches or known is None or not known[1].keys() >= starts.keys():
+            return None
+        if not _have_no_gaps(starts.values()):
+            return None
+        leaves, places = known
+        rules = Rules(places)
+        given = {place: rules.root(t) for place, t in starts.items()}
+        with tracing.trace(rules):
+            tangents = push_forward(given, outputs, create=False, n=n, by=rules.forward)
+        moving = {place: t for place, t in zip(outputs, tangents, strict=True) if t is not None}
+        walks.append(rules.recorded(moving, starts.keys(), leaves, [places[place] for place in starts]))
+        return [t if t is None else t._array for t in tangents]
+
+    def _places(self) -> tuple[list[Slot], dict[Any, Slot]] | None:
+        """The slots of what this call has from outside with a node, and of all its nodes; None if one leaf is in two slots."""
+        path = self.path
+        leaves = [slot for step in path for slot in step.binds if slot.node is not None]
+        places: dict[Any, Slot] = {slot.node: slot for slot in leaves}
+        if len(places) < len(leaves):  # which of them is asked for in another call?
+            return None
+        return leaves, places | {place: step.output for step in path if (place := step.output.node) is not None}
 
     # Reports
 
@@ -441,10 +490,16 @@ class Course(tracing.Tracer):
             waiting += [(child, depth + (len(step.children) > 1)) for child in reversed(step.children)]
         for walk in [walk for walks in self.walks.values() for walk in walks]:
             if walk.program is not None:
-                lines += [f"backward: {len(walk.program.lines)} calls", *walk.program.lines]
+                kind = "forward" if walk.starts else "backward"
+                lines += [f"{kind}: {len(walk.program.lines)} calls", *walk.program.lines]
         lines.append(f"{self.count} operations; memory kept: {in_bytes(self.nbytes)}")
         return "\n".join(lines)
 
 
 def _array(x: Any) -> Any:
     return getattr(x, "_array", x)
+
+
+def _have_no_gaps(roots: Iterable[Any]) -> bool:
+    """Whether a program, which has copies of where it begins, computes as a plain walk: kernels may differ with gaps."""
+    return all(is_dense(g.shape, g.strides, g.dtype.itemsize) for g in roots)

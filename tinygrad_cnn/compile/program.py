@@ -24,7 +24,7 @@ from ..tensor import Tensor
 from .blocks import Block
 from .kept import LISTED
 from .memory import by_image, planned
-from .rules import Call, Value, Walk, fitted, like, mapped
+from .rules import Call, Value, Walk, fitted, like, mapped, tangent
 from .slots import Slot
 from .tasks import bound, readable
 
@@ -229,7 +229,7 @@ class Program:
     def _call(self, call: Call) -> list[Callable[[], object]]:
         """The functions of a call."""
         if call.op is None:
-            return [partial(self._pull, call)]
+            return [partial(self._pull if call.forward is None else self._push, call)]
         out = call.outputs[0]
         assert out is not None
         if self._is_fixed_view(call, out):
@@ -288,6 +288,13 @@ class Program:
         for value, r in zip(call.outputs, results, strict=True):
             if value is not None:
                 value.array = r if r.strides == value.strides else _in_form(r, value, node.op.name)
+
+    def _push(self, call: Call) -> None:
+        """Call the forward rules of a node."""
+        slot: Any = call.slot
+        assert call.forward is not None
+        t, value = tangent(slot.node, mapped(self._current, call.inputs), *call.forward), call.made[0]
+        value.array = t if t is None or t.strides == value.strides else _in_form(t, value, call.name)
 
     def _bound(self, call: Call) -> Any:
         """The call as work, or as a function without arguments, if its arrays are fixed and its op can prepare it."""

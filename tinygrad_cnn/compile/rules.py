@@ -22,6 +22,7 @@ from ..core.tracing import NO_TRACER, Args, performed
 from ..core.versions import owner
 from ..kernels.parallel.workspace import aligned
 from ..tensor import Tensor
+from ..transforms.forward import forward_rule, pushed
 from .slots import Slot, is_ours
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Call:
     """A call of an op, or of all rules of the node of `slot`. Inputs and parameters are nested tuples and lists of values and
     constants."""
 
-    __slots__ = ("along", "inputs", "made", "name", "op", "outputs", "params", "parents", "reads", "slot")
+    __slots__ = ("along", "forward", "inputs", "made", "name", "op", "outputs", "params", "parents", "reads", "slot")
 
     def __init__(
         self,
@@ -80,11 +81,13 @@ class Call:
         op: Op | None,
         slot: Slot | None = None,
         parents: tuple[Slot | None, ...] = (),
+        forward: tuple[int | None] | None = None,
     ) -> None:
         self.name, self.inputs, self.params, self.outputs, self.op = name, inputs, params, outputs, op
         self.made = [value for value in outputs if value is not None]
         self.slot = slot
         self.parents = parents  # of the node, those that are wanted
+        self.forward = forward  # of forward rules: the number of tangents
         self.along: set[Value] | None = None  # see `memory.by_image`
         self.reads = reads  # the values among inputs and parameters
 
@@ -99,6 +102,7 @@ class Walk:
     results: list[tuple[Slot, Value]]
     wanted: frozenset[Slot] | None
     leaves: list[Slot]  # all that the call had from outside with a node, each another one
+    starts: list[Slot]  # of a forward walk: where its roots are
     fails: bool  # whether it cannot be repeated from the record
     copies: bool = False  # whether the gradients of a walk were still held in a later one
     uses: int = 0
@@ -139,7 +143,9 @@ class Rules(tracing.Tracer):
         self.roots.append(self._known(array, "root"))
         return Tensor._of(array)
 
-    def recorded(self, results: dict[Any, Tensor], wanted: Collection[Any] | None, leaves: list[Slot]) -> Walk:
+    def recorded(
+        self, results: dict[Any, Tensor], wanted: Collection[Any] | None, leaves: list[Slot], starts: list[Slot]
+    ) -> Walk:
         """The record of the walk, which has ended with these gradients."""
         found, places = [], self._places
         for place, g in results.items():
@@ -155,7 +161,7 @@ class Rules(tracing.Tracer):
             self.fails |= any(isinstance(slot.node, Node) for slot in leaves)
         self._watched.clear()
         self._alive.clear()
-        return Walk(self.calls, self.roots, self.visited, found, slots, leaves, self.fails)
+        return Walk(self.calls, self.roots, self.visited, found, slots, leaves, starts, self.fails)
 
     # Events
 
@@ -212,6 +218,35 @@ class Rules(tracing.Tracer):
         self._reads = []
         self.calls.append(Call(f"{node.op.name}'", self._of((g,)), {}, self._reads, outputs, None, slot, wanted))
         return tuple([r if r is None else Tensor._of(r) for r in results])
+
+    def forward(
+        self, node: Node, given: Sequence[Tensor | None], tensors: bool, create: bool, n: int | None
+    ) -> Tensor | None:
+        """The tangent of a node's output, as :func:`pushed` gives it, recorded op by op or as one call of all its rules."""
+        slot = self._places.get(node)
+        if slot is None or slot.step is None:
+            self.fails = True
+            return pushed(node, given, tensors, create, n)
+        self.visited.append(slot)
+        mark, sig = len(self.calls), node.op.signature
+        served = sig.inputs if sig.variadic else [n for n, g in zip(sig.served, given, strict=True) if g is not None]
+        has_rules = all(forward_rule(node.op, name) for name in served)  # else a walk within this one is not recorded
+        if is_ours(node.op) and not slot.step.varies and has_rules:
+            self._suspects = False
+            try:
+                t = pushed(node, given, tensors, create, n, self._saved(slot, node))
+                if not self._suspects and (t is None or isinstance(t, Tensor)):
+                    return t
+            except (_Opaque, TypeError):
+                pass
+            del self.calls[mark:]
+        own = tangent(node, [None if g is None else g._array for g in given], n)
+        if own is None:
+            return None
+        self._reads = []
+        inputs, made = self._of(tuple(given)), self._made(own)
+        self.calls.append(Call(f"{node.op.name} forward", inputs, {}, self._reads, (made,), None, slot, (), (n,)))
+        return Tensor._of(own)
 
     # Values
 
@@ -310,6 +345,19 @@ def fitted(op: Op, gradients: Sequence[Any], parents: Sequence[Any], g: Any, sav
         r = np.asarray(r)
         found.append(r.copy("K") if r.base is not None or r is g or any(r is value for value in saved) else r)
     return found
+
+
+def tangent(node: Node, given: Sequence[Any], n: int | None) -> np.ndarray | None:
+    """The tangent of a node's output, in memory of its own."""
+    token = tracing._tracer.set(NO_TRACER)
+    try:
+        t = pushed(node, given, False, False, n)
+    finally:
+        tracing._tracer.reset(token)
+    if t is None:
+        return None
+    t = np.asarray(t)
+    return t.copy("K") if t.base is not None or any(t is a for a in (*given, *(node.saved or ()))) else t
 
 
 def _tensor(r: Any) -> Any:

@@ -7,7 +7,7 @@ while no tracer is active anywhere, a call pays only for testing an empty list.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
@@ -53,6 +53,10 @@ class Tracer:
         """A backward walk begins that records nothing: return its gradients, or None, and it goes on by itself."""
         return None
 
+    def push(self, starts: Mapping[Any, Any], outputs: Sequence[Any], n: int | None) -> list[Any] | None:
+        """A forward walk begins that records nothing: return its tangents, or None, and it goes on by itself."""
+        return None
+
     def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
         """The gradients of a node's parents for an incoming gradient g, by the node's rules."""
         return self.outer.vjp(node, g, saved, parents)
@@ -83,6 +87,7 @@ class Tracer:
 
 
 _ignored: Any = lambda *_: None  # noqa: E731
+_called: Any = lambda _, function, *arrays: function(*arrays)  # noqa: E731
 
 
 class _NoTracer(Tracer):
@@ -90,15 +95,10 @@ class _NoTracer(Tracer):
 
     follows_rules = False
     expected = call = read = assign = draw = set_grad = _ignored
+    compute = effect = _called
 
     def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
         return node.op.pull(g, saved, node.params, parents)
-
-    def compute(self, function: Callable[..., T], *arrays: np.ndarray) -> T:
-        return function(*arrays)
-
-    def effect(self, function: Callable[..., None], *arrays: Any) -> None:
-        function(*arrays)
 
 
 class _Observing(Tracer):

@@ -105,16 +105,20 @@ def cross(a: Array, b: Array, axisa: int = -1, axisb: int = -1, axisc: int = -1,
     """
     if axis is not None:
         axisa = axisb = axisc = axis
-    a, b = moveaxis(a, axisa, -1), moveaxis(b, axisb, -1)
-    if a.shape[-1] != 3 or b.shape[-1] != 3:
-        raise ValueError(f"cross: the vectors have sizes {a.shape[-1]} and {b.shape[-1]}; they must have size 3")
-    return moveaxis(_cross(a, b), -1, axisc)
+    along = axisa == axisb == axisc and np.ndim(a) == np.ndim(b) and 0 <= axisa < np.ndim(a)
+    if not along:
+        a, b = moveaxis(a, axisa, -1), moveaxis(b, axisb, -1)
+    at = axisa if along else -1
+    if a.shape[at] != 3 or b.shape[at] != 3:
+        raise ValueError(f"cross: the vectors have sizes {a.shape[at]} and {b.shape[at]}; they must have size 3")
+    return _cross(a, b, axis=at) if along else moveaxis(_cross(a, b, axis=at), -1, axisc)
 
 
 @in_float32
-def _cross(a: Array, b: Array) -> Array:
-    after, before = [1, 2, 0], [2, 0, 1]
-    return a[..., after] * b[..., before] - a[..., before] * b[..., after]
+def _cross(a: Array, b: Array, *, axis: int) -> Array:
+    lead = (...,) if axis < 0 else (slice(None),) * axis
+    after, before = (*lead, [1, 2, 0]), (*lead, [2, 0, 1])
+    return a[after] * b[before] - a[before] * b[after]
 
 
 @implements(np.linalg.cross)

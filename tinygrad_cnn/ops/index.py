@@ -30,6 +30,10 @@ def add_at_zeros(u: Array, *, index: Any, shape: tuple[int, ...]) -> Array:
         y = np.zeros(shape, u.dtype)
         y[index] = u
         return y
+    if _has_few_that_differ(index):
+        y = np.zeros(shape, u.dtype)
+        y[index] += u
+        return y
     y = np.zeros(shape, np.result_type(u, np.float32) if u.dtype.kind == "f" else u.dtype)
     # np.add.at is several times faster on flat arrays of one dtype
     np.add.at(y.reshape(-1), _positions(index, shape).reshape(-1), u.reshape(-1).astype(y.dtype, copy=False))
@@ -192,6 +196,21 @@ def _selects_once(index: Any) -> bool:
         or (isinstance(part, np.ndarray) and part.dtype == bool)
         for part in parts
     )  # fmt: skip
+
+
+FEW = 64
+"""The most integers of an index that are compared with each other."""
+
+
+def _has_few_that_differ(index: Any) -> bool:
+    """Whether no element can be selected twice, because the only array in `index` has few integers, which all differ."""
+    if isinstance(index, np.ndarray) and index.ndim != 1:
+        return False
+    arrays = [part for part in (index if isinstance(index, tuple) else (index,)) if isinstance(part, np.ndarray)]
+    if len(arrays) != 1 or arrays[0].ndim != 1 or arrays[0].size > FEW or arrays[0].dtype.kind not in "iu":
+        return False
+    numbers = arrays[0].tolist()  # one from the end may be the same as one from the start
+    return len(set(numbers)) == len(numbers) and min(numbers, default=0) >= 0
 
 
 def _positions(index: Any, shape: tuple[int, ...]) -> np.ndarray:

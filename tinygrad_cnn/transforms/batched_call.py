@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -19,13 +20,12 @@ from ..core.graph import Op
 from ..core.node import Argument, Node
 from ..core.tracing import NO_TRACER, Args, Tracer, performed, trace, tracer
 from ..core.versions import tick
-from ..frames import warn_user
 from ..ops import replaced
 from ..ops.elementwise import astype
 from ..ops.index import add_at_zeros, getitem
 from ..ops.shape import broadcast_to, concatenate, reshape, stack
 from ..tensor.tensor import Tensor
-from .batching import Call, looped, rule_of
+from .batching import Call, answer
 from .pytree import leaves, rebuild
 
 
@@ -80,9 +80,10 @@ def _batch(
 
 
 class _Use(NamedTuple):
-    """A value that an op used or f returned, and whether it was detached from its graph."""
+    """A value that an op used or f returned, the identity of its array, and whether it was detached from its graph."""
 
     value: Any
+    array: int
     is_detached: bool
 
 
@@ -92,6 +93,8 @@ class _Step(NamedTuple):
     op: Op | None
     inputs: tuple[_Use, ...]
     params: Args
+    arrays: Sequence[np.ndarray]
+    """The arrays in the parameters, such as those of an index."""
     output: np.ndarray
     records: bool
     """Whether calls of ops were recorded."""
@@ -107,47 +110,59 @@ class _Sample(Tracer):
         self.steps: list[_Step] = []
         self.assigned = assigned
         self.kept: list[Any] = list(inputs)  # keeps objects alive, so ids stay unique
-        self.batched = {_identity(x) for x in inputs}
-        self.recorded = {_identity(x) for x in inputs if x._node is not None}
+        self.batched = {id(x._array) for x in inputs}
+        self.recorded = {id(x._array) for x in inputs if x._node is not None}
         self.made: set[int] = set()
-        self.differing: set[int] = set()  # arrays that depend on the sample of this vmap or an outer one
-        self.known: set[int] = set()  # arrays that this tracer or an outer one must follow
+        self.differing = {*self.batched}  # arrays that depend on the sample of this vmap or an outer one
+        self.known = {*self.batched}  # arrays that this tracer or an outer one must follow
         self.residuals: dict[int, np.ndarray] = {}  # residuals that depend on the sample
         self.states: list[tuple[Any, Any]] = []
+
+    @cached_property
+    def around(self) -> list[_Sample]:
+        """The tracers of outer calls of vmap."""
+        found, tracer = [], self.outer
+        while tracer is not NO_TRACER:
+            if isinstance(tracer, _Sample):
+                found.append(tracer)
+            tracer = tracer.outer
+        return found
 
     def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
         output = performed(op, inputs, params, self)
         self._check_residuals(op, (*inputs, *params))
-        given = [*map(_array, inputs), *_arrays(params)]
-        depends = any(id(x) in self.batched for x in given)
-        if depends or any(map(self._differs, given)):
+        uses, arrays = tuple([self.used(x) for x in inputs]), _arrays(params)
+        given = [*[use.array for use in uses], *map(id, arrays)]
+        if self._differs(given):
             self.residuals.update({id(r): r for r in _residuals(output) if isinstance(r, np.ndarray)})
-        if any(output._array is _array(x) for x in inputs):
-            output._array = (
-                output._array.view()
-            )  # the output is another value, and may be recorded where the input is not
-        self._note(output._array, depends, given)
+        if id(output._array) in given:  # the output is another value, and may be recorded where the input is not
+            output._array = output._array.view()
+        made = id(output._array)
+        self._note(made, not self.batched.isdisjoint(given), given)
         if output._node is not None:
-            self.recorded.add(id(output._array))
-        self.made.add(id(output._array))
-        self.steps.append(_Step(op, tuple(map(self.used, inputs)), params, output._array, is_grad_enabled()))
+            self.recorded.add(made)
+        self.made.add(made)
+        self.steps.append(_Step(op, uses, params, arrays, output._array, is_grad_enabled()))
         return output
 
-    def _note(self, made: np.ndarray, depends: bool, given: Sequence[Any]) -> None:
+    def _note(self, made: int, depends: bool, given: Sequence[int]) -> None:
         """Record whether a new array depends on this sample, on an outer one, or on another array that a tracer follows."""
         if depends:
-            self.batched.add(id(made))
-        if any(map(self._differs, given)):
-            self.differing.add(id(made))
-        if any(map(self.is_known, given)):
-            self.known.add(id(made))
+            self.batched.add(made)
+        if depends or self._differs(given):
+            self.differing.add(made)
+        if depends or self.is_known(given):
+            self.known.add(made)
 
     def used(self, value: Any) -> _Use:
         """A value with its use. It was detached if it is a Tensor without a node whose array was recorded."""
-        return _Use(value, isinstance(value, Tensor) and value._node is None and id(value._array) in self.recorded)
+        if not isinstance(value, Tensor):
+            return _Use(value, id(value), False)
+        array = id(value._array)
+        return _Use(value, array, value._node is None and array in self.recorded)
 
     def _check_residuals(self, op: Op, values: Args) -> None:
-        for value in values:
+        for value in values if self.residuals else ():
             base = value if not isinstance(value, np.ndarray) or value.base is None else value.base
             if id(value) in self.residuals or id(base) in self.residuals:
                 raise ValueError(
@@ -157,41 +172,34 @@ class _Sample(Tracer):
 
     def vjp(self, node: Any, g: Any, saved: Args, parents: Args) -> Args:
         self._check_residuals(node.op, saved)
-        index = () if node.op in (getitem.op, add_at_zeros.op) else [*_arrays(node.params)]
-        if any(map(self._differs, index)):
+        index = () if node.op in (getitem.op, add_at_zeros.op) else _arrays(node.params)
+        if self._differs([*map(id, index)]):
             raise ValueError(
                 f"vmap: the gradient of {node.op.name} computes with an index that differs from sample to sample; use take, "
                 "take_along_axis or scatter_add, or loop over the samples"
             )
         return NO_TRACER.vjp(node, g, tuple([self._wrapped(value) for value in saved]), parents)
 
-    def is_known(self, array: Any) -> bool:
-        """Whether this tracer or an outer one of its kind must follow the ops that use an array."""
-        return any(id(array) in one.batched or id(array) in one.known for one in self._nested())
+    def is_known(self, arrays: Sequence[int]) -> bool:
+        """Whether this tracer or an outer one of its kind must follow the ops that use one of these arrays."""
+        return not self.known.isdisjoint(arrays) or any(not one.known.isdisjoint(arrays) for one in self.around)
 
-    def _nested(self) -> Iterator[_Sample]:
-        """This tracer, and those of outer calls of vmap."""
-        tracer: Tracer = self
-        while tracer is not NO_TRACER:
-            if isinstance(tracer, _Sample):
-                yield tracer
-            tracer = tracer.outer
-
-    def _differs(self, array: Any) -> bool:
-        """Whether an array depends on the sample of this vmap or of an outer one."""
-        return any(id(array) in one.batched or id(array) in one.differing for one in self._nested())
+    def _differs(self, arrays: Sequence[int]) -> bool:
+        """Whether one of these arrays depends on the sample of this vmap or of an outer one."""
+        return not self.differing.isdisjoint(arrays) or any(not one.differing.isdisjoint(arrays) for one in self.around)
 
     def _wrapped(self, value: Any) -> Any:
         """An array that may differ, such as labels, as a Tensor, so that every tracer sees the ops that use it."""
-        return Tensor._of(value) if isinstance(value, np.ndarray) and self.is_known(value) else value
+        return Tensor._of(value) if isinstance(value, np.ndarray) and self.is_known([id(value)]) else value
 
     def compute(self, function: Callable[..., Any], *arrays: np.ndarray) -> Any:
         found = function(*arrays)
         if isinstance(found, np.ndarray):
             self.made.add(id(found))
-            self.steps.append(_Step(None, tuple(_Use(a, False) for a in arrays), (), found, False, function))
+            uses, given = tuple(_Use(a, id(a), False) for a in arrays), [*map(id, arrays)]
+            self.steps.append(_Step(None, uses, (), (), found, False, function))
             drawn = getattr(function, "__name__", "") == "draw"
-            self._note(found, drawn or any(id(a) in self.batched for a in arrays), arrays)
+            self._note(id(found), drawn or not self.batched.isdisjoint(given), given)
         return found
 
     def effect(self, function: Callable[..., None], *arrays: Any) -> None:
@@ -201,12 +209,12 @@ class _Sample(Tracer):
         )
 
     def read(self, tensor: Tensor) -> None:
-        if _identity(tensor) in self.batched:
+        if id(tensor._array) in self.batched:
             raise ValueError(
                 "vmap: the function reads the values of a batched Tensor (by .item(), .numpy(), bool or an index), which "
                 "differ from sample to sample; use ops instead, such as tg.where and tg.take"
             )
-        if _identity(tensor) not in self.made:
+        if id(tensor._array) not in self.made:
             self.outer.read(tensor)  # it is from outside
 
     def draw(self, generator: np.random.Generator) -> None:
@@ -219,7 +227,7 @@ class _Sample(Tracer):
             if any(use.value is tensor for use in step.inputs):
                 uses = tuple([use._replace(value=before) if use.value is tensor else use for use in step.inputs])
                 self.steps[i] = step._replace(inputs=uses)
-        if _identity(tensor) not in self.made:
+        if id(tensor._array) not in self.made:
             self.assigned.append((weakref.ref(tensor), tensor._array, tensor._node))
         self.outer.assign(tensor)
 
@@ -241,13 +249,16 @@ def _residuals(output: Tensor) -> list[Any]:
     return [value for name, value in zip(sig.saved, node.saved or (), strict=True) if name in sig.residuals]
 
 
-def _arrays(tree: Any) -> Iterator[np.ndarray]:
+def _arrays(tree: Any) -> list[np.ndarray]:
     """The arrays in nested tuples and lists, such as those of an index."""
     if isinstance(tree, np.ndarray):
-        yield tree
-    elif isinstance(tree, list | tuple):
-        for branch in tree:
-            yield from _arrays(branch)
+        return [tree]
+    if not isinstance(tree, list | tuple):
+        return []
+    return [a for branch in tree if branch.__class__ not in _NUMBERS for a in _arrays(branch)]
+
+
+_NUMBERS = frozenset({int, bool, type(None), float, str, slice})
 
 
 def _replaced(tree: Any, new: Callable[[np.ndarray], Any]) -> Any:
@@ -259,8 +270,10 @@ def _replaced(tree: Any, new: Callable[[np.ndarray], Any]) -> Any:
     return type(tree)(_replaced(branch, new) for branch in tree) if isinstance(tree, list | tuple) else tree
 
 
-def _identity(value: Any) -> int:
-    return id(value._array) if isinstance(value, Tensor) else id(value)
+def _shape(value: Any) -> tuple[int, ...]:
+    if value is None:
+        return ()
+    return value._array.shape if isinstance(value, Tensor) else np.shape(value)
 
 
 class _Batch:
@@ -272,36 +285,33 @@ class _Batch:
     def value(self, use: _Use) -> Any:
         """The value of an input or result for the batch. A node made during the call of the sample is not part of its graph."""
         x = use.value
-        found = self.values.get(_identity(x), x)
+        found = self.values.get(use.array, x)
         is_new = found is x and isinstance(x, Tensor) and x._node is not None and x._node.number > self.since
         return found.detach() if (use.is_detached or is_new) and isinstance(found, Tensor) else found
 
     def repeat(self, step: _Step) -> None:
         """Compute the output of a step."""
-        with nullcontext() if step.records else no_grad():
+        if step.records:
+            self.values[id(step.output)] = self._output(step)
+            return
+        with no_grad():
             self.values[id(step.output)] = self._output(step)
 
     def _output(self, step: _Step) -> Any:
         if step.op is None:
             return self._computed(step)
         sig = step.op.signature
-        inputs = [use.value for use in step.inputs]
-        flags = [_identity(x) in self.batched for x in inputs]
+        flags = [use.array in self.batched for use in step.inputs]
         values = [self.value(use) for use in step.inputs]
         if id(step.output) in self.batched and not self.n:
             return _nothing(values, step.output)
         if id(step.output) not in self.batched:
             given = [values] if sig.variadic else values
             return step.op.function(*given, **self._params(step, None))
-        if any(id(a) in self.batched for a in _arrays(step.params)):  # an index that differs from sample to sample
+        if not self.batched.isdisjoint(map(id, step.arrays)):  # an index that differs from sample to sample
             return self._one_by_one(step, values, flags)
-        params = self._params(step, None)
-        shapes = [np.shape(x) if x is not None else () for x in inputs]
-        call = Call(step.op, values, flags, shapes, params, step.output.shape, self.n)
-        rule = rule_of(step.op)
-        if rule is None:
-            warn_user(f"vmap: {step.op.name} has no batching rule, so it runs once for each sample", RuntimeWarning)
-        return (rule or looped)(call)
+        shapes = [_shape(use.value) for use in step.inputs]
+        return answer(Call(step.op, values, flags, shapes, self._params(step, None), step.output.shape, self.n))
 
     def _computed(self, step: _Step) -> Tensor:
         """The result of a computation without an op: one result, or one for each sample if it is drawn or depends on it."""
@@ -313,10 +323,7 @@ class _Batch:
         found = []
         for i in range(self.n):
             own = [_array(self.value(a)) for a in step.inputs]
-            own = [
-                a[i] if id(x) in self.batched else a
-                for a, x in zip(own, [use.value for use in step.inputs], strict=True)
-            ]
+            own = [a[i] if use.array in self.batched else a for a, use in zip(own, step.inputs, strict=True)]
             found.append(tracer().compute(step.function, *own))
         return Tensor._of(tracer().compute(lambda *arrays: np.stack(arrays), *found))
 
@@ -330,7 +337,8 @@ class _Batch:
                 value = getitem(value if isinstance(value, Tensor) else Tensor._of(value), index=sample)
             return _array(value)
 
-        return dict(zip(step.op.signature.params, (_replaced(p, current) for p in step.params), strict=True))
+        params = [_replaced(p, current) for p in step.params] if step.arrays else step.params
+        return dict(zip(step.op.signature.params, params, strict=True))
 
     def _one_by_one(self, step: _Step, values: list[Any], flags: list[bool]) -> Any:
         assert step.op is not None
@@ -347,7 +355,7 @@ class _Batch:
         if not isinstance(leaf, Tensor | np.ndarray):
             return leaf
         value = self.value(use)
-        return value if _identity(leaf) in self.batched else broadcast_to(as_tensor(value), shape=(self.n, *leaf.shape))
+        return value if use.array in self.batched else broadcast_to(as_tensor(value), shape=(self.n, *leaf.shape))
 
 
 def _nothing(inputs: Sequence[Any], one: np.ndarray) -> Any:
@@ -363,10 +371,11 @@ def _array(value: Any) -> Any:
 
 def _needed(steps: Sequence[_Step], results: Sequence[_Use]) -> list[_Step]:
     """The steps that the results depend on, in order."""
-    wanted, found = {_identity(use.value) for use in results}, []
+    wanted, found = {use.array for use in results}, []
     for step in reversed(steps):
         if id(step.output) in wanted:
-            wanted.update(_identity(x) for x in (*(use.value for use in step.inputs), *_arrays(step.params)))
+            wanted.update([use.array for use in step.inputs])
+            wanted.update(map(id, step.arrays))
             found.append(step)
     return found[::-1]
 

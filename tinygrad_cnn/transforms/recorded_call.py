@@ -21,7 +21,7 @@ from .forward import push_forward
 from .pytree import leaves, matched, rebuild
 
 FEW, CHUNK = 2, 512
-"""Up to FEW units are taken one by one; at most CHUNK at once."""
+"""Up to FEW units are pulled one by one; at most CHUNK are taken at once."""
 
 Argnums: TypeAlias = int | Sequence[int]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -110,8 +110,10 @@ class Run:
             for x, g in zip(self.inputs, gradients, strict=True)
         ]
 
-    def push(self, directions: Sequence[Tensor | None], outputs: Sequence[Tensor]) -> list[Tensor]:
-        """The tangents of some Tensors that this run computed, for directions of the inputs."""
+    def push(
+        self, directions: Sequence[Tensor | None], outputs: Sequence[Tensor], n: int | None = None
+    ) -> list[Tensor]:
+        """The tangents of some Tensors that this run computed, for directions of the inputs: n of each, if `n` is given."""
         starts = {
             x._node: t for x, t in zip(self.inputs, directions, strict=True) if x._node is not None and t is not None
         }
@@ -119,10 +121,10 @@ class Run:
         given = starts if in_tensors(create) else {place: t._array for place, t in starts.items()}
         places = [y._node for y in outputs]
         ends = [place for place in places if place is not None]
-        found = dict(zip(ends, push_forward(given, ends, create=create), strict=True)) if given and ends else {}
+        found = dict(zip(ends, push_forward(given, ends, create=create, n=n), strict=True)) if given and ends else {}
         memory = [t._array for t in starts.values()]
         return [
-            _own(None if place is None else found.get(place), y, memory)
+            _own(None if place is None else found.get(place), y, memory, n)
             for place, y in zip(places, outputs, strict=True)
         ]
 
@@ -137,7 +139,11 @@ class Run:
         if not is_differentiable(leaf):
             return None
         y = as_tensor(leaf)
-        rows = _for_each_element(y, lambda u: self.pull([(y, u)], create=self.open, retain=True))
+
+        def pull(u: Tensor) -> list[Tensor]:
+            return self.pull([(y, u)], create=self.open, retain=True)
+
+        rows = _for_each_element(y, pull, lambda rows: batch(pull, (rows,), [0], len(rows)), few=FEW)
         if not rows:
             return self.like_arguments([Tensor(np.zeros(y.shape + x.shape, x.dtype)) for x in self.inputs])
         return self.like_arguments([row.reshape(y.shape + x.shape) for x, row in zip(self.inputs, rows, strict=True)])
@@ -147,29 +153,40 @@ class Run:
         found: list[list[Tensor]] = [[] for _ in outputs]
         for i, x in enumerate(self.inputs):
 
-            def along(t: Tensor, i: int = i) -> list[Tensor]:
-                return self.push([t if j == i else None for j in range(len(self.inputs))], outputs)
+            def along(t: Tensor, n: int | None = None, i: int = i) -> list[Tensor]:
+                return self.push([t if j == i else None for j in range(len(self.inputs))], outputs, n)
 
-            pushed = _for_each_element(x, along) or [Tensor(np.zeros((0, *y.shape), y.dtype)) for y in outputs]
+            def together(rows: Tensor, along: Callable[..., list[Tensor]] = along) -> list[Tensor]:
+                return along(rows, len(rows))
+
+            pushed = _for_each_element(x, along, together, few=1)
+            pushed = pushed or [Tensor(np.zeros((0, *y.shape), y.dtype)) for y in outputs]
             for own, y, column in zip(found, outputs, pushed, strict=True):
                 own.append(moveaxis(column, 0, -1).reshape(y.shape + x.shape))
         return found
 
 
-def _for_each_element(like: Tensor, f: Callable[[Tensor], list[Tensor]]) -> list[Tensor]:
-    """The results of f on each array of the shape of `like` that is 1 at one element, else 0, stacked; [] if it has none."""
+def _for_each_element(
+    like: Tensor, f: Callable[[Tensor], list[Tensor]], many: Callable[[Tensor], list[Tensor]], few: int
+) -> list[Tensor]:
+    """The results of f on each array of the shape of `like` that is 1 at one element, else 0, stacked; [] if it has none.
+
+    `many` takes more than `few` such arrays along a new first axis, and gives the same if it can.
+    """
     parts = []
     for start in range(0, like.size, CHUNK):
         n = min(CHUNK, like.size - start)
         with units(n, like, start) as rows:
-            parts.append(_batched(f, rows))
+            parts.append(_batched(f, many, rows, few))
     return [column[0] if len(column) == 1 else concatenate(list(column)) for column in zip(*parts, strict=True)]
 
 
-def _batched(f: Callable[[Tensor], list[Tensor]], rows: Tensor) -> list[Tensor]:
-    if len(rows) > FEW:
+def _batched(
+    f: Callable[[Tensor], list[Tensor]], many: Callable[[Tensor], list[Tensor]], rows: Tensor, few: int
+) -> list[Tensor]:
+    if len(rows) > few:
         try:
-            return batch(f, (rows,), [0], len(rows))  # type: ignore[no-any-return]
+            return many(rows)
         except Exception:  # such as a rule that takes arrays only
             pass  # the loop below may raise it again
     return [stack(list(column)) for column in zip(*(f(unit) for unit in rows), strict=True)]
@@ -197,10 +214,10 @@ def directions(name: str, primals: Sequence[Any], tangents: Sequence[Any]) -> li
     return found
 
 
-def _own(t: Any, y: Tensor, memory: Sequence[np.ndarray]) -> Tensor:
-    """The tangent of y as a Tensor in memory of its own: zeros for None."""
+def _own(t: Any, y: Tensor, memory: Sequence[np.ndarray], n: int | None) -> Tensor:
+    """The tangent of y, or n of them, as a Tensor in memory of its own: zeros for None."""
     if t is None:
-        return Tensor(np.zeros(y.shape, y.dtype))
+        return Tensor(np.zeros(y.shape if n is None else (n, *y.shape), y.dtype))
     if isinstance(t, Tensor):
         shared = any(np.may_share_memory(t._array, a) for a in memory)
         return copy(t, order="C") if shared or 0 in t._array.strides else t

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from ...ops import (
     sort,
 )
 from ...ops.losses import classification, distance
-from .call import Call, flat, looped, moved, rule
+from .call import TOGETHER, Call, Shape, flat, looped, moved, rule
 
 
 @rule(elementwise.laid_out)
@@ -118,6 +119,20 @@ def _concatenate(call: Call) -> Any:
     return call.run(*parts, axis=moved(axis, len(call.out)))
 
 
+def _concatenated(t: Sequence[Any], values: Mapping[str, Any], out: Shape, n: int) -> Any:
+    dtype, axis, ends = next(each.dtype for each in t if each is not None), values["axis"], values["ends"]
+    at, parts = 1 if axis is None else moved(axis, len(out)), []
+    for each, start, stop in zip(t, ends, ends[1:], strict=False):
+        sizes = [n, *out]
+        sizes[at] = stop - start
+        parts.append(np.zeros(sizes, dtype) if each is None else flat(each) if axis is None else each)
+    return shape.concatenate(parts, axis=at)
+
+
+TOGETHER[shape.concatenate.op] = _concatenated
+TOGETHER[shape.reshape.op] = lambda t, values, out, n: shape.reshape(t, shape=(n, *out))
+
+
 @rule(shape.pad_constant)
 def _pad(call: Call) -> Any:
     width = call.params["pad_width"]
@@ -142,6 +157,16 @@ def _behind_samples(indices: Any) -> Any:
 def _getitem(call: Call) -> Any:
     where = _behind_samples(call.params["index"])
     return looped(call) if where is None else call.run(call.values[0], index=where)
+
+
+def _selected(t: Any, values: Mapping[str, Any], out: Shape, n: int) -> Any:
+    where = _behind_samples(values["index"])
+    if where is None:
+        return shape.stack([index.getitem(each, index=values["index"]) for each in t])
+    return index.getitem(t, index=where)
+
+
+TOGETHER[index.getitem.op] = _selected
 
 
 @rule(index.add_at_zeros)

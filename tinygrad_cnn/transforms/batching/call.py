@@ -8,17 +8,18 @@ ops that work element by element, along an axis, on images, on matrices.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ...core.graph import Array, Op
+from ...frames import warn_user
 from ...ops import shape
 
 Shape: TypeAlias = tuple[int, ...]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Call:
     """The call of an op on one sample, with the values of its inputs for n samples.
 
@@ -79,6 +80,11 @@ def rule(*functions: Any) -> Callable[[Rule], Rule]:
     return register
 
 
+TOGETHER: dict[Op, Callable[[Any, Mapping[str, Any], Shape, int], Any]] = {}
+"""Forward rules of ops for n tangents, each with them along a first axis: given the tangents, the values of the node, the shape
+of its output, and n. Without one, the rule for one tangent is recorded and repeated, which takes longer than a small op."""
+
+
 def elementwise_rule(call: Call) -> Any:
     """The op on inputs that broadcast within each sample."""
     ndim = max(len(own) for own in call.shapes)
@@ -97,6 +103,14 @@ def looped(call: Call) -> Any:
 def rule_of(op: Op) -> Rule | None:
     """The batching rule of an op; None if it has none."""
     return RULES.get(op) or (elementwise_rule if op.elementwise else None)
+
+
+def answer(call: Call) -> Any:
+    """The output for the batch: by the op's batching rule, or one sample after the other, with a warning."""
+    own = rule_of(call.op)
+    if own is None:
+        warn_user(f"vmap: {call.op.name} has no batching rule, so it runs once for each sample", RuntimeWarning)
+    return (own or looped)(call)
 
 
 def moved(axis: Any, ndim: int) -> Any:

@@ -17,49 +17,63 @@ CAMERA, BLOCK = 11, 15
 
 
 def rotated(rotation, x):
-    """Rodrigues' formula, for rows; the limit where the angle is 0."""
-    square = (rotation * rotation).sum(axis=1, keepdims=True)
+    """Rodrigues' formula, for columns; the limit where the angle is 0."""
+    square = (rotation * rotation).sum(axis=0)
     still = square == 0
-    angle = tg.sqrt(tg.where(still, 1, square))
-    axis, cosine, sine = rotation / angle, tg.where(still, 1, tg.cos(angle)), tg.where(still, angle, tg.sin(angle))
-    along = (axis * x).sum(axis=1, keepdims=True) * (1 - cosine)
-    return x * cosine + tg.cross(axis, x) * sine + axis * along
+    square = tg.where(still, 1, square)
+    angle = tg.sqrt(square)
+    cosine, sine = tg.where(still, 1, tg.cos(angle)), tg.where(still, 1, tg.sin(angle) / angle)
+    along = (rotation * x).sum(axis=0) * ((1 - cosine) / square)
+    return x * cosine + tg.cross(rotation, x, axis=0) * sine + rotation * along
 
 
-def errors(cameras, points, weights, features):
-    """The weighted errors (p, 2) of projections."""
-    x = rotated(cameras[:, :3], points - cameras[:, 3:6])
-    flat = x[:, :2] / x[:, 2:]
-    r = (flat * flat).sum(axis=1, keepdims=True)
-    flat = flat * (1 + cameras[:, 9:10] * r + cameras[:, 10:] * (r * r))
-    return weights[:, None] * (flat * cameras[:, 6:7] + cameras[:, 7:9] - features)
+def errors(rotation, x, focal, principal, radial, weights, features):
+    """The weighted errors (2, p) of projections of points (3, p), seen from the cameras' centres."""
+    x = rotated(rotation, x)
+    flat = x[:2] / x[2]
+    r = (flat * flat).sum(axis=0)
+    bent = flat * (1 + r * (radial[0] + radial[1] * r))
+    return weights * (bent * focal + principal - features)
+
+
+def seen(cameras, points, observed):
+    """The parameters of the camera of each observation, and its point from the camera's centre, by columns."""
+    own = cameras.T[:, observed[0]]
+    return own[:3], points.T[:, observed[1]] - own[3:6], own[6], own[7:9], own[9:]
 
 
 def objective(cameras, points, weights, features, observed):
-    return errors(cameras[observed[0]], points[observed[1]], weights, features), 1 - weights * weights
+    found = errors(*seen(cameras, points, observed), weights, features.T)
+    return found.T, 1 - weights * weights
+
+
+@tg.compile
+def rows(inputs, features):
+    """The derivatives of the two components of all errors by each input of `errors`."""
+    with tg.enable_grad():
+        leaves = [a.detach().requires_grad_() for a in inputs]
+        found = errors(*leaves, features)
+    units = np.eye(2)[:, :, None] * np.ones(found.shape)
+    return [tg.gradients(found, leaves, units[i], retain_graph=i == 0) for i in range(2)]
 
 
 def jacobian(cameras, points, weights, features, observed):
     """Where rows begin, columns and values of the sparse matrix."""
     n, m, p = len(cameras), len(points), len(weights)
-    inputs = [cameras[observed[0]], points[observed[1]], weights]
-    with tg.enable_grad():
-        for a in (leaves := [a.detach().requires_grad_() for a in inputs]):
-            assert a.requires_grad
-        found = errors(*leaves, features)
-    values = np.empty((p, 2, BLOCK))
-    for row in range(2):
-        ones = np.zeros((p, 2))
-        ones[:, row] = 1
-        camera, point, weight = tg.gradients(found, leaves, ones, retain_graph=row == 0)
-        values[:, row, :CAMERA], values[:, row, CAMERA:-1], values[:, row, -1] = camera, point, weight
-    places = np.empty((p, BLOCK), np.int64)
-    places[:, :CAMERA] = observed[0][:, None] * CAMERA + np.arange(CAMERA)
-    places[:, CAMERA:-1] = CAMERA * n + observed[1][:, None] * 3 + np.arange(3)
-    places[:, -1] = CAMERA * n + 3 * m + np.arange(p)
+    found = rows([*seen(cameras, points, observed), weights], features.T)
+    columns, values = np.empty(2 * p * BLOCK + p, np.int64), np.empty(2 * p * BLOCK + p)
+    places, blocks = (a[:-p].reshape(p, 2, BLOCK) for a in (columns, values))
+    for i, row in enumerate(found):
+        rotation, x, focal, principal, radial, weight = (g.numpy().T for g in row)
+        own = blocks[:, i]
+        own[:, :3], own[:, 3:6], own[:, 6], own[:, 7:9], own[:, 9:CAMERA] = rotation, -x, focal, principal, radial
+        own[:, CAMERA:-1], own[:, -1] = x, weight
+    places[:, :, :CAMERA] = (observed[0][:, None] * CAMERA + np.arange(CAMERA))[:, None]
+    places[:, :, CAMERA:-1] = (CAMERA * n + observed[1][:, None] * 3 + np.arange(3))[:, None]
+    places[:, :, -1] = CAMERA * n + 3 * m + np.arange(p)[:, None]
+    columns[-p:], values[-p:] = places[:, 0, -1], -2 * weights.numpy()
     starts = np.concatenate([np.arange(2 * p + 1) * BLOCK, 2 * p * BLOCK + 1 + np.arange(p)])
-    columns = np.concatenate([np.repeat(places, 2, axis=0).reshape(-1), places[:, -1]])
-    return starts, columns, np.concatenate([values.reshape(-1), -2 * weights.numpy()])
+    return starts, columns, values
 
 
 def read(given):
