@@ -46,9 +46,14 @@ def prepare_mse(out: np.ndarray | None, prediction: Any, target: Any, *, reducti
     return task_into
 
 
+def _are_alike(a: Any, w: Any) -> bool:
+    """Whether they are an array of floats, and an array or NumPy's number of the same dtype."""
+    return a.__class__ is ndarray and isinstance(w, ndarray | np.generic) and a.dtype in FLOATS and w.dtype is a.dtype
+
+
 def mean_by_weight(a: Any, w: Any) -> Any:
     """``mean_by`` of arrays of one dtype; None for others, or weights that sum to 0."""
-    if a.__class__ is not ndarray or w.__class__ is not ndarray or a.dtype not in FLOATS or w.dtype is not a.dtype:
+    if not _are_alike(a, w):
         return None
     weight = total(w, tuple(range(w.ndim))) if w.ndim else w
     return np.divide(total(a, (0,) if a.ndim == 1 else tuple(range(a.ndim))), weight) if weight else None
@@ -56,9 +61,10 @@ def mean_by_weight(a: Any, w: Any) -> Any:
 
 def prepare_mean_by(out: np.ndarray | None, a: Any, w: Any) -> Callable[[], Any] | None:
     """A task for the sum of a / sum of w, for arrays of one dtype; None for others."""
-    if a.__class__ is not ndarray or w.__class__ is not ndarray or a.dtype not in FLOATS or w.dtype is not a.dtype:
+    if not _are_alike(a, w):
         return None
-    add, weigh = prepare(None, a, tuple(range(a.ndim))), prepare(None, w, tuple(range(w.ndim)))
+    add = prepare(None, a, tuple(range(a.ndim)))
+    weigh = prepare(None, w, tuple(range(w.ndim))) if w.ndim else lambda: w
 
     def task() -> Any:
         total, weight = add(), weigh()
