@@ -34,7 +34,7 @@ OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 NEEDS = {"extra.special": "scipy", "extra.sklearn": "sklearn", "extra.autograd": "scipy"}
 NEEDS |= {
     f"extra.numba.{name}": "numba"
-    for name in ("attached", "compiled", "depthwise", "elements", "layers", "pool", "rows", "scans")
+    for name in ("attached", "compiled", "depthwise", "elements", "layers", "pool", "rows", "scans", "vectors")
 }
 THEIRS = ("tinygrad_cnn.extra.autograd.numpy", "tinygrad_cnn.extra.autograd.scipy")
 """Functions of these have the docstrings of NumPy and SciPy."""
@@ -111,8 +111,21 @@ def check_output(shown: str, printed: str, where: str) -> None:
     """Raise unless `printed` is what the page shows. Speeds and times differ from run to run, and are not compared."""
     example = doctest.Example("", untimed(shown))
     checker = doctest.OutputChecker()
-    if not checker.check_output(example.want, untimed(printed), OPTIONS):
-        raise AssertionError(f"{where}:\n{checker.output_difference(example, untimed(printed), OPTIONS)}")
+    got = "\n".join([as_shown(line, example.want) for line in untimed(printed).split("\n")])
+    if not checker.check_output(example.want, got, OPTIONS):
+        raise AssertionError(f"{where}:\n{checker.output_difference(example, got, OPTIONS)}")
+
+
+def as_shown(line: str, shown: str) -> str:
+    """A line about an epoch as the page shows it, if its numbers are nearly the same: training on another processor rounds sums
+    in another order, and carries that on."""
+    number, about = r"\b\d\.\d{4}\b", line.partition("loss")[0]
+    for other in shown.split("\n") if about.startswith("epoch") else ():
+        if other.startswith(about) and re.sub(number, "", other) == re.sub(number, "", line):
+            pairs = zip(re.findall(number, line), re.findall(number, other), strict=True)
+            if all(abs(float(a) - float(b)) <= 0.02 for a, b in pairs):
+                return other
+    return line
 
 
 def test_every_call_on_the_cheat_sheet_works():
@@ -152,6 +165,16 @@ def test_output_is_compared(shown: str, agrees: bool):
     else:
         with pytest.raises(AssertionError, match="here:\nExpected:"):
             check_output(shown, printed, "here")
+
+
+def test_numbers_of_an_epoch_may_differ_a_little():
+    shown = "epoch 2/10  loss 0.0498  accuracy 0.9833\n"
+    check_output(shown, "epoch 2/10  loss 0.0501  accuracy 0.9820\n", "here")
+    for printed in ("loss 0.0498  accuracy 0.9533", "loss 0.0498  val_loss 0.9833", "loss 0.0498"):
+        with pytest.raises(AssertionError, match="here"):
+            check_output(shown, f"epoch 2/10  {printed}\n", "here")
+    with pytest.raises(AssertionError, match="here"):
+        check_output(shown, "epoch 3/10  loss 0.0498  accuracy 0.9833\n", "here")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
