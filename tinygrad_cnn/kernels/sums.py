@@ -86,15 +86,13 @@ def prepare_sum_to(out: np.ndarray | None, a: Any, *, shape: Shape) -> Callable[
 
 def eager_sum(a: Any, *, axis: Axis, keepdims: bool) -> Any:
     """``sum`` of a vector, or over the first axis of a matrix of few rows; None otherwise."""
-    if axis is None and a.__class__ is ndarray and a.ndim == 1 and not keepdims:
-        return total(a, (0,))
     if axis.__class__ is tuple and len(axis) == 1:
         (axis,) = axis
     if axis.__class__ is int and not axis and a.__class__ is ndarray and not keepdims:
         each = _ones_for(a.shape, a.dtype)
         if each is not None and a.flags.c_contiguous:
             return each.dot(a) if each.dtype is a.dtype else each.dot(a.astype(each.dtype)).astype(a.dtype)
-    return None
+    return total(a, (0,)) if axis is None and not keepdims and a.__class__ is ndarray and a.ndim == 1 else None
 
 
 def sum_to_row(a: Any, *, shape: Shape) -> Any:

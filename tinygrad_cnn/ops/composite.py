@@ -64,14 +64,12 @@ def _written(function: Callable[..., Any], arrays: Collection[str], scope: dict[
     source, passed = head(name, parameters.values(), scope), []
     for n, p in parameters.items():
         passed.append(f"{n}={n}" if p.kind is p.KEYWORD_ONLY else f"*{n}" if p.kind is p.VAR_POSITIONAL else n)
-    single = [n for n in arrays if f"*{n}" not in passed]
-    if single:
-        source += f"    if not (Tensor is {' is '.join([f'{n}.__class__' for n in single])}):\n"
-    for n in single:
-        source += f"        if {ODD.format(n)}: {n} = _gather({n}, '{name}')\n"
+    source += f"    if not (Tensor is {' is '.join(map('{}.__class__'.format, arrays))}):\n"
     for n in arrays:
         if f"*{n}" in passed:
-            source += f"    {n} = [_gather(x, '{name}') if {ODD.format('x')} else x for x in {n}]\n"
+            source += f"        {n} = [_gather(x, '{name}') if {ODD.format('x')} else x for x in {n}]\n"
+        else:
+            source += f"        if {ODD.format(n)}: {n} = _gather({n}, '{name}')\n"
     source += f"    try: return _function({', '.join(passed)})\n"
     source += f"    except AttributeError as _error: raise _unfit('{name}', _error) from _error\n"
     return made(f"<{name}: call>", source, scope)
