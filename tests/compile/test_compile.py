@@ -262,6 +262,20 @@ def test_an_incoming_gradient_keeps_its_memory_order():
             np.testing.assert_array_equal(compiled(i % len(turns)), step(turns[i % len(turns)]), strict=True)
 
 
+def test_a_large_view_of_a_small_value_is_there_until_its_last_use():
+    """Its Tensor is kept with its array, which must not be given up as those of other large values are."""
+    x = tg.Tensor(ramp(16, 1, 5), requires_grad=True)
+
+    def step():
+        x.grad = None
+        tg.cumsum(tg.broadcast_to(tg.exp(x), (16, 200, 5)), axis=0).sum().backward()
+        return x.grad.numpy()
+
+    compiled = tg.compile(step)
+    for _ in range(9):
+        np.testing.assert_array_equal(compiled(), step(), strict=True)
+
+
 class TestArguments:
     @pytest.mark.prepares
     def test_calls_of_one_form_follow_one_course(self, double):

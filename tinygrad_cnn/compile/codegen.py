@@ -120,7 +120,7 @@ def source(form: Form) -> str:
     if form.varies:
         body += ["step.params = params"]
     if form.releases:
-        body += ["for slot in releases: slot.array = None"]
+        body += ["for slot in releases: slot.array = None if slot.tensor is None else slot.array"]
     body += _computed(form, arrays)
     body += _returned(form)
     lines = [f"def make({', '.join([*(f's{i}' for i in range(n)), *NAMES])}):"]
