@@ -56,11 +56,20 @@ def test_sides_take_turns(monkeypatch):
     monkeypatch.setattr(measure, "PAUSE", 0)
     monkeypatch.setattr(measure, "calibrate", lambda: 1.0)
     order = []
-    calls = {(side, 0): lambda side=side: order.append(side) for side in ("eager", "numpy")}
-    times, calibration = measure.alternate(calls, Effort(turns=3, seconds=0, warm_up=2))
+    effort = Effort(turns=3, seconds=0, warm_up=2)
+    keys = [("eager", 0), ("numpy", 0)]
+    turns = {key: measure.Turn(key, lambda side=key[0]: order.append(side), effort) for key in keys}
+    times, calibration = measure.alternate(turns, effort)
     assert order == ["eager"] * 2 + ["numpy"] * 2 + ["eager", "numpy"] * 3
     assert [len(values) for values in times.values()] == [3, 3]
     assert calibration == [1.0] * 4  # before every turn and after the last
+
+
+@pytest.mark.slow  # starts three processes
+def test_sides_apart_have_a_process_each():
+    found = measure.compare("notebook-2", "numpy", Effort(turns=2, seconds=0.01, apart=True))
+    assert list(found.figures) == ["compiled", "numpy"]
+    assert all(figure.median > 0 for figure in found.figures.values())
 
 
 def _record(ours_takes: float, disturbed: bool = False, where: str | None = None) -> Record:

@@ -57,7 +57,8 @@ def main() -> None:
 def _rows(args: argparse.Namespace, records: Records) -> list[str]:
     """Measure what is asked for, keep each outcome at once, and return what failed."""
     peers = [peer for peer in args.peers.split(",") if _present(peer)]
-    effort = replace(Effort(turns=2, seconds=0.1) if args.quick else Effort(), keeps=not args.return_freed_memory)
+    effort = Effort(turns=2, seconds=0.1) if args.quick else Effort()
+    effort = replace(effort, apart=args.apart, threads=args.threads)
     quiet: list[float] = []
     failed = []
     asked = [(row, peer) for row in ROWS if _matches(row.name, args.rows) for peer in row.peers if peer in peers]
@@ -94,7 +95,8 @@ def _undisturbed(row: Row, peer: str, effort: Effort, quiet: list[float]) -> Out
     """The least disturbed of some tries. `quiet` holds how long the fixed work took in all of them."""
     found = []
     for _ in range(TRIES):
-        outcome: Outcome = isolated(compare, row.name, peer, effort)
+        with _blas_threads(effort.threads):
+            outcome: Outcome = isolated(compare, row.name, peer, effort)
         quiet += outcome.calibration
         found.append(outcome)
         if max(outcome.calibration) <= SLOWER * min(quiet):
@@ -120,16 +122,17 @@ def _present(peer: str) -> bool:
 
 
 @contextmanager
-def _blas_threads(n: int) -> Iterator[None]:
+def _blas_threads(n: int | None) -> Iterator[None]:
     """Processes started meanwhile have so many threads in BLAS, which reads this once, when it is loaded."""
     names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.pop(name, None) for name in names}
-    os.environ.update(dict.fromkeys(names, str(n)))
+    before = {name: os.environ.get(name) for name in names}
+    if n is not None:
+        os.environ.update(dict.fromkeys(names, str(n)))
     try:
         yield
     finally:
         for name, value in before.items():
-            os.environ.pop(name)
+            os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
 
@@ -144,8 +147,11 @@ def _arguments() -> argparse.Namespace:
         "--quick", action="store_true", help="fewer and shorter turns: a first look, not a figure to quote"
     )
     parser.add_argument(
-        "--return-freed-memory", action="store_true", help="with tinygrad_cnn.keep_freed_memory(0), for both sides"
+        "--apart",
+        action="store_true",
+        help="each side in a process of its own, with its library's defaults; else in one that keeps freed memory",
     )
+    parser.add_argument("--threads", type=int, metavar="N", help="for both sides; by default those of each row")
     parser.add_argument(
         "--out",
         type=Path,

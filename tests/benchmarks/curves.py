@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from . import problems
-from .measure import Calls, Effort, alternate
+from .measure import Effort, Turn, alternate
 from .problems import Problem
 from .rows import SIDES
 
@@ -73,14 +73,15 @@ def trace(name: str, threads: int, quick: bool) -> dict[str, Points]:
     points: dict[str, Points] = {side: [] for side in curve.sides if SIDES[side].installed}
     for size in curve.sizes[: 3 if quick else None]:
         problem = curve.problem(size)
-        calls: Calls = {}
+        slow = any(found and found[-1][1] > SLOW for found in points.values())
+        effort = Effort(turns=1 if slow else 2 if quick else 3, seconds=0.1, warm_up=1)
+        turns = {}
         for side in points:
             library = SIDES[side].load()
             if hasattr(library, "set_threads"):
                 library.set_threads(threads)
-            calls[side, 0] = SIDES[side].build(curve.work, problem)
-        slow = any(found and found[-1][1] > SLOW for found in points.values())
-        times, _ = alternate(calls, Effort(turns=1 if slow else 2 if quick else 3, seconds=0.1, warm_up=1))
+            turns[side, 0] = Turn((side, 0), SIDES[side].build(curve.work, problem), effort)
+        times, _ = alternate(turns, effort)
         for (side, _), values in times.items():
             points[side].append((size, statistics.median(values)))
     return points

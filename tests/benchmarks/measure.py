@@ -3,6 +3,9 @@
 Everything here runs in a process of its own (:func:`isolated`), which holds two libraries and no third: the threads that a
 library keeps spin for a while after a call, and would take the other's cores. So there is a pause between turns too. At
 every turn a fixed piece of work, which needs both cores, is timed: where it takes longer than usual, the machine is busy.
+
+What a library does about freed memory holds for its whole process. So the two share a process where both shall keep it, and
+have a process each where each shall do what it does by default.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import chain
@@ -26,7 +30,7 @@ from .rows import BY_NAME, SIDES, Row
 Key = tuple[str, int]
 """A side, and how many threads to tell it to take, or 0 to leave it alone."""
 
-Calls = dict[Key, Callable[[], Any]]
+Turns = dict[Key, Callable[[], list[float]]]
 
 PAUSE = 0.1
 """Seconds between turns."""
@@ -34,13 +38,18 @@ PAUSE = 0.1
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure: turns for each side, of about so many seconds, after some calls that do not count; and whether the
-    process keeps freed memory, which our first large backward pass turns on, and which spares both sides page faults."""
+    """How long to measure: turns for each side, of about so many seconds, after some calls that do not count.
+
+    `apart` measures each side in a process of its own, with its library's defaults. Else both are in one process, which keeps
+    freed memory: our first large backward pass turns that on, and it spares both sides page faults.
+    """
 
     turns: int = 5
     seconds: float = 0.3
     warm_up: int = 3
-    keeps: bool = True
+    apart: bool = False
+    threads: int | None = None
+    """How many for each side; None for our default, and for the peer those that the row names (the faster count)."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +87,17 @@ def isolated(function: Callable[..., Any], *args: Any) -> Any:
 def compare(name: str, peer: str, effort: Effort) -> Outcome:
     """Time our ways and the peer's, having seen that they compute the same."""
     row = BY_NAME[name]
-    SIDES["eager"].load().keep_freed_memory(*([] if effort.keeps else [0]))
-    agree(row, [*row.ours(peer), peer])
-    calls = {}
-    for side in (*row.ours(peer), peer):
-        call = SIDES[side].build(row.work, row.problem())
-        threads = row.threads if side == peer and hasattr(SIDES[side].load(), "set_threads") else (0,)
-        calls |= {(side, n): call for n in threads}
-    times, calibration = alternate(calls, effort)
+    sides = [*row.ours(peer), peer]
+    with ExitStack() as stack:
+        if effort.apart:
+            isolated(agree, row, sides)
+            turns: Turns = {key: _process(stack, row, key, effort) for key in _keys(row, sides, effort)}
+        else:
+            SIDES["eager"].load().keep_freed_memory()
+            agree(row, sides)
+            built = {side: SIDES[side].build(row.work, row.problem()) for side in sides}
+            turns = {key: Turn(key, built[key[0]], effort) for key in _keys(row, sides, effort)}
+        times, calibration = alternate(turns, effort)
     figures: dict[str, Figure] = {}
     for (side, _), values in times.items():
         found = _figure(values)
@@ -94,28 +106,61 @@ def compare(name: str, peer: str, effort: Effort) -> Outcome:
     return Outcome(name, peer, figures, calibration)
 
 
-def alternate(calls: Calls, effort: Effort) -> tuple[dict[Key, list[float]], list[float]]:
-    """Seconds of every call, and of the fixed work at every turn.
+def _keys(row: Row, sides: list[str], effort: Effort) -> list[Key]:
+    counts = row.threads if effort.threads is None else (effort.threads,)
+    return [(side, n) for side in sides for n in (counts if hasattr(SIDES[side].load(), "set_threads") else (0,))]
+
+
+class Turn:
+    """Calls of one side, after those of its warm-up; called, it returns the seconds of each call of a turn.
 
     The first call of a turn finds cold caches and sleeping threads; it counts only if it alone fills the turn.
     """
-    times: dict[Key, list[float]] = {key: [] for key in calls}
-    calibration = []
-    for (side, _), call in calls.items():
-        SIDES[side].begin()
+
+    def __init__(self, key: Key, call: Callable[[], Any], effort: Effort) -> None:
+        self.side, self.threads, self.call, self.seconds = SIDES[key[0]], key[1], call, effort.seconds
+        self.side.begin()
         for _ in range(effort.warm_up):
             call()
+
+    def __call__(self) -> list[float]:
+        self.side.begin()
+        if self.threads:
+            self.side.load().set_threads(self.threads)
+        time.sleep(PAUSE)
+        spent = [_seconds(self.call)]
+        while sum(spent) < self.seconds:
+            spent.append(_seconds(self.call))
+        return spent[1:] or spent
+
+
+_turns: list[Turn] = []
+"""That of this process, where each side has its own."""
+
+
+def _start(row: Row, key: Key, effort: Effort) -> None:
+    _turns.append(Turn(key, SIDES[key[0]].build(row.work, row.problem()), effort))
+
+
+def _next() -> list[float]:
+    return _turns[0]()
+
+
+def _process(stack: ExitStack, row: Row, key: Key, effort: Effort) -> Callable[[], list[float]]:
+    """A turn that runs in a process of its own, which ends with the stack."""
+    pool = stack.enter_context(ProcessPoolExecutor(1, mp_context=get_context("spawn")))
+    pool.submit(_start, row, key, effort).result()
+    return lambda: pool.submit(_next).result()
+
+
+def alternate(turns: Turns, effort: Effort) -> tuple[dict[Key, list[float]], list[float]]:
+    """Seconds of every call, and of the fixed work at every turn."""
+    times: dict[Key, list[float]] = {key: [] for key in turns}
+    calibration = []
     for _ in range(effort.turns):
         calibration.append(calibrate())
-        for (side, threads), call in calls.items():
-            SIDES[side].begin()
-            if threads:
-                SIDES[side].load().set_threads(threads)
-            time.sleep(PAUSE)
-            spent = [_seconds(call)]
-            while sum(spent) < effort.seconds:
-                spent.append(_seconds(call))
-            times[side, threads] += spent[1:] or spent
+        for key, turn in turns.items():
+            times[key] += turn()
     return times, [*calibration, calibrate()]
 
 
