@@ -1,6 +1,7 @@
 """Steps that repeat are prepared as a few calls of NumPy. Each must leave the bits of the optimizer's own `update`."""
 
 import itertools
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -161,14 +162,60 @@ def test_a_gradient_that_is_the_parameter(monkeypatch):
     assert list(run()) == plain(monkeypatch, lambda: list(run()))
 
 
-def test_errors_of_numpy_do_not_stop_a_step_halfway():
-    made = Run(optim.Adam, {"lr": 0.1}, np.float32)
+@pytest.mark.parametrize(("kind", "lr", "finite"), [(optim.Adam, 0.1, True), (optim.SGD, 10.0, False)])
+def test_errors_of_numpy_do_not_stop_a_step_halfway(kind, lr, finite):
+    made = Run(kind, {"lr": lr}, np.float32)
     with np.errstate(all="raise"):
         for _ in range(4):
             for p in made.p:
                 p.grad = tg.full(p.shape, 3e38)
             made.optimizer.step()
-    assert np.isfinite(made.p[1].numpy()).all()
+    assert (np.isfinite if finite else np.isinf)(made.p[1].numpy()).all()
+
+
+def test_threads_step_at_the_same_time():
+    """Each an optimizer of its own, while one of them waits within its update."""
+    inside, go_on = Event(), Event()
+
+    class Waiting(np.ndarray):
+        def __array_ufunc__(self, ufunc, method, *inputs, out):
+            inside.set()
+            assert go_on.wait(30)
+            return getattr(ufunc, method)(*(np.asarray(x) for x in inputs), out=out)
+
+    def prepared():
+        p = tg.Tensor([1.0, 2.0], requires_grad=True)
+        optimizer = optim.SGD([p], lr=0.5)
+        p.grad = tg.zeros(2)
+        optimizer.step()
+        return p, optimizer
+
+    (p, optimizer), (q, other) = prepared(), prepared()
+    waiting = Thread(target=optimizer._update, args=(np.ones(2).view(Waiting),))
+    waiting.start()
+    assert inside.wait(30)
+    q.grad = tg.ones(2)
+    try:
+        other.step()
+    finally:
+        go_on.set()
+        waiting.join()
+    assert p.tolist() == q.tolist() == [0.5, 1.5]
+
+
+def test_an_option_that_becomes_an_array_is_refused():
+    p = tg.Tensor([1.0, 2.0], requires_grad=True)
+    optimizer = optim.SGD([p], lr=0.1)
+    for lr in (0.1, np.array([0.1, 0.2])):
+        p.grad = tg.ones(2)
+        optimizer.param_groups[0]["lr"] = lr
+        before = p.tolist()
+        if isinstance(lr, float):
+            optimizer.step()
+            continue
+        with pytest.raises(TypeError, match="SGD: `lr` of group 0 is"):
+            optimizer.step()
+        assert p.tolist() == before
 
 
 @pytest.mark.parametrize(

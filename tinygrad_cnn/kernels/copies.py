@@ -50,19 +50,23 @@ def prepare_laid_out(out: np.ndarray | None, a: np.ndarray, *, axes: tuple[int, 
 
 def flattened(*operands: Any) -> list[Any] | None:
     """Arrays of one shape, without gaps and in one memory order, as 1-d views, which NumPy iterates faster. Numbers and 0-d
-    arrays stay. None if the arrays are not alike, or are 1-d already."""
-    first = max((a for a in operands if isinstance(a, np.ndarray)), key=np.ndim)
+    arrays stay; another single element becomes 0-d. None if the arrays are not alike, or nothing changes."""
+    first = max((a for a in operands if isinstance(a, np.ndarray)), key=np.size)
     steps = [step // first.itemsize for step in first.strides]
     views: list[Any] = []
+    changes = first.ndim > 1
     for a in operands:
-        if isinstance(a, np.ndarray) and a.ndim:
+        if not isinstance(a, np.ndarray) or not a.ndim:
+            views.append(a)
+        elif a.size == 1 < first.size and a.ndim <= first.ndim:
+            views.append(a.reshape(()))
+            changes = True
+        else:
             view = a.ravel("K")
             if a.shape != first.shape or [step // a.itemsize for step in a.strides] != steps or view.base is None:
                 return None
             views.append(view)
-        else:
-            views.append(a)
-    return views if first.ndim > 1 else None
+    return views if changes else None
 
 
 def _into(out: np.ndarray, copy: Callable[..., object], *arrays: Any) -> np.ndarray:

@@ -13,7 +13,7 @@ from .copies import flattened
 from .parallel.chunks import LARGE, shared
 
 SHORT = 1 << 12
-"""Up to this many elements, comparing with a number is faster than comparing with zeros."""
+"""Up to this many elements, comparing with a number takes no longer than making 1-d views to compare with zeros."""
 
 RUN = 1 << 14
 """Elements compared at a time: the zeros to compare with stay in the cache."""
@@ -24,8 +24,11 @@ def prepare(out: np.ndarray | None, a: Any) -> Callable[[], Any] | None:
     if a.__class__ is not ndarray or a.dtype.kind != "f":
         return None
     if a.size <= SHORT:
-        source, target = (a, None) if out is None else flattened(a, out) or (a, out)
-        return partial(np.maximum, source, _zeros(a.dtype, ()), out=target)
+        if out is None:
+            return partial(np.maximum, a, _zeros(a.dtype, ()))
+        source, target = flattened(a, out) or (a, out)
+        zeros = _zeros(a.dtype, (RUN,))[: a.size] if source.ndim == 1 else _zeros(a.dtype, ())
+        return partial(np.maximum, source, zeros, out=target)
     y = np.empty_like(a) if out is None else out
     source, target = a.ravel("K"), y.ravel("K")
     if a.strides != y.strides or target.base is None or source.base is None:  # ravel made a copy: there are gaps

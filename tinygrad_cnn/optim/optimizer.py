@@ -10,6 +10,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import Context
 from operator import attrgetter, call, is_
 from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar, overload
 
@@ -34,17 +35,33 @@ T = TypeVar("T")
 
 _array_of_grad = attrgetter("_grad._array")
 
+_quiet = Context()
+"""Where NumPy neither warns nor raises: with np.errstate(all="raise") a step would stop halfway. A context runs in one thread
+at a time, so each step takes a copy, which costs less than entering np.errstate."""
+_quiet.run(np.seterr, all="ignore")
+
 
 class _Step(NamedTuple):
-    """A prepared step."""
+    """A prepared step, and what it was prepared for."""
 
-    key: list[Any]
+    times: int
+    groups: list[Options]
+    others: list[Any]
     tasks: list[tuple[Any, ...]]
     """For each parameter with a gradient."""
     repeats: list[Callable[[Array], object]] | None
     """The tasks, if each is a function of the gradient, and every parameter has one."""
     mark: Callable[[], None]
     """Marks the parameters with a gradient as written."""
+
+    def serves(self, optimizer: Optimizer, others: list[Any]) -> bool:
+        """Whether nothing that the step depends on has changed. `others` are the objects whose identity counts."""
+        try:
+            if self.times != replaced.times or optimizer.param_groups != self.groups:
+                return False
+        except ValueError:  # an option is an array, which has no truth value
+            return False
+        return len(others) == len(self.others) and all(map(is_, others, self.others))
 
 
 class Optimizer(Loadable, ABC):
@@ -253,17 +270,20 @@ class Optimizer(Loadable, ABC):
             self._update(*gradients)
         return loss
 
-    @np.errstate(all="ignore")  # with np.errstate(all="raise") the step would stop halfway
     def _update(self, *gradients: Any) -> None:
         """One step along these gradients, one for each parameter."""
-        step, key = self._cache, self._key(gradients)
-        if step is None or len(key) != len(step.key) or not all(map(is_, key, step.key)):
-            step = self._prepared(key, gradients)
+        step, others = self._cache, self._others(gradients)
+        if step is None or not step.serves(self, others):
+            step = self._prepared(others, gradients)
         step.mark()
-        if step.repeats is not None:
-            deque(map(call, step.repeats, gradients), 0)  # which calls each
-            return
-        for place, repeat, more in step.tasks:
+        if step.repeats is None:
+            self._update_each(step.tasks, gradients)
+        else:
+            _quiet.copy().run(deque, map(call, step.repeats, gradients), 0)  # which calls each
+
+    @np.errstate(all="ignore")
+    def _update_each(self, tasks: list[tuple[Any, ...]], gradients: Sequence[Array | None]) -> None:
+        for place, repeat, more in tasks:
             if more is None:
                 repeat(gradients[place])
                 continue
@@ -279,20 +299,19 @@ class Optimizer(Loadable, ABC):
             if advances:
                 self.conclude(state, group)
 
-    def _key(self, gradients: Sequence[Array | None]) -> list[Any]:
-        """The objects whose identity a cached step depends on."""
-        key: list[Any] = [replaced.times, *map(type, gradients)]
+    def _others(self, gradients: Sequence[Array | None]) -> list[Any]:
+        """The objects whose identity a cached step depends on, besides its options."""
+        others: list[Any] = [*map(type, gradients)]
         for group in self.param_groups:
             params = group["params"]
-            key += group
-            key += group.values()
-            key += params
+            others += params
             if self.state:
-                key += map(self.state.get, params)
-        return key
+                others += map(self.state.get, params)
+        return others
 
-    def _prepared(self, key: list[Any], gradients: Sequence[Array | None]) -> _Step:
-        """A step, after all checks; it is cached if its key tells every change of the options and it creates no slots."""
+    @np.errstate(all="ignore")
+    def _prepared(self, others: list[Any], gradients: Sequence[Array | None]) -> _Step:
+        """A step, after all checks; it is cached if the options are as they were given and it creates no slots."""
         groups = [accepted(self._name, *self.examined(g, f" of group {n}")) for n, g in enumerate(self.param_groups)]
         members = [(n, i, p) for n, group in enumerate(self.param_groups) for i, p in enumerate(group["params"])]
         given = [(place, *member) for place, member in enumerate(members) if gradients[place] is not None]
@@ -320,9 +339,10 @@ class Optimizer(Loadable, ABC):
             more = (p._array, state, group, bool(missing), advances, t, u)
             tasks.append((place, repeat, more if advances or repeat is None else None))
         repeats: list[Any] = [repeat for _, repeat, more in tasks if more is None]
-        step = _Step(
-            key, tasks, repeats if len(repeats) == len(gradients) else None, marking(*(p._array for *_, p in given))
-        )
+        mark = marking(*(p._array for *_, p in given))
+        known = [{**group} for group in self.param_groups]
+        all_repeat = repeats if len(repeats) == len(gradients) else None
+        step = _Step(replaced.times, known, others, tasks, all_repeat, mark)
         self._cache = step if repeatable else None
         return step
 
@@ -366,7 +386,7 @@ class Optimizer(Loadable, ABC):
     # State
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cache": None}  # its key refers to these objects, not to their copies
+        return {**self.__dict__, "_cache": None}  # it refers to these objects, not to their copies
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of the state and options, in PyTorch's layout. When it is loaded, parameters are matched by their order.
