@@ -42,26 +42,15 @@ _quiet.run(np.seterr, all="ignore")
 
 
 class _Step(NamedTuple):
-    """A prepared step, and what it was prepared for."""
+    """A prepared step."""
 
-    times: int
-    groups: list[Options]
-    others: list[Any]
+    key: list[Any]
     tasks: list[tuple[Any, ...]]
     """For each parameter with a gradient."""
     repeats: list[Callable[[Array], object]] | None
     """The tasks, if each is a function of the gradient, and every parameter has one."""
     mark: Callable[[], None]
     """Marks the parameters with a gradient as written."""
-
-    def serves(self, optimizer: Optimizer, others: list[Any]) -> bool:
-        """Whether nothing that the step depends on has changed. `others` are the objects whose identity counts."""
-        try:
-            if self.times != replaced.times or optimizer.param_groups != self.groups:
-                return False
-        except ValueError:  # an option is an array, which has no truth value
-            return False
-        return len(others) == len(self.others) and all(map(is_, others, self.others))
 
 
 class Optimizer(Loadable, ABC):
@@ -272,9 +261,9 @@ class Optimizer(Loadable, ABC):
 
     def _update(self, *gradients: Any) -> None:
         """One step along these gradients, one for each parameter."""
-        step, others = self._cache, self._others(gradients)
-        if step is None or not step.serves(self, others):
-            step = self._prepared(others, gradients)
+        step, key = self._cache, self._key(gradients)
+        if step is None or len(key) != len(step.key) or not all(map(is_, key, step.key)):
+            step = self._prepared(key, gradients)
         step.mark()
         if step.repeats is None:
             self._update_each(step.tasks, gradients)
@@ -299,19 +288,21 @@ class Optimizer(Loadable, ABC):
             if advances:
                 self.conclude(state, group)
 
-    def _others(self, gradients: Sequence[Array | None]) -> list[Any]:
-        """The objects whose identity a cached step depends on, besides its options."""
-        others: list[Any] = [*map(type, gradients)]
+    def _key(self, gradients: Sequence[Array | None]) -> list[Any]:
+        """The objects whose identity a cached step depends on."""
+        key: list[Any] = [replaced.times, *map(type, gradients)]
         for group in self.param_groups:
             params = group["params"]
-            others += params
+            key += group
+            key += group.values()
+            key += params
             if self.state:
-                others += map(self.state.get, params)
-        return others
+                key += map(self.state.get, params)
+        return key
 
     @np.errstate(all="ignore")
-    def _prepared(self, others: list[Any], gradients: Sequence[Array | None]) -> _Step:
-        """A step, after all checks; it is cached if the options are as they were given and it creates no slots."""
+    def _prepared(self, key: list[Any], gradients: Sequence[Array | None]) -> _Step:
+        """A step, after all checks; it is cached if its key tells every change of the options and it creates no slots."""
         groups = [accepted(self._name, *self.examined(g, f" of group {n}")) for n, g in enumerate(self.param_groups)]
         members = [(n, i, p) for n, group in enumerate(self.param_groups) for i, p in enumerate(group["params"])]
         given = [(place, *member) for place, member in enumerate(members) if gradients[place] is not None]
@@ -339,10 +330,9 @@ class Optimizer(Loadable, ABC):
             more = (p._array, state, group, bool(missing), advances, t, u)
             tasks.append((place, repeat, more if advances or repeat is None else None))
         repeats: list[Any] = [repeat for _, repeat, more in tasks if more is None]
-        mark = marking(*(p._array for *_, p in given))
-        known = [{**group} for group in self.param_groups]
-        all_repeat = repeats if len(repeats) == len(gradients) else None
-        step = _Step(replaced.times, known, others, tasks, all_repeat, mark)
+        step = _Step(
+            key, tasks, repeats if len(repeats) == len(gradients) else None, marking(*(p._array for *_, p in given))
+        )
         self._cache = step if repeatable else None
         return step
 
@@ -386,7 +376,7 @@ class Optimizer(Loadable, ABC):
     # State
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cache": None}  # it refers to these objects, not to their copies
+        return {**self.__dict__, "_cache": None}  # its key refers to these objects, not to their copies
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of the state and options, in PyTorch's layout. When it is loaded, parameters are matched by their order.
