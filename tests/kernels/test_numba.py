@@ -33,7 +33,7 @@ INSTALLED = find_spec("numba") is not None
 needs_numba = pytest.mark.skipif(not INSTALLED, reason="not installed: pip install numba")
 
 if INSTALLED:
-    from tinygrad_cnn.extra.numba import attached, depthwise, images, layers, rows, scans
+    from tinygrad_cnn.extra.numba import attached, depthwise, elements, images, layers, rows, scans, vectors
 
     KERNELS = attached.KERNELS
 else:
@@ -61,6 +61,15 @@ def sizes(request, tuning):
         for module in (layers, rows, scans, depthwise):
             tuning(module, SMALL=1)
         tuning(images, LARGE=2)
+
+
+@pytest.fixture(params=["in registers", "in memory"])
+def tables(request, monkeypatch):
+    """Where GELU's numbers are looked up."""
+    found = request.param == "in registers"
+    if found and not vectors.FINDS:
+        pytest.skip("needs AVX-512")
+    monkeypatch.setattr(elements, "FINDS", found)
 
 
 # What the kernels are given
@@ -271,21 +280,36 @@ SPECIAL = np.array([np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-40, 
 
 @needs_numba
 @pytest.mark.parametrize("function", [tg.gelu, activation.gelu_slope, tg.silu, activation.silu_slope])
-def test_activations_of_special_numbers(function, numba):
+def test_activations_of_special_numbers(function, numba, tables):
     expected = function.op.raw(SPECIAL.astype(np.float64), **({"approximate": "none"} if function is tg.gelu else {}))
     np.testing.assert_allclose(function(np.tile(SPECIAL, 20)), np.tile(expected, 20).astype(np.float32), rtol=2e-7)
 
 
 @needs_numba
 @pytest.mark.parametrize("function", [tg.gelu, activation.gelu_slope])
-def test_gelu_is_right_to_a_unit_in_the_last_place(function, numba):
+def test_gelu_is_right_to_a_unit_in_the_last_place(function, numba, tables):
     x = np.random.default_rng(0).uniform(-12.9, 8, 200_000).astype(np.float32)
-    x = np.concatenate([x, x / 1000, POINTS[np.float32].astype(np.float32)])
+    x = np.concatenate([x, x[np.abs(x) < 3] / 2, x / 1000, POINTS[np.float32].astype(np.float32)])
     exact = EXACT[function](x.astype(np.float64))
     error, apart = np.abs(function(x) - exact), np.abs(x - ZERO.get(function, np.inf)) > 0.5
     units = error / np.spacing(np.maximum(np.abs(exact), 1e-37).astype(np.float32))
     assert units[apart].max() <= 0.8
     assert error[~apart].max(initial=0) <= 2.0**-25
+
+
+@needs_numba
+@pytest.mark.parametrize("size", [1, 15, 16, 17, 100])
+def test_gelu_of_a_number_does_not_depend_on_its_neighbours(size, numba, tables):
+    u, x = normal(np.random.default_rng(0), 2, 1000) * 3
+    y, slope, pulled = tg.gelu(x), activation.gelu_slope(x), activation.gelu_pull(u, x)
+    for start in (0, 7, 900):
+        part = slice(start, start + size)
+        np.testing.assert_array_equal(tg.gelu(x[part]), y[part])
+        np.testing.assert_array_equal(activation.gelu_slope(x[part]), slope[part])
+        np.testing.assert_array_equal(activation.gelu_pull(u[part], x[part]), pulled[part])
+    in_place = x[:size].copy()
+    elements.prepare_gelu_pull(in_place, u[:size], in_place)()
+    np.testing.assert_array_equal(in_place, pulled[:size])
 
 
 @needs_numba

@@ -1,7 +1,8 @@
 """GELU, SiLU and their gradients for float32: GELU's to a unit in the last place, SiLU's to 4, also where they are small.
 
-P(x) is the probability that a standard normal number is below x, and f its density. P, f and the slope of GELU, P + x f, are
-looked up at the multiple h of 1 / STEP next to x. With d = x - h and a = h d,
+For processors with AVX-512, GELU is in `normal.py`. For the others, numbers are looked up in memory. P(x) is the probability
+that a standard normal number is below x, and f its density. P, f and the slope of GELU, P + x f, are looked up at the multiple
+h of 1 / STEP next to x. With d = x - h and a = h d,
 
     P(x) = P(h) + f(h) d (1 - a / 2 + a^2 / 6 - ...),
 
@@ -20,7 +21,9 @@ from typing import Any
 import numpy as np
 
 from ...kernels import blocks
+from . import normal
 from .compiled import Number, helper, loop
+from .vectors import FINDS
 
 STEP, PER_STEP = np.float32(256.0), np.float32(1 / 256)
 
@@ -61,17 +64,17 @@ BELOW, BELOW_REST, SLOPE, SLOPE_REST, DENSITY = _tables()
 
 def prepare_gelu(out: np.ndarray | None, a: Any, *, approximate: str) -> Any:
     """A task for ``gelu``; None for its approximation, and for dtypes other than float16 and float32."""
-    return _prepare(_gelu, out, a) if approximate == "none" else None
+    return _prepare(normal.gelu if FINDS else _gelu, out, a) if approximate == "none" else None
 
 
 def prepare_gelu_slope(out: np.ndarray | None, a: Any) -> Any:
     """A task for ``gelu_slope``."""
-    return _prepare(_gelu_slope, out, a)
+    return _prepare(normal.gelu_slope if FINDS else _gelu_slope, out, a)
 
 
 def prepare_gelu_pull(out: np.ndarray | None, u: Any, a: Any) -> Any:
     """A task for ``gelu_pull``; None for arrays that differ in shape, dtype or memory order, too."""
-    return _prepare(_gelu_pull, out, u, a)
+    return _prepare(normal.gelu_pull if FINDS else _gelu_pull, out, u, a)
 
 
 def prepare_silu(out: np.ndarray | None, a: Any) -> Any:

@@ -4,6 +4,9 @@ In a loop over single numbers, the compiler looks for vectors itself, and checks
 keeps none of them in registers over the iterations of a loop around it. So where a loop reads the same numbers for every pixel,
 it is written with vectors: `load` and `store` move them, and a sum or a product is one instruction, or several on a processor
 with shorter registers. No index is checked.
+
+AVX-512 looks up a vector in a table of 32 numbers, which is two registers, by one instruction: `found`. To look up sixteen
+numbers in memory takes 15 times as long or more. Other processors have no such instruction (`FINDS`).
 """
 
 from __future__ import annotations
@@ -14,12 +17,15 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, codegen, config
 from numba.extending import intrinsic, models, overload, register_model
 
 LANES = 16
 
-_VECTOR = ir.VectorType(ir.FloatType(), LANES)
+FINDS = "+avx512f" in (codegen.get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES)
+"""Whether the processor that is compiled for has `found`."""
+
+_VECTOR, _BITS = (ir.VectorType(kind, LANES) for kind in (ir.FloatType(), ir.IntType(32)))
 
 
 class Vector(types.Type):  # type: ignore[misc]
@@ -76,13 +82,7 @@ def nothing(typing: Any) -> Any:
 @_instruction
 def splat(typing: Any, a: Any) -> Any:
     """A number of float32 sixteen times."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        none, first = ir.Constant(_VECTOR, ir.Undefined), ir.IntType(32)
-        one = builder.insert_element(none, args[0], first(0))
-        return builder.shuffle_vector(one, none, ir.Constant(ir.VectorType(first, LANES), None))
-
-    return vector(types.float32), generate
+    return vector(types.float32), lambda context, builder, signature, args: _times(builder, args[0])
 
 
 @_instruction
@@ -98,8 +98,79 @@ def sum_of(typing: Any, v: Any) -> Any:
     return types.float32(v), generate
 
 
+@_instruction
+def least(typing: Any, v: Any, most: Any) -> Any:
+    """|v|, or `most` where that is less."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        size = builder.call(_function(builder, f"llvm.fabs.v{LANES}f32", 1), args[:1])
+        return builder.select(builder.fcmp_ordered(">", size, args[1]), args[1], size)  # a NaN stays
+
+    return vector(v, vector), generate
+
+
+@_instruction
+def above(typing: Any, v: Any, limit: Any, a: Any, b: Any) -> Any:
+    """a where v > limit, and b elsewhere."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", *args[:2]), *args[2:])
+
+    return vector(v, vector, vector, vector), generate
+
+
+@_instruction
+def fused(typing: Any, a: Any, b: Any, c: Any) -> Any:
+    """a b + c, rounded once."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.call(_function(builder, f"llvm.fma.v{LANES}f32", 3), args)
+
+    return vector(a, b, c), generate
+
+
+@_instruction
+def found(typing: Any, table: Any, v: Any, shift: Any) -> Any:
+    """table[i], where i are the last five bits of (the bits of v) >> shift."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        halves = [
+            builder.load(_address(context, builder, table, args[0], ir.IntType(64)(at)), align=4) for at in (0, LANES)
+        ]
+        at = builder.lshr(builder.bitcast(args[1], _BITS), _times(builder, args[2]))
+        kind = ir.FunctionType(_VECTOR, [_VECTOR, _BITS, _VECTOR])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.vpermi2var.ps.512")
+        return builder.call(function, [halves[0], at, halves[1]])
+
+    return vector(table, v, types.uint32), generate
+
+
+@_instruction
+def raised(typing: Any, a: Any, v: Any, shift: Any) -> Any:
+    """The number whose bits are (the bits of a) + ((the bits of v) << shift)."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        a, v = (builder.bitcast(value, _BITS) for value in args[:2])
+        return builder.bitcast(builder.add(a, builder.shl(v, _times(builder, args[2]))), _VECTOR)
+
+    return vector(a, v, types.uint32), generate
+
+
+def _function(builder: Any, name: str, inputs: int) -> Any:
+    return cgutils.get_or_insert_function(builder.module, ir.FunctionType(_VECTOR, [_VECTOR] * inputs), name)
+
+
+def _times(builder: Any, number: Any) -> Any:
+    """A number of 32 bits sixteen times."""
+    none, first = ir.Constant(ir.VectorType(number.type, LANES), ir.Undefined), ir.IntType(32)
+    return builder.shuffle_vector(builder.insert_element(none, number, first(0)), none, ir.Constant(_BITS, None))
+
+
 def _operator(function: Any, name: str) -> None:
-    """Let `function` of two vectors be the instruction of this name; a product may be fused with a sum."""
+    """Let `function` of two vectors, or of a vector and a number, be the instruction of this name.
+
+    A product may be fused with a sum.
+    """
 
     @_instruction
     def of_lanes(typing: Any, a: Any, b: Any) -> Any:
@@ -109,10 +180,14 @@ def _operator(function: Any, name: str) -> None:
         return vector(a, b), generate
 
     def of_types(a: Any, b: Any) -> Any:
-        def computed(a: Any, b: Any) -> Any:
+        def of_vectors(a: Any, b: Any) -> Any:
             return of_lanes(a, b)
 
-        return computed if a is vector and b is vector else None
+        def with_number(a: Any, b: Any) -> Any:
+            return of_lanes(a, splat(b))
+
+        kinds = {(vector, vector): of_vectors, (vector, types.float32): with_number}
+        return kinds.get((a, b))
 
     overload(function)(of_types)
 
