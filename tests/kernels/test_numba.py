@@ -275,6 +275,46 @@ def test_depthwise_convolution_fills_its_memory_and_no_other(channels, geometry)
     assert (memory[-32:] == 7).all()
 
 
+@needs_numba
+@pytest.mark.parametrize("width", [3, 15, 16, 17, 31, 32, 33, 50, 67])
+@pytest.mark.parametrize("geometry", [*GEOMETRIES, (3, 2, 2, 2), (3, 2, 1, 4), (3, 2, 0, 0)])
+def test_depthwise_convolution_of_rows_that_fill_vectors_or_not(width, geometry):
+    k, stride, before, after = geometry
+    rng = np.random.default_rng(width)
+    x, w = normal(rng, 2, 25, 6 + width % 2, max(width, k)), normal(rng, 25, 1, k, k)
+    how = {"stride": (stride,) * 2, "padding": ((before, after),) * 2, "dilation": (1, 1), "groups": 25}
+    y = conv.convolve.op.raw(x.astype(np.float64), w.astype(np.float64), **how)
+    u = normal(rng, *y.shape)
+    dx, dw = (
+        function.op.raw(a.astype(np.float64), b.astype(np.float64), shape=shape, **how)
+        for function, a, b, shape in ((conv.convolve_dx, u, w, x.shape), (conv.convolve_dw, x, u, w.shape))
+    )
+    for prepare, arrays, exact, more in (
+        (depthwise.prepare, (x, w), y, {}),
+        (depthwise.prepare_dx, (u, w), dx, {"shape": x.shape}),
+        (depthwise.prepare_dw, (x, u), dw, {"shape": w.shape}),
+    ):
+        memory = np.full(exact.size + 64, 7, np.float32)
+        out = memory[32:-32].reshape(exact.shape)
+        task = prepare(out, *arrays, **more, **how)
+        for _ in range(2):  # scratch and results do not depend on what was there
+            task()
+            np.testing.assert_allclose(out, exact, rtol=1e-4, atol=1e-4)
+        assert (memory[:32] == 7).all()
+        assert (memory[-32:] == 7).all()
+
+
+@needs_numba
+def test_a_pixel_that_is_not_finite_reaches_its_own_elements_of_the_filters():
+    x, u = np.ones((1, 64, 16, 16), np.float32), np.ones((1, 64, 8, 8), np.float32)
+    x[..., 1, 1] = np.inf
+    how = {"stride": (2, 2), "padding": ((1, 0),) * 2, "dilation": (1, 1), "groups": 64}
+    dw = depthwise.prepare_dw(None, x, u, shape=(64, 1, 3, 3), **how)()
+    np.testing.assert_array_equal(
+        np.isfinite(dw[0, 0]), [[False, True, False], [True, True, True], [False, True, False]]
+    )
+
+
 SPECIAL = np.array([np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-40, 100, -100, 3e38, -3e38], np.float32)
 
 

@@ -1,8 +1,8 @@
 """Depthwise convolution of images by one filter of 3 x 3 or 7 x 7 for each channel, and its adjoints, in both memory orders.
 
 Channels first, an image of one channel is copied between zeros. Then a window's elements lie at fixed distances, rows are not
-distinguished, and the sums for the gaps between rows are thrown away. With stride 2, rows and columns of even and of odd
-numbers are copied apart, where neighbours are neighbours again.
+distinguished, and the sums for the gaps between rows are thrown away. With stride 2, sixteen windows of a row are a vector: 32
+numbers are loaded, and those of even and of odd columns are vectors.
 
 Channels last, sixteen channels are a vector, and nothing is copied. For these channels, a row is walked from left to right with
 the elements of the filters in registers. There, the windows that have a pixel in common share it, too.
@@ -19,7 +19,7 @@ import numpy as np
 from ...kernels.parallel.task import Call, Work
 from .compiled import Number, helper, loop
 from .images import LARGE, by_images, cuts, like, order, view
-from .vectors import LANES, load, nothing, store
+from .vectors import LANES, evens, interleave, load, nothing, odds, splat, store, sum_of
 
 SMALL = 1 << 10
 """Smaller images are not worth the preparation."""
@@ -137,63 +137,64 @@ def _rows(how: str, a: Array) -> Array:
 
 
 @helper
-def _lay(x: Array, plane: Array, top: int, left: int) -> None:
-    """Copy an image to its place between zeros."""
-    for i in range(x.shape[0]):
-        source, row = x[i], plane[top + i, left:]
-        for j in range(source.size):
-            row[j] = source[j]
+def _whole(n: int) -> int:
+    """n numbers or a few more, as many as some vectors have."""
+    return LANES * (-(-n // LANES))
 
 
 @helper
-def _lay_apart(x: Array, planes: Array, top: int, left: int) -> None:
-    """Copy an image to its place between zeros, rows and columns of even and odd numbers to planes of their own."""
+def _copy(source: Array, i: int, target: Array, j: int, n: int) -> None:
+    """target[j : j + n] = source[i : i + n]."""
+    if n < LANES:
+        for at in range(n):
+            target[j + at] = source[i + at]
+    for start in range(0, n if n >= LANES else 0, LANES):
+        at = min(start, n - LANES)
+        store(target, j + at, load(source, i + at))
+
+
+@helper
+def _lay(x: Array, plane: Array, top: int, left: int) -> None:
+    """Copy an image to its place between zeros."""
     for i in range(x.shape[0]):
-        source = x[i]
-        for odd in range(2):
-            first = (odd - left) % 2
-            part = source[first:]
-            row = planes[((top + i) % 2) * 2 + odd, (top + i) // 2, (left + first) // 2 :]
-            for j in range((part.size + 1) // 2):
-                row[j] = part[2 * j]
+        _copy(x[i], 0, plane[top + i], left, x.shape[1])
+
+
+@helper
+def _plane(x: Array, y: Array, k: int, stride: int, top: int, left: int) -> Array:
+    """Zeros for an image of x and for what windows have around it; with stride 2, for whole vectors of windows."""
+    rows, columns = y.shape[2], y.shape[3]
+    reach = columns - 1 if stride == 1 else 2 * _whole(columns)
+    return np.zeros((max((rows - 1) * stride + k, top + x.shape[2]) + 1, max(reach + k, left + x.shape[3])), np.float32)
 
 
 @loop
 def _convolve_first(x: Array, y: Array, w: Array, b: Array, stride: int, top: int, left: int, turned: bool) -> None:
     """y = b + the sum of each window of x (n, c, H, W) times w (c, k, k), or that from its last element to the first."""
-    n, channels, height, width = x.shape
     rows, columns = y.shape[2], y.shape[3]
     k = w.shape[1]
-    if stride == 1:
-        pitch = max(columns + k - 1, left + width)
-        planes = np.zeros((1, max(rows + k, top + height + 1), pitch), np.float32)
-    else:
-        pitch = max(columns + 1, (left + width + 1) // 2)
-        planes = np.zeros((4, max(rows + 2, (top + height + 1) // 2 + 1), pitch), np.float32)
-    flat = planes.reshape(planes.shape[0], -1)
+    plane = _plane(x, y, k, stride, top, left)
+    pitch, flat = plane.shape[1], plane.reshape(-1)
     size = (rows - 1) * pitch + columns
     total = np.empty(rows * pitch, np.float32)
     f = np.empty((k, k), np.float32)
-    for i in range(n):
-        for c in range(channels):
+    for i in range(x.shape[0]):
+        for c in range(x.shape[1]):
             for row in range(k):
                 for column in range(k):
                     f[row, column] = w[c, k - 1 - row, k - 1 - column] if turned else w[c, row, column]
+            _lay(x[i, c], plane, top, left)
             if stride == 2:
-                _lay_apart(x[i, c], planes, top, left)
-                _three_apart(flat, f, b[c], pitch, total[:size])
-            elif k == 3:
-                _lay(x[i, c], planes[0], top, left)
-                _three(flat[0], f, b[c], pitch, total[:size])
+                _three_apart(flat, f, b[c], pitch, y[i, c])
+                continue
+            if k == 3:
+                _three(flat, f, b[c], pitch, total[:size])
             else:
-                _lay(x[i, c], planes[0], top, left)
                 total[:] = b[c]
                 for row in range(7):
-                    _seven(flat[0, row * pitch :], f[row], total[:size])
+                    _seven(flat[row * pitch :], f[row], total[:size])
             for row in range(rows):
-                source, target = total[row * pitch :], y[i, c, row]
-                for j in range(target.size):
-                    target[j] = source[j]
+                _copy(total, row * pitch, y[i, c, row], 0, columns)
 
 
 @helper
@@ -212,17 +213,22 @@ def _three(x: Array, f: Array, b: Number, pitch: int, y: Array) -> None:
 
 @helper
 def _three_apart(x: Array, f: Array, b: Number, pitch: int, y: Array) -> None:
-    a0, a1, a2 = f[0, 0], f[0, 1], f[0, 2]
-    b0, b1, b2 = f[1, 0], f[1, 1], f[1, 2]
-    c0, c1, c2 = f[2, 0], f[2, 1], f[2, 2]
-    even, odd, below, below_odd = x[0], x[1], x[0, pitch:], x[1, pitch:]
-    middle, middle_odd = x[2], x[3]
-    for i in range(y.size):
-        y[i] = (
-            b + a0 * even[i] + a1 * odd[i] + a2 * even[i + 1]
-            + b0 * middle[i] + b1 * middle_odd[i] + b2 * middle[i + 1]
-            + c0 * below[i] + c1 * below_odd[i] + c2 * below[i + 1]
-        )  # fmt: skip
+    a0, a1, a2 = splat(f[0, 0]), splat(f[0, 1]), splat(f[0, 2])
+    b0, b1, b2 = splat(f[1, 0]), splat(f[1, 1]), splat(f[1, 2])
+    c0, c1, c2 = splat(f[2, 0]), splat(f[2, 1]), splat(f[2, 2])
+    shift, last, few = splat(b), max(y.shape[1] - LANES, 0), np.empty(LANES, np.float32)
+    for row in range(y.shape[0]):
+        for at in range(0, y.shape[1], LANES):
+            i = 2 * (row * pitch + min(at, last))
+            j, k = i + pitch, i + 2 * pitch
+            total = shift + a0 * evens(x, i) + a1 * odds(x, i) + a2 * evens(x, i + 2)
+            total = total + b0 * evens(x, j) + b1 * odds(x, j) + b2 * evens(x, j + 2)
+            total = total + c0 * evens(x, k) + c1 * odds(x, k) + c2 * evens(x, k + 2)
+            if y.shape[1] < LANES:
+                store(few, 0, total)
+                _copy(few, 0, y[row], 0, y.shape[1])
+            else:
+                store(y[row], min(at, last), total)
 
 
 @helper
@@ -239,73 +245,51 @@ def _spread_first(u: Array, x: Array, w: Array, stride: int, top: int, left: int
     A row 2 q of the padded image is the first of the windows q, and the last of the windows q - 1; 2 q + 1 is the middle one of
     the windows q. So are columns.
     """
-    n, channels, height, width = x.shape
-    rows, columns = u.shape[2], u.shape[3]
-    pitch = max(columns + 1, (left + width) // 2 + 1) + 1
-    lines = max(rows + 1, (top + height) // 2 + 1)
-    plane = np.zeros((lines + 2, pitch), np.float32)  # u, after a row and a column of zeros
-    flat = plane.reshape(-1)
-    size = lines * pitch
-    corners, verticals = np.zeros(size, np.float32), np.zeros(size, np.float32)
-    horizontals, middles = np.zeros(size, np.float32), np.zeros(size, np.float32)
-    for i in range(n):
-        for c in range(channels):
+    height, width = x.shape[2], x.shape[3]
+    lines, pairs = (top + height + 1) // 2, (left + width + 1) // 2
+    pitch, span = max(u.shape[3], pairs) + 1, 2 * _whole(pairs)
+    rows = max(u.shape[2], lines) + 2 + LANES // pitch  # the last vector reaches further
+    plane = np.zeros((rows, pitch), np.float32)  # u, after a row and a column of zeros
+    flat, spread = plane.reshape(-1), np.empty(2 * lines * span, np.float32)
+    for i in range(x.shape[0]):
+        for c in range(x.shape[1]):
             _lay(u[i, c], plane, 1, 1)
-            above, here = flat[:size], flat[pitch : pitch + size]
-            a0, a1, a2, b0, b1 = w[c, 0, 0], w[c, 0, 1], w[c, 0, 2], w[c, 1, 0], w[c, 1, 1]
-            b2, c0, c1, c2 = w[c, 1, 2], w[c, 2, 0], w[c, 2, 1], w[c, 2, 2]
-            for j in range(size - 1):
-                corners[j] = a0 * here[j + 1] + a2 * here[j] + c0 * above[j + 1] + c2 * above[j]
-            for j in range(size - 1):
-                verticals[j] = a1 * here[j + 1] + c1 * above[j + 1]
-            for j in range(size - 1):
-                horizontals[j] = b0 * here[j + 1] + b2 * here[j]
-            for j in range(size - 1):
-                middles[j] = b1 * here[j + 1]
+            a0, a1, a2 = splat(w[c, 0, 0]), splat(w[c, 0, 1]), splat(w[c, 0, 2])
+            b0, b1, b2 = splat(w[c, 1, 0]), splat(w[c, 1, 1]), splat(w[c, 1, 2])
+            c0, c1, c2 = splat(w[c, 2, 0]), splat(w[c, 2, 1]), splat(w[c, 2, 2])
+            for line in range(lines):
+                for at in range(0, pairs, LANES):
+                    j, place = line * pitch + at, 2 * (line * span + at)
+                    q, p, r, s = load(flat, j + pitch + 1), load(flat, j + pitch), load(flat, j + 1), load(flat, j)
+                    interleave(spread, place, a0 * q + a2 * p + c0 * r + c2 * s, a1 * q + c1 * r)
+                    interleave(spread, place + span, b0 * q + b2 * p, b1 * q)
             for row in range(height):
-                start = ((top + row) // 2) * pitch
-                even, odd = (horizontals, middles) if (top + row) % 2 else (corners, verticals)
-                target = x[i, c, row]
-                for first, found in ((left % 2, even), (1 - left % 2, odd)):
-                    part, rest = found[start + (left + first) // 2 :], target[first:]
-                    for j in range((rest.size + 1) // 2):
-                        rest[2 * j] = part[j]
+                _copy(spread, (top + row) * span + left, x[i, c, row], 0, width)
 
 
 @loop
 def _correlate_first(x: Array, u: Array, total: Array, stride: int, top: int, left: int) -> None:
     """total (c, k, k) = the sum over images and positions of u (n, c, h, v) times each element of the windows of x."""
-    n, channels, height, width = x.shape
     rows, columns = u.shape[2], u.shape[3]
     k = total.shape[1]
-    if stride == 1:
-        pitch = max(columns + k - 1, left + width)
-        planes = np.zeros((1, max(rows + k, top + height + 1), pitch), np.float32)
-    else:
-        pitch = max(columns + 1, (left + width + 1) // 2)
-        planes = np.zeros((4, max(rows + 2, (top + height + 1) // 2 + 1), pitch), np.float32)
-    flat = planes.reshape(planes.shape[0], -1)
-    size = (rows - 1) * pitch + columns
-    given = np.zeros((rows, pitch), np.float32)
-    g = given.reshape(-1)[:size]
+    plane = _plane(x, u, k, stride, top, left)
+    pitch, flat = plane.shape[1], plane.reshape(-1)
+    given = np.zeros((rows, pitch if stride == 1 else _whole(columns)), np.float32)
+    g = given.reshape(-1)[: (rows - 1) * pitch + columns]
     total[:] = 0.0
-    for c in range(channels):
+    for c in range(x.shape[1]):
         f = total[c]
-        for i in range(n):
+        for i in range(x.shape[0]):
             _lay(u[i, c], given, 0, 0)
+            _lay(x[i, c], plane, top, left)
             if stride == 2:
-                _lay_apart(x[i, c], planes, top, left)
-                for row in range(3):
-                    plane, start = (row % 2) * 2, (row // 2) * pitch
-                    _add_three_apart(g, flat[plane, start:], flat[plane + 1, start:], f[row])
+                _add_three_apart(given, flat, pitch, f)
             elif k == 3:
-                _lay(x[i, c], planes[0], top, left)
                 for row in range(3):
-                    _add_three(g, flat[0, row * pitch :], f[row])
+                    _add_three(g, flat[row * pitch :], f[row])
             else:
-                _lay(x[i, c], planes[0], top, left)
                 for row in range(7):
-                    _add_seven(g, flat[0, row * pitch :], f[row])
+                    _add_seven(g, flat[row * pitch :], f[row])
 
 
 @loop
@@ -320,16 +304,21 @@ def _add_three(u: Array, x: Array, f: Array) -> None:
     f[2] += c
 
 
-@loop
-def _add_three_apart(u: Array, even: Array, odd: Array, f: Array) -> None:
-    a, b, c = np.float32(0.0), np.float32(0.0), np.float32(0.0)
-    for i in range(u.size):
-        a += u[i] * even[i]
-        b += u[i] * odd[i]
-        c += u[i] * even[i + 1]
-    f[0] += a
-    f[1] += b
-    f[2] += c
+@helper
+def _add_three_apart(u: Array, x: Array, pitch: int, f: Array) -> None:
+    """f (3, 3) += the products of u (rows, whole vectors) and of the elements of the windows."""
+    a0 = a1 = a2 = b0 = b1 = b2 = c0 = c1 = c2 = nothing()
+    for row in range(u.shape[0]):
+        for at in range(0, u.shape[1], LANES):
+            g, i = load(u[row], at), 2 * (row * pitch + at)
+            j, k = i + pitch, i + 2 * pitch
+            a0, a1, a2 = a0 + g * evens(x, i), a1 + g * odds(x, i), a2 + g * evens(x, i + 2)
+            b0, b1, b2 = b0 + g * evens(x, j), b1 + g * odds(x, j), b2 + g * evens(x, j + 2)
+            c0, c1, c2 = c0 + g * evens(x, k), c1 + g * odds(x, k), c2 + g * evens(x, k + 2)
+    for column, v, w, z in ((0, a0, b0, c0), (1, a1, b1, c1), (2, a2, b2, c2)):
+        f[0, column] += sum_of(v)
+        f[1, column] += sum_of(w)
+        f[2, column] += sum_of(z)
 
 
 @loop
@@ -508,7 +497,7 @@ def _add_seven_of_row(u: Array, x: Array, f: Array, left: int, channels: int) ->
 def _correlate_last(x: Array, u: Array, total: Array, stride: int, top: int, left: int) -> None:
     """total (c, k, k) = the sum over images and positions of u (n, h, v c) times each element of the windows of x."""
     channels, k = total.shape[0], total.shape[1]
-    lanes, none = -(-channels // LANES) * LANES, np.zeros(x.shape[2], np.float32)
+    lanes, none = _whole(channels), np.zeros(x.shape[2], np.float32)
     sums, line = np.zeros((k * k, lanes)), np.zeros((k * k, lanes), np.float32)
     for n in range(x.shape[0]):
         for i in range(u.shape[1]):

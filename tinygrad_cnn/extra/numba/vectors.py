@@ -73,6 +73,38 @@ def store(typing: Any, a: Any, i: Any, v: Any) -> Any:
     return types.void(a, types.intp, vector), generate
 
 
+def _seconds(first: int) -> Any:
+    """The function that loads sixteen numbers, every second one from a[i + first] on."""
+
+    def typed(typing: Any, a: Any, i: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            address = _address(context, builder, a, *args)
+            halves = [builder.load(builder.gep(address, [ir.IntType(64)(at)]), align=4) for at in (0, 1)]
+            return builder.shuffle_vector(*halves, _BITS(list(range(first, 2 * LANES, 2))))
+
+        return vector(a, types.intp), generate
+
+    return _instruction(typed)
+
+
+evens, odds = _seconds(0), _seconds(1)
+
+
+@_instruction
+def interleave(typing: Any, a: Any, i: Any, v: Any, w: Any) -> Any:
+    """a[i : i + 2 LANES] = a number of v, one of w, the next of v, ..."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        address = _address(context, builder, a, *args[:2])
+        for at in (0, 1):
+            places = [j // 2 + j % 2 * LANES for j in range(at * LANES, (at + 1) * LANES)]
+            half = builder.shuffle_vector(*args[2:], _BITS(places))
+            builder.store(half, builder.gep(address, [ir.IntType(64)(at)]), align=4)
+        return context.get_dummy_value()
+
+    return types.void(a, types.intp, vector, vector), generate
+
+
 @_instruction
 def nothing(typing: Any) -> Any:
     """Zeros."""
