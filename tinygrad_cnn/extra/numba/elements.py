@@ -96,21 +96,18 @@ def _prepare(function: Any, out: np.ndarray | None, *arrays: Any) -> Any:
     if not blocks.fits(*arrays) or any(a.dtype.char == "d" for a in arrays):
         return None
     apart = out is None or not any(np.may_share_memory(out, a) for a in arrays)
-    return blocks.prepare(partial(_into if apart else _aside, function), out, *arrays)
+    return blocks.prepare(partial(_into, function, apart), out, *arrays)
 
 
-def _into(function: Any, *arrays: np.ndarray) -> None:
-    """function(*arrays), with an element that is repeated as an array."""
+def _into(function: Any, apart: bool, *arrays: np.ndarray) -> None:
+    """function(*arrays) of arrays without gaps; of an element that is repeated, an array is made. A result that is not apart, but
+    in the place of an input, is copied there: a loop that reads and writes the same elements would not use vector registers."""
     *inputs, y = arrays
-    function(*(a if a.ndim else np.full(y.shape, a) for a in inputs), y)
-
-
-def _aside(function: Any, *arrays: np.ndarray) -> None:
-    """The result takes the place of an input. A loop that reads and writes the same elements would not use vector registers."""
-    *inputs, y = arrays
-    part = blocks.temporary("aside", y)
-    _into(function, *inputs, part)
-    np.copyto(y, part)
+    apart = apart and y.flags.c_contiguous
+    part = y if apart else blocks.temporary("aside", y)
+    function(*(np.ascontiguousarray(a) if a.ndim else np.full(y.shape, a) for a in inputs), part)
+    if not apart:
+        np.copyto(y, part)
 
 
 @helper

@@ -48,6 +48,8 @@ def _instruction(typed: Callable[..., Any]) -> Any:
 
 
 def _address(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
+    if kind.layout != "C":
+        raise TypeError("an array may have gaps")
     data = context.make_array(kind)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), _VECTOR.as_pointer())
 
