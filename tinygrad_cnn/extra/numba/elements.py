@@ -100,8 +100,11 @@ def _prepare(function: Any, out: np.ndarray | None, *arrays: Any) -> Any:
 
 
 def _into(function: Any, apart: bool, *arrays: np.ndarray) -> None:
-    """function(*arrays) of arrays without gaps; of an element that is repeated, an array is made. A result that is not apart, but
-    in the place of an input, is copied there: a loop that reads and writes the same elements would not use vector registers."""
+    """function(*arrays) of arrays without gaps; of an element that is repeated, an array is made.
+
+    A result that is not apart, but in the place of an input, is copied there: a loop that reads and writes the same elements
+    would not use vector registers.
+    """
     *inputs, y = arrays
     apart = apart and y.flags.c_contiguous
     part = y if apart else blocks.temporary("aside", y)
