@@ -21,9 +21,11 @@ OfBlock: TypeAlias = Callable[..., object]
 """A function of 1-d blocks of one shape and dtype, or 0-d arrays, and of the array that it fills, which is none of them."""
 
 
-def prepare(function: OfBlock, out: np.ndarray | None, *arrays: Any) -> Callable[[], Any] | None:
+def prepare(
+    function: OfBlock, out: np.ndarray | None, *arrays: Any, block: int | None = None
+) -> Callable[[], Any] | None:
     """A task that computes `function` of 1-d blocks of arrays of one shape, in their dtype (float64 for integers) and memory
-    order. None for several arrays that differ."""
+    order. None for several arrays that differ. A block has BLOCK elements, or `block`."""
     inputs = [np.asarray(a) for a in arrays]
     first = next((a for a in inputs if not _repeats(a)), inputs[0])
     dtype = first.dtype if first.dtype.kind == "f" else np.dtype(np.float64)
@@ -38,12 +40,12 @@ def prepare(function: OfBlock, out: np.ndarray | None, *arrays: Any) -> Callable
             return None
         return partial(_buffered, function, [*inputs, y], np.result_type(dtype, np.float32))
     if y.size < chunks.LARGE:
-        return partial(_by_block, function, flat, y)
+        return partial(_by_block, function, block, flat, y)
     step = -(-y.size // chunks.PARTS)
     parts = [[a[i : i + step] if a.ndim else a for a in flat] for i in range(0, y.size, step)]
 
     def task() -> np.ndarray:
-        each(partial(_by_block, function, y=y), parts)
+        each(partial(_by_block, function, block, y=y), parts)
         return y
 
     return task
@@ -73,13 +75,13 @@ def _flat(inputs: list[np.ndarray], y: np.ndarray) -> list[np.ndarray] | None:
     return views
 
 
-def _by_block(function: OfBlock, arrays: Sequence[np.ndarray], y: np.ndarray) -> np.ndarray:
-    size = arrays[-1].size
-    if size <= BLOCK:
+def _by_block(function: OfBlock, block: int | None, arrays: Sequence[np.ndarray], y: np.ndarray) -> np.ndarray:
+    size, step = arrays[-1].size, block or BLOCK
+    if size <= step:
         function(*arrays)
     else:
-        for i in range(0, size, BLOCK):
-            function(*[a[i : i + BLOCK] if a.ndim else a for a in arrays])
+        for i in range(0, size, step):
+            function(*[a[i : i + step] if a.ndim else a for a in arrays])
     return y
 
 
