@@ -97,7 +97,7 @@ def _decay() -> Any:
 
 _MIDDLE = np.full(PIECES, 0.5)
 CENTRE, FIRST, REST, R1, R2, R3, R4, R5 = _pieces(_r, _MIDDLE)
-_MIDDLE[9] = 0.25  # the zero of S is on the left of this piece
+_MIDDLE[9] = 0.25  # from 1.25 to 1.5: S is small on the left
 SLOPE_CENTRE, SLOPE_FIRST, SLOPE_REST, S1, S2, S3, S4, S5 = _pieces(_s, _MIDDLE)
 EXACT_POWER, LACK = _powers()
 E3, E2, E1 = _decay()
@@ -120,7 +120,8 @@ def _exponential(z: Number) -> tuple[Number, Number]:
 
 @helper
 def _parts(x: Number, z: Number, first: Number, rest: Number) -> tuple[Number, Number]:
-    """a, of few bits, plus b: 2^UP times 1 - p where x is positive, and -p elsewhere, with p = (first + rest) e^(-z^2 / 2)."""
+    """a and b, which is small: a + b is 2^UP times 1 - p where x is positive, and -p elsewhere, with
+    p = (first + rest) e^(-z^2 / 2)."""
     s, w = _exponential(z)
     one, product = above(x, splat(NONE), splat(LARGE), splat(NONE)), first * s
     a = one - product
