@@ -138,8 +138,9 @@ def recurrent(parameters, given):
     return -total / (width * (len(given["sequence"]) - 1))
 
 
-def test_lstm():
-    given = inputs.lstm(2, 5, 3)
+@pytest.mark.parametrize(("layers", "characters"), [(1, 3), (2, 5), (3, 5), (3, 2)])
+def test_lstm(layers, characters):
+    given = inputs.lstm(layers, characters, 3)
     parameters = np.concatenate([np.ravel(given["main_params"]), np.ravel(given["extra_params"])])
     check(load("lstm")["objective"](given), recurrent(parameters, given))
     check(load("lstm")["jacobian"](given), differences(lambda p: recurrent(p, given), parameters))

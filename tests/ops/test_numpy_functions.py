@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import tinygrad_cnn as tg
+from tinygrad_cnn.core.tracing import observe
 
 numbers = st.floats(-4, 4).map(lambda x: round(x * 8) / 8)
 
@@ -325,3 +326,32 @@ def test_an_element_that_takes_no_part_may_be_nan():
     np.testing.assert_array_equal(np.linalg.matrix_power(tg.Tensor(m), 0).numpy(), np.eye(2))
     with pytest.raises(ValueError, match="must broadcast to the shape"):
         np.max(tg.zeros(0, 4), axis=0, where=np.ones((3, 4), bool), initial=1.0)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_slices_of_a_large_array_have_small_gradients(axis):
+    """A gradient as large as the array for each slice would take time that grows with the square of their number."""
+    x = tg.Tensor(np.random.default_rng(0).normal(size=(100, 103)), requires_grad=True)
+    n, weights = x.shape[axis], np.random.default_rng(1).normal(size=x.shape)
+    parts = tg.unstack(x, axis)
+    assert len(parts) == n
+    for i, part in enumerate(parts):
+        np.testing.assert_array_equal(part.numpy(), np.take(x.numpy(), i, axis))
+    y = sum((part * w).sum() for part, w in zip(parts, np.moveaxis(weights, axis, 0), strict=True))
+    taken_from = {part._node.parents[0] for part in parts}
+    assert all(np.prod(node.shape) < x.size / 5 for node in taken_from)
+    np.testing.assert_array_equal(tg.gradients(y, [x])[0].numpy(), weights)
+
+
+def test_many_vectors_are_stacked_by_one_op():
+    parts = [tg.Tensor(np.arange(3.0) + i, requires_grad=True) for i in range(50)]
+    called = []
+    with observe(lambda op, *_: called.append(op.name)):
+        y = tg.stack(parts)
+    assert len(called) == 2
+    np.testing.assert_array_equal(y.numpy(), [p.numpy() for p in parts])
+    np.testing.assert_array_equal(
+        tg.gradients((y * np.arange(150.0).reshape(50, 3)).sum(), parts)[7].numpy(), [21, 22, 23]
+    )
+    with pytest.raises(ValueError, match="shape|dimension"):
+        tg.stack([tg.ones(1), tg.ones(2), tg.ones(0)])

@@ -89,6 +89,7 @@ def _ints(shape: tuple[int, ...], size: int) -> Arg:
     return Arg(shape, low=-size, high=size - 1, kind="int")
 
 
+REPEATED = np.array([[0, 4, 0], [2, -1, 3]])
 SPOTS = [np.zeros(SHAPE)[index].shape for index in INDICES]
 WHOLE, MASK = Arg(SHAPE), Arg((4, 1), kind="bool")
 ALONG = [(0, (2, 4, 2)), (1, (3, 1, 2)), (-1, (3, 4, 3))]
@@ -98,6 +99,11 @@ CASES = [
     *(
         Case(ops.add_at_zeros, (Arg(spot),), _add_at_zeros, {"index": index, "shape": SHAPE})
         for index, spot in zip(INDICES, SPOTS, strict=True)
+    ),
+    Case(ops.getitem, (Arg((5,)),), lambda a, index: a[index], {"index": REPEATED}),
+    *(
+        Case(ops.add_at_zeros, (Arg((2, 3)),), _add_at_zeros, {"index": index, "shape": (5,)})
+        for index in (REPEATED, REPEATED % 5)
     ),
     *(
         Case(ops.assign, (WHOLE, Arg(spot)), lambda a, value, index: _index_set(a, index, value), {"index": index})

@@ -22,6 +22,7 @@ def _rejoined(split: Callable[..., Any]) -> Callable[..., Any]:
 CASES = [
     *(Case(ops.flip, (CUBE,), np.flip, axes) for axes in ({}, {"axis": 1}, {"axis": (0, -1)})),
     Case(ops.roll, (CUBE,), np.roll, {"shift": 5}),
+    *(Case(ops.roll, (Arg((4,)),), np.roll, {"shift": shift}) for shift in (0, -1, 7)),
     Case(ops.roll, (CUBE,), np.roll, {"shift": -1, "axis": 1}),
     Case(ops.roll, (CUBE,), np.roll, {"shift": (1, 2), "axis": (0, 2)}),
     *(Case(ops.rot90, (CUBE,), np.rot90, {"k": k, "axes": (1, -1)}) for k in (-1, 0, 1, 2)),

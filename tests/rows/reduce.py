@@ -16,6 +16,7 @@ NONZERO = Arg((2, 3, 2), away=(-0.25, -0.125, 0.0, 0.125, 0.25))
 SMALL = Arg((2, 2, 3))
 ARGS = ((ops.argmax, np.argmax), (ops.argmin, np.argmin))
 TRUTHS = ((ops.any, np.any), (ops.all, np.all))
+HITS = np.array([[True, False, False, True], [False, True, True, False], [False, True, False, False]])
 AXES: list[dict[str, Any]] = [
     {},
     {"axis": 1},
@@ -31,6 +32,15 @@ def log_of_sum(a: NDArray[Any], axis: Any = None, keepdims: bool = False) -> Any
     return np.log(np.sum(np.exp(a), axis=axis, keepdims=keepdims))
 
 
+def shared(u: NDArray[Any], hits: NDArray[Any], axis: Any = None) -> Any:
+    """u divided by the number of hits over `axis`, where they are."""
+    return np.where(hits, u / hits.sum(axis=axis, keepdims=True), 0)
+
+
+def _beside_hits(f: Any) -> Any:
+    return lambda u, axis: f(u, HITS, axis=axis)
+
+
 def p_norm(a: NDArray[Any], p: float, axis: Any = None, keepdims: bool = False) -> Any:
     """The p-norm as it is written."""
     return np.sum(np.abs(a) ** p, axis=axis, keepdims=keepdims) ** (1 / p)
@@ -41,6 +51,10 @@ CASES = [
     *(Case(ops.mean, (WHOLE,), np.mean, axes) for axes in AXES),
     *(Case(ops.max, (DISTINCT,), np.max, axes) for axes in AXES),
     *(Case(ops.min, (DISTINCT,), np.min, axes) for axes in AXES),
+    *(
+        Case(ops.share, (Arg(shape),), shared, {"axis": axis}, via=_beside_hits)
+        for shape, axis in (((3, 1), 1), ((1, 4), -2), ((), None), ((1, 1), (0, 1)), ((3, 4), 1))
+    ),
     *(Case(f, (Arg(()),), g) for f, g in ((ops.sum, np.sum), (ops.mean, np.mean), (ops.max, np.max))),
     *(Case(ops.prod, (SMALL,), np.prod, axes) for axes in AXES),
     Case(ops.prod, (Arg((4,), low=0.0, high=0.25),), np.prod),  # zeros among the factors, often several

@@ -28,10 +28,7 @@ ODD = "({0}.dtype.hasobject if {0}.__class__ is _ndarray else {0}.__class__ not 
 
 
 def operand(value: Any, name: str, is_label: bool, beside: Sequence[Any]) -> tuple[Any, Any, Any]:
-    """An operand beside a Tensor, adapted; its array; its node, if it is a Tensor.
-
-    Lists of labels and indices, inputs without a rule, are not converted.
-    """
+    """An operand beside a Tensor, adapted; its array; its node, if it is a Tensor. Lists of labels and indices stay lists."""
     if value.__class__ is not np.ndarray or value.dtype.hasobject:
         value = above.gather(value, name) if is_label else above.adapt(value, name, beside)
         if isinstance(value, namespace["Tensor"]):
@@ -41,9 +38,11 @@ def operand(value: Any, name: str, is_label: bool, beside: Sequence[Any]) -> tup
 
 def operands(values: Iterable[Any], name: str) -> tuple[Any, ...]:
     """The operands of a variadic op: lists that hold Tensors become Tensors, and beside a Tensor, others are adapted."""
-    found = [above.gather(value, name) for value in values]
-    if any(isinstance(value, namespace["Tensor"]) for value in found):
-        found = [above.adapt(value, name, found) for value in found]
+    found = [*values]
+    if {*map(type, found)} != {namespace["Tensor"]}:
+        found = [above.gather(value, name) for value in found]
+        if any(isinstance(value, namespace["Tensor"]) for value in found):
+            found = [above.adapt(value, name, found) for value in found]
     return tuple(found)
 
 

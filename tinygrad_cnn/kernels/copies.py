@@ -14,6 +14,9 @@ from .blocking import copy_channels_last
 from .parallel import chunks
 from .parallel.chunks import by_images
 
+SHORT = 1 << 12
+"""Fewer elements are copied at once: to make a task takes longer."""
+
 
 def prepare(out: np.ndarray | None, a: Any, *, order: str) -> Callable[[], Any] | None:
     """A task for ``copy``; None without `out`."""
@@ -48,6 +51,41 @@ def prepare_laid_out(out: np.ndarray | None, a: np.ndarray, *, axes: tuple[int, 
     return partial(_into, out, np.copyto, out, a)
 
 
+def prepare_roll(out: np.ndarray | None, a: np.ndarray, *, shift: Any, axis: Any) -> Callable[[], Any] | None:
+    """A task for ``roll`` by one number along one axis: two copies. None for other shifts."""
+    if a.__class__ is not np.ndarray:
+        return None
+    at = 0 if axis is None and a.ndim == 1 else axis
+    if shift.__class__ is not int or at.__class__ is not int or not -a.ndim <= at < a.ndim or not a.size:
+        return None
+    first = shift % a.shape[at]
+    y, before = np.empty_like(a) if out is None else out, (slice(None),) * (at % a.ndim)
+    if not first:
+        return partial(_into, y, np.copyto, y, a)
+    head, tail = (*before, slice(first)), (*before, slice(first, None))
+    start, end = (*before, slice(-first)), (*before, slice(-first, None))
+    return partial(_both, y, y[tail], a[start], y[head], a[end])
+
+
+def rolled(a: Any, *, shift: Any, axis: Any) -> Any:
+    """``roll`` of few elements by one number along one axis; None for other inputs."""
+    if (
+        shift.__class__ is not int
+        or axis.__class__ is not int
+        or a.__class__ is not np.ndarray
+        or not 0 < a.size < SHORT
+    ):
+        return None
+    if not -a.ndim <= axis < a.ndim:
+        return None
+    y, n = np.empty_like(a), a.shape[axis]
+    first = shift % n
+    before = (slice(None),) * (axis % a.ndim)
+    y[(*before, slice(first, None))] = a[(*before, slice(n - first))]
+    y[(*before, slice(first))] = a[(*before, slice(n - first, None))]
+    return y
+
+
 def flattened(*operands: Any) -> list[Any] | None:
     """Arrays of one shape, without gaps and in one memory order, as 1-d views, which NumPy iterates faster. Numbers and 0-d
     arrays stay; another single element becomes 0-d. None if the arrays are not alike, or nothing changes."""
@@ -67,6 +105,12 @@ def flattened(*operands: Any) -> list[Any] | None:
                 return None
             views.append(view)
     return views if changes else None
+
+
+def _both(out: np.ndarray, x: np.ndarray, a: np.ndarray, y: np.ndarray, b: np.ndarray) -> np.ndarray:
+    np.copyto(x, a)
+    np.copyto(y, b)
+    return out
 
 
 def _into(out: np.ndarray, copy: Callable[..., object], *arrays: Any) -> np.ndarray:

@@ -28,6 +28,8 @@ def prepare(out: np.ndarray | None, u: Any, *, index: Any, shape: tuple[int, ...
     parts = index if isinstance(index, tuple) else (index,)
     if out is not None and all(part is None or part is Ellipsis or part.__class__ in (slice, int) for part in parts):
         return partial(_at_zeros, out, out[parts if Ellipsis in parts else (*parts, Ellipsis)], u)
+    if out is not None and _in_a_row(u, index, shape):
+        return lambda: np.copyto(out, _summed(index, u, shape[0]))
     if u.__class__ is not np.ndarray or index.__class__ is not np.ndarray or index.dtype.kind not in "iu":
         return None
     width = math.prod(shape[1:])
@@ -56,6 +58,39 @@ def prepare(out: np.ndarray | None, u: Any, *, index: Any, shape: tuple[int, ...
         return y.reshape(shape)
 
     return task
+
+
+def added(u: Any, *, index: Any, shape: tuple[int, ...]) -> Any:
+    """``add_at_zeros`` at one integer or slice, or at integers in a row; None for other inputs."""
+    if index.__class__ is int or index.__class__ is slice:
+        y = np.zeros(shape, u.dtype)
+        y[index] = u
+        return y
+    return _summed(index, u, shape[0]) if _in_a_row(u, index, shape) else None
+
+
+def _in_a_row(u: Any, index: Any, shape: tuple[int, ...]) -> bool:
+    """Whether NumPy adds u at integers in a 1-d array without converting one of them."""
+    return (
+        index.__class__ is np.ndarray
+        and len(shape) == 1
+        and index.dtype == np.intp
+        and u.dtype.char in "fd"
+        and u.dtype.isnative
+    )
+
+
+def _summed(index: np.ndarray, u: Any, n: int) -> np.ndarray:
+    """Zeros, with u added at `index` in its order."""
+    at, values = index.reshape(-1), u.reshape(-1)
+    if u.dtype.char == "d":
+        try:
+            return np.bincount(at, values, n)
+        except ValueError:  # an index counts from the end
+            pass
+    y = np.zeros(n, u.dtype)
+    np.add.at(y, at, values)
+    return y
 
 
 def _at_zeros(out: np.ndarray, place: np.ndarray, u: Any) -> np.ndarray:

@@ -26,6 +26,10 @@ ONE = 87.0
 FAR = {np.dtype(np.float32): -87, np.dtype(np.float64): -700}
 SHIFT = 16
 UNIT = {dtype: np.ones((), dtype) for dtype in FAR}
+MOST: dict[Any, Any] = {dtype: np.full((), ONE, dtype) for dtype in FAR}
+
+SHORT = 1 << 10
+"""Up to this many elements, to cut a block and to fetch memory for it takes longer than to compute it."""
 
 
 def prepare(out: np.ndarray | None, a: Any) -> Any:
@@ -51,6 +55,27 @@ def prepare_silu_slope(out: np.ndarray | None, a: Any) -> Any:
 def prepare_silu_pull(out: np.ndarray | None, u: Any, a: Any) -> Any:
     """A task for ``silu_pull``; None for arrays that differ in shape, dtype or memory order."""
     return blocks.prepare(_silu_pull, out, u, a) if blocks.fits(u, a) else None
+
+
+def short_sigmoid(a: Any) -> Any:
+    """The sigmoid of few elements; None for other inputs."""
+    if a.__class__ is not np.ndarray or a.size > SHORT or not a.ndim or (one := UNIT.get(a.dtype)) is None:
+        return None
+    y = np.minimum(a, MOST[a.dtype])
+    np.exp(y, y)
+    return np.divide(y, np.add(y, one), y)
+
+
+def short_pull(u: Any, s: Any) -> Any:
+    """u s (1 - s) of few elements in one memory order; None for other inputs."""
+    if s.__class__ is not np.ndarray or u.__class__ is not np.ndarray or s.size > SHORT or not s.ndim:
+        return None
+    one = UNIT.get(s.dtype)
+    if one is None or u.dtype != s.dtype or u.shape != s.shape or u.strides != s.strides:
+        return None
+    rest = np.subtract(one, s)
+    np.multiply(rest, s, rest)
+    return np.multiply(rest, u, rest)
 
 
 def _sigmoid(x: np.ndarray, y: np.ndarray) -> None:

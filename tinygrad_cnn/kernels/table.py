@@ -18,6 +18,7 @@ from ..ops import (
     linalg,
     normalization,
     pool,
+    rearrange,
     reduce,
     shape,
     softmax,
@@ -31,6 +32,7 @@ from . import (
     copies,
     dropout,
     erf,
+    extrema,
     gelu,
     lapack,
     losses,
@@ -58,10 +60,12 @@ accelerate(dropout_ops.keep_mask, dropout.prepare)
 accelerate(elementwise.copy, copies.prepare, eager=elementwise.copy.op.raw)
 accelerate(elementwise.laid_out, copies.prepare_laid_out)
 accelerate(elementwise.where, where.prepare, eager=where.cut)
-accelerate(index.add_at_zeros, scatter.prepare)
+accelerate(index.add_at_zeros, scatter.prepare, eager=scatter.added)
 accelerate(matmul_ops.linear, matmul.prepare_linear, eager=matmul.small_linear)
 accelerate(matmul_ops.matmul, matmul.prepare, eager=matmul.small_product)
+accelerate(rearrange.roll, copies.prepare_roll, eager=copies.rolled)
 accelerate(reduce.mean, sums.prepare_mean)
+accelerate(reduce.share, extrema.prepare)
 accelerate(reduce.sum, sums.prepare_sum, eager=sums.eager_sum)
 accelerate(regression.mse, losses.prepare_mse)
 accelerate(shape.broadcast_to, None, eager=copies.spread)
@@ -75,8 +79,8 @@ accelerate(classification.mean_by, losses.prepare_mean_by, eager=losses.mean_by_
 accelerate(classification.softmax_nll, rows.prepare_nll, eager=rows.few_nll)
 accelerate(classification.softmax_nll_pull, rows.prepare_nll_pull, eager=rows.few_nll_pull)
 accelerate(transcendental.erf, erf.prepare)
-accelerate(transcendental.sigmoid, sigmoid.prepare)
-accelerate(transcendental.sigmoid_pull, sigmoid.prepare_pull)
+accelerate(transcendental.sigmoid, sigmoid.prepare, eager=sigmoid.short_sigmoid)
+accelerate(transcendental.sigmoid_pull, sigmoid.prepare_pull, eager=sigmoid.short_pull)
 accelerate(conv.convolve, convolution.convolve, along=("x", "y"), eager=convolution.convolved)
 accelerate(conv.convolve_dx, convolution.convolve_dx, along=("u", "y"))
 accelerate(conv.convolve_dw, convolution.convolve_dw, along=("x", "u"), eager=convolution.convolved_dw)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -147,6 +148,11 @@ def broadcast_arrays(*args: Array) -> tuple[Tensor, ...]:
     return tuple(broadcast_to(a, shape=shape) for a in arrays)
 
 
+FEW = 4
+"""Slices are taken from slices of more than FEW, the square root of their number: the gradient of each is as large as what it
+is taken from."""
+
+
 def unstack(x: Array, axis: int = 0) -> tuple[Tensor, ...]:
     """The slices of x along `axis`, without that axis.   Each adds its g to x's gradient at its own place.
 
@@ -156,7 +162,11 @@ def unstack(x: Array, axis: int = 0) -> tuple[Tensor, ...]:
     if not np.ndim(x):
         raise ValueError("unstack: `x` is 0-d; it must have an axis to take slices of")
     moved = moveaxis(x, axis, 0)
-    return tuple(moved[i] for i in range(moved.shape[0]))
+    n = moved.shape[0]
+    if (size := math.isqrt(n)) <= FEW:
+        return tuple(moved[i] for i in range(n))
+    parts = (moved[i : i + size] for i in range(0, n, size))
+    return tuple(part[i] for part in parts for i in range(part.shape[0]))
 
 
 if hasattr(np, "unstack"):  # new in NumPy 2.1

@@ -16,6 +16,7 @@ from ..ops.composite import accept_lists
 from ..ops.elementwise import astype, mul
 from ..ops.half import in_float32
 from ..ops.matmul import dot, matmul, summed
+from ..ops.rearrange import roll
 from ..ops.reduce import sum
 from ..ops.shape import expand_dims, moveaxis, ravel, reshape
 
@@ -116,9 +117,10 @@ def cross(a: Array, b: Array, axisa: int = -1, axisb: int = -1, axisc: int = -1,
 
 @in_float32
 def _cross(a: Array, b: Array, *, axis: int) -> Array:
-    lead = (...,) if axis < 0 else (slice(None),) * axis
-    after, before = (*lead, [1, 2, 0]), (*lead, [2, 0, 1])
-    return a[after] * b[before] - a[before] * b[after]
+    (a_after, a_before), (b_after, b_before) = (
+        (roll(x, shift=-1, axis=axis), roll(x, shift=1, axis=axis)) for x in (a, b)
+    )
+    return a_after * b_before - a_before * b_after
 
 
 @implements(np.linalg.cross)

@@ -59,6 +59,8 @@ def _as_matrices(g: Array, left: tuple[int, ...], right: tuple[int, ...]) -> Arr
 def _matmul_a(g: Array, b: Array, in_shape: tuple[int, ...]) -> Array:
     if len(in_shape) <= b.ndim == 2:
         return matmul(g, b.T)
+    if b.ndim == 1 < len(in_shape):
+        return reshape(g, shape=(*in_shape[:-1], 1)) * b
     left, right = _row(in_shape), _column(b.shape)
     whole = matmul(_as_matrices(g, left, right), reshape(b, shape=right).swapaxes(-1, -2))
     return reshape(sum_to(whole, shape=left), shape=in_shape)
@@ -67,6 +69,8 @@ def _matmul_a(g: Array, b: Array, in_shape: tuple[int, ...]) -> Array:
 def _matmul_b(g: Array, a: Array, in_shape: tuple[int, ...]) -> Array:
     if len(in_shape) <= a.ndim == 2:
         return matmul(a.T, g)
+    if a.ndim == 1 and len(in_shape) == 2:
+        return reshape(a, shape=(*a.shape, 1)) * g
     left, right = _row(a.shape), _column(in_shape)
     a, g = reshape(a, shape=left), _as_matrices(g, left, right)
     if len(right) == 2 and g.ndim > 2:  # one matrix for every a: a single product over the stacked rows

@@ -18,7 +18,7 @@ from .elementwise import abs, in_floats, pow, sign, where, zero_gradient
 from .half import in_float32
 from .real import is_integer, real
 from .scan import accumulator, cumprod, neighbour, reversed_along, rounded
-from .shape import Axis, broadcast_to, reshape, transpose
+from .shape import Axis, broadcast_to, reshape, sum_to, transpose
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "logsumexp", "max", "mean", "min", "norm", "prod", "sum",
@@ -113,11 +113,22 @@ def min(
     return np.min(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims)
 
 
+@op(linear=["u"])
+def share(u: Array, hits: Array, *, axis: Axis = None) -> Array:
+    """y = u / n where `hits` holds, with n their number over `axis`, else 0; NaN if there are none.   u' = g / n there, summed.
+
+    u has the shape of `hits`, or size 1 over `axis`.
+    """
+    n = np.sum(hits, axis=reduced_axes(axis, np.ndim(hits)), keepdims=True).astype(np.result_type(u, np.float32))
+    return rounded(np.where(hits, u, u.dtype.type(0)) / n, u)
+
+
+share.vjp(u=lambda g, hits, axis, in_shape: sum_to(share(g, hits, axis=axis), shape=in_shape))
+
+
 @in_float32
 def _extremum_rule(g: Array, y: Array, a: Array, axis: Axis, keepdims: bool) -> Array:
-    g, y = restore(g, a.shape, axis, keepdims), restore(y, a.shape, axis, keepdims)
-    hits = (a == y).astype(g.dtype)
-    return g * (hits / sum(hits, axis=axis, keepdims=True))
+    return share(restore(g, a.shape, axis, keepdims), a == restore(y, a.shape, axis, keepdims), axis=axis)
 
 
 def _along(t: Array, slope: Array, axis: Axis, keepdims: bool) -> Array:
@@ -129,8 +140,9 @@ def _ones(t: Array, shape: tuple[int, ...]) -> np.ndarray:
     return np.ones(shape, t.dtype)
 
 
-def _extremum_forward(t: Array, y: Array, a: Array, axis: Axis, keepdims: bool, out_shape: tuple[int, ...]) -> Array:
-    return _along(t, _extremum_rule(_ones(t, out_shape), y, a, axis, keepdims), axis, keepdims)
+@in_float32
+def _extremum_forward(t: Array, y: Array, a: Array, axis: Axis, keepdims: bool) -> Array:
+    return sum(share(t, a == restore(y, a.shape, axis, keepdims), axis=axis), axis=axis, keepdims=keepdims)
 
 
 amax, amin = max, min  # NumPy's other names

@@ -134,12 +134,14 @@ def concatenate(
     With `dtype`, y has that dtype. TypeError if `casting`, "same_kind" by default, does not allow it.
     """
     y = np.concatenate(arrays, axis)
-    return y, tuple(accumulate((np.size(a) if axis is None else np.shape(a)[axis] for a in arrays), initial=0))
+    return y, tuple(accumulate([np.size(a) if axis is None else np.shape(a)[axis] for a in arrays], initial=0))
 
 
 def _own_slice(g: Array, i: int, ends: Sequence[int], in_shape: Shape, axis: int | None) -> Array:
     start, stop = ends[i], ends[i + 1]
-    return g[start:stop].reshape(in_shape) if axis is None else slice_axis(g, start, stop, axis)
+    if not axis:
+        return g[start:stop].reshape(in_shape) if axis is None else g[start:stop]
+    return slice_axis(g, start, stop, axis)
 
 
 def _concatenated(t: Sequence[Array | None], ends: Sequence[int], axis: int | None, out_shape: Shape) -> Array:
@@ -179,7 +181,12 @@ def stack(
 
     With `dtype`, y has that dtype. TypeError if `casting` does not allow it.
     """
-    y = concatenate([expand_dims(a, axis) for a in members(arrays)], axis=axis)
+    parts = members(arrays)
+    shapes = {getattr(a, "shape", ()) for a in parts} if axis.__class__ is int and not axis else set()
+    if len(shapes) == 1 and len(shape := shapes.pop()) == 1:
+        y = reshape(concatenate(parts), shape=(len(parts), *shape))
+    else:
+        y = concatenate([expand_dims(a, axis) for a in parts], axis=axis)
     return y if dtype is None else converted("stack", y, dtype, casting)
 
 

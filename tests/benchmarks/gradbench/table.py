@@ -1,14 +1,19 @@
 """Times beside GradBench's own tools: `python -m tests.benchmarks.gradbench.table --checkout FOLDER [--tool NAME=PYTHON ...]`.
 
 FOLDER is a checkout of GradBench, NAME a tool of it in Python, and PYTHON an interpreter with what the tool needs. Each tool is
-a process that answers the protocol. For every input it is asked for the value and the derivative, in turns. The fastest call of
-all turns counts; outputs must agree. Without a tool, our side alone is measured.
+a process that answers the protocol, with one thread. For every input it is asked for the value and the derivative, in turns.
+The fastest call of all turns counts; outputs must agree. Without a tool, our side alone is measured.
+
+`--tool jax=PYTHON` measures GradBench's tool for JAX with a clock that waits for the result (`waiting.py`), and with the
+evaluations that it lacks (`by_jax/`). Begin the command with `taskset -c 1`, or another core: XLA's threads follow no variable
+but this. The lines after the table give, for each tool, the geometric mean of our derivative's time over its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -21,6 +26,11 @@ import numpy as np
 from . import inputs
 
 ROOT = Path(__file__).parents[3]
+ONE_THREAD = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+}
 CASES: list[tuple[str, str, tuple[str, str], dict[str, Any]]] = [
     ("ba", "21 cameras, 300 observations", ("objective", "jacobian"), inputs.ba(21, 100, 300)),
     ("det", "8 x 8", ("primal", "gradient"), inputs.det(8)),
@@ -41,7 +51,8 @@ class Tool:
     """A process that answers the protocol."""
 
     def __init__(self, command: list[str], path: Path) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(path), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        # JAX's ode would compute in single precision otherwise, if it came first
+        environment = {**os.environ, "PYTHONPATH": str(path), **ONE_THREAD, "JAX_ENABLE_X64": "1"}
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=path
         )
@@ -56,6 +67,13 @@ class Tool:
         self.process.stdin.flush()
         response: dict[str, Any] = json.loads(self.process.stdout.readline())
         return response
+
+
+def tool_of(name: str, python: str, path: Path) -> Tool:
+    """A tool of the checkout; JAX's with another clock, and left on the core that this process is on."""
+    run = str(path / "gradbench" / "tools" / name / "run.py")
+    waiting = [str(Path(__file__).with_name("waiting.py")), run, "--multithreaded"]
+    return Tool([python, *(waiting if name == "jax" else [run])], path)
 
 
 def measured(tools: dict[str, Tool], case: Any, turns: int, seconds: float) -> dict[str, list[float]]:
@@ -111,15 +129,23 @@ def main() -> None:
     for text in args.tool:
         name, _, python = text.partition("=")
         path = args.checkout / "python" / "gradbench"
-        waiting = [str(Path(__file__).with_name("waiting.py"))] if name == "jax" else []
-        tools[name] = Tool([python, *waiting, str(path / "gradbench" / "tools" / name / "run.py")], path)
-    heads = ["evaluation", "input", *(f"{key}: {what}" for key in tools for what in ("value", "derivative"))]
+        tools[name] = tool_of(name, python, path)
+    heads = ["evaluation", "input", "ours: value", "derivative", "derivative over value"]
+    heads += [text for key in tools if key != "ours" for text in (f"{key}: value", "derivative", "ours over it")]
     print(f"| {' | '.join(heads)} |\n|{' --- |' * len(heads)}")
+    ratios: dict[str, list[float]] = {key: [] for key in tools if key != "ours"}
     for case in CASES:
         if not args.only or case[0] in args.only.split(","):
             best = measured(tools, case, args.turns, args.seconds)
-            times = [f"{t:.3g}" for key in tools for t in best.get(key, [float("nan")] * 2)]
-            print("|", " | ".join([case[0], case[1], *times]).replace("nan", "-"), "|", flush=True)
+            value, derivative = best["ours"]
+            cells = [value, derivative, derivative / value]
+            for key in ratios:
+                its_value, its_derivative = best.get(key, [math.nan] * 2)
+                cells += [its_value, its_derivative, derivative / its_derivative]
+                ratios[key] += [derivative / its_derivative] if key in best else []
+            print("|", " | ".join([*case[:2], *(f"{t:.3g}" for t in cells)]).replace("nan", "-"), "|", flush=True)
+    for key, found in ratios.items():
+        print(f"\nOur derivatives over {key}'s: {np.exp(np.mean(np.log(found))):.3g} in the mean of {len(found)} rows")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """GradBench's tool for JAX with a clock that waits for the result: ``python waiting.py FOLDER/tools/jax/run.py``.
 
-Its own clock stops when a call is on its way.
+Its own clock stops when a call is on its way. `by_jax` has the evaluations that it lacks.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ def waits(**how: Any) -> Callable[[Callable[[Any], Any]], Any]:
 
 
 if __name__ == "__main__":
+    here = Path(__file__).parent
     wrap.multiple_runs = waits
     del sys.argv[0]
-    sys.path.insert(0, str(Path(sys.argv[0]).parent))
+    sys.path = [str(Path(sys.argv[0]).parent), *sys.path[1:], str(here / "by_jax"), str(here.parents[2])]
     runpy.run_path(sys.argv[0], run_name="__main__")

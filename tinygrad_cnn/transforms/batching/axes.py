@@ -54,6 +54,13 @@ def _along_axes(call: Call) -> Any:
     return call.run(call.values[0], axis=tuple(range(1, ndim + 1)) if axis is None else moved(axis, ndim))
 
 
+@rule(reduce.share)
+def _share(call: Call) -> Any:
+    ndim, axis = len(call.out), call.params["axis"]
+    axes = tuple(range(1, ndim + 1)) if axis is None else moved(axis, ndim)
+    return call.run(call.aligned(0, ndim), call.full(1), axis=axes)
+
+
 @rule(reduce.argmax, reduce.argmin, scan.cumsum, scan.cumprod, rearrange.roll, sort.argsort, select.argpartition)
 def _along_axis_or_flattened(call: Call) -> Any:
     axis, value = call.params["axis"], call.values[0]

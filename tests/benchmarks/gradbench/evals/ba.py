@@ -38,8 +38,8 @@ def errors(rotation, x, focal, principal, radial, weights, features):
 
 def seen(cameras, points, observed):
     """The parameters of the camera of each observation, and its point from the camera's centre, by columns."""
-    own = cameras.T[:, observed[0]]
-    return own[:3], points.T[:, observed[1]] - own[3:6], own[6], own[7:9], own[9:]
+    own, places = (tg.take(a.T, chosen, axis=1) for a, chosen in zip((cameras, points), observed, strict=True))
+    return own[:3], places - own[3:6], own[6], own[7:9], own[9:]
 
 
 def objective(cameras, points, weights, features, observed):

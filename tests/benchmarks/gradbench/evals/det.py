@@ -29,9 +29,9 @@ def minors(n):
 
 
 def primal(a):
-    value = tg.ones(1, dtype=np.float64)
-    for row, (columns, without, signs) in enumerate(minors(a.shape[0])):
-        value = (a[row][columns] * value[without] * signs).sum(axis=1)
+    value, *rows = tg.unstack(a)
+    for row, (columns, without, signs) in zip(rows, minors(a.shape[0])[1:], strict=True):
+        value = (row[columns] * value[without]) @ signs
     return value[0]
 
 

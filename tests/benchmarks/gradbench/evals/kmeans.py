@@ -10,8 +10,9 @@ from ..function import Function
 
 
 def cost(points, centroids):
-    distances = (points * points).sum(axis=1, keepdims=True) - 2 * (points @ centroids.T) + (centroids**2).sum(axis=1)
-    return distances.min(axis=1).sum()
+    """|p - c|^2 = |p|^2 + (|c|^2 - 2 p c), of which the first part is the same for all centroids."""
+    rest = (centroids * centroids).sum(axis=1) - points @ (2 * centroids.T)
+    return (points * points).sum() + rest.min(axis=1).sum()
 
 
 def direction(points, centroids):

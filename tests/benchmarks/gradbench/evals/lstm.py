@@ -14,21 +14,24 @@ from ..function import Function
 
 
 def objective(main, extra, state, sequence):
+    """A layer is one character behind the layer below, so all take a step at once."""
     layers, width = main.shape[0] // 2, extra.shape[1]
     gates = main.reshape(layers, 2, 4, width)
-    weights = [[gates[i, 0, k] for k in range(4)] for i in range(layers)]
-    biases = [[gates[i, 1, k] for k in range(4)] for i in range(layers)]
-    hidden, cell = [state[2 * i] for i in range(layers)], [state[2 * i + 1] for i in range(layers)]
-    inputs = tg.unstack(sequence[:-1] * extra[0])
+    weights, biases = (tg.unstack(gates[:, i], axis=1) for i in range(2))
+    start = state.reshape(layers, 2, width)
+    hidden, cell = start[:, 0], start[:, 1]
+    inputs = tg.unstack((sequence[:-1] * extra[0])[:, None])
     tops = []
-    for given in inputs:
-        for i in range(layers):
-            w, b, h = weights[i], biases[i], hidden[i]
-            forget, out = tg.sigmoid(given * w[0] + b[0]), tg.sigmoid(given * w[2] + b[2])
-            change = tg.sigmoid(h * w[1] + b[1]) * tg.tanh(h * w[3] + b[3])
-            cell[i] = cell[i] * forget + change
-            given = hidden[i] = out * tg.tanh(cell[i])
-        tops.append(given)
+    for t in range(len(inputs) + layers - 1):
+        given = tg.concatenate([inputs[min(t, len(inputs) - 1)], hidden[:-1]])
+        forget, out = tg.sigmoid(given * weights[0] + biases[0]), tg.sigmoid(given * weights[2] + biases[2])
+        gate, change = tg.sigmoid(hidden * weights[1] + biases[1]), tg.tanh(hidden * weights[3] + biases[3])
+        cell = cell * forget + gate * change
+        hidden = out * tg.tanh(cell)
+        if t < layers - 1:  # the layers above t have not begun
+            hidden, cell = (tg.concatenate([y[: t + 1], start[t + 1 :, i]]) for i, y in enumerate((hidden, cell)))
+        else:
+            tops.append(hidden[-1])
     y = tg.stack(tops) * extra[1] + extra[2]
     y = y - tg.log(tg.exp(y).sum(axis=1, keepdims=True) + 2)
     return -(sequence[1:] * y).sum() / y.size
@@ -42,4 +45,4 @@ def read(given):
     return tuple(tg.Tensor(np.array(given[name])) for name in ("main_params", "extra_params", "state", "sequence"))
 
 
-FUNCTIONS = {"objective": Function(read, objective), "jacobian": Function(read, tg.compile(gradient))}
+FUNCTIONS = {"objective": Function(read, objective), "jacobian": Function(read, gradient)}

@@ -8,21 +8,24 @@ import tinygrad_cnn as tg
 
 from ..function import Function
 
-ONE = tg.ones(1, dtype=np.float64)
-
 
 def primal(x, s):
-    def slope(y):
-        return x * tg.concatenate([ONE, y[:-1]])
+    """The state begins with y_(-1) = 1, which has no slope, and whose x of 0 is also that of the last value's neighbour."""
+    h = 2 / s
+    half = tg.concatenate([tg.zeros(1, dtype=np.float64), (h / 2) * x])
 
-    y, h = tg.zeros_like(x), 2 / s
+    def slope(y):
+        """Half a step long."""
+        return half * tg.roll(y, 1)
+
+    y = tg.Tensor(np.eye(1, x.size + 1)[0])
     for _ in range(s):
         k1 = slope(y)
-        k2 = slope(y + (h / 2) * k1)
-        k3 = slope(y + (h / 2) * k2)
-        k4 = slope(y + h * k3)
-        y = y + (h / 6) * (k1 + 2 * (k2 + k3) + k4)
-    return y
+        k2 = slope(y + k1)
+        k3 = slope(y + k2)
+        k4 = slope(y + 2 * k3)
+        y = y + (k1 + 2 * (k2 + k3) + k4) * (1 / 3)
+    return y[1:]
 
 
 def last(x, s):
