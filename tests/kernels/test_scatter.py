@@ -35,3 +35,12 @@ def test_a_row_that_occurs_too_often_is_left_to_the_definition():
 def test_indices_out_of_range_are_errors():
     with pytest.raises(IndexError):
         ops.add_at_zeros(np.ones((1, scatter.WIDE)), index=np.array([7]), shape=(2, scatter.WIDE))
+    for wrong in (5, -6):
+        with pytest.raises(IndexError):
+            ops.add_at_zeros(np.ones(5), index=np.array([0, 1, 2, 3, wrong]), shape=(5,))
+
+
+def test_indices_count_from_the_end_too():
+    np.testing.assert_array_equal(
+        ops.add_at_zeros(np.arange(5.0), index=np.array([0, -1, 2, 4, -5]), shape=(5,)), [4, 0, 2, 0, 4]
+    )

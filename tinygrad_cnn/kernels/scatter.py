@@ -85,7 +85,9 @@ def _summed(index: np.ndarray, u: Any, n: int) -> np.ndarray:
     at, values = index.reshape(-1), u.reshape(-1)
     if u.dtype.char == "d":
         try:
-            return np.bincount(at, values, n)
+            counted = np.bincount(at, values, n)
+            if len(counted) == n:  # else an index is too large
+                return counted
         except ValueError:  # an index counts from the end
             pass
     y = np.zeros(n, u.dtype)
