@@ -311,3 +311,13 @@ def test_what_is_kept_for_which_gradients(size):
         if "b" in wanted:
             np.testing.assert_array_equal(leaves["b"].grad.numpy(), np.full(3, 2.0 * (size - 2) ** 2))
             assert leaves["b"].grad.numpy().base.size == 3
+
+
+@pytest.mark.parametrize("name", ["stride", "padding", "dilation"])
+@pytest.mark.parametrize("wrong", [1.0, (1, 1.0), [1.0, 1], np.float32(1)])
+def test_what_equals_a_size_that_was_checked_is_still_refused(name, wrong):
+    x, w = np.ones((1, 1, 5, 5)), np.ones((1, 1, 3, 3))
+    for valid in (1, (1, 1), [1, 1], np.array([1, 1]), True):
+        assert tg.conv2d(x, w, **{name: valid}).shape == tg.conv2d(x, w, **{name: (1, 1)}).shape
+    with pytest.raises(TypeError, match=f"conv2d: `{name}` is .* it must be an integer or 2 integers"):
+        tg.conv2d(x, w, **{name: wrong})

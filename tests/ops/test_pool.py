@@ -388,3 +388,17 @@ def test_one_number_in_a_sequence_stands_for_every_axis(n):
 @pytest.mark.parametrize("family", [MAX, AVG, ADAPTIVE_MAX, ADAPTIVE_AVG])
 def test_every_rank_takes_the_same_arguments(family):
     assert len({str(inspect.signature(f)) for f in family.values()}) == 1
+
+
+@pytest.mark.parametrize("pool", [tg.max_pool2d, tg.avg_pool2d])
+@pytest.mark.parametrize("name", ["kernel_size", "stride", "padding"])
+@pytest.mark.parametrize("wrong", [1.0, (1, 1.0), [1.0, 1], np.float32(1)])
+def test_what_equals_a_size_that_was_checked_is_still_refused(pool, name, wrong):
+    x, sizes = np.ones((1, 1, 5, 5)), {"kernel_size": 3, "stride": 1, "padding": 1}
+    for valid in (1, (1, 1), [1, 1], np.array([1, 1]), True):
+        assert (
+            pool(x, **{**sizes, "padding": 0, name: valid}).shape
+            == pool(x, **{**sizes, "padding": 0, name: (1, 1)}).shape
+        )
+    with pytest.raises(TypeError, match=rf"{pool.__name__}: `{name}` is .* it must be an integer or 2 integers"):
+        pool(x, **{**sizes, "padding": 0, name: wrong})

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core.graph import Array, op
 from . import windows
-from .geometry import LAYOUTS, SizeLike, batched, check_fit, padding_pairs, shape_of, sizes, unbatched
+from .geometry import LAYOUTS, SizeLike, are_plain, batched, check_fit, padding_pairs, shape_of, sizes, unbatched
 from .half import in_float32
 from .reduce import sum
 from .shape import reshape
@@ -179,9 +179,9 @@ def _convolution(
         x, _ = batched(name, x, ndim)
         y = _convolution(name, ndim, x, w, b, stride, padding, dilation, groups)
         return unbatched(y, True)  # type: ignore[no-any-return]
-    # A cache key must not treat True as 1: True is an invalid size, but equals 1.
     plain = stride.__class__ is padding.__class__ is dilation.__class__ is groups.__class__ is int
-    steps, pairs, spread, groups = (_known_geometry if plain else geometry)(
+    known = plain or are_plain(stride, padding, dilation, groups)
+    steps, pairs, spread, groups = (_known_geometry if known else geometry)(
         name, ndim, xs, ws, bs, stride, padding, dilation, groups
     )
     return convolve(x, w, b, stride=steps, padding=pairs, dilation=spread, groups=groups)

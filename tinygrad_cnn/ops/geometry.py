@@ -19,6 +19,8 @@ SizeLike: TypeAlias = int | Sequence[int]
 
 LAYOUTS = {1: "L", 2: "H, W", 3: "D, H, W"}
 
+_INTEGERS = {int}
+
 
 def by_rank(function: Callable[Concatenate[int, P], R], *ranks: int) -> tuple[Callable[P, R], ...]:
     """Public functions for 1, 2 or 3 spatial axes, such as max_pool1d, from one that takes their number, as `_max_pool`.
@@ -42,6 +44,21 @@ def _of_rank(function: Callable[Concatenate[int, P], R], ndim: int) -> Callable[
         layouts = f"(N, C, {LAYOUTS[ndim]}) or (C, {LAYOUTS[ndim]})"
         given.__doc__ = f"{start}: :func:`{base}2d` on {'signals' if ndim == 1 else 'volumes'} {layouts}."
     return call
+
+
+def are_plain(*given: Any) -> bool:
+    """Whether sizes may be looked up among those that were checked: if they are integers, tuples of integers, strings or None.
+
+    A key must not treat 1.0 as 1: it is an invalid size, but equals 1.
+    """
+    for a in given:
+        kind = a.__class__
+        if kind is tuple:
+            if {*map(type, a)} != _INTEGERS:
+                return False
+        elif kind is not int and kind is not str and a is not None:
+            return False
+    return True
 
 
 def shape_of(name: str, label: str, x: Array) -> Sizes:

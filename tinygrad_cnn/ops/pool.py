@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import index
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +17,7 @@ import numpy as np
 from ..core.graph import Array, op
 from .elementwise import pow, where
 from .gather import add_along_axis, take_along_axis
-from .geometry import SizeLike, batched, by_rank, check_filled, shape_of, sizes, unbatched
+from .geometry import SizeLike, are_plain, batched, by_rank, check_filled, shape_of, sizes, unbatched
 from .real import real
 from .shape import reshape
 from .windows import Sizes, overlaps, pad_last, volume
@@ -220,8 +220,18 @@ def _max_pool(
     """
     name = f"max_pool{ndim}d"
     x, alone = batched(name, x, ndim)
-    windows = _windows(name, x.shape, kernel_size, stride, padding, dilation, ceil_mode)
-    for axis, (n, k, o, s, p, d) in enumerate(zip(x.shape[2:], *windows, strict=True)):
+    check = _known_filled_windows if are_plain(kernel_size, stride, padding, dilation) else _filled_windows
+    windows = check(name, x.shape, kernel_size, stride, padding, dilation, bool(ceil_mode))
+    return max_result(x, alone, return_indices, windows)
+
+
+max_pool1d, max_pool2d, max_pool3d = by_rank(_max_pool, 1, 2, 3)
+
+
+def _filled_windows(name: str, shape: Sizes, *given: Any) -> Windows:
+    """Checked windows, none of which covers only padding."""
+    windows = _windows(name, shape, *given)
+    for axis, (n, k, o, s, p, d) in enumerate(zip(shape[2:], *windows, strict=True)):
         if d == 1:
             continue
         first = -(-np.maximum(p - np.arange(o) * s, 0) // d)  # the first element of each window that is not padding
@@ -230,10 +240,10 @@ def _max_pool(
                 f"{name}: along spatial axis {axis}, `dilation` {d} skips all {n} elements of `x` in some window, which then "
                 "covers only padding; lower `dilation` or `padding`"
             )
-    return max_result(x, alone, return_indices, windows)
+    return windows
 
 
-max_pool1d, max_pool2d, max_pool3d = by_rank(_max_pool, 1, 2, 3)
+_known_filled_windows = lru_cache(maxsize=1024)(_filled_windows)
 
 
 def max_result(x: Array, alone: bool, return_indices: bool, windows: Windows) -> Any:
@@ -344,7 +354,8 @@ def _mean_pool(
     ceil_mode: bool, count_include_pad: bool, divisor_override: int | None,
 ) -> Tensor:  # fmt: skip
     x, alone = batched(name, x, ndim)
-    windows = _windows(name, x.shape, kernel_size, stride, padding, 1, ceil_mode)
+    check = _known_windows if are_plain(kernel_size, stride, padding) else _windows
+    windows = check(name, x.shape, kernel_size, stride, padding, 1, bool(ceil_mode))
     divisor: Any = divisor_override
     if divisor_override is None:
         divisor = _counts(x.shape[2:], windows, count_include_pad)
@@ -360,6 +371,7 @@ def _mean_pool(
     return unbatched(sum_windows(x, windows=windows) / divisor, alone)  # type: ignore[no-any-return]
 
 
+@lru_cache(maxsize=1024)
 def _counts(inputs: Sizes, windows: Windows, include_pad: bool) -> Any:
     """The number of elements in each window: one number if it is the same for all windows."""
     counts = []
@@ -440,3 +452,6 @@ def _windows(
             )
         grid.append(count)
     return Windows(window, tuple(grid), steps, before, spread)
+
+
+_known_windows = lru_cache(maxsize=1024)(_windows)
