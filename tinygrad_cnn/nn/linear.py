@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 from ..core.graph import Array
 from ..ops.gather import embedding
 from ..ops.matmul import bilinear, linear
-from ..ops.shape import flatten, reshape
+from ..ops.shape import flatten, get_shape, reshape
 from ..tensor import Tensor
 from . import init
 from .layer import Layer, Weighted, size
@@ -58,9 +58,9 @@ class Linear(Weighted):
 
     def forward(self, x: Array) -> Tensor:
         """y for x (..., in_features). ValueError for another size."""
-        if np.shape(x)[-1:] != (self.in_features,):
+        if get_shape(x)[-1:] != (self.in_features,):
             raise ValueError(
-                f"Linear: `x` has shape {np.shape(x)}; its last axis must be `in_features` {self.in_features}: flatten or "
+                f"Linear: `x` has shape {get_shape(x)}; its last axis must be `in_features` {self.in_features}: flatten or "
                 "reshape it, or change the layer"
             )
         return linear(x, self.weight, self.bias)
@@ -129,8 +129,8 @@ class Embedding(Layer, function=embedding):
     def from_pretrained(cls, embeddings: Array, freeze: bool = True, padding_idx: int | None = None) -> Self:
         """An Embedding with the given table, (num_embeddings, embedding_dim); frozen unless `freeze` is False."""
         if np.ndim(embeddings) != 2:
-            raise ValueError(f"Embedding: `embeddings` has shape {np.shape(embeddings)}; it must be (rows, features)")
-        rows, features = np.shape(embeddings)
+            raise ValueError(f"Embedding: `embeddings` has shape {get_shape(embeddings)}; it must be (rows, features)")
+        rows, features = get_shape(embeddings)
         layer = cls(rows, features, padding_idx)
         layer.weight = Parameter(embeddings, requires_grad=not freeze)
         return layer
@@ -174,7 +174,7 @@ class Unflatten(Layer):
 
     def forward(self, x: Array) -> Tensor:
         """x with more axes. ValueError if the sizes do not fit."""
-        shape = np.shape(x)
+        shape = get_shape(x)
         if not -len(shape) <= self.dim < len(shape):
             raise ValueError(f"Unflatten: `x` has shape {shape}, which has no axis `dim` {self.dim}")
         at = self.dim % len(shape)

@@ -13,6 +13,7 @@ from ..core.graph import Array
 from ..numpy_api import creation
 from ..ops.geometry import batched, unbatched
 from ..ops.normalization import batch_norm, group_norm, instance_norm, layer_norm, local_response_norm, rms_norm
+from ..ops.shape import get_shape
 from ..tensor import Tensor
 from .layer import Layer, size
 from .parameter import Parameter
@@ -81,7 +82,7 @@ class _BatchNorm(_RunningNorm):
 
     def forward(self, x: Array) -> Tensor:
         """Normalize x and, in training, update the running statistics."""
-        shape = np.shape(x)
+        shape = get_shape(x)
         if len(shape) not in [layout.count(",") + 1 for layout in self.layouts]:
             raise ValueError(
                 f"{type(self).__name__}: `x` has shape {shape}; it must be {' or '.join(self.layouts)}: reshape it, or use "
@@ -195,9 +196,9 @@ class GroupNorm(_Norm, shown="{num_groups}, {num_channels}, eps={eps}, affine={a
 
     def forward(self, x: Array) -> Tensor:
         """Normalize x."""
-        if np.shape(x)[1:2] != (self.num_channels,):
+        if get_shape(x)[1:2] != (self.num_channels,):
             wanted = f"(N, C, ...) with `num_channels` {self.num_channels}"
-            raise ValueError(f"GroupNorm: `x` has shape {np.shape(x)}; it must be {wanted}")
+            raise ValueError(f"GroupNorm: `x` has shape {get_shape(x)}; it must be {wanted}")
         return group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
 

@@ -23,7 +23,7 @@ from .elementwise import maximum
 from .half import in_float32
 from .real import is_integer, not_negative, positive, real
 from .reduce import mean, norm
-from .shape import Axis, pad_constant, reshape, slice_axis, sum_to
+from .shape import Axis, get_shape, pad_constant, reshape, slice_axis, sum_to
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -50,7 +50,7 @@ class Over(NamedTuple):
 
     def count(self, shape: tuple[int, ...]) -> int:
         """The number of elements in each mean; 1 for empty axes, whose sums are 0."""
-        return math.prod(shape[i] for i in self.axis) or 1
+        return math.prod([shape[i] for i in self.axis]) or 1
 
 
 @op(differentiable=False)
@@ -125,8 +125,8 @@ def _dx(u: Array, x: Array, w: Array, stats: Array, over: Over, sums: Array = No
 def _normalized_vjp(
     g: Array, x: Array, w: Array, stats: Array, over: Over, needs: Sequence[bool], in_shapes: Sequence[Any]
 ) -> tuple[Array | None, ...]:
-    shapes = () if w is None else np.shape(w), in_shapes[2] or ()
-    if all(is_one_for_each(shape, np.ndim(x), over) for shape in shapes):
+    shapes = () if w is None else get_shape(w), in_shapes[2] or ()
+    if all(is_one_for_each(shape, len(get_shape(x)), over) for shape in shapes):
         sums = correlations(g, x, stats, over=over)
         return (
             _dx(g, x, w, stats, over, sums) if needs[0] else None,
@@ -222,10 +222,11 @@ def batch_norm(
     """
     (positive if training else not_negative)("batch_norm", "eps", eps)
     channels = _channels("batch_norm", x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
-    shape = (1, channels, *(1 for _ in np.shape(x)[2:]))
+    rank = len(get_shape(x))
+    shape = (1, channels, *[1] * (rank - 2))
     if not training:
         return _by_running("batch_norm", x, running_mean, running_var, weight, bias, eps, shape)
-    axis = (0, *range(2, np.ndim(x)))
+    axis = (0, *range(2, rank))
     return _by_batch("batch_norm", x, running_mean, running_var, weight, bias, momentum, eps, axis, shape)
 
 
@@ -251,10 +252,11 @@ def instance_norm(
     eps = not_negative("instance_norm", "eps", eps)
     stated = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
     channels = _channels("instance_norm", x, least=3, **stated)
-    shape = (1, channels, *(1 for _ in np.shape(x)[2:]))
+    rank = len(get_shape(x))
+    shape = (1, channels, *[1] * (rank - 2))
     if not use_input_stats:
         return _by_running("instance_norm", x, running_mean, running_var, weight, bias, eps, shape)
-    axis = tuple(range(2, np.ndim(x)))
+    axis = tuple(range(2, rank))
     return _by_batch("instance_norm", x, running_mean, running_var, weight, bias, momentum, eps, axis, shape)
 
 
@@ -276,9 +278,9 @@ def group_norm(x: Array, num_groups: int, weight: Array = None, bias: Array = No
     channels = _channels("group_norm", x, weight=weight, bias=bias)
     if num_groups < 1 or channels % num_groups:
         raise ValueError(f"group_norm: `num_groups` is {num_groups}; it must divide the {channels} channels of `x`")
-    n, _, *rest = np.shape(x)
+    n, _, *rest = get_shape(x)
     split = reshape(x, shape=(n, num_groups, channels // num_groups, *rest))
-    y = reshape(_by_rows(split, None, None, Over(tuple(range(2, split.ndim)), eps)), shape=np.shape(x))
+    y = reshape(_by_rows(split, None, None, Over(tuple(range(2, split.ndim)), eps)), shape=get_shape(x))
     shape = (1, channels, *(1 for _ in rest))
     w, b = (None if a is None else reshape(a, shape=shape) for a in (weight, bias))
     if w is None:
@@ -345,7 +347,7 @@ def local_response_norm(x: Array, size: int, alpha: float = 1e-4, beta: float = 
     if not is_integer(size) or size < 1:
         raise ValueError(f"local_response_norm: `size` is {size!r}; it must be an integer of at least 1")
     size = int(size)
-    width = [(0, 0)] * np.ndim(x)
+    width = [(0, 0)] * len(get_shape(x))
     width[1] = (size // 2, (size - 1) // 2)
     squares = pad_constant(x * x, pad_width=width)
     total = slice_axis(squares, 0, channels, 1)
@@ -379,7 +381,7 @@ def _normalize(x: Array, p: float, axis: Axis, eps: float) -> Tensor:
 
 def _channels(name: str, x: Array, least: int = 2, **stated: Array) -> int:
     """The number of channels of x (N, C, ...); the shapes of all arrays in `stated` must match it."""
-    shape = np.shape(x)
+    shape = get_shape(x)
     if len(shape) < least:
         form = "(N, C, ...)" if least == 2 else "(N, C, L, ...)"
         raise ValueError(f"{name}: `x` has shape {shape}; it must be {form}, of at least {least} axes: reshape it")
@@ -389,7 +391,7 @@ def _channels(name: str, x: Array, least: int = 2, **stated: Array) -> int:
 
 def _last_axes(name: str, x: Array, normalized_shape: int | Sequence[int], **stated: Array) -> tuple[int, ...]:
     wanted = (normalized_shape,) if is_integer(normalized_shape) else tuple(normalized_shape)
-    shape = np.shape(x)
+    shape = get_shape(x)
     if not wanted or shape[len(shape) - len(wanted) :] != wanted:
         raise ValueError(f"{name}: `x` has shape {shape}; it must end with `normalized_shape` {wanted}")
     _same_shape(name, wanted, "`normalized_shape`", stated)
@@ -398,8 +400,8 @@ def _last_axes(name: str, x: Array, normalized_shape: int | Sequence[int], **sta
 
 def _same_shape(name: str, wanted: tuple[int, ...], why: str, stated: dict[str, Array]) -> None:
     for label, value in stated.items():
-        if value is not None and np.shape(value) != wanted:
-            raise ValueError(f"{name}: `{label}` has shape {np.shape(value)}; it must be {wanted}, {why}")
+        if value is not None and get_shape(value) != wanted:
+            raise ValueError(f"{name}: `{label}` has shape {get_shape(value)}; it must be {wanted}, {why}")
 
 
 def _by_batch(
@@ -407,10 +409,11 @@ def _by_batch(
     axis: tuple[int, ...], shape: tuple[int, ...],
 ) -> Tensor:  # fmt: skip
     """x normalized by its own statistics over `axis`; updates the running statistics."""
-    n = math.prod(np.shape(x)[i] for i in axis)
+    sizes = get_shape(x)
+    n = math.prod([sizes[i] for i in axis])
     if n == 1:
         raise ValueError(
-            f"{name}: `x` has shape {np.shape(x)}, a single value for each mean; a variance needs at least two: use a larger "
+            f"{name}: `x` has shape {sizes}, a single value for each mean; a variance needs at least two: use a larger "
             "batch, or the running statistics"
         )
     over = Over(axis, eps)
@@ -446,14 +449,14 @@ def _update(name: str, running_mean: Array, running_var: Array, stats: Array, n:
         momentum = real(name, "momentum", momentum)
     if not n or not stats.size:  # an empty batch has no moments
         return
-    for label, running, batch, scale in (
-        ("running_mean", running_mean, stats[0], 1.0),
-        ("running_var", running_var, stats[1], n / max(n - 1, 1)),
+    for label, running, i, scale in (
+        ("running_mean", running_mean, 0, 1.0),
+        ("running_var", running_var, 1, n / max(n - 1, 1)),
     ):
         if running is not None:
             held = _shared(name, label, running)
-            each: Any = reshape(batch, shape=(-1, *held.shape))
-            each = each[0] if len(each) == 1 else mean(each, axis=0)
+            batch = reshape(stats, shape=(2, -1, *held.shape))
+            each: Any = batch[i, 0] if batch.shape[1] == 1 else mean(batch[i], axis=0)
             held.copy_((held * (1 - momentum) + each * (momentum * scale)).detach())
 
 

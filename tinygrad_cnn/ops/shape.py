@@ -30,6 +30,14 @@ Shape: TypeAlias = int | Sequence[int]
 Axis: TypeAlias = int | Sequence[int] | None
 
 
+def get_shape(a: Array) -> tuple[int, ...]:
+    """np.shape(a); for arrays and Tensors without NumPy's search for another implementation."""
+    try:
+        return a.shape  # type: ignore[no-any-return]
+    except AttributeError:
+        return np.shape(a)
+
+
 @op(numpy=np.reshape, linear=["a"], composed=["order"])
 def reshape(a: Array, *, shape: Shape, order: str | None = None) -> Array:
     """y = the elements of a, in C order, in another shape; one size may be -1.   a' = g in a's shape.
