@@ -317,7 +317,7 @@ def test_what_is_kept_for_which_gradients(size):
 @pytest.mark.parametrize("wrong", [1.0, (1, 1.0), [1.0, 1], np.float32(1)])
 def test_what_equals_a_size_that_was_checked_is_still_refused(name, wrong):
     x, w = np.ones((1, 1, 5, 5)), np.ones((1, 1, 3, 3))
-    for valid in (1, (1, 1), [1, 1], np.array([1, 1]), True):
+    for valid in (1, (1, 1), [1, 1], np.array([1, 1]), True, (True, 1)):
         assert tg.conv2d(x, w, **{name: valid}).shape == tg.conv2d(x, w, **{name: (1, 1)}).shape
     with pytest.raises(TypeError, match=f"conv2d: `{name}` is .* it must be an integer or 2 integers"):
         tg.conv2d(x, w, **{name: wrong})

@@ -395,7 +395,7 @@ def test_every_rank_takes_the_same_arguments(family):
 @pytest.mark.parametrize("wrong", [1.0, (1, 1.0), [1.0, 1], np.float32(1)])
 def test_what_equals_a_size_that_was_checked_is_still_refused(pool, name, wrong):
     x, sizes = np.ones((1, 1, 5, 5)), {"kernel_size": 3, "stride": 1, "padding": 1}
-    for valid in (1, (1, 1), [1, 1], np.array([1, 1]), True):
+    for valid in (1, (1, 1), [1, 1], np.array([1, 1]), True, (True, 1)):
         assert (
             pool(x, **{**sizes, "padding": 0, name: valid}).shape
             == pool(x, **{**sizes, "padding": 0, name: (1, 1)}).shape

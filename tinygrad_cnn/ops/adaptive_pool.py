@@ -6,14 +6,14 @@ In docstrings, g is the incoming gradient and x' the gradient with respect to x.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
+from functools import lru_cache, reduce
 from itertools import product
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from ..core.graph import Array, op
-from .geometry import batched, by_rank, check_filled, sizes, unbatched
+from .geometry import batched, by_rank, check_filled, looked_up, sizes, unbatched
 from .pool import Windows, flat_grid, gather, max_result, sum_windows
 from .resize import means, regions, resample
 from .windows import Sizes, volume
@@ -53,6 +53,7 @@ def max_region_indices(x: Array, *, grid: Sizes) -> Array:
     return found
 
 
+@lru_cache(maxsize=1024)
 def _tiles(inputs: Sizes, grid: Sizes) -> Windows | None:
     """The regions as windows, if all have the same size; else None."""
     if any(n % m for n, m in zip(inputs, grid, strict=True)):
@@ -127,6 +128,7 @@ def _adaptive_avg_pool(ndim: int, x: Array, output_size: OutputSize) -> Tensor:
 adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = by_rank(_adaptive_avg_pool, 1, 2, 3)
 
 
+@looked_up
 def _grid(name: str, inputs: Sizes, output_size: OutputSize) -> Sizes:
     several = isinstance(output_size, Sequence) and not isinstance(output_size, str) and len(output_size) == len(inputs)
     wanted: Any = output_size if several else (output_size,) * len(inputs)

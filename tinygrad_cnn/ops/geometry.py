@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import lru_cache, wraps
 from operator import index
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
@@ -19,7 +20,7 @@ SizeLike: TypeAlias = int | Sequence[int]
 
 LAYOUTS = {1: "L", 2: "H, W", 3: "D, H, W"}
 
-_INTEGERS = {int}
+_PLAIN = {int, bool, str, type(None)}
 
 
 def by_rank(function: Callable[Concatenate[int, P], R], *ranks: int) -> tuple[Callable[P, R], ...]:
@@ -47,18 +48,26 @@ def _of_rank(function: Callable[Concatenate[int, P], R], ndim: int) -> Callable[
 
 
 def are_plain(*given: Any) -> bool:
-    """Whether sizes may be looked up among those that were checked: if they are integers, tuples of integers, strings or None.
+    """Whether all are integers, Booleans, strings, None, or tuples of these, which may be looked up among what was checked.
 
-    A key must not treat 1.0 as 1: it is an invalid size, but equals 1.
+    A key must not treat 1.0 as 1: 1.0 is no size, but equals 1.
     """
     for a in given:
         kind = a.__class__
-        if kind is tuple:
-            if {*map(type, a)} != _INTEGERS:
-                return False
-        elif kind is not int and kind is not str and a is not None:
+        if kind not in _PLAIN and (kind is not tuple or not {*map(type, a)} <= _PLAIN):
             return False
     return True
+
+
+def looked_up(check: Callable[P, R]) -> Callable[P, R]:
+    """`check`, which depends on its arguments alone, with its results kept where they :func:`are_plain`."""
+    known: Any = lru_cache(maxsize=1024)(check)
+
+    @wraps(check)
+    def look_up(*given: P.args, **named: P.kwargs) -> R:
+        return known(*given) if are_plain(*given) else check(*given, **named)
+
+    return look_up
 
 
 def shape_of(name: str, label: str, x: Array) -> Sizes:

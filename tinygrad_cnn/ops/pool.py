@@ -17,7 +17,7 @@ import numpy as np
 from ..core.graph import Array, op
 from .elementwise import pow, where
 from .gather import add_along_axis, take_along_axis
-from .geometry import SizeLike, are_plain, batched, by_rank, check_filled, shape_of, sizes, unbatched
+from .geometry import SizeLike, batched, by_rank, check_filled, looked_up, shape_of, sizes, unbatched
 from .real import real
 from .shape import reshape
 from .windows import Sizes, overlaps, pad_last, volume
@@ -220,14 +220,14 @@ def _max_pool(
     """
     name = f"max_pool{ndim}d"
     x, alone = batched(name, x, ndim)
-    check = _known_filled_windows if are_plain(kernel_size, stride, padding, dilation) else _filled_windows
-    windows = check(name, x.shape, kernel_size, stride, padding, dilation, bool(ceil_mode))
+    windows = _filled_windows(name, x.shape, kernel_size, stride, padding, dilation, ceil_mode)
     return max_result(x, alone, return_indices, windows)
 
 
 max_pool1d, max_pool2d, max_pool3d = by_rank(_max_pool, 1, 2, 3)
 
 
+@looked_up
 def _filled_windows(name: str, shape: Sizes, *given: Any) -> Windows:
     """Checked windows, none of which covers only padding."""
     windows = _windows(name, shape, *given)
@@ -241,9 +241,6 @@ def _filled_windows(name: str, shape: Sizes, *given: Any) -> Windows:
                 "covers only padding; lower `dilation` or `padding`"
             )
     return windows
-
-
-_known_filled_windows = lru_cache(maxsize=1024)(_filled_windows)
 
 
 def max_result(x: Array, alone: bool, return_indices: bool, windows: Windows) -> Any:
@@ -354,11 +351,10 @@ def _mean_pool(
     ceil_mode: bool, count_include_pad: bool, divisor_override: int | None,
 ) -> Tensor:  # fmt: skip
     x, alone = batched(name, x, ndim)
-    check = _known_windows if are_plain(kernel_size, stride, padding) else _windows
-    windows = check(name, x.shape, kernel_size, stride, padding, 1, bool(ceil_mode))
+    windows = _windows(name, x.shape, kernel_size, stride, padding, 1, ceil_mode)
     divisor: Any = divisor_override
     if divisor_override is None:
-        divisor = _counts(x.shape[2:], windows, count_include_pad)
+        divisor = _counts(x.shape[2:], windows, bool(count_include_pad))
         if isinstance(divisor, np.ndarray):
             divisor = divisor.astype(x.dtype if x.dtype.kind == "f" else np.float64)
     else:
@@ -424,6 +420,7 @@ def _lp_pool(
 lp_pool1d, lp_pool2d, lp_pool3d = by_rank(_lp_pool, 1, 2, 3)
 
 
+@looked_up
 def _windows(
     name: str, shape: Sizes, kernel_size: SizeLike, stride: SizeLike | None, padding: SizeLike, dilation: SizeLike,
     ceil_mode: bool,
@@ -452,6 +449,3 @@ def _windows(
             )
         grid.append(count)
     return Windows(window, tuple(grid), steps, before, spread)
-
-
-_known_windows = lru_cache(maxsize=1024)(_windows)
