@@ -133,27 +133,33 @@ def prepare_which(out: Array | None, x: Array, top: Array, *, windows: Windows) 
 
 
 def _which(plan: _Plan, y: Array, x: Array, top: Array) -> list[Call]:
-    so_far, differs = np.empty_like(top, bool), np.empty_like(top, bool)
+    so_far, room = np.empty_like(top, bool), np.empty_like(top, bool)
     counted, calls = so_far.view(np.uint8), list[Call]()
     elements = plan.elements
     if elements[-1][0] is ...:  # it is the match if no earlier element was
         elements = elements[:-1]
     if not elements:
         calls.append(partial(y.fill, 0))
-    for i, (inside, places) in enumerate(elements):
-        to = differs if i else so_far
-        if inside is ...:
-            calls.append(partial(np.not_equal, x[places], top, to))
-        else:
-            calls.append(partial(to.fill, True))
-            calls.append(partial(np.not_equal, x[places], top[inside], to[inside]))
-        if i:
-            calls.append(partial(np.logical_and, so_far, differs, so_far))
-            calls.append(partial(np.add, y, counted, y))
-        else:
-            calls.append(partial(np.copyto, y, counted))
+    for inside, places in elements[:1]:
+        if inside is not ...:
+            calls.append(partial(so_far.fill, True))
+        calls.append(partial(np.not_equal, x[places], top[inside], so_far[inside]))
+        calls.append(partial(np.copyto, y, counted))
+    for inside, places in elements[1:]:
+        both, differs, to = so_far, room, room
+        if (
+            inside is not ... and top.flags.c_contiguous
+        ):  # inner loops are short: the whole takes fewer than what is inside
+            calls.append(partial(room.fill, True))
+            to = room[inside]
+        elif inside is not ...:
+            both = so_far[inside]
+            differs = to = np.empty_like(both)
+        calls.append(partial(np.not_equal, x[places], top[inside], to))
+        calls.append(partial(np.logical_and, both, differs, both))
+        calls.append(partial(np.add, y, counted, y))
     if x.dtype.kind == "f":
-        calls.append(partial(_last_nan, plan, y, x, top, differs))
+        calls.append(partial(_last_nan, plan, y, x, top, room))
     return calls
 
 
