@@ -101,7 +101,9 @@ def test_what_kernels_give_is_what_the_definitions_say(large, geometry, layouts,
     x = layouts[0](values)
     with tuned() as tune:
         tune(chunks, SMALL=large)
-        tune(kernel, SHORT=rng.integers(1, 4))  # windows of more elements are large
+        tune(
+            kernel, SHORT=rng.integers(1, 4), TOGETHER=rng.choice([0, 40, 1 << 17])
+        )  # windows of more elements are large
         y = pool.max_pool(x, windows=windows)
         which = pool.max_pool_which(x, y, windows=windows)
         sums = pool.sum_windows(np.where(np.isfinite(x), x, 0), windows=windows)
@@ -117,6 +119,51 @@ def test_what_kernels_give_is_what_the_definitions_say(large, geometry, layouts,
         (spread, pool.spread_windows, [u], {"sizes": shape[2:]}),
     ):
         np.testing.assert_array_equal(got, f.op.raw(*inputs, windows=windows, **how), strict=True)
+
+
+@pytest.mark.parametrize("together", [0, 40, 1 << 17])
+@given(geometries(), st.permutations(LAYOUTS), st.sampled_from([np.float16, np.float32, np.int16]), seeds)
+def test_a_task_that_runs_again_reads_its_arrays_again(together, geometry, layouts, dtype, seed):
+    """And nothing of what an earlier run left, in its result or elsewhere; with the bits of an eager call."""
+    shape, windows = geometry
+    rng = np.random.default_rng(seed)
+
+    def draw(size):
+        values = rng.integers(-2, 3, size).astype(dtype)
+        if values.dtype.kind == "f":
+            values[values == 0] *= rng.choice([-1, 1])
+            values[rng.random(size) < 0.05] = np.nan
+            values[rng.random(size) < 0.1] = -np.inf
+        return values
+
+    x = layouts[0](draw(shape))
+    y = pool.max_pool(x, windows=windows)
+    which = layouts[2](pool.max_pool_which(x, y, windows=windows))
+    u = layouts[1](draw(y.shape))
+    spatial = {"sizes": shape[2:]}
+    with tuned() as tune:
+        tune(kernel, TOGETHER=together)
+        tasks = [
+            (f, inputs, how, out, f.op.bind(out, *inputs, windows=windows, **how))
+            for f, inputs, how in (
+                (pool.max_pool, [x], {}),
+                (pool.max_pool_which, [x, y], {}),
+                (pool.sum_windows, [x], {}),
+                (pool.put_elements, [u, which], spatial),
+                (pool.take_elements, [x, which], {}),
+                (pool.spread_windows, [u], spatial),
+            )
+            for out in [np.empty_like(f.op.run(*inputs, windows=windows, **how))]
+        ]
+        for _ in range(3):
+            x[...], u[...] = draw(shape), draw(y.shape)
+            y[...] = pool.max_pool(x, windows=windows)
+            which[...] = pool.max_pool_which(x, y, windows=windows)
+            for f, inputs, how, out, task in tasks:
+                out.fill(3)
+                task()
+                expected = f.op.run(*inputs, windows=windows, **how)
+                assert out.tobytes() == expected.tobytes(), f
 
 
 @given(geometries(), seeds)

@@ -68,6 +68,7 @@ def _plan(sizes: Sizes, windows: Windows) -> _Plan:
     alone = all(s > d * (k - 1) for _, k, _, s, _, d in axes)
     tiled = alone and all(k == s and o * s == n and not p for n, k, o, s, p, _ in axes)
     numbers = np.arange(len(elements), dtype=np.min_scalar_type(len(elements))).reshape(-1, *(1,) * (len(sizes) + 2))
+    numbers.flags.writeable = False
     tiles = tuple(n for pair in zip(windows.grid, windows.size, strict=True) for n in pair)
     d = len(sizes)
     positions = (*range(3, 3 + 2 * d, 2), 0, 1, *range(2, 2 + 2 * d, 2))
@@ -134,7 +135,8 @@ def prepare_which(out: Array | None, x: Array, top: Array, *, windows: Windows) 
 
 def _which(plan: _Plan, y: Array, x: Array, top: Array) -> list[Call]:
     so_far, room = np.empty_like(top, bool), np.empty_like(top, bool)
-    counted, calls = so_far.view(np.uint8), list[Call]()
+    counted = so_far.view(np.uint8)
+    calls: list[Call] = []
     elements = plan.elements
     if elements[-1][0] is ...:  # it is the match if no earlier element was
         elements = elements[:-1]
