@@ -569,7 +569,7 @@ def test_values_that_lead_nowhere_are_left_out_and_the_page_says_why():
     ]
     norm = nn.BatchNorm1d(3)
     assert tg.show(norm, np.ones((2, 3), np.float32)).data["notes"] == [
-        "16 values were left out, because no result depends on them: 12 in batch_norm, 3 buffers, 1 in BatchNorm1d."
+        "14 values were left out, because no result depends on them: 10 in batch_norm, 3 buffers, 1 in BatchNorm1d."
     ]
 
 

@@ -169,9 +169,7 @@ def _few_rows(
 
 def _add(out: np.ndarray | None, a: np.ndarray, axes: tuple[int, ...], keepdims: bool, share: float) -> Any:
     add: Any = np.add.reduce
-    y = add(a, axes, np.float64, out if share == 1 else None, keepdims)
-    if y is out:
-        return out
+    y = add(a, axes, np.float64, None, keepdims)  # not in `out`, where NumPy would round between its loops
     if share != 1:
         y = y / share
     if out is None:
