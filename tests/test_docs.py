@@ -34,7 +34,18 @@ OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 NEEDS = {"extra.special": "scipy", "extra.sklearn": "sklearn", "extra.autograd": "scipy"}
 NEEDS |= {
     f"extra.numba.{name}": "numba"
-    for name in ("attached", "compiled", "depthwise", "elements", "layers", "pool", "rows", "scans", "vectors")
+    for name in (
+        "attached",
+        "compiled",
+        "depthwise",
+        "elements",
+        "layers",
+        "normal",
+        "pool",
+        "rows",
+        "scans",
+        "vectors",
+    )
 }
 THEIRS = ("tinygrad_cnn.extra.autograd.numpy", "tinygrad_cnn.extra.autograd.scipy")
 """Functions of these have the docstrings of NumPy and SciPy."""
