@@ -149,9 +149,8 @@ def _which(plan: _Plan, y: Array, x: Array, top: Array) -> list[Call]:
         calls.append(partial(np.copyto, y, counted))
     for inside, places in elements[1:]:
         both, differs, to = so_far, room, room
-        if (
-            inside is not ... and top.flags.c_contiguous
-        ):  # inner loops are short: the whole takes fewer than what is inside
+        if inside is not ... and top.flags.c_contiguous:
+            # Loops over what is inside are short, and more than those over the whole.
             calls.append(partial(room.fill, True))
             to = room[inside]
         elif inside is not ...:
