@@ -41,6 +41,10 @@ def _beside_hits(f: Any) -> Any:
     return lambda u, axis: f(u, HITS, axis=axis)
 
 
+def _beside_square(f: Any) -> Any:
+    return lambda u, axis: f(u, HITS[:, 1:], axis=axis)
+
+
 def p_norm(a: NDArray[Any], p: float, axis: Any = None, keepdims: bool = False) -> Any:
     """The p-norm as it is written."""
     return np.sum(np.abs(a) ** p, axis=axis, keepdims=keepdims) ** (1 / p)
@@ -55,6 +59,7 @@ CASES = [
         Case(ops.share, (Arg(shape),), shared, {"axis": axis}, via=_beside_hits)
         for shape, axis in (((3, 1), 1), ((1, 4), -2), ((), None), ((1, 1), (0, 1)), ((3, 4), 1))
     ),
+    *(Case(ops.share, (Arg((3, 3)),), shared, {"axis": axis}, via=_beside_square) for axis in (0, 1)),
     *(Case(f, (Arg(()),), g) for f, g in ((ops.sum, np.sum), (ops.mean, np.mean), (ops.max, np.max))),
     *(Case(ops.prod, (SMALL,), np.prod, axes) for axes in AXES),
     Case(ops.prod, (Arg((4,), low=0.0, high=0.25),), np.prod),  # zeros among the factors, often several
