@@ -14,9 +14,6 @@ from .blocking import copy_channels_last
 from .parallel import chunks
 from .parallel.chunks import by_images
 
-SHORT = 1 << 12
-"""Fewer elements are copied at once: to make a task takes longer."""
-
 
 def prepare(out: np.ndarray | None, a: Any, *, order: str) -> Callable[[], Any] | None:
     """A task for ``copy``; None without `out`."""
@@ -65,25 +62,6 @@ def prepare_roll(out: np.ndarray | None, a: np.ndarray, *, shift: Any, axis: Any
     head, tail = (*before, slice(first)), (*before, slice(first, None))
     start, end = (*before, slice(-first)), (*before, slice(-first, None))
     return partial(_both, y, y[tail], a[start], y[head], a[end])
-
-
-def rolled(a: Any, *, shift: Any, axis: Any) -> Any:
-    """``roll`` of few elements by one number along one axis; None for other inputs."""
-    if (
-        shift.__class__ is not int
-        or axis.__class__ is not int
-        or a.__class__ is not np.ndarray
-        or not 0 < a.size < SHORT
-    ):
-        return None
-    if not -a.ndim <= axis < a.ndim:
-        return None
-    y, n = np.empty_like(a), a.shape[axis]
-    first = shift % n
-    before = (slice(None),) * (axis % a.ndim)
-    y[(*before, slice(first, None))] = a[(*before, slice(n - first))]
-    y[(*before, slice(first))] = a[(*before, slice(n - first, None))]
-    return y
 
 
 def flattened(*operands: Any) -> list[Any] | None:
