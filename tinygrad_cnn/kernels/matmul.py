@@ -10,23 +10,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy import ndarray
 
+from . import thin
 from .parallel.threads import blas_alone, each
 
 SMALL, FEW = 1 << 18, 1 << 13
 """Multiplications below which BLAS uses one thread anyway: for two matrices, and for a matrix and a vector."""
 
 OUTER = 1 << 10
-"""Elements of many columns or rows from which their outer products are not left to BLAS."""
+"""Elements of many columns or rows from which their outer products are not left to BLAS; one product only from SMALL on."""
 
 LARGE = 1 << 23
 """Multiplications from which sharing a product pays off."""
 
 SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+
+Prepare: TypeAlias = Callable[[np.ndarray | None, np.ndarray, np.ndarray], Callable[[], Any]]
+"""Prepares the task of a product a b in `out`."""
 
 PARTS, LEAST = 4, 32
 """The number of parts of a product, and the fewest rows or columns in a part."""
@@ -47,7 +51,9 @@ def small_product(a: Any, b: Any) -> Any:
         if len(left) == 2 == len(right) and dtype is b.dtype and (dtype is SINGLE or dtype is DOUBLE):
             n, k = left  # comparing sizes takes less time than the lookup in _how's cache
             rows, m = right
-            if k == rows and (size := n * k * m) < SMALL and (size < FEW or n > 1 < m):
+            if k != rows or (size := n * k * m) >= SMALL or (size >= FEW and (n == 1 or m == 1)):
+                return None
+            if n * m <= thin.OUTPUTS or k * m < thin.MANY or b.flags.c_contiguous:  # else perhaps in pieces
                 return a.dot(b)
     return None
 
@@ -72,21 +78,29 @@ def multiply(a: np.ndarray, b: np.ndarray) -> Any:
 
 
 @lru_cache(maxsize=4096)
-def _how(left: tuple[int, ...], right: tuple[int, ...]) -> Callable[..., Callable[[], Any]] | None:
+def _how(left: tuple[int, ...], right: tuple[int, ...]) -> Prepare | None:
     """The function that prepares a product of arrays of these shapes; None if the shapes do not match."""
     if not left or not right or (k := left[-1]) != right[-2 if len(right) > 1 else 0]:
         return None
     first, second = math.prod(left), math.prod(right)
     size = first * (second // (k or 1))
-    if k == 1 and len(left) > 1 < len(right) and (len(left) > 2 or len(right) > 2) and max(first, second) >= OUTER:
+    are_matrices = len(left) == 2 == len(right)
+    if k == 1 and len(left) > 1 < len(right) and (size >= SMALL if are_matrices else max(first, second) >= OUTER):
         return _outer
     if size < FEW or (size < SMALL and size != first and size != second):  # neither is a vector
-        return _dot if len(left) == 2 and len(right) < 3 else _matmul
-    return _alone if size < LARGE or len(left) != 2 or len(right) != 2 else _shared
+        how = _dot if len(left) == 2 and len(right) < 3 else _matmul
+    else:
+        how = _alone if size < LARGE or not are_matrices else _shared
+    return partial(_in_pieces, how) if are_matrices and thin.may_be(*left, right[1]) else how
+
+
+def _in_pieces(whole: Prepare, out: np.ndarray | None, a: np.ndarray, b: np.ndarray) -> Callable[[], Any]:
+    """A task for a product that may be cut into pieces."""
+    return thin.prepare(out, a, b, whole is _shared) or whole(out, a, b)
 
 
 def _outer(out: np.ndarray | None, a: np.ndarray, b: np.ndarray) -> Callable[[], Any]:
-    return partial(np.einsum, "...ij,...jk->...ik", a, b, out=out)  # BLAS is slow for many outer products
+    return partial(np.einsum, "...ij,...jk->...ik", a, b, out=out)  # BLAS is slow for many or large outer products
 
 
 def _matmul(out: np.ndarray | None, a: np.ndarray, b: np.ndarray) -> Callable[[], Any]:

@@ -1,0 +1,117 @@
+"""Products with few rows, or with sums of few terms, in a form in which OpenBLAS packs less, or nothing.
+
+A linear layer on a small batch multiplies few rows by many weights, and uses each weight a few times only. Packing the weights
+then takes longer than the multiplication: 8 rows by 256 x 256 weights take a quarter of the time in two pieces, which OpenBLAS
+reads where they are. The form depends on the operands' layout alone, so results do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .blas import READS_SMALL, UNPACKED
+from .parallel.threads import each
+from .parallel.workspace import buffer
+
+OUTPUTS, DEEP = 1200 if READS_SMALL else 1 << 62, 32
+"""OpenBLAS packs the matrices of a product by a transposed matrix that has more elements than this, or sums of fewer terms."""
+
+FEW, LONG = 128, 128
+"""Bytes of so many numbers are few: with more rows packing pays. It pays in any form with twice as many, or shorter sums than
+LONG."""
+
+MANY = 1 << 14
+"""Packing fewer numbers takes no longer than a second piece."""
+
+LEAST_ROWS, LEAST_TURNED, LEAST = 16, 24, 96
+"""The fewest rows or columns in a piece: of rows, of the columns of a transposed matrix, and of one in C order. A piece of few
+columns reads a few numbers in each of many rows, far apart in memory."""
+
+PARTS, WIDE = 4, 256
+"""The number of parts that threads share, and the fewest columns of a part for which the other matrix is packed again."""
+
+
+class _Form(NamedTuple):
+    """How a product is computed."""
+
+    turned: bool
+    """Whether its transpose is computed first: OpenBLAS packs the right matrix sooner, right before it uses it."""
+    by_rows: bool
+    """Whether it is cut into rows, or columns."""
+    length: int
+    """Of a piece."""
+
+
+def may_be(n: int, k: int, m: int) -> bool:
+    """Whether an (n, k) by (k, m) product may have such a form, for some dtype and order of its matrices in memory."""
+    is_packed = n * k * m > UNPACKED or (n * m > OUTPUTS and k * m >= MANY)
+    return READS_SMALL and is_packed and 1 < min(n, k) <= FEW // 2
+
+
+def prepare(out: np.ndarray | None, a: np.ndarray, b: np.ndarray, shares: bool) -> Callable[[], Any] | None:
+    """A task for the product of two matrices, `shares` it among threads; None if it is better left to NumPy."""
+    (n, k), m = a.shape, b.shape[1]
+    dtype = a.dtype
+    if dtype is not b.dtype or dtype.char not in "fd" or not (a.flags.forc and b.flags.forc):
+        return None
+    form = _form(n, k, m, dtype.itemsize, not a.flags.c_contiguous, not b.flags.c_contiguous)
+    if form is None:
+        return None
+    y = np.empty((n, m), dtype) if out is None else out
+    if y.dtype is not dtype or not y.flags.c_contiguous:
+        return None
+    length = max(WIDE, -(-m // PARTS)) if form.turned and shares else form.length
+    pieces = [slice(i, i + length) for i in range(0, n if form.by_rows else m, length)]
+    if form.turned:
+        turned = buffer((m, n), dtype)
+        calls = [partial(_turn, b.T[at], a.T, turned[at], y[:, at]) for at in pieces]
+    elif form.by_rows:
+        calls = [partial(np.matmul, a[at], b, y[at]) for at in pieces]
+    else:
+        calls = [partial(np.matmul, a, b[:, at], y[:, at]) for at in pieces]
+    step = -(-len(calls) // PARTS) if shares else len(calls)
+    parts = [calls[i : i + step] for i in range(0, len(calls), step)]
+
+    def task() -> np.ndarray:
+        each(_run, parts, not shares)
+        return y
+
+    return task
+
+
+def _run(calls: list[Callable[[], object]]) -> None:
+    for call in calls:
+        call()
+
+
+def _turn(b: np.ndarray, a: np.ndarray, turned: np.ndarray, y: np.ndarray) -> None:
+    np.matmul(b, a, turned)
+    np.copyto(y, turned.T)
+
+
+@lru_cache(maxsize=1024)
+def _form(n: int, k: int, m: int, size: int, a_turned: bool, b_turned: bool) -> _Form | None:
+    """How to compute an (n, k) by (k, m) product of numbers of `size` bytes; None if as one product in C order."""
+    few, whole = FEW // size, n * k * m
+    if not may_be(n, k, m) or (a_turned and b_turned):
+        return None
+    if a_turned:  # the gradient of weights, from few images
+        if k > few or whole <= UNPACKED:
+            return None
+        length, most, least = n, UNPACKED // (k * m), LEAST_ROWS
+    elif b_turned:  # by weights of shape (outputs, inputs)
+        if n > few:
+            return _Form(True, False, m) if n <= 2 * few and k >= LONG else None
+        length, most, least = m, min(UNPACKED // (n * k), OUTPUTS // n if k >= DEEP else 0), LEAST_TURNED
+    else:
+        if n > few:
+            return None
+        length, most, least = m, UNPACKED // (n * k), LEAST
+    if not least <= most < length:
+        return None
+    times = -(-length // most)
+    return _Form(False, a_turned, min(most, -(-length // times // 16) * 16))
