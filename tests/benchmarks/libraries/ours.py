@@ -61,6 +61,7 @@ def _differentiated(f: Callable[..., Any]) -> Callable[[Problem], Callable[[], A
     return build
 
 
+linear = _differentiated(tg.linear)
 gelu, silu, sigmoid = map(_differentiated, (tg.gelu, tg.silu, tg.sigmoid))
 softmax = _differentiated(lambda x: tg.softmax(x, axis=-1))
 log_softmax = _differentiated(lambda x: tg.log_softmax(x, axis=-1))

@@ -59,6 +59,7 @@ def _differentiated(f: Callable[..., Any]) -> Callable[[Problem], Callable[[], A
 
 gelu, silu, sigmoid = map(_differentiated, (F.gelu, F.silu, torch.sigmoid))
 softmax = _differentiated(lambda x: torch.softmax(x, -1))
+linear = _differentiated(F.linear)
 log_softmax = _differentiated(lambda x: torch.log_softmax(x, -1))
 cumsum = _differentiated(lambda x: torch.cumsum(x, -1))
 max_pool = _differentiated(lambda x: F.max_pool2d(x, 2))
