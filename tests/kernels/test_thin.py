@@ -17,7 +17,7 @@ from ..tuning import tuned
 
 SHAPES = [
     (2, 40, 700), (4, 128, 400), (5, 33, 1031), (8, 300, 500), (17, 129, 200), (32, 260, 150), (33, 150, 120), (64, 200, 90),
-    (700, 3, 900), (129, 16, 640), (500, 31, 77),
+    (700, 3, 900), (129, 16, 640), (500, 31, 77), (600, 2, 10), (700, 3, 27),
 ]  # fmt: skip
 ORDERS = [(a, b) for a in "CF" for b in "CF"]
 
@@ -60,9 +60,9 @@ def test_a_piece_is_one_that_blas_does_not_pack(n, k, m, size, a_turned, b_turne
     with tuned() as tune:
         tune(thin, READS_SMALL=True, OUTPUTS=1200)
         form = thin._form(n, k, m, size, a_turned, b_turned)
-    if form is None or form.turned:
+    if form is None or form.kind == "turned":
         return
-    rows, columns = (form.length, m) if form.by_rows else (n, form.length)
+    rows, columns = (form.length, m) if form.kind == "rows" else (n, form.length)
     assert 0 < rows <= n
     assert 0 < columns <= m
     assert rows * k * columns <= 1_000_000
@@ -72,19 +72,19 @@ def test_a_piece_is_one_that_blas_does_not_pack(n, k, m, size, a_turned, b_turne
 
 
 @pytest.mark.parametrize(
-    ("shape", "turned", "by_rows", "pieces"),
+    ("shape", "kind", "pieces"),
     [
-        ((8, 256, 256, 4, False, True), False, False, 2),  # a linear layer
-        ((4, 1024, 1024, 4, False, True), False, False, 5),
-        ((64, 256, 256, 4, False, True), True, False, 1),
-        ((4, 1024, 256, 4, False, False), False, False, 2),  # the gradient in its input
-        ((1024, 8, 256, 4, True, False), False, True, 3),  # and in its weights
+        ((8, 256, 256, 4, False, True), "columns", 2),  # a linear layer
+        ((4, 1024, 1024, 4, False, True), "columns", 5),
+        ((64, 256, 256, 4, False, True), "turned", 1),
+        ((4, 1024, 256, 4, False, False), "columns", 2),  # the gradient in its input
+        ((1024, 8, 256, 4, True, False), "rows", 3),  # and in its weights
     ],
 )
-def test_what_is_cut(shape, turned, by_rows, pieces):
+def test_what_is_cut(shape, kind, pieces):
     form = thin._form(*shape)
-    assert form[:2] == (turned, by_rows)
-    assert math.ceil(shape[0 if by_rows else 2] / form.length) == pieces
+    assert form.kind == kind
+    assert math.ceil(shape[0 if kind == "rows" else 2] / form.length) == pieces
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def _how(left: tuple[int, ...], right: tuple[int, ...]) -> Prepare | None:
         how = _dot if len(left) == 2 and len(right) < 3 else _matmul
     else:
         how = _alone if size < LARGE or not are_matrices else _shared
-    return partial(_in_pieces, how) if are_matrices and thin.may_be(*left, right[1]) else how
+    return partial(_in_pieces, how) if are_matrices and thin.may_be(left[0], k, right[1]) else how
 
 
 def _in_pieces(whole: Prepare, out: np.ndarray | None, a: np.ndarray, b: np.ndarray) -> Callable[[], Any]:

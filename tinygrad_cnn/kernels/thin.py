@@ -38,10 +38,9 @@ PARTS, WIDE = 4, 256
 class _Form(NamedTuple):
     """How a product is computed."""
 
-    turned: bool
-    """Whether its transpose is computed first: OpenBLAS packs the right matrix sooner, right before it uses it."""
-    by_rows: bool
-    """Whether it is cut into rows, or columns."""
+    kind: str
+    """In pieces of its "rows" or "columns"; or "turned", its transpose first, for which OpenBLAS packs the weights right before
+    it uses them."""
     length: int
     """Of a piece."""
 
@@ -64,15 +63,18 @@ def prepare(out: np.ndarray | None, a: np.ndarray, b: np.ndarray, shares: bool) 
     y = np.empty((n, m), dtype) if out is None else out
     if y.dtype is not dtype or not y.flags.c_contiguous:
         return None
-    length = max(WIDE, -(-m // PARTS)) if form.turned and shares else form.length
-    pieces = [slice(i, i + length) for i in range(0, n if form.by_rows else m, length)]
-    if form.turned:
+    kind, length = form
+    if kind == "turned" and shares:
+        length = max(WIDE, -(-m // PARTS))
+    pieces = [slice(i, i + length) for i in range(0, n if kind == "rows" else m, length)]
+    calls: list[Callable[[], object]]
+    if kind == "rows":
+        calls = [partial(np.matmul, a[at], b, y[at]) for at in pieces]
+    elif kind == "columns":
+        calls = [partial(np.matmul, a, b[:, at], y[:, at]) for at in pieces]
+    else:
         turned = buffer((m, n), dtype)
         calls = [partial(_turn, b.T[at], a.T, turned[at], y[:, at]) for at in pieces]
-    elif form.by_rows:
-        calls = [partial(np.matmul, a[at], b, y[at]) for at in pieces]
-    else:
-        calls = [partial(np.matmul, a, b[:, at], y[:, at]) for at in pieces]
     step = -(-len(calls) // PARTS) if shares else len(calls)
     parts = [calls[i : i + step] for i in range(0, len(calls), step)]
 
@@ -96,22 +98,23 @@ def _turn(b: np.ndarray, a: np.ndarray, turned: np.ndarray, y: np.ndarray) -> No
 @lru_cache(maxsize=1024)
 def _form(n: int, k: int, m: int, size: int, a_turned: bool, b_turned: bool) -> _Form | None:
     """How to compute an (n, k) by (k, m) product of numbers of `size` bytes; None if as one product in C order."""
-    few, whole = FEW // size, n * k * m
+    few = FEW // size
     if not may_be(n, k, m) or (a_turned and b_turned):
         return None
     if a_turned:  # the gradient of weights, from few images
-        if k > few or whole <= UNPACKED:
+        if k > few:
             return None
-        length, most, least = n, UNPACKED // (k * m), LEAST_ROWS
+        kind, length, most, least = "rows", n, UNPACKED // (k * m), LEAST_ROWS
     elif b_turned:  # by weights of shape (outputs, inputs)
         if n > few:
-            return _Form(True, False, m) if n <= 2 * few and k >= LONG else None
-        length, most, least = m, min(UNPACKED // (n * k), OUTPUTS // n if k >= DEEP else 0), LEAST_TURNED
+            return _Form("turned", m) if n <= 2 * few and k >= LONG else None
+        kind, length, least = "columns", m, LEAST_TURNED
+        most = min(UNPACKED // (n * k), OUTPUTS // n if k >= DEEP and k * m >= MANY else 0)
     else:
         if n > few:
             return None
-        length, most, least = m, UNPACKED // (n * k), LEAST
+        kind, length, most, least = "columns", m, UNPACKED // (n * k), LEAST
     if not least <= most < length:
         return None
     times = -(-length // most)
-    return _Form(False, a_turned, min(most, -(-length // times // 16) * 16))
+    return _Form(kind, min(most, -(-length // times // 16) * 16))
