@@ -172,7 +172,7 @@ def _filling(step: Step, out: np.ndarray) -> tuple[str, Any, tuple[int, ...]]:
         copied = tuple([i for i, use in enumerate(step.uses) if use.slot.copied])
         return "call()", task.prepared() if isinstance(task, Work) else task, copied
     given = ", ".join(_arrays(step))
-    if isinstance(op.raw, np.ufunc):
+    if op.prepare is None and isinstance(op.raw, np.ufunc):
         return f"call({given}, out=fixed)", partial(op.raw, **params) if params else op.raw, ()
     return f"call(fixed, {given})()", partial(op.bind, **params) if params else op.bind, ()
 
@@ -251,7 +251,7 @@ def bound(
 
     `shared` is what kernels keep for all tasks that read the first input.
     """
-    if isinstance(op.raw, np.ufunc):
+    if op.prepare is None and isinstance(op.raw, np.ufunc):
         given = (*as_arrays(op.raw, inputs, out), out)
         *arrays, target = flattened(*given) or given
         if 1 < target.size >= chunks.LARGE and all(

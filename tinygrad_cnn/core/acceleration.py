@@ -56,7 +56,7 @@ class Accelerated:
 
     def bind(self, out: np.ndarray, *inputs: Any, **params: Any) -> Task:
         """A task that writes the output for these arrays into `out` on every call."""
-        if isinstance(self.raw, np.ufunc):
+        if self.prepare is None and isinstance(self.raw, np.ufunc):
             return functools.partial(self.raw, *inputs, **params, out=out)
         task = None if self.prepare is None else self.prepare(out, *inputs, **params)
         return task or (lambda: np.copyto(out, self.run(*inputs, **params)))

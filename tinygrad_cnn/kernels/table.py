@@ -37,6 +37,7 @@ from . import (
     lapack,
     losses,
     matmul,
+    power,
     relu,
     rows,
     scatter,
@@ -59,6 +60,7 @@ accelerate(activation.silu_slope, sigmoid.prepare_silu_slope)
 accelerate(dropout_ops.keep_mask, dropout.prepare)
 accelerate(elementwise.copy, copies.prepare, eager=elementwise.copy.op.raw)
 accelerate(elementwise.laid_out, copies.prepare_laid_out)
+accelerate(elementwise.pow, power.prepare, eager=power.eager)
 accelerate(elementwise.where, where.prepare, eager=where.cut)
 accelerate(index.add_at_zeros, scatter.prepare, eager=scatter.added)
 accelerate(matmul_ops.linear, matmul.prepare_linear, eager=matmul.small_linear)
