@@ -266,6 +266,10 @@ POOLS = [
     lambda x: tg.avg_pool2d(x, 2, count_include_pad=False, padding=1),
     lambda x: tg.lp_pool2d(x, 2, 2),
     lambda x: tg.adaptive_avg_pool2d(x, 3),
+    lambda x: tg.adaptive_avg_pool2d(x, 1),
+    lambda x: tg.avg_pool2d(x, (5, 4)),
+    lambda x: tg.avg_pool2d(x, (5, 4), 1, 2, count_include_pad=False),
+    lambda x: tg.avg_pool2d(x, (5, 4), divisor_override=7),
     lambda x: tg.adaptive_max_pool2d(x, 3),
 ]
 
@@ -294,6 +298,14 @@ def test_dtype_layout_batch_and_emptiness(pool, dtype):
     assert z.shape == (0, *y.shape[1:])
     z.sum().backward()
     assert empty.grad.shape == (0, 3, 5, 4)
+
+
+@pytest.mark.parametrize("pool", [lambda x: tg.adaptive_avg_pool2d(x, 1), lambda x: tg.avg_pool2d(x, 300)])
+def test_the_mean_of_an_image_neither_overflows_nor_loses_digits(pool):
+    x = np.full((1, 2, 300, 300), 1000, np.float16)
+    np.testing.assert_array_equal(pool(x), np.full((1, 2, 1, 1), 1000, np.float16))
+    x = np.random.default_rng(0).uniform(1, 2, x.shape).astype(np.float32)
+    np.testing.assert_array_equal(pool(x), x.mean((2, 3), np.float64, keepdims=True).astype(np.float32))
 
 
 @given(pool_geometries(2, dilated=False), seeds)
