@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core.graph import Array, op
 from .geometry import batched, by_rank, check_filled, looked_up, sizes, unbatched
-from .pool import Windows, flat_grid, gather, image_means, max_result, sum_windows
+from .pool import MANY, Windows, flat_grid, gather, image_means, max_result, sum_windows
 from .resize import means, regions, resample
 from .windows import Sizes, volume
 
@@ -118,7 +118,7 @@ def _adaptive_avg_pool(ndim: int, x: Array, output_size: OutputSize) -> Tensor:
     x, alone = batched(name, x, ndim)
     check_filled(name, x.shape, channels=False)
     inputs, grid = x.shape[2:], _grid(name, x.shape[2:], output_size)
-    if volume(grid) == 1:
+    if volume(grid) == 1 and volume(inputs) >= MANY:
         return unbatched(image_means(x), alone)  # type: ignore[no-any-return]
     if tiles := _tiles(inputs, grid):
         return unbatched(sum_windows(x, windows=tiles) / volume(tiles.size), alone)  # type: ignore[no-any-return]

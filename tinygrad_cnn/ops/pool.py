@@ -366,14 +366,19 @@ def _mean_pool(
         if not divisor:
             raise ValueError(f"{name}: `divisor_override` is 0; it must be another integer, or None for the count")
     covers = windows.size == x.shape[2:] and volume(windows.grid) == 1 and not any(windows.before)
-    if covers and divisor == volume(windows.size):
+    if covers and divisor == volume(windows.size) >= MANY:
         return unbatched(image_means(x), alone)  # type: ignore[no-any-return]
     y = sum_windows(x, windows=windows) / divisor
     return unbatched(y, alone)  # type: ignore[no-any-return]
 
 
+MANY = 16
+"""From this many elements on, a single window is averaged as any array, instead of as the sum of its elements one after the
+other."""
+
+
 def image_means(x: Array) -> Tensor:
-    """The mean of each image (N, C, 1, ...): of a single window."""
+    """The mean of each image (N, C, 1, ...)."""
     return mean(x, axis=tuple(range(2, x.ndim)), keepdims=True)
 
 
