@@ -64,7 +64,7 @@ def owned(g: Array, borrowed: bool, place: Place) -> Array:
     alike = a.flags.carray or (a.strides == place.strides and owner(a).nbytes < a.nbytes + 64 and a.flags.behaved)
     if alike and not borrowed:
         return g
-    return np.array(g, order="C") if a is g else above.copy(g, order="C")
+    return above.copy(g, order="C")
 
 
 def apart(results: Mapping[Place, Array]) -> dict[Place, Array]:

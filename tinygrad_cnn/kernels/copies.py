@@ -14,10 +14,38 @@ from .blocking import copy_channels_last
 from .parallel import chunks
 from .parallel.chunks import by_images
 
+FAR, TILE = 512, 1 << 14
+"""Columns at multiples of so many bytes share a few sets of the cache, and NumPy copies a row at a time: from TILE elements on,
+8 or 16 columns are copied at a time, which takes a quarter of the time."""
+
 
 def prepare(out: np.ndarray | None, a: Any, *, order: str) -> Callable[[], Any] | None:
     """A task for ``copy``; None without `out`."""
-    return None if out is None else partial(_into, out, np.copyto, out, a)
+    if out is None:
+        return None
+    return partial(_into, out, _turn if out.flags.c_contiguous and _is_far(a) else np.copyto, out, a)
+
+
+def copied(a: Any, *, order: str = "K") -> Any:
+    """``copy``."""
+    if order == "C" and _is_far(a):
+        _turn(y := np.empty(a.shape, a.dtype), a)
+        return y
+    return np.array(a, order=order)  # type: ignore[call-overload]
+
+
+def _is_far(a: Any) -> bool:
+    """Whether a is a transposed matrix with columns far apart."""
+    if a.__class__ is not np.ndarray or a.ndim != 2 or a.size < TILE or a.flags.c_contiguous:
+        return False
+    return a.strides[0] == a.itemsize and a.strides[1] % FAR == 0  # type: ignore[no-any-return]
+
+
+def _turn(y: np.ndarray, a: np.ndarray) -> None:
+    rows, columns = a.shape
+    step = 8 if rows > columns else 16
+    for i in range(0, columns, step):
+        y[:, i : i + step] = a[:, i : i + step]
 
 
 def spread(a: Any, *, shape: Shape) -> Any:
@@ -45,6 +73,8 @@ def prepare_laid_out(out: np.ndarray | None, a: np.ndarray, *, axes: tuple[int, 
         out = np.empty([a.shape[i] for i in axes], a.dtype).transpose([axes.index(i) for i in range(a.ndim)])
     if axes == LAST.get(a.ndim):
         return partial(_into, out, copy_channels_last, last_view(out), a)
+    if axes == (1, 0) and _is_far(a.T):
+        return partial(_into, out, _turn, out.T, a.T)
     return partial(_into, out, np.copyto, out, a)
 
 
