@@ -20,6 +20,7 @@ from ..ops import (
     pool,
     rearrange,
     reduce,
+    resize,
     shape,
     softmax,
     transcendental,
@@ -39,6 +40,7 @@ from . import (
     matmul,
     power,
     relu,
+    resample,
     rows,
     scatter,
     sigmoid,
@@ -70,6 +72,7 @@ accelerate(reduce.mean, sums.prepare_mean)
 accelerate(reduce.share, extrema.prepare)
 accelerate(reduce.sum, sums.prepare_sum, eager=sums.eager_sum)
 accelerate(regression.mse, losses.prepare_mse)
+accelerate(resize.resample, resample.prepare)
 accelerate(shape.broadcast_to, None, eager=copies.spread)
 accelerate(shape.reshape, copies.prepare_reshape, along=("a", "y"), eager=shape.reshape.op.raw)
 accelerate(shape.sum_to, sums.prepare_sum_to, eager=sums.sum_to_row)
