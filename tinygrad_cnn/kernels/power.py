@@ -65,7 +65,7 @@ def _inverse_square(a: np.ndarray, y: np.ndarray) -> None:
 
 
 PRODUCTS: dict[float, Callable[[np.ndarray, np.ndarray], object]] = {
-    -2: _inverse_square, -1: np.reciprocal, 2: np.square, 3: _cube, 4: _fourth
+    -2: _inverse_square, -1: np.reciprocal, 1: np.positive, 2: np.square, 3: _cube, 4: _fourth
 }  # fmt: skip
 """Exponents for which at most two roundings give the power, without an intermediate value that overflows before it."""
 
