@@ -77,6 +77,8 @@ def test_a_piece_is_one_that_blas_does_not_pack(n, k, m, size, a_turned, b_turne
         ((8, 256, 256, 4, False, True), "columns", 2),  # a linear layer
         ((4, 1024, 1024, 4, False, True), "columns", 5),
         ((64, 256, 256, 4, False, True), "turned", 1),
+        ((8, 9216, 256, 4, False, True), "columns", 20),
+        ((32, 9216, 256, 4, False, True), "turned", 1),  # pieces would have three columns
         ((4, 1024, 256, 4, False, False), "columns", 2),  # the gradient in its input
         ((1024, 8, 256, 4, True, False), "rows", 3),  # and in its weights
     ],
@@ -95,6 +97,7 @@ def test_what_is_cut(shape, kind, pieces):
         (33, 127, 512, 4, False, True),
         (65, 512, 512, 4, False, True),
         (33, 512, 512, 8, False, True),
+        (40, 4096, 30, 4, False, True),  # more rows than columns
         (16, 2048, 512, 4, False, False),  # pieces would be narrow
         (512, 33, 512, 4, True, False),
         (64, 64, 64, 4, False, True),

@@ -21,15 +21,15 @@ OUTPUTS, DEEP = 1200 if READS_SMALL else 1 << 62, 32
 """OpenBLAS packs the matrices of a product by a transposed matrix that has more elements than this, or sums of fewer terms."""
 
 FEW, LONG = 128, 128
-"""Bytes of so many numbers are few: with more rows packing pays. It pays in any form with twice as many, or shorter sums than
-LONG."""
+"""Bytes of so many numbers are few: with more rows packing pays. It pays in any form with twice as many, or more than columns,
+or shorter sums than LONG."""
 
 MANY = 1 << 14
 """Packing fewer numbers takes no longer than a second piece."""
 
-LEAST_ROWS, LEAST_TURNED, LEAST = 16, 24, 96
+LEAST_ROWS, LEAST_TURNED, LEAST = 16, 4, 96
 """The fewest rows or columns in a piece: of rows, of the columns of a transposed matrix, and of one in C order. A piece of few
-columns reads a few numbers in each of many rows, far apart in memory."""
+columns of the last reads a few numbers in each of many rows, far apart in memory."""
 
 PARTS, WIDE = 4, 256
 """The number of parts that threads share, and the fewest columns of a part for which the other matrix is packed again."""
@@ -106,10 +106,11 @@ def _form(n: int, k: int, m: int, size: int, a_turned: bool, b_turned: bool) -> 
             return None
         kind, length, most, least = "rows", n, UNPACKED // (k * m), LEAST_ROWS
     elif b_turned:  # by weights of shape (outputs, inputs)
-        if n > few:
-            return _Form("turned", m) if n <= 2 * few and k >= LONG else None
-        kind, length, least = "columns", m, LEAST_TURNED
-        most = min(UNPACKED // (n * k), OUTPUTS // n if k >= DEEP and k * m >= MANY else 0)
+        if k < DEEP or k * m < MANY:
+            return None
+        kind, length, most, least = "columns", m, min(UNPACKED // (n * k), OUTPUTS // n), LEAST_TURNED
+        if n > few or most < least:
+            return _Form("turned", m) if n <= min(2 * few, m) and k >= LONG else None
     else:
         if n > few:
             return None
