@@ -110,7 +110,7 @@ def convolved(rng, order, k, stride, before, after):
 
 
 def pooled(rng, order, windows):
-    x = ordered(np.round(normal(rng, 3, 5, 10, 12)), order)  # some are equal
+    x = ordered(np.round(normal(rng, 3, int(rng.choice([5, 16, 37])), 10, 12)), order)  # some are equal
     return x, ordered(pool.max_pool.op.raw(x, windows=windows), order)
 
 
@@ -121,6 +121,7 @@ WINDOWS = [
     Windows((2, 2), (4, 5), (2, 2), (0, 0), (1, 1)),
     Windows((3, 3), (5, 6), (2, 2), (1, 1), (1, 1)),
     Windows((2, 3), (8, 8), (1, 1), (0, 0), (2, 2)),
+    Windows((13, 16), (2, 2), (1, 1), (2, 2), (1, 1)),  # numbers above 127
 ]
 
 
@@ -377,10 +378,11 @@ def test_products_that_leave_float32(numba):
 
 
 @needs_numba
+@pytest.mark.parametrize("channels", [3, 19])
 @pytest.mark.parametrize("order", ["first", "last"])
 @pytest.mark.parametrize("number", [np.nan, -np.nan, np.inf, -np.inf])
-def test_pools_of_special_numbers(order, number, numba):
-    x = np.round(normal(np.random.default_rng(0), 2, 3, 10, 12))
+def test_pools_of_special_numbers(order, number, channels, numba):
+    x = np.round(normal(np.random.default_rng(0), 2, channels, 10, 12))
     x[np.random.default_rng(1).random(x.shape) < 0.4] = number
     x[0, 0, :4] = number
     top = pool.max_pool.op.raw(x, windows=TILES)

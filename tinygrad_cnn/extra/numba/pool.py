@@ -13,6 +13,7 @@ import numpy as np
 from ...ops.pool import Windows
 from .compiled import Number, helper, loop
 from .images import by_images, like, order, view
+from .vectors import LANES, equal, larger, load, load_bytes, nothing, splat, store, store_bytes
 
 MANY = 255
 """The most elements in a window."""
@@ -155,56 +156,73 @@ def _span(i: int, size: int, k: int, stride: int, before: int, dilation: int) ->
     return start, first, min(k, (size - 1 - start) // dilation + 1)
 
 
+@helper
+def _lanes(
+    x: Array, first: int, rows: tuple[int, int], columns: tuple[int, int], pitches: tuple[int, int], width: int
+) -> Any:
+    """The largest elements of a window for sixteen channels, and their numbers. `pitches` lie between rows and columns."""
+    place = first + rows[0] * pitches[0] + columns[0] * pitches[1]
+    m, k = load(x, place), splat(np.float32(rows[0] * width + columns[0]))
+    for row in range(rows[0], rows[1]):
+        for column in range(columns[0], columns[1]):
+            v = load(x, first + row * pitches[0] + column * pitches[1])
+            k = larger(v, m, splat(np.float32(row * width + column)), k)
+            m = larger(v, m, v, m)
+    return m, k
+
+
+@helper
+def _one(
+    x: Array, first: int, rows: tuple[int, int], columns: tuple[int, int], pitches: tuple[int, int], width: int
+) -> Any:
+    """The same for one channel."""
+    m, k = x[first + rows[0] * pitches[0] + columns[0] * pitches[1]], rows[0] * width + columns[0]
+    for row in range(rows[0], rows[1]):
+        for column in range(columns[0], columns[1]):
+            v = x[first + row * pitches[0] + column * pitches[1]]
+            if _is_larger(v, m):
+                m, k = v, row * width + column
+    return m, k
+
+
 @loop
 def _max_last(
-    x: Array,
-    y: Array,
-    sizes: tuple[int, int],
-    strides: tuple[int, int],
-    befores: tuple[int, int],
+    x: Array, y: Array, sizes: tuple[int, int], strides: tuple[int, int], befores: tuple[int, int],
     dilations: tuple[int, int],
-) -> None:
+) -> None:  # fmt: skip
     """The largest elements of windows: y (n, h, v, c) of x (n, H, W, c)."""
+    flat, channels, whole = x.reshape(-1), x.shape[3], x.shape[3] - x.shape[3] % LANES
+    pitches = dilations[0] * x.shape[2] * channels, dilations[1] * channels
     for n in range(y.shape[0]):
         for i in range(y.shape[1]):
             above, top, bottom = _span(i, x.shape[1], sizes[0], strides[0], befores[0], dilations[0])
             for j in range(y.shape[2]):
                 before, left, right = _span(j, x.shape[2], sizes[1], strides[1], befores[1], dilations[1])
-                m = y[n, i, j]
-                m[:] = x[n, above + top * dilations[0], before + left * dilations[1]]
-                for row in range(top, bottom):
-                    for column in range(left, right):
-                        pixel = x[n, above + row * dilations[0], before + column * dilations[1]]
-                        for c in range(m.size):
-                            m[c] = pixel[c] if _is_larger(pixel[c], m[c]) else m[c]
+                first, m = ((n * x.shape[1] + above) * x.shape[2] + before) * channels, y[n, i, j]
+                for c in range(0, whole, LANES):
+                    store(m, c, _lanes(flat, first + c, (top, bottom), (left, right), pitches, sizes[1])[0])
+                for c in range(whole, channels):
+                    m[c] = _one(flat, first + c, (top, bottom), (left, right), pitches, sizes[1])[0]
 
 
 @loop
 def _which_last(
-    x: Array,
-    y: Array,
-    sizes: tuple[int, int],
-    strides: tuple[int, int],
-    befores: tuple[int, int],
+    x: Array, y: Array, sizes: tuple[int, int], strides: tuple[int, int], befores: tuple[int, int],
     dilations: tuple[int, int],
-) -> None:
+) -> None:  # fmt: skip
     """The number of the largest element of each window."""
-    m = np.empty(x.shape[3], np.float32)
+    flat, channels, whole = x.reshape(-1), x.shape[3], x.shape[3] - x.shape[3] % LANES
+    pitches = dilations[0] * x.shape[2] * channels, dilations[1] * channels
     for n in range(y.shape[0]):
         for i in range(y.shape[1]):
             above, top, bottom = _span(i, x.shape[1], sizes[0], strides[0], befores[0], dilations[0])
             for j in range(y.shape[2]):
                 before, left, right = _span(j, x.shape[2], sizes[1], strides[1], befores[1], dilations[1])
-                found = y[n, i, j]
-                m[:] = x[n, above + top * dilations[0], before + left * dilations[1]]
-                found[:] = top * sizes[1] + left
-                for row in range(top, bottom):
-                    for column in range(left, right):
-                        pixel = x[n, above + row * dilations[0], before + column * dilations[1]]
-                        k = np.uint8(row * sizes[1] + column)
-                        for c in range(m.size):
-                            found[c] = k if _is_larger(pixel[c], m[c]) else found[c]
-                            m[c] = pixel[c] if _is_larger(pixel[c], m[c]) else m[c]
+                first, k = ((n * x.shape[1] + above) * x.shape[2] + before) * channels, y[n, i, j]
+                for c in range(0, whole, LANES):
+                    store_bytes(k, c, _lanes(flat, first + c, (top, bottom), (left, right), pitches, sizes[1])[1])
+                for c in range(whole, channels):
+                    k[c] = _one(flat, first + c, (top, bottom), (left, right), pitches, sizes[1])[1]
 
 
 @loop
@@ -213,6 +231,7 @@ def _put_last(
     dilations: tuple[int, int], whole: bool,
 ) -> None:  # fmt: skip
     """u added to the numbered element of each window; written, if `whole`: each element is in one window."""
+    channels, lanes, zero = u.shape[3], u.shape[3] - u.shape[3] % LANES, np.float32(0.0)
     if not whole:
         x[:] = 0.0
     for n in range(u.shape[0]):
@@ -225,6 +244,10 @@ def _put_last(
                     for column in range(left, right):
                         pixel = x[n, above + row * dilations[0], before + column * dilations[1]]
                         k = np.uint8(row * sizes[1] + column)
-                        for c in range(given.size):
-                            held = np.float32(0.0) if whole else pixel[c]
-                            pixel[c] = held + (given[c] if found[c] == k else np.float32(0.0))
+                        number = splat(np.float32(k))
+                        for c in range(0, lanes, LANES):
+                            share = equal(load_bytes(found, c), number, load(given, c), nothing())
+                            store(pixel, c, share if whole else load(pixel, c) + share)
+                        for c in range(lanes, channels):
+                            held = zero if whole else pixel[c]
+                            pixel[c] = held + (given[c] if found[c] == k else zero)

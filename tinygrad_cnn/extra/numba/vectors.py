@@ -25,7 +25,7 @@ LANES = 16
 FINDS = "+avx512f" in (codegen.get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES)
 """Whether the processor that is compiled for has `found`."""
 
-_VECTOR, _BITS = (ir.VectorType(kind, LANES) for kind in (ir.FloatType(), ir.IntType(32)))
+_VECTOR, _BITS, _BYTES = (ir.VectorType(kind, LANES) for kind in (ir.FloatType(), ir.IntType(32), ir.IntType(8)))
 
 
 class Vector(types.Type):  # type: ignore[misc]
@@ -75,6 +75,21 @@ def store(typing: Any, a: Any, i: Any, v: Any) -> Any:
     return types.void(a, types.intp, vector), generate
 
 
+@_instruction
+def fetch(typing: Any, a: Any, i: Any) -> Any:
+    """Begin to bring the line of a[i] into the cache, where i may be out of range."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        address = builder.bitcast(_address(context, builder, a, *args), byte)
+        builder.call(function, [address, number(0), number(3), number(1)])  # to read; into all caches; data
+        return context.get_dummy_value()
+
+    return types.void(a, types.intp), generate
+
+
 def _seconds(first: int) -> Any:
     """The function that loads sixteen numbers, every second one from a[i + first] on."""
 
@@ -105,6 +120,29 @@ def interleave(typing: Any, a: Any, i: Any, v: Any, w: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(a, types.intp, vector, vector), generate
+
+
+@_instruction
+def load_bytes(typing: Any, a: Any, i: Any) -> Any:
+    """The bytes a[i : i + LANES] as numbers."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        bytes_ = builder.load(builder.bitcast(_address(context, builder, a, *args), _BYTES.as_pointer()), align=1)
+        return builder.uitofp(bytes_, _VECTOR)
+
+    return vector(a, types.intp), generate
+
+
+@_instruction
+def store_bytes(typing: Any, a: Any, i: Any, v: Any) -> Any:
+    """a[i : i + LANES] = v, whole numbers, as bytes."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = builder.bitcast(_address(context, builder, a, *args[:2]), _BYTES.as_pointer())
+        builder.store(builder.fptoui(args[2], _BYTES), place, align=1)
+        return context.get_dummy_value()
+
+    return types.void(a, types.intp, vector), generate
 
 
 @_instruction
@@ -149,6 +187,27 @@ def above(typing: Any, v: Any, limit: Any, a: Any, b: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.select(builder.fcmp_ordered(">", *args[:2]), *args[2:])
+
+    return vector(v, vector, vector, vector), generate
+
+
+@_instruction
+def larger(typing: Any, v: Any, limit: Any, a: Any, b: Any) -> Any:
+    """a where v > limit or v is a NaN, and b elsewhere."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        is_nan = builder.fcmp_unordered("uno", args[0], args[0])
+        return builder.select(builder.or_(builder.fcmp_ordered(">", *args[:2]), is_nan), *args[2:])
+
+    return vector(v, vector, vector, vector), generate
+
+
+@_instruction
+def equal(typing: Any, v: Any, w: Any, a: Any, b: Any) -> Any:
+    """a where v == w, and b elsewhere."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("==", *args[:2]), *args[2:])
 
     return vector(v, vector, vector, vector), generate
 
