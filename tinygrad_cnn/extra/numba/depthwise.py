@@ -4,8 +4,8 @@ Channels first, an image of one channel is copied between zeros. Then a window's
 distinguished, and the sums for the gaps between rows are thrown away. With stride 2, sixteen windows of a row are a vector: 32
 numbers are loaded, and those of even and of odd columns are vectors.
 
-Channels last, sixteen channels are a vector, and nothing is copied. For these channels, a row is walked from left to right with
-the elements of the filters in registers. There, the windows that have a pixel in common share it, too.
+Channels last, sixteen channels are a vector, and nothing is copied. For these channels, a part of a row is walked from left to
+right with the elements of the filters in registers. There, the windows that have a pixel in common share it, too.
 
 Loops read and write few arrays: the compiler makes sure, before each loop, that no two overlap, and gives up at nine pairs.
 """
@@ -19,13 +19,16 @@ import numpy as np
 from ...kernels.parallel.task import Call, Work
 from .compiled import Number, helper, loop
 from .images import LARGE, by_images, cuts, like, order, view
-from .vectors import LANES, evens, interleave, load, nothing, odds, splat, store, sum_of
+from .vectors import LANES, evens, fetch, interleave, load, nothing, odds, splat, store, sum_of
 
 SMALL = 1 << 10
 """Smaller images are not worth the preparation."""
 
 SIZES = {((3, 3), 1), ((3, 3), 2), ((7, 7), 1)}
 """Kernels and strides."""
+
+COLUMNS = 4
+"""Channels last, so many windows of a row are computed for all channels before others, or memory is read with gaps, slowly."""
 
 ROWS = 8
 """Channels last, the products of so many rows are added in float32, and these sums in float64."""
@@ -358,28 +361,36 @@ def _taps(w: Array, turned: bool) -> Array:
 
 
 @helper
-def _three_rows(y: Array, s: Array, p: Array, q: Array, r: Array, f: Array, stride: int, left: int) -> None:
+def _three_rows(
+    y: Array, s: Array, p: Array, q: Array, r: Array, f: Array, stride: int, left: int, x: Array, after: int
+) -> None:
     """y = s + the windows of rows p, q and r times f (9, c): for sixteen channels, columns of pixels enter one by one, and stay
-    in registers as long as windows have them, as the filters do."""
+    in registers as long as windows have them, as the filters do. The rows that come next begin at x[after]."""
     channels = s.size
-    for at in range(0, channels, LANES):
-        c = min(at, channels - LANES)
-        shift, a0, a1, a2 = load(s, c), load(f[0], c), load(f[1], c), load(f[2], c)
-        b0, b1, b2 = load(f[3], c), load(f[4], c), load(f[5], c)
-        c0, c1, c2 = load(f[6], c), load(f[7], c), load(f[8], c)
-        p1 = p2 = q1 = q2 = r1 = r2 = nothing()
-        place = c
-        for column in range((y.size // channels - 1) * stride + 3):
-            p0, q0, r0, p1, q1, r1 = p1, q1, r1, p2, q2, r2
-            j = (column - left) * channels
-            if 0 <= j < p.size:
-                p2, q2, r2 = load(p, j + c), load(q, j + c), load(r, j + c)
-            else:
-                p2, q2, r2 = nothing(), nothing(), nothing()
-            if column >= 2 and column & (stride - 1) == 0:
-                total = shift + a0 * p0 + a1 * p1 + a2 * p2 + b0 * q0 + b1 * q1 + b2 * q2
-                store(y, place, total + c0 * r0 + c1 * r1 + c2 * r2)
-                place += channels
+    windows = y.size // channels
+    for begin in range(0, windows, COLUMNS):
+        left_of, end = begin * stride, min(begin + COLUMNS, windows)
+        for at in range(0, channels, LANES):
+            c = min(at, channels - LANES)
+            shift, a0, a1, a2 = load(s, c), load(f[0], c), load(f[1], c), load(f[2], c)
+            b0, b1, b2 = load(f[3], c), load(f[4], c), load(f[5], c)
+            c0, c1, c2 = load(f[6], c), load(f[7], c), load(f[8], c)
+            p1 = p2 = q1 = q2 = r1 = r2 = nothing()
+            place = begin * channels + c
+            for column in range((end - begin - 1) * stride + 3):
+                p0, q0, r0, p1, q1, r1 = p1, q1, r1, p2, q2, r2
+                j = (left_of + column - left) * channels
+                if 0 <= j < p.size:
+                    p2, q2, r2 = load(p, j + c), load(q, j + c), load(r, j + c)
+                    fetch(x, after + j + c)
+                    if stride == 2:
+                        fetch(x, after + p.size + j + c)
+                else:
+                    p2, q2, r2 = nothing(), nothing(), nothing()
+                if column >= 2 and column & (stride - 1) == 0:
+                    total = shift + a0 * p0 + a1 * p1 + a2 * p2 + b0 * q0 + b1 * q1 + b2 * q2
+                    store(y, place, total + c0 * r0 + c1 * r1 + c2 * r2)
+                    place += channels
 
 
 @helper
@@ -410,7 +421,7 @@ def _seven_rows(y: Array, s: Array, x: Array, r: int, f: Array, left: int) -> No
 def _convolve_last(x: Array, y: Array, w: Array, b: Array, stride: int, top: int, left: int, turned: bool) -> None:
     """y = b + the sum of each window of x (n, H, W c) times w (c, k, k), or that from its last element to the first."""
     k = w.shape[1]
-    taps, none = _taps(w, turned), np.zeros(x.shape[2], np.float32)
+    taps, none, flat = _taps(w, turned), np.zeros(x.shape[2], np.float32), x.reshape(-1)
     for n in range(x.shape[0]):
         for i in range(y.shape[1]):
             r = i * stride - top
@@ -418,7 +429,7 @@ def _convolve_last(x: Array, y: Array, w: Array, b: Array, stride: int, top: int
                 p = x[n, r] if 0 <= r < x.shape[1] else none
                 q = x[n, r + 1] if 0 <= r + 1 < x.shape[1] else none
                 below = x[n, r + 2] if 0 <= r + 2 < x.shape[1] else none
-                _three_rows(y[n, i], b, p, q, below, taps, stride, left)
+                _three_rows(y[n, i], b, p, q, below, taps, stride, left, flat, (n * x.shape[1] + r + 3) * x.shape[2])
             else:
                 _seven_rows(y[n, i], b, x[n], r, taps, left)
 
@@ -446,31 +457,41 @@ def _spread_last(u: Array, x: Array, w: Array, stride: int, top: int, left: int)
 
 
 @helper
-def _add_three_rows(u: Array, p: Array, q: Array, r: Array, f: Array, stride: int, left: int, channels: int) -> None:
-    """f (9, ...) += the products of u and of the elements of the windows of rows p, q and r."""
-    for at in range(0, channels, LANES):
-        c = min(at, channels - LANES)
-        a0, a1, a2 = load(f[0], at), load(f[1], at), load(f[2], at)
-        b0, b1, b2 = load(f[3], at), load(f[4], at), load(f[5], at)
-        c0, c1, c2 = load(f[6], at), load(f[7], at), load(f[8], at)
-        p1 = p2 = q1 = q2 = r1 = r2 = nothing()
-        place = c
-        for column in range((u.size // channels - 1) * stride + 3):
-            p0, q0, r0, p1, q1, r1 = p1, q1, r1, p2, q2, r2
-            j = (column - left) * channels
-            if 0 <= j < p.size:
-                p2, q2, r2 = load(p, j + c), load(q, j + c), load(r, j + c)
-            else:
-                p2, q2, r2 = nothing(), nothing(), nothing()
-            if column >= 2 and column & (stride - 1) == 0:
-                g = load(u, place)
-                a0, a1, a2 = a0 + g * p0, a1 + g * p1, a2 + g * p2
-                b0, b1, b2 = b0 + g * q0, b1 + g * q1, b2 + g * q2
-                c0, c1, c2 = c0 + g * r0, c1 + g * r1, c2 + g * r2
-                place += channels
-        store(f[0], at, a0), store(f[1], at, a1), store(f[2], at, a2)
-        store(f[3], at, b0), store(f[4], at, b1), store(f[5], at, b2)
-        store(f[6], at, c0), store(f[7], at, c1), store(f[8], at, c2)
+def _add_three_rows(
+    u: Array, p: Array, q: Array, r: Array, f: Array, stride: int, left: int, channels: int, x: Array, after: int
+) -> None:
+    """f (9, ...) += the products of u and of the elements of the windows of rows p, q and r. The rows that come next begin at
+    x[after], and another row of u behind this one."""
+    windows = u.size // channels
+    for begin in range(0, windows, COLUMNS):
+        left_of, end = begin * stride, min(begin + COLUMNS, windows)
+        for at in range(0, channels, LANES):
+            c = min(at, channels - LANES)
+            a0, a1, a2 = load(f[0], at), load(f[1], at), load(f[2], at)
+            b0, b1, b2 = load(f[3], at), load(f[4], at), load(f[5], at)
+            c0, c1, c2 = load(f[6], at), load(f[7], at), load(f[8], at)
+            p1 = p2 = q1 = q2 = r1 = r2 = nothing()
+            place = begin * channels + c
+            for column in range((end - begin - 1) * stride + 3):
+                p0, q0, r0, p1, q1, r1 = p1, q1, r1, p2, q2, r2
+                j = (left_of + column - left) * channels
+                if 0 <= j < p.size:
+                    p2, q2, r2 = load(p, j + c), load(q, j + c), load(r, j + c)
+                    fetch(x, after + j + c)
+                    if stride == 2:
+                        fetch(x, after + p.size + j + c)
+                else:
+                    p2, q2, r2 = nothing(), nothing(), nothing()
+                if column >= 2 and column & (stride - 1) == 0:
+                    g = load(u, place)
+                    fetch(u, place + u.size)
+                    a0, a1, a2 = a0 + g * p0, a1 + g * p1, a2 + g * p2
+                    b0, b1, b2 = b0 + g * q0, b1 + g * q1, b2 + g * q2
+                    c0, c1, c2 = c0 + g * r0, c1 + g * r1, c2 + g * r2
+                    place += channels
+            store(f[0], at, a0), store(f[1], at, a1), store(f[2], at, a2)
+            store(f[3], at, b0), store(f[4], at, b1), store(f[5], at, b2)
+            store(f[6], at, c0), store(f[7], at, c1), store(f[8], at, c2)
 
 
 @helper
@@ -497,7 +518,7 @@ def _add_seven_of_row(u: Array, x: Array, f: Array, left: int, channels: int) ->
 def _correlate_last(x: Array, u: Array, total: Array, stride: int, top: int, left: int) -> None:
     """total (c, k, k) = the sum over images and positions of u (n, h, v c) times each element of the windows of x."""
     channels, k = total.shape[0], total.shape[1]
-    lanes, none = _whole(channels), np.zeros(x.shape[2], np.float32)
+    lanes, none, flat = _whole(channels), np.zeros(x.shape[2], np.float32), x.reshape(-1)
     sums, line = np.zeros((k * k, lanes)), np.zeros((k * k, lanes), np.float32)
     for n in range(x.shape[0]):
         for i in range(u.shape[1]):
@@ -506,7 +527,9 @@ def _correlate_last(x: Array, u: Array, total: Array, stride: int, top: int, lef
                 p = x[n, r] if 0 <= r < x.shape[1] else none
                 q = x[n, r + 1] if 0 <= r + 1 < x.shape[1] else none
                 below = x[n, r + 2] if 0 <= r + 2 < x.shape[1] else none
-                _add_three_rows(u[n, i], p, q, below, line, stride, left, channels)
+                _add_three_rows(
+                    u[n, i], p, q, below, line, stride, left, channels, flat, (n * x.shape[1] + r + 3) * x.shape[2]
+                )
             else:
                 for t in range(max(0, -r), min(7, x.shape[1] - r)):
                     _add_seven_of_row(u[n, i], x[n, r + t], line[7 * t :], left, channels)
