@@ -23,7 +23,7 @@ from ...ops.reduce import reduced_axes
 from ...ops.shape import Axis, as_shape
 from .compiled import Number, helper, loop
 from .images import at_line, order, view
-from .vectors import LANES, load, nothing, splat, store, sum_of
+from .vectors import LANES, fetch, load, nothing, splat, store, sum_of
 
 SMALL = 1 << 9
 """Smaller arrays are not worth the preparation."""
@@ -33,6 +33,10 @@ RUN = 16
 
 LONG = 1 << 10
 """Products of so many elements of a row are added in float32, in several sums, and these in float64."""
+
+AHEAD = 1 << 12
+"""Numbers that are only read are fetched so many numbers before their turn, since the processor begins later by itself. Where
+there are numbers to write as well, that takes longer."""
 
 FLOAT32 = np.dtype(np.float32)
 
@@ -321,6 +325,7 @@ def _products_dx(eps: Number, w: Array, u: Array, x: Array, mean: Array, varianc
 def _row_sums(eps: Number, u: Array, x: Array, mean: Array, variance: Array, y: Array) -> None:
     """The sums of the rows of u, and then of u (x - mean) r."""
     n = u.shape[1]
+    whole, us, xs = n - n % LANES, u.reshape(-1), x.reshape(-1)
     first, second = np.zeros(n, np.float32), np.zeros(n, np.float32)
     y[:] = 0.0
     for start in range(0, u.shape[0], RUN):
@@ -329,7 +334,14 @@ def _row_sums(eps: Number, u: Array, x: Array, mean: Array, variance: Array, y: 
         for i in range(start, min(start + RUN, u.shape[0])):
             a, b, high = u[i], x[i], np.float32(mean[i])
             low, r = np.float32(mean[i] - high), np.float32(1.0 / math.sqrt(variance[i] + eps))
-            for j in range(n):
+            highs, lows, rs = splat(high), splat(low), splat(r)
+            for j in range(0, whole, LANES):
+                fetch(us, i * n + j + AHEAD)
+                fetch(xs, i * n + j + AHEAD)
+                g = load(a, j)
+                store(first, j, load(first, j) + g)
+                store(second, j, load(second, j) + g * ((load(b, j) - highs - lows) * rs))
+            for j in range(whole, n):
                 first[j] += a[j]
                 second[j] += a[j] * (_above(b[j], high, low) * r)
         for j in range(n):

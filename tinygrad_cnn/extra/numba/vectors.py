@@ -84,7 +84,7 @@ def fetch(typing: Any, a: Any, i: Any) -> Any:
         kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
         address = builder.bitcast(_address(context, builder, a, *args), byte)
-        builder.call(function, [address, number(0), number(3), number(1)])  # to read; into all caches; data
+        builder.call(function, [address, number(0), number(2), number(1)])  # to read; into the L2 cache; data
         return context.get_dummy_value()
 
     return types.void(a, types.intp), generate
