@@ -13,7 +13,7 @@ import numpy as np
 from ...ops.pool import Windows
 from .compiled import Number, helper, loop
 from .images import by_images, like, order, view
-from .vectors import LANES, equal, larger, load, load_bytes, nothing, splat, store, store_bytes
+from .vectors import LANES, equal, fetch, larger, load, load_bytes, nothing, splat, store, store_bytes
 
 MANY = 255
 """The most elements in a window."""
@@ -158,14 +158,18 @@ def _span(i: int, size: int, k: int, stride: int, before: int, dilation: int) ->
 
 @helper
 def _lanes(
-    x: Array, first: int, rows: tuple[int, int], columns: tuple[int, int], pitches: tuple[int, int], width: int
-) -> Any:
-    """The largest elements of a window for sixteen channels, and their numbers. `pitches` lie between rows and columns."""
+    x: Array, first: int, rows: tuple[int, int], columns: tuple[int, int], pitches: tuple[int, int], width: int,
+    below: int,
+) -> Any:  # fmt: skip
+    """The largest elements of a window for sixteen channels, and their numbers. `pitches` lie between rows and columns, and
+    `below` between this window and that in the next row, whose elements are fetched."""
     place = first + rows[0] * pitches[0] + columns[0] * pitches[1]
     m, k = load(x, place), splat(np.float32(rows[0] * width + columns[0]))
     for row in range(rows[0], rows[1]):
         for column in range(columns[0], columns[1]):
-            v = load(x, first + row * pitches[0] + column * pitches[1])
+            place = first + row * pitches[0] + column * pitches[1]
+            fetch(x, place + below)
+            v = load(x, place)
             k = larger(v, m, splat(np.float32(row * width + column)), k)
             m = larger(v, m, v, m)
     return m, k
@@ -192,7 +196,8 @@ def _max_last(
 ) -> None:  # fmt: skip
     """The largest elements of windows: y (n, h, v, c) of x (n, H, W, c)."""
     flat, channels, whole = x.reshape(-1), x.shape[3], x.shape[3] - x.shape[3] % LANES
-    pitches = dilations[0] * x.shape[2] * channels, dilations[1] * channels
+    line = x.shape[2] * channels
+    pitches, below = (dilations[0] * line, dilations[1] * channels), strides[0] * line
     for n in range(y.shape[0]):
         for i in range(y.shape[1]):
             above, top, bottom = _span(i, x.shape[1], sizes[0], strides[0], befores[0], dilations[0])
@@ -200,7 +205,7 @@ def _max_last(
                 before, left, right = _span(j, x.shape[2], sizes[1], strides[1], befores[1], dilations[1])
                 first, m = ((n * x.shape[1] + above) * x.shape[2] + before) * channels, y[n, i, j]
                 for c in range(0, whole, LANES):
-                    store(m, c, _lanes(flat, first + c, (top, bottom), (left, right), pitches, sizes[1])[0])
+                    store(m, c, _lanes(flat, first + c, (top, bottom), (left, right), pitches, sizes[1], below)[0])
                 for c in range(whole, channels):
                     m[c] = _one(flat, first + c, (top, bottom), (left, right), pitches, sizes[1])[0]
 
@@ -212,7 +217,8 @@ def _which_last(
 ) -> None:  # fmt: skip
     """The number of the largest element of each window."""
     flat, channels, whole = x.reshape(-1), x.shape[3], x.shape[3] - x.shape[3] % LANES
-    pitches = dilations[0] * x.shape[2] * channels, dilations[1] * channels
+    line = x.shape[2] * channels
+    pitches, below = (dilations[0] * line, dilations[1] * channels), strides[0] * line
     for n in range(y.shape[0]):
         for i in range(y.shape[1]):
             above, top, bottom = _span(i, x.shape[1], sizes[0], strides[0], befores[0], dilations[0])
@@ -220,7 +226,7 @@ def _which_last(
                 before, left, right = _span(j, x.shape[2], sizes[1], strides[1], befores[1], dilations[1])
                 first, k = ((n * x.shape[1] + above) * x.shape[2] + before) * channels, y[n, i, j]
                 for c in range(0, whole, LANES):
-                    store_bytes(k, c, _lanes(flat, first + c, (top, bottom), (left, right), pitches, sizes[1])[1])
+                    store_bytes(k, c, _lanes(flat, first + c, (top, bottom), (left, right), pitches, sizes[1], below)[1])
                 for c in range(whole, channels):
                     k[c] = _one(flat, first + c, (top, bottom), (left, right), pitches, sizes[1])[1]
 
@@ -232,6 +238,7 @@ def _put_last(
 ) -> None:  # fmt: skip
     """u added to the numbered element of each window; written, if `whole`: each element is in one window."""
     channels, lanes, zero = u.shape[3], u.shape[3] - u.shape[3] % LANES, np.float32(0.0)
+    line, below = u.shape[2] * channels, strides[0] * x.shape[2] * channels
     if not whole:
         x[:] = 0.0
     for n in range(u.shape[0]):
@@ -240,12 +247,16 @@ def _put_last(
             for j in range(u.shape[2]):
                 before, left, right = _span(j, x.shape[2], sizes[1], strides[1], befores[1], dilations[1])
                 given, found = u[n, i, j], which[n, i, j]
+                for c in range(0, lanes, LANES):
+                    fetch(given, line + c)
+                    fetch(found, line + c)
                 for row in range(top, bottom):
                     for column in range(left, right):
                         pixel = x[n, above + row * dilations[0], before + column * dilations[1]]
                         k = np.uint8(row * sizes[1] + column)
                         number = splat(np.float32(k))
                         for c in range(0, lanes, LANES):
+                            fetch(pixel, below + c)
                             share = equal(load_bytes(found, c), number, load(given, c), nothing())
                             store(pixel, c, share if whole else load(pixel, c) + share)
                         for c in range(lanes, channels):
