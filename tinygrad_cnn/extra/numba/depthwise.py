@@ -389,6 +389,7 @@ def _three_rows(
                     p2, q2, r2 = nothing(), nothing(), nothing()
                 if column >= 2 and column & (stride - 1) == 0:
                     total = shift + a0 * p0 + a1 * p1 + a2 * p2 + b0 * q0 + b1 * q1 + b2 * q2
+                    fetch(y, place + y.size)
                     store(y, place, total + c0 * r0 + c1 * r1 + c2 * r2)
                     place += channels
 

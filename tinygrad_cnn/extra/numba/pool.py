@@ -226,7 +226,9 @@ def _which_last(
                 before, left, right = _span(j, x.shape[2], sizes[1], strides[1], befores[1], dilations[1])
                 first, k = ((n * x.shape[1] + above) * x.shape[2] + before) * channels, y[n, i, j]
                 for c in range(0, whole, LANES):
-                    store_bytes(k, c, _lanes(flat, first + c, (top, bottom), (left, right), pitches, sizes[1], below)[1])
+                    store_bytes(
+                        k, c, _lanes(flat, first + c, (top, bottom), (left, right), pitches, sizes[1], below)[1]
+                    )
                 for c in range(whole, channels):
                     k[c] = _one(flat, first + c, (top, bottom), (left, right), pitches, sizes[1])[1]
 
