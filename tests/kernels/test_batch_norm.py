@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels import channelwise
+from tinygrad_cnn.kernels import channelwise, layer_norm
 from tinygrad_cnn.kernels.parallel.task import Work
 from tinygrad_cnn.ops import normalization as ops
 from tinygrad_cnn.ops.normalization import Over
@@ -22,6 +22,7 @@ EPS = 0.01
 def small_arrays_too():
     with tuned() as tune:
         tune(channelwise, SMALL=1, LONG=16, BLOCK=64, LARGE=256)
+        tune(layer_norm, LONGEST=8, SHORT_ROWS=3, LONG=30)
         yield
 
 
@@ -160,9 +161,10 @@ def test_a_scale_may_differ_from_example_to_example(shape):
 
 
 @pytest.mark.parametrize("centre", [0, 10])
-def test_products_that_leave_float32_are_computed_again(centre):
+@pytest.mark.parametrize("scales", [(1e25, 1e25), (1e8, 1e32)])
+def test_products_that_leave_float32_are_computed_again(centre, scales):
     x, u, w = np.random.default_rng(0).normal(centre, 1, (3, 6, 50, 40)).astype(np.float32)
-    x, u, over = x * np.float32(1e25), u * np.float32(1e25), Over((1, 2), EPS)
+    x, u, over = x * np.float32(scales[0]), u * np.float32(scales[1]), Over((1, 2), EPS)
     stats = ops.moments(x, over=over)
     for f, inputs, params in (
         (ops.normalized, [x, w[0], w[1], stats], {}),
@@ -172,6 +174,48 @@ def test_products_that_leave_float32_are_computed_again(centre):
         wide = [a if a is None else a.astype(np.float64) for a in inputs]
         exact = f.op.raw(*wide, **params, over=over)
         np.testing.assert_allclose(f(*inputs, **params, over=over), exact, rtol=1e-4, atol=1e-4 * np.abs(exact).max())
+
+
+def by_rows(x, u, w, b, over):
+    """What layer norm computes, and by which functions: by kernels, and by definition in float64."""
+    wide = [a.astype(np.float64) for a in (x, u, w, b)]
+    stats, exact = ops.moments(x, over=over), ops.moments.op.raw(wide[0], over=over)
+    for f, places, params in (
+        (ops.normalized, (0, 2, 3), {}),
+        (ops.normalized_dx, (1, 0, 2, None), {}),
+        (ops.correlations, (1, 0), {"shape": w.shape}),
+    ):
+        got, wanted = (
+            function(*(None if i is None else a[i] for i in places), s, **params, over=over)
+            for function, a, s in ((f, (x, u, w, b), stats), (f.op.raw, wide, exact))
+        )
+        yield got, wanted
+
+
+@pytest.mark.parametrize("n", [7, 29, 30, 100])
+@pytest.mark.parametrize("centre", [0, 1.9, 2.1, 1000])
+def test_a_mean_far_from_zero_costs_layer_norm_no_digits(n, centre):
+    x, u, w, b = np.random.default_rng(0).normal(size=(4, 60, n)).astype(np.float32)
+    x += np.float32(centre)
+    for got, wanted in by_rows(x, u, w[0], b[0], Over((1,), EPS)):
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=4 * 2**-23 * np.abs(wanted).max())
+
+
+def test_factors_that_leave_float32_are_not_multiplied():
+    x, u = np.random.default_rng(0).normal(0, 1e-3, (2, 60, 8)).astype(np.float32)
+    w, b = np.array([[1e38] * 4 + [1e-38] * 4, [0] * 8], np.float32)
+    over = Over((1,), 1e-8)
+    for got, wanted in by_rows(x, u, w, b, over):
+        assert np.all(np.abs(got - wanted) <= 1e-5 * np.abs(wanted).max(0))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_rows_that_are_not_finite_leave_the_others_as_they_are(value):
+    x, u, w, b = np.random.default_rng(0).normal(size=(4, 60, 20)).astype(np.float32)
+    x[3, 4], u[40, 2], over = value, value, Over((1,), EPS)
+    with np.errstate(all="ignore"):
+        for got, wanted in by_rows(x, u, w[0], b[0], over):
+            np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-4)
 
 
 def test_channels_last_images_are_rows_and_others_are_not():

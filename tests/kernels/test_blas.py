@@ -79,6 +79,11 @@ def test_terms_follow_each_other_and_see_what_is_there_when_called():
     b *= 3
     call()
     np.testing.assert_array_equal(c, np.full((2, 2), 6))
+    first, second = products.each_on(a, b, c)
+    second()
+    np.testing.assert_array_equal(c, np.full((2, 2), 9))
+    first()
+    np.testing.assert_array_equal(c, np.full((2, 2), 3))
 
 
 def test_memory_lives_as_long_as_the_call():

@@ -1,5 +1,5 @@
-"""Batch and layer norm: moments, normalization and its gradient, in blocks that fit in the cache, so a block is read once from
-memory. With a scale or shift for each element of what is normalized together, blocks are parts of the first axis.
+"""Normalization: moments, normalization and its gradient, in blocks that fit in the cache, so a block is read once from memory.
+layer_norm.py has those of rows with a scale or shift for each element.
 
 Where blocks are rows (see channelwise.py), BLAS computes the sums over all rows. The variance of each block is taken from the
 block's mean, and the moments of the blocks are then combined: Chan, Golub and LeVeque, "Algorithms for computing the sample
@@ -8,18 +8,18 @@ variance" (1983). Values that overflow in float32 fall back to the definitions, 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..ops.affine import repeated
-from ..ops.normalization import Over, correlations, is_one_for_each, moments, normalized_dx
-from .channelwise import Blocks, Rows, blocks, joined, like, most_joined
-from .parallel.task import Call, Work
-from .sums import SHORT, means, ones, product_sums, total
+from ..ops.normalization import Over, correlations, is_one_for_each, moments, normalized, normalized_dx
+from . import layer_norm
+from .channelwise import Blocks, Rows, blocks, like
+from .layer_norm import QUIET, near
+from .parallel.task import Call
+from .sums import means, ones, product_sums, total
 
 Array = np.ndarray
 
@@ -29,13 +29,6 @@ ALONE = 9000
 FAR = 64
 """The mean needs a second pass if its square exceeds the variance by this factor."""
 
-NEAR = 4
-"""Where the square of the mean exceeds the variance by no more than this factor, the sum of (x - mean)^2, or of u (x - mean),
-loses no digits if the mean is taken out of the sum, which saves a pass to subtract it."""
-
-QUIET = partial(np.seterr, over="ignore", invalid="ignore")
-"""Silences overflow warnings: a result that overflows is computed again. Work restores NumPy's error state afterwards."""
-
 
 def prepare_moments(out: Array | None, x: Array, *, over: Over) -> Any:
     """(mean, variance), or (0, mean of x^2)."""
@@ -43,6 +36,8 @@ def prepare_moments(out: Array | None, x: Array, *, over: Over) -> Any:
     if how is None:
         return None
     y = np.empty((2, *how.shape)) if out is None else out
+    if x.flags.c_contiguous and (last := layer_norm.lines(over, x)) is not None:
+        return layer_norm.prepare_moments(y, x, over, last)
     again = partial(_if_too_large, moments, y, x, over=over)
     if not over.centred:
         how = Blocks(over.axis, x, whole=0 in over.axis)
@@ -61,7 +56,7 @@ def _moments(over: Over, x: Array, mean: Array, variance: Array) -> None:
         return
     mean[...] = means(x, over.axis)
     variance[...] = product_sums(x, x, over.axis, n) - np.square(mean)
-    if _near(mean, variance).all():
+    if near(mean, variance).all():
         return
     deviation = x - mean.astype(x.dtype)
     variance[...] = product_sums(deviation, deviation, over.axis, n)
@@ -69,11 +64,6 @@ def _moments(over: Over, x: Array, mean: Array, variance: Array) -> None:
         rest = means(deviation, over.axis)
         mean += rest
         variance -= np.square(rest)
-
-
-def _near(mean: Array, variance: Array) -> Array:
-    """Where the mean is small beside the standard deviation, or both are 0."""
-    return np.asarray(np.square(mean) <= NEAR * variance)
 
 
 def _put_together(how: Rows, y: Array, centres: Array, sums: Array, squares: Array) -> None:
@@ -94,14 +84,18 @@ def prepare_correlations(
     if how is None:
         return None
     if shape is not None:
-        return _to_shape(out, u, x, stats, over, shape)
+        last = layer_norm.lines(over, x, u) if shape == tuple([x.shape[i] for i in over.axis]) else None
+        y = np.empty((2, *shape), x.dtype) if out is None else out
+        if last is None and not (x.flags.c_contiguous and u.flags.c_contiguous):
+            return _in_order(y, correlations, u, x, stats, over=over, shape=shape)
+        return last and layer_norm.prepare_sums(y, u, x, stats, over, last)
     if not over.centred:
         how = Blocks(over.axis, x, whole=0 in over.axis)
     y, centre = np.empty((2, *how.shape), x.dtype) if out is None else out, how.buffer()
     by_rows = isinstance(how, Rows)
 
     def subtracted() -> Any:
-        return stats[0] if by_rows else np.where(_near(*stats), 0, stats[0])
+        return stats[0] if by_rows else np.where(near(*stats), 0, stats[0])
 
     def scale() -> None:
         if not by_rows:
@@ -125,46 +119,6 @@ def prepare_correlations(
 def _correlations(over: Over, u: Array, x: Array, centre: Array, first: Array, second: Array) -> None:
     first[...] = total(u, over.axis, True) if over.centred else 0
     second[...] = product_sums(x - centre if centre.any() else x, u, over.axis)
-
-
-def _to_shape(out: Array | None, u: Array, x: Array, stats: Any, over: Over, shape: tuple[int, ...]) -> Any:
-    """The sums of u and of u (x - mean) r over the first axes; None unless `over` has the last axes, of this shape."""
-    first = x.ndim - len(shape)
-    if not first or over.axis != tuple(range(first, x.ndim)) or shape != x.shape[first:]:
-        return None
-    y, n, how = np.empty((2, *shape), x.dtype) if out is None else out, math.prod(shape), Blocks(over.axis, x)
-    centre, spread, r = (how.buffer() for _ in range(3))
-    sums = np.empty((len(how.cuts), 2, n))
-    parts = list(zip(*map(how.of, (u, x)), *map(how.split, (centre, spread, r)), sums, strict=True))
-    small = (centre, lambda: stats[0]), (spread, lambda: stats[1]), (r, lambda: _r(stats, over))
-
-    def part(u: Array, x: Array, mean: Array, variance: Array, r: Array, y: Array) -> None:
-        t, weights = x, [np.ones_like(r), mean * r]
-        if over.centred and not _near(mean, variance).all():
-            t = np.subtract(x, mean, like("deviation", x))
-            weights[1] = np.zeros_like(r)
-        t = np.multiply(u, t, like("deviation", x))
-        y[0], y[1] = 0, _weighed(t, n, [r])[0]
-        if over.centred:
-            first, second = _weighed(u, n, weights)
-            y[0], y[1] = first, y[1] - second
-
-    def add() -> None:
-        np.copyto(y, np.add.reduce(sums, 0).reshape(y.shape), casting="same_kind")
-
-    again = partial(_if_too_large, correlations, y, u, x, stats, over=over, shape=shape)
-    before: list[Call] = [QUIET, *(partial(how.fill, *each) for each in small)]
-    return how.work(lambda i: [partial(part, *parts[i])], y, before, [add, again])
-
-
-def _weighed(a: Array, n: int, weights: Sequence[Array]) -> Array:
-    """The sums of the rows of `a`, of n elements, times each of the weights, in float64: BLAS adds up to SHORT rows."""
-    rows, w = np.ascontiguousarray(a).reshape(-1, n), np.reshape(weights, (len(weights), -1)).astype(a.dtype)
-    whole = len(rows) - len(rows) % SHORT
-    sums = np.matmul(w[:, :whole].reshape(len(w), -1, SHORT).swapaxes(0, 1), rows[:whole].reshape(-1, SHORT, n))
-    y: Array = np.add.reduce(sums, 0, np.float64)
-    y += np.matmul(w[:, whole:], rows[whole:])
-    return y
 
 
 def _sums_of_rows(how: Rows, x: Array, u: Array | None, centre: Array) -> tuple[Any, Array, Array]:
@@ -214,40 +168,10 @@ def prepare_normalized(
     if all(a is None or is_one_for_each(a.shape, x.ndim, over) for a in (w, b)):
         shift = [] if b is None else [(np.add, lambda: b)]
         return how.chain(y, x, *centre, (np.multiply, lambda: _r(stats, over, w)), *shift)
-    return _for_each_element(y, x, w, b, stats, over)
-
-
-def _for_each_element(y: Array, x: Array, w: Any, b: Any, stats: Any, over: Over) -> Work:
-    """(x - mean) r w + b, with numbers in w and b for each element."""
-    how = _uncut(over, x, w, b)
-    centre, r = how.buffer(), how.buffer()
-    before: list[Call] = [partial(how.fill, centre, lambda: stats[0]), partial(how.fill, r, lambda: _r(stats, over))]
-    parts = list(zip(how.of(x), how.split(centre), how.split(r), how.of(y), strict=True))
-
-    def part(x: Array, mean: Array, r: Array, y: Array) -> None:
-        np.multiply(np.subtract(x, mean, y) if over.centred else x, r, y)
-        for ufunc, a in ((np.multiply, w), (np.add, b)):
-            if a is not None:
-                _by_rows(ufunc, y, a, y)
-
-    return how.work(lambda i: [partial(part, *parts[i])], y, before, [])
-
-
-def _uncut(over: Over, x: Array, *numbers: Any) -> Blocks:
-    """Blocks of whole means, each with all the numbers of arrays that broadcast to x."""
-    cut = any(a is not None and a.ndim == x.ndim and len(a) > 1 for a in numbers)
-    return Blocks(over.axis, x, whole=cut or 0 in over.axis)
-
-
-def _by_rows(ufunc: np.ufunc, a: Array, w: Array, out: Array) -> Array:
-    """ufunc(a, w), with several rows of `a` joined to a long one, and w repeated, if w is such a row."""
-    if w.size and a.flags.c_contiguous and out.flags.c_contiguous and w.shape == a.shape[a.ndim - w.ndim :]:
-        fold = joined(a.size // w.size, 1, most_joined(w.size))
-        if fold > 1:
-            ufunc(a.reshape(-1, fold * w.size), np.tile(w.reshape(-1), fold), out.reshape(-1, fold * w.size))
-            return out
-    ufunc(a, w, out)
-    return out
+    last = layer_norm.lines(over, x, y) if layer_norm.of_columns(x, over, w, b) else None
+    if last is None:
+        return _in_order(y, normalized, x, w, b, stats, over=over)
+    return layer_norm.prepare_normalized(y, x, w, b, stats, over, last)
 
 
 def prepare_normalized_dx(
@@ -259,8 +183,13 @@ def prepare_normalized_dx(
     if how is None:
         return None
     n = over.count(x.shape)
+    if sums is None and (w is None or is_one_for_each(w.shape, x.ndim, over)):
+        return lambda: normalized_dx.op.bind(y, u, x, w, correlations(u, x, stats, over=over), stats, over=over)()
     if sums is None:
-        return _dx_of_products(y, u, x, w, stats, over, n)
+        last = layer_norm.lines(over, x, u, y) if layer_norm.of_columns(x, over, w) else None
+        if last is None:
+            return _in_order(y, normalized_dx, u, x, w, None, stats, over=over)
+        return layer_norm.prepare_normalized_dx(y, u, x, w, stats, over, last)
     centre, shift = (
         [(np.subtract, small)] if over.centred else [] for small in (lambda: stats[0], lambda: sums[0] / n)
     )
@@ -268,28 +197,18 @@ def prepare_normalized_dx(
     return how.chain(y, x, *centre, slope, (np.add, u), *shift, (np.multiply, lambda: _r(stats, over, w)), aside=True)
 
 
-def _dx_of_products(y: Array, u: Array, x: Array, w: Array | None, stats: Any, over: Over, n: int) -> Work:
-    """r (v - mean of v - (x - mean) r^2 mean of (v (x - mean))) with v = u w."""
-    how = _uncut(over, x, w)
-    parts = list(zip(*map(how.of, (u, x, y)), *map(how.split, stats), strict=True))
+def _in_order(y: Array, function: Any, *inputs: Any, **params: Any) -> Any:
+    """A task for `function` of arrays in another memory order than C, copied to that; by the definition if they are in it."""
+    given = [a for a in (*inputs, y) if a is not None]
 
-    def part(u: Array, x: Array, y: Array, mean: Array, variance: Array) -> None:
-        v = u if w is None else _by_rows(np.multiply, u, w, like("product", x))
-        near = not over.centred or _near(mean, variance).all()
-        t = x if near else np.subtract(x, mean.astype(x.dtype), like("aside", x))
-        product = product_sums(v, t, over.axis, n).astype(np.float64)
-        shift: Any = total(v, over.axis, True, None, n).astype(np.float64) if over.centred else 0
-        product -= mean * shift if near else 0
-        if not np.isfinite(product).all():
-            np.copyto(y, normalized_dx.op.raw(u, x, w, None, np.array([mean, variance]), over=over))
-            return
-        slope = product / (variance + over.eps)
-        shift -= mean * slope if near else 0
-        r = 1 / np.sqrt(variance + over.eps)
-        t = np.subtract(v, np.multiply(t, slope.astype(x.dtype), like("aside", x)), like("aside", x))
-        np.multiply(np.subtract(t, shift.astype(x.dtype), t) if over.centred else t, r.astype(x.dtype), y)
+    def task() -> Array:
+        if all(a.flags.c_contiguous for a in given):
+            np.copyto(y, function.op.raw(*inputs, **params))
+        else:
+            np.copyto(y, function.op.run(*(a if a is None else np.ascontiguousarray(a) for a in inputs), **params))
+        return y
 
-    return how.work(lambda i: [partial(part, *parts[i])], y, [QUIET], [])
+    return task
 
 
 def _are_like(x: Array, *small: Any) -> bool:

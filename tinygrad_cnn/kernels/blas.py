@@ -95,6 +95,16 @@ class Products:
         Raises:
             ValueError: for a buffer of another dtype, with gaps, or too short; and for a read-only c.
         """
+        compute, calls = self._on(a, b, c)
+        return partial(compute, calls)
+
+    def each_on(self, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> list[Callable[[], None]]:
+        """As :meth:`on`, but a function for each product."""
+        compute, calls = self._on(a, b, c)
+        return [partial(compute, [call]) for call in calls]
+
+    def _on(self, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> tuple[Callable[[list[Any]], None], list[Any]]:
+        """What computes products in these buffers, and its arguments for each of them."""
         for memory, extent, name in zip((a, b, c), self.extents, "abc", strict=True):
             if memory.dtype != self.dtype or not memory.flags.c_contiguous or memory.size < extent:
                 raise ValueError(
@@ -109,8 +119,8 @@ class Products:
                 (*sizes, at + i, a_step, bt + j, b_step, beta, ct + k, c_step)
                 for sizes, i, a_step, j, b_step, beta, k, c_step in self._calls
             ]
-            return partial(_by_blas, GEMM[self.dtype], calls, (a, b, c))
-        return partial(_by_numpy, [term.of(a, b, c) for term in self.terms])
+            return partial(_by_blas, GEMM[self.dtype], (a, b, c)), calls
+        return _by_numpy, [term.of(a, b, c) for term in self.terms]
 
     @cached_property
     def _calls(self) -> list[tuple[Any, ...]]:
@@ -131,7 +141,7 @@ class Products:
         return found
 
 
-def _by_blas(gemm: Callable[..., None], calls: list[tuple[Any, ...]], memories: tuple[np.ndarray, ...]) -> None:
+def _by_blas(gemm: Callable[..., None], memories: tuple[np.ndarray, ...], calls: list[tuple[Any, ...]]) -> None:
     """`memories` keeps the arrays alive that the addresses in `calls` point to."""
     for arguments in calls:
         gemm(*arguments)
