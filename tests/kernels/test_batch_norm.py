@@ -201,6 +201,33 @@ def test_a_mean_far_from_zero_costs_layer_norm_no_digits(n, centre):
         np.testing.assert_allclose(got, wanted, rtol=0, atol=4 * 2**-23 * np.abs(wanted).max())
 
 
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("centre", [30, 1000])
+def test_a_mean_far_from_zero_costs_batch_norm_no_digits(centre, last):
+    x, u = np.random.default_rng(0).normal(size=(2, 40, 9, 5)).astype(np.float32)
+    x += np.float32(centre)
+    if last:
+        x, u = (np.ascontiguousarray(a.swapaxes(1, 2)).swapaxes(1, 2) for a in (x, u))
+    w, b = np.random.default_rng(1).uniform(0.5, 1.5, (2, 1, 9, 1)).astype(np.float32)
+    over = Over((0, 2), EPS)
+    stats, (_, y, exact, dx) = ops.moments(x, over=over), formulas(x, u, w, b, over)
+    sums = ops.correlations(u, x, stats, over=over)
+    for got, wanted in (
+        (ops.normalized(x, w, b, stats, over=over), y),
+        (sums, exact),
+        (ops.normalized_dx(u, x, w, sums, stats, over=over), dx),
+    ):
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=4 * 2**-23 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("value", [0.1, 0.9420945])
+def test_equal_numbers_are_their_mean(value):
+    x = np.full((40, 9), value, np.float32)
+    mean, variance = ops.moments(x, over=Over((0,), EPS))
+    np.testing.assert_array_equal(mean, np.float32(value))
+    np.testing.assert_array_equal(variance, 0)
+
+
 def test_factors_that_leave_float32_are_not_multiplied():
     x, u = np.random.default_rng(0).normal(0, 1e-3, (2, 60, 8)).astype(np.float32)
     w, b = np.array([[1e38] * 4 + [1e-38] * 4, [0] * 8], np.float32)

@@ -8,7 +8,8 @@ variance" (1983). Values that overflow in float32 fall back to the definitions, 
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,11 @@ from ..ops.affine import repeated
 from ..ops.normalization import Over, correlations, is_one_for_each, moments, normalized, normalized_dx
 from . import layer_norm
 from .channelwise import Blocks, Rows, blocks, like
-from .layer_norm import QUIET, near
-from .parallel.task import Call
+from .layer_norm import NEAR, QUIET, every, near
+from .parallel.task import Call, Work
 from .sums import means, ones, product_sums, total
 
 Array = np.ndarray
-
-ALONE = 9000
-"""Up to this many elements, BLAS uses one thread for a matrix-vector product, so the bits do not depend on the thread count."""
 
 FAR = 64
 """The mean needs a second pass if its square exceeds the variance by this factor."""
@@ -44,9 +42,7 @@ def prepare_moments(out: Array | None, x: Array, *, over: Over) -> Any:
     if not isinstance(how, Rows):
         parts = list(zip(how.of(x), *map(how.split, y), strict=True))
         return how.work(lambda i: [partial(_moments, over, *parts[i])], y, [QUIET], [again])
-    centres = np.empty((len(how.cuts), how.width), x.dtype)
-    calls, *sums = _sums_of_rows(how, x, None, centres)
-    return how.work(calls, y, [QUIET], [partial(_put_together, how, y, centres, *sums), again])
+    return _moments_of_rows(how, y, x, again)
 
 
 def _moments(over: Over, x: Array, mean: Array, variance: Array) -> None:
@@ -66,14 +62,69 @@ def _moments(over: Over, x: Array, mean: Array, variance: Array) -> None:
         variance -= np.square(rest)
 
 
-def _put_together(how: Rows, y: Array, centres: Array, sums: Array, squares: Array) -> None:
-    """Combine the blocks' sums, and their squared deviations from the block means, into the moments of all rows."""
-    n = how.size // how.columns
-    mean = _added(how, sums) / n
-    between = np.square(np.subtract(how.folds(centres), mean, dtype=how.dtype)).reshape(centres.shape)
-    between *= how.lengths
-    how.unfold(mean, y[0])
-    how.unfold(_added(how, between + squares) / n, y[1])
+def _moments_of_rows(how: Rows, y: Array, x: Array, again: Call) -> Work:
+    """Moments in y, from a centre of each block, and the sums of the deviations from it and of their squares.
+
+    The centre is the mean of 1 / NEAR of the rows, so the square of its distance from the mean of all is at most NEAR times the
+    variance.
+    """
+    centres, both = np.empty((len(how.cuts), how.width), x.dtype), np.empty((2, len(how.cuts), how.width), x.dtype)
+    xs, (sums, squares) = how.of(x), both
+
+    def calls(i: int) -> list[Call]:
+        rows, few, t = len(xs[i]), -(-len(xs[i]) // NEAR), like("deviation", xs[i])
+        each, some = ones(rows, x.dtype), ones(few, x.dtype)
+        return [
+            partial(np.matmul, some, xs[i][:few], sums[i]),
+            partial(np.matmul, _average(how.fold, few, x.dtype), how.folds(sums[i]), how.folds(centres[i])),
+            partial(np.subtract, xs[i], centres[i], t),
+            partial(np.matmul, each, t, sums[i]),
+            partial(np.multiply, t, t, t),
+            partial(np.matmul, each, t, squares[i]),
+        ]
+
+    def put_together() -> None:
+        n, centre = how.size // how.columns, centres[:, : how.columns].astype(np.float64)
+        rest, square = found = how.added(both)
+        if len(centre) > 1:  # the deviations from the first centre, instead of from each block's own
+            apart = centre - centre[0]
+            square += (2 * rest + how.lengths * apart) * apart
+            rest += how.lengths * apart
+        off, variance = (found[:, 0] if len(centre) == 1 else np.add.reduce(found, 1)) / n
+        how.unfold(centre[0] + off, y[0])
+        how.unfold(variance - np.square(off), y[1])
+
+    return how.work(calls, y, [QUIET], [put_together, again])
+
+
+@lru_cache(maxsize=256)
+def _average(fold: int, rows: int, dtype: np.dtype[Any]) -> Array:
+    """A matrix whose product with sums of rows (F, C) has the mean of all in each row."""
+    return np.full((fold, fold), 1 / (fold * rows), dtype)
+
+
+class Small:
+    """Small arrays in the form that blocks use: what is subtracted from x first where its mean is large, and others."""
+
+    def __init__(self, how: Blocks, stats: Array, over: Over, others: int = 0) -> None:
+        self.how, self.stats, self.over, self.far = how, stats, over, False
+        self.buffers = [how.buffer() for _ in range(1 + others)]
+        self.parts = list(zip(*map(how.split, self.buffers), strict=True))
+
+    def fill(self, others: Callable[[], Sequence[Any]] = tuple) -> None:
+        """Fill them. `off` is the mean after the subtraction, r = 1 / sqrt(variance + eps), and `others` may use both."""
+        mean, variance = self.stats
+        self.far, self.off, self.r = False, mean, 1 / np.sqrt(variance + self.over.eps)
+        if self.over.centred and not every(small := near(mean, variance)):
+            centre = np.where(small, 0, mean).astype(self.how.dtype)
+            self.far, self.off = True, mean - centre
+            self.how.fill(self.buffers[0], centre)
+        for buffer, values in zip(self.buffers[1:], others(), strict=True):
+            self.how.fill(buffer, values)
+
+    def centred(self, x: Array, centre: Array, out: Any) -> Array:
+        """A block of x less its part of what is subtracted first, in `out`; x itself if that is 0."""
+        return np.subtract(x, centre, out) if self.far else x
 
 
 def prepare_correlations(
@@ -91,68 +142,49 @@ def prepare_correlations(
         return last and layer_norm.prepare_sums(y, u, x, stats, over, last)
     if not over.centred:
         how = Blocks(over.axis, x, whole=0 in over.axis)
-    y, centre = np.empty((2, *how.shape), x.dtype) if out is None else out, how.buffer()
-    by_rows = isinstance(how, Rows)
+    y, exact = np.empty((2, *how.shape), x.dtype) if out is None else out, np.empty((2, *how.shape))
+    small = Small(how, stats, over)
+    if isinstance(how, Rows):
+        calls, after = _correlations_of_rows(how, small, exact, u, x)
+    else:
+        parts = list(zip(how.of(u), how.of(x), small.parts, *map(how.split, exact), strict=True))
+        calls, after = lambda i: [partial(_correlations, small, *parts[i])], []
 
-    def subtracted() -> Any:
-        return stats[0] if by_rows else np.where(near(*stats), 0, stats[0])
+    def finish() -> None:
+        y[0] = exact[0]
+        np.multiply(exact[1] - small.off * exact[0], small.r, y[1], casting="same_kind")
 
-    def scale() -> None:
-        if not by_rows:
-            y[1] += (subtracted() - stats[0]) * y[0]
-        np.multiply(y[1], _r(stats, over), y[1], casting="same_kind")
-
-    before: list[Call] = [QUIET, partial(how.fill, centre, subtracted)]
-    after: list[Call] = [scale, partial(_if_too_large, correlations, y, u, x, stats, over=over)]
-    if not isinstance(how, Rows):
-        parts = list(zip(how.of(u), how.of(x), *map(how.split, (centre, *y)), strict=True))
-        return how.work(lambda i: [partial(_correlations, over, *parts[i])], y, before, after)
-    calls, *sums = _sums_of_rows(how, x, u, centre)
-
-    def put_together() -> None:
-        for found, part in zip(y, sums, strict=True):
-            how.unfold(_added(how, part), found)
-
-    return how.work(calls, y, before, [put_together, *after])
+    again = partial(_if_too_large, correlations, y, u, x, stats, over=over)
+    return how.work(calls, y, [QUIET, small.fill], [*after, finish, again])
 
 
-def _correlations(over: Over, u: Array, x: Array, centre: Array, first: Array, second: Array) -> None:
-    first[...] = total(u, over.axis, True) if over.centred else 0
-    second[...] = product_sums(x - centre if centre.any() else x, u, over.axis)
+def _correlations(small: Small, u: Array, x: Array, parts: Sequence[Array], first: Array, second: Array) -> None:
+    first[...] = total(u, small.over.axis, True) if small.over.centred else 0
+    second[...] = product_sums(small.centred(x, parts[0], None), u, small.over.axis)
 
 
-def _sums_of_rows(how: Rows, x: Array, u: Array | None, centre: Array) -> tuple[Any, Array, Array]:
-    """A function that returns the calls for a block, and arrays for each block's sums of u and of u (x - centre).
-
-    Without u, they are the sums of x and of (x - centre)^2, where `centre` receives the means of the blocks.
-    """
-    sums, products = np.empty((2, len(how.cuts), how.width), x.dtype)
-    xs, us = how.of(x), how.of(x if u is None else u)
+def _correlations_of_rows(how: Rows, small: Small, exact: Array, u: Array, x: Array) -> tuple[Any, list[Call]]:
+    """A function that returns the calls for a block, and calls that write the sums of u and of u (x - centre) to `exact`."""
+    both, us, xs = np.empty((2, len(how.cuts), how.width), x.dtype), how.of(u), how.of(x)
+    sums, products = both
 
     def calls(i: int) -> list[Call]:
         each, t = ones(len(xs[i]), x.dtype), like("deviation", xs[i])
-        mean = centre if u is not None else centre[i]
         return [
             partial(np.matmul, each, us[i], sums[i]),
-            *([partial(np.divide, sums[i], each.dtype.type(len(each)), mean)] if u is None else []),
-            partial(np.subtract, xs[i], mean, t),
-            partial(np.multiply, t, t if u is None else us[i], t),
+            lambda: np.multiply(small.centred(xs[i], small.parts[i][0], t), us[i], t),
             partial(np.matmul, each, t, products[i]),
         ]
 
-    return calls, sums, products
+    def put_together() -> None:
+        for found, columns in zip(exact, np.add.reduce(how.added(both), 1), strict=True):
+            how.unfold(columns, found)
 
-
-def _added(how: Rows, rows: Array) -> Any:
-    """Rows (m, F C) summed to (C,) in float64, because there may be many rows."""
-    wide = rows.reshape(-1, how.columns).astype(np.float64)
-    if wide.size > ALONE:
-        return np.add.reduce(wide, 0)
-    return ones(len(wide), wide.dtype).dot(wide)  # faster than NumPy
+    return calls, [put_together]
 
 
 def _if_too_large(function: Any, out: Array, *inputs: Array, **params: Any) -> None:
-    if not np.isfinite(out[1]).all():
+    if not every(np.isfinite(out[1])):
         np.copyto(out, function.op.raw(*inputs, **params))
 
 
@@ -164,20 +196,35 @@ def prepare_normalized(
     how = blocks(over.axis, x, y) if stats is not None and _are_like(x, w, b) else None
     if how is None:
         return None
-    centre = [(np.subtract, lambda: stats[0])] if over.centred else []
     if all(a is None or is_one_for_each(a.shape, x.ndim, over) for a in (w, b)):
-        shift = [] if b is None else [(np.add, lambda: b)]
-        return how.chain(y, x, *centre, (np.multiply, lambda: _r(stats, over, w)), *shift)
+        return _scaled(how, y, x, w, b, stats, over)
     last = layer_norm.lines(over, x, y) if layer_norm.of_columns(x, over, w, b) else None
     if last is None:
         return _in_order(y, normalized, x, w, b, stats, over=over)
     return layer_norm.prepare_normalized(y, x, w, b, stats, over, last)
 
 
+def _scaled(how: Blocks, y: Array, x: Array, w: Any, b: Any, stats: Array, over: Over) -> Work:
+    """x r w + b - mean r w, in y."""
+    small, adds = Small(how, stats, over, 2), over.centred or b is not None
+
+    def others() -> Sequence[Any]:
+        factor = small.r if w is None else small.r * w
+        return factor, -small.off * factor if b is None else b - small.off * factor
+
+    def part(x: Array, y: Array, centre: Array, factor: Array, shift: Array) -> None:
+        np.multiply(small.centred(x, centre, y), factor, y)
+        if adds:
+            np.add(y, shift, y)
+
+    parts = [(*own, *smalls) for *own, smalls in zip(how.of(x), how.of(y), small.parts, strict=True)]
+    return how.work(lambda i: [partial(part, *parts[i])], y, [QUIET, partial(small.fill, others)], [])
+
+
 def prepare_normalized_dx(
     out: Array | None, u: Array, x: Array, w: Any = None, sums: Any = None, stats: Any = None, *, over: Over
 ) -> Any:
-    """w r (u - mean of u - s mean of (u s)), as ((x - mean) slope + u - mean of u) w r."""
+    """w r (u - mean of u - s mean of (u s)), as (x slope + u + shift) w r."""
     y = np.empty_like(x) if out is None else out
     how = blocks(over.axis, x, u, y) if stats is not None and _are_like(x, w) else None
     if how is None:
@@ -190,11 +237,23 @@ def prepare_normalized_dx(
         if last is None:
             return _in_order(y, normalized_dx, u, x, w, None, stats, over=over)
         return layer_norm.prepare_normalized_dx(y, u, x, w, stats, over, last)
-    centre, shift = (
-        [(np.subtract, small)] if over.centred else [] for small in (lambda: stats[0], lambda: sums[0] / n)
-    )
-    slope = np.multiply, lambda: -sums[1] * _r(stats, over) / n
-    return how.chain(y, x, *centre, slope, (np.add, u), *shift, (np.multiply, lambda: _r(stats, over, w)), aside=True)
+    small = Small(how, stats, over, 3)
+
+    def others() -> Sequence[Any]:
+        first, second = sums * (-1 / n)
+        slope = second * small.r
+        return slope, first - small.off * slope, small.r if w is None else small.r * w
+
+    def part(u: Array, x: Array, y: Array, centre: Array, slope: Array, shift: Array, factor: Array) -> None:
+        t = like("aside", x)
+        np.multiply(small.centred(x, centre, t), slope, t)
+        np.add(t, u, t)
+        if over.centred:
+            np.add(t, shift, t)
+        np.multiply(t, factor, y)
+
+    parts = [(*own, *smalls) for *own, smalls in zip(*map(how.of, (u, x, y)), small.parts, strict=True)]
+    return how.work(lambda i: [partial(part, *parts[i])], y, [QUIET, partial(small.fill, others)], [])
 
 
 def _in_order(y: Array, function: Any, *inputs: Any, **params: Any) -> Any:
@@ -214,12 +273,6 @@ def _in_order(y: Array, function: Any, *inputs: Any, **params: Any) -> Any:
 def _are_like(x: Array, *small: Any) -> bool:
     """Whether the small arrays leave the dtype of the result unchanged."""
     return all(a is None or (isinstance(a, Array) and a.dtype == x.dtype) for a in small)
-
-
-def _r(stats: Array, over: Over, w: Array | None = None) -> Any:
-    """1 / sqrt(variance + eps), times w."""
-    r = 1 / np.sqrt(stats[1] + over.eps)
-    return r if w is None else r * w
 
 
 def prepare_affine(out: Array | None, x: Array, w: Any, b: Any = None) -> Any:

@@ -20,14 +20,14 @@ from .parallel.workspace import scratch
 SMALL = 1 << 12
 """Smaller arrays are not worth the preparation."""
 
-LONG = 1 << 12
+LONG = 1 << 11
 """Elements in a row that is long enough for NumPy's inner loop."""
 
 BLOCK = 1 << 18
 """Elements in a block: the block and its temporaries stay in the L2 cache."""
 
-LARGE = 1 << 19
-"""From this many elements on, several threads share the blocks."""
+ALONE, LARGE = 1 << 16, 1 << 19
+"""Fewer elements are a single block, and from how many on several threads share the blocks."""
 
 LONGEST = 256
 """The most rows in a block that BLAS may sum: it adds sequentially, and longer sums lose too much precision."""
@@ -51,9 +51,9 @@ class Blocks:
         """A buffer for a small array in the form that blocks use."""
         return np.empty(self.shape, self.dtype)
 
-    def fill(self, buffer: np.ndarray, small: Callable[[], Any]) -> None:
+    def fill(self, buffer: np.ndarray, small: Any) -> None:
         """Fill a buffer from a small array, or from a value that broadcasts to one."""
-        buffer[...] = small()
+        buffer[...] = small
 
     def split(self, buffer: np.ndarray) -> list[np.ndarray]:
         """For each block, its part of a small array."""
@@ -76,7 +76,7 @@ class Blocks:
         for _, operand in steps:
             if callable(operand):
                 buffer = self.buffer()
-                before.append(partial(self.fill, buffer, operand))
+                before.append(partial(self._refill, buffer, operand))
                 operands.append(self.split(buffer))
             else:
                 operands.append(self.of(operand))
@@ -89,6 +89,9 @@ class Blocks:
             return [partial(ufunc, source, operand[i], to) for (ufunc, _), operand, source, to in made]
 
         return self.work(calls, out, before, [])
+
+    def _refill(self, buffer: np.ndarray, small: Callable[[], Any]) -> None:
+        self.fill(buffer, small())
 
 
 class Rows(Blocks):
@@ -104,12 +107,16 @@ class Rows(Blocks):
         self.width = self.fold * self.columns
         rows, step = x.size // self.width, max(1, BLOCK // self.width)
         each = rows // n
-        if n > 1 and order[0] == 0 and rows % n == 0 and each <= step:
+        if x.size < ALONE and rows <= LONGEST:
+            self.images, self.cuts = None, [slice(0, rows)]
+        elif n > 1 and order[0] == 0 and rows % n == 0 and each <= step:
             self.images = halved(n, step // each)
             self.cuts = [slice(part.start * each, part.stop * each) for part in self.images]
         else:
             self.images, self.cuts = None, [slice(i, min(i + step, rows)) for i in range(0, rows, step)]
-        self.lengths = np.array([[cut.stop - cut.start] for cut in self.cuts], self.dtype)
+        self.lengths = np.array([[float((cut.stop - cut.start) * self.fold)] for cut in self.cuts])
+        self._each, kept = np.ones(self.fold), [i for i in order if self.shape[i] > 1]
+        self._sorted = kept == sorted(kept)
 
     def of(self, a: np.ndarray) -> list[np.ndarray]:
         matrix = a.transpose(self.order).reshape(-1, self.width)
@@ -118,11 +125,11 @@ class Rows(Blocks):
     def buffer(self) -> np.ndarray:
         return np.empty(self.width, self.dtype)
 
-    def fill(self, buffer: np.ndarray, small: Callable[[], Any]) -> None:
-        values = small()
+    def fill(self, buffer: np.ndarray, small: Any) -> None:
+        values = np.asarray(small, self.dtype)  # NumPy would convert each of the copies
         if values.shape != self.shape:
             values = np.broadcast_to(values, self.shape)
-        self.folds(buffer)[...] = values.transpose(self.order).reshape(-1)
+        self.folds(buffer)[...] = (values if self._sorted else values.transpose(self.order)).reshape(-1)
 
     def split(self, buffer: np.ndarray) -> list[np.ndarray]:
         return [buffer] * len(self.cuts)
@@ -130,6 +137,11 @@ class Rows(Blocks):
     def folds(self, row: np.ndarray) -> np.ndarray:
         """Rows (..., F C) as (..., F, C)."""
         return row.reshape(*row.shape[:-1], self.fold, self.columns)
+
+    def added(self, rows: np.ndarray) -> np.ndarray:
+        """Rows (..., F C) summed to (..., C) in float64."""
+        y: np.ndarray = self._each @ self.folds(rows).astype(np.float64)
+        return y
 
     def unfold(self, columns: np.ndarray, small: np.ndarray) -> None:
         """Write one element for each column into a small array."""

@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 from ..core.graph import Array
 from ..numpy_api import creation
 from ..ops.geometry import batched, unbatched
+from ..ops.in_place import update_
 from ..ops.normalization import batch_norm, group_norm, instance_norm, layer_norm, local_response_norm, rms_norm
 from ..ops.shape import get_shape
 from ..tensor import Tensor
@@ -90,10 +91,9 @@ class _BatchNorm(_RunningNorm):
             )
         momentum: Any = self.momentum or 0.0
         if self.training and self.num_batches_tracked is not None and 0 not in shape:
-            count = self.num_batches_tracked + 1
-            self.num_batches_tracked.copy_(count)
+            update_(self.num_batches_tracked, np.add, 1)
             if self.momentum is None:
-                momentum = 1 / count
+                momentum = 1 / self.num_batches_tracked
         by_batch = self.training or self.running_mean is None
         function = batch_norm_function.get()
         return function(x, self.running_mean, self.running_var, self.weight, self.bias, by_batch, momentum, self.eps)

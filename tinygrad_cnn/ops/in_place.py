@@ -60,6 +60,25 @@ def copy_(self: Tensor, source: TensorLike) -> Tensor:
     return self
 
 
+def update_(self: Tensor, rule: Callable[..., np.ndarray], *given: Any) -> None:
+    """Write ``rule(values of this leaf, *given)`` into this leaf, as :func:`copy_` does; `rule` is given arrays for Tensors.
+
+    RuntimeError if this Tensor is recorded.
+    """
+    if self._is_recorded:
+        raise RuntimeError(f"update_: this Tensor is {self._origin}; nothing recorded is ever written")
+    if replaced.left:
+        for t in (self, *given):
+            if hasattr(t, "_node"):
+                replaced.check(t)
+    arrays = [x._array if hasattr(x, "_node") else x for x in given]
+    tracing.tracer().effect(_write_rule, self._array, rule, *arrays)
+
+
+def _write_rule(target: np.ndarray, rule: Callable[..., np.ndarray], *given: Any) -> None:
+    _write(target, rule(target, *given))
+
+
 def _refuse_to_lose(source: Any, *_: Any) -> NoReturn:
     raise RuntimeError(
         f"copy_: `source` is {source._origin}, and a write passes no gradient to it; copy source.detach() if that is meant, "

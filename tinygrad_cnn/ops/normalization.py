@@ -21,6 +21,7 @@ from . import lists
 from .affine import affine, product_to, repeated
 from .elementwise import maximum
 from .half import in_float32
+from .in_place import update_
 from .real import is_integer, not_negative, positive, real
 from .reduce import mean, norm
 from .shape import Axis, get_shape, pad_constant, reshape, slice_axis, sum_to
@@ -57,8 +58,14 @@ class Over(NamedTuple):
 def moments(x: Array, *, over: Over) -> Array:
     """y = (mean, variance) of x in float64, stacked, with keepdims; (0, mean of x^2) if not centred.   No gradient."""
     x, n = np.asarray(x, np.float64), over.count(x.shape)
-    mean = np.sum(x, over.axis, keepdims=True, where=over.centred) / n
-    return np.array([mean, np.sum(np.square(x - mean), over.axis, keepdims=True) / n])
+    variance = _sum(np.square(x - (mean := _sum(x, over.axis, over.centred) / n)), over.axis) / n
+    return np.array([mean, variance])
+
+
+def _sum(a: np.ndarray, axes: Axes, where: bool = True) -> np.ndarray:
+    """``np.sum`` in float64 with keepdims, without its wrapper, which takes longer than summing a few."""
+    y: np.ndarray = np.add.reduce(a, axes, np.float64, keepdims=True)
+    return y if where else np.zeros_like(y)
 
 
 def _standard(x: Array, stats: Array, over: Over) -> tuple[np.ndarray, np.ndarray]:
@@ -95,8 +102,7 @@ def correlations(u: Array, x: Array, stats: Array = None, *, over: Over, shape: 
     """
     s, _ = _standard(x, stats, over)
     axes = over.axis if shape is None else repeated(s.shape, shape)
-    total = np.sum(u, axes, np.float64, keepdims=True, where=over.centred)
-    y = np.array([total, np.sum(u * s, axes, keepdims=True)])
+    y = np.array([_sum(u, axes, over.centred), _sum(u * s, axes)])
     return _rounded(y if shape is None else y.reshape(2, *shape), u, x)
 
 
@@ -454,10 +460,14 @@ def _update(name: str, running_mean: Array, running_var: Array, stats: Array, n:
         ("running_var", running_var, 1, n / max(n - 1, 1)),
     ):
         if running is not None:
-            held = _shared(name, label, running)
-            batch = reshape(stats, shape=(2, -1, *held.shape))
-            each: Any = batch[i, 0] if batch.shape[1] == 1 else mean(batch[i], axis=0)
-            held.copy_((held * (1 - momentum) + each * (momentum * scale)).detach())
+            update_(_shared(name, label, running), _moved, stats, momentum, i, scale)
+
+
+def _moved(running: np.ndarray, stats: np.ndarray, share: Any, i: int, scale: float) -> np.ndarray:
+    """A running statistic moved to moment i of the batch, times `scale`; the mean of several."""
+    each = stats[i].reshape(-1, *running.shape)
+    batch = each[0] if len(each) == 1 else np.add.reduce(each, 0) / len(each)
+    return np.asarray(running * (1 - share) + batch * (share * scale))
 
 
 def _shared(name: str, label: str, statistic: Array) -> Tensor:
