@@ -10,9 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
+from tinygrad_cnn.kernels import batch_norm, layer_norm
 
 from .benchmarks import accuracy
 from .benchmarks.accuracy import ALLOWED, EPS, FUNCTIONS, ULP, WHOLE, Function, Situation
+from .tuning import tuned
 
 BY_NAME = {function.name: function for function in FUNCTIONS + WHOLE}
 rng = np.random.default_rng(0)
@@ -45,8 +47,18 @@ def situations(draw, function: Function) -> Situation:
     return Situation(shape, axes, tuple(draw(st.permutations(range(ndim)))), centre, scale, draw(st.integers(0, 99)))
 
 
+@pytest.fixture(scope="module")
+def kernels():
+    """Kernels also where definitions, in float64, take less time."""
+    with tuned() as tune:
+        tune(batch_norm, FEW=1)
+        tune(layer_norm, FEW=1)
+        yield
+
+
 @pytest.mark.parametrize("name", BY_NAME)
 @given(data=st.data())
+@pytest.mark.usefixtures("kernels")
 def test_values_and_gradients_beside_float64(name, data):
     check(BY_NAME[name], data.draw(situations(BY_NAME[name])))
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels import channelwise, layer_norm
+from tinygrad_cnn.kernels import batch_norm, channelwise, layer_norm
 from tinygrad_cnn.kernels.parallel.task import Work
 from tinygrad_cnn.ops import normalization as ops
 from tinygrad_cnn.ops.normalization import Over
@@ -21,8 +21,9 @@ EPS = 0.01
 @pytest.fixture(autouse=True, scope="module")
 def small_arrays_too():
     with tuned() as tune:
-        tune(channelwise, SMALL=1, LONG=16, BLOCK=64, LARGE=256)
-        tune(layer_norm, LONGEST=8, SHORT_ROWS=3, LONG=30)
+        tune(channelwise, SMALL=1, LONG=16, BLOCK=64, LARGE=256, ALONE=40)
+        tune(batch_norm, FEW=1)
+        tune(layer_norm, FEW=1, LONGEST=8, SHORT_ROWS=3, LONG=30)
         yield
 
 

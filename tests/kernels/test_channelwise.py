@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tinygrad_cnn.kernels import channelwise, sums
+from tinygrad_cnn.kernels import batch_norm, channelwise, sums
 from tinygrad_cnn.ops.affine import affine
 from tinygrad_cnn.ops.normalization import Over, moments
 
@@ -21,6 +21,7 @@ seeds = st.integers(0, 2**32 - 1)
 def small_arrays_too():
     with tuned() as tune:
         tune(channelwise, SMALL=1, LONG=16)
+        tune(batch_norm, FEW=1)
         tune(sums, SMALL=1, BLOCK=4, SHORT=2)
         yield
 

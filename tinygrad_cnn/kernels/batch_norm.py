@@ -24,17 +24,23 @@ from .sums import means, ones, product_sums, total
 
 Array = np.ndarray
 
+FEW = 10_000
+"""Fewer elements are computed sooner by the definitions."""
+
 FAR = 64
 """The mean needs a second pass if its square exceeds the variance by this factor."""
 
 
 def prepare_moments(out: Array | None, x: Array, *, over: Over) -> Any:
     """(mean, variance), or (0, mean of x^2)."""
-    how = blocks(over.axis, x, sums=True)
+    how = None if x.size < FEW else blocks(over.axis, x, sums=True)
     if how is None:
         return None
+    last = layer_norm.lines(over, x)
+    if last is not None and x.size < layer_norm.FEW:
+        return None
     y = np.empty((2, *how.shape)) if out is None else out
-    if x.flags.c_contiguous and (last := layer_norm.lines(over, x)) is not None:
+    if last is not None:
         return layer_norm.prepare_moments(y, x, over, last)
     again = partial(_if_too_large, moments, y, x, over=over)
     if not over.centred:
@@ -131,8 +137,10 @@ def prepare_correlations(
     out: Array | None, u: Array, x: Array, stats: Any = None, *, over: Over, shape: tuple[int, ...] | None = None
 ) -> Any:
     """The sums of u and of u (x - mean) r."""
-    how = None if stats is None else blocks(over.axis, x, u, sums=True)
+    how = None if x.size < FEW or stats is None else blocks(over.axis, x, u, sums=True)
     if how is None:
+        return None
+    if shape is not None and x.size < layer_norm.FEW:
         return None
     if shape is not None:
         last = layer_norm.lines(over, x, u) if shape == tuple([x.shape[i] for i in over.axis]) else None
@@ -192,12 +200,15 @@ def prepare_normalized(
     out: Array | None, x: Array, w: Any = None, b: Any = None, stats: Any = None, *, over: Over
 ) -> Any:
     """(x - mean) r w + b."""
+    if x.size < FEW or stats is None or not _are_like(x, w, b):
+        return None
     y = np.empty_like(x) if out is None else out
-    how = blocks(over.axis, x, y) if stats is not None and _are_like(x, w, b) else None
-    if how is None:
+    if (how := blocks(over.axis, x, y)) is None:
         return None
     if all(a is None or is_one_for_each(a.shape, x.ndim, over) for a in (w, b)):
         return _scaled(how, y, x, w, b, stats, over)
+    if x.size < layer_norm.FEW:
+        return None
     last = layer_norm.lines(over, x, y) if layer_norm.of_columns(x, over, w, b) else None
     if last is None:
         return _in_order(y, normalized, x, w, b, stats, over=over)
@@ -225,13 +236,16 @@ def prepare_normalized_dx(
     out: Array | None, u: Array, x: Array, w: Any = None, sums: Any = None, stats: Any = None, *, over: Over
 ) -> Any:
     """w r (u - mean of u - s mean of (u s)), as (x slope + u + shift) w r."""
+    if x.size < FEW or stats is None or not _are_like(x, w):
+        return None
     y = np.empty_like(x) if out is None else out
-    how = blocks(over.axis, x, u, y) if stats is not None and _are_like(x, w) else None
-    if how is None:
+    if (how := blocks(over.axis, x, u, y)) is None:
         return None
     n = over.count(x.shape)
     if sums is None and (w is None or is_one_for_each(w.shape, x.ndim, over)):
         return lambda: normalized_dx.op.bind(y, u, x, w, correlations(u, x, stats, over=over), stats, over=over)()
+    if sums is None and x.size < layer_norm.FEW:
+        return None
     if sums is None:
         last = layer_norm.lines(over, x, u, y) if layer_norm.of_columns(x, over, w) else None
         if last is None:

@@ -23,6 +23,9 @@ from .sums import SHORT, ones
 
 Array = np.ndarray
 
+FEW = 1 << 15
+"""Fewer elements are computed sooner by the definitions."""
+
 LONGEST = 256
 """The most terms of a row that BLAS adds: it adds several at a time, so that each of its sums is short."""
 
@@ -85,14 +88,10 @@ class Lines:
 
 
 def lines(over: Over, *arrays: Array) -> Lines | None:
-    """How to cut arrays that are normalized over their last axes; None if they are not, or small, or not of one kind."""
+    """How to cut arrays that are normalized over their last axes; None if they are not, or not of one kind."""
     x = arrays[0]
     first = x.ndim - len(over.axis)
-    if (
-        x.size < channelwise.SMALL
-        or x.dtype not in (np.float32, np.float64)
-        or over.axis != tuple(range(first, x.ndim))
-    ):
+    if x.dtype not in (np.float32, np.float64) or over.axis != tuple(range(first, x.ndim)):
         return None
     if any(a.shape != x.shape or a.dtype != x.dtype or not a.flags.c_contiguous for a in arrays):
         return None

@@ -57,9 +57,9 @@ class Over(NamedTuple):
 @op(differentiable=False)
 def moments(x: Array, *, over: Over) -> Array:
     """y = (mean, variance) of x in float64, stacked, with keepdims; (0, mean of x^2) if not centred.   No gradient."""
-    x, n = np.asarray(x, np.float64), over.count(x.shape)
-    variance = _sum(np.square(x - (mean := _sum(x, over.axis, over.centred) / n)), over.axis) / n
-    return np.array([mean, variance])
+    n = over.count(x.shape)
+    mean = _sum(x, over.axis, over.centred) / n
+    return np.array([mean, _sum(np.square(x - mean), over.axis) / n])
 
 
 def _sum(a: np.ndarray, axes: Axes, where: bool = True) -> np.ndarray:
@@ -72,7 +72,7 @@ def _standard(x: Array, stats: Array, over: Over) -> tuple[np.ndarray, np.ndarra
     """s and r in float64, for arrays."""
     mean, variance = moments(x, over=over) if stats is None else stats
     r = 1 / np.sqrt(variance + over.eps)
-    return (np.asarray(x, np.float64) - mean) * r, r
+    return (x - mean) * r, r
 
 
 def _rounded(y: np.ndarray, *inputs: Array) -> np.ndarray:
@@ -113,12 +113,13 @@ def normalized_dx(u: Array, x: Array, w: Array = None, sums: Array = None, stats
 
     D is self-adjoint:   u' = w D(g),  w' = sum of u D(g),  x' through s and r.
     """
-    s, r = _standard(x, stats, over)
-    v = u if w is None or sums is not None else np.multiply(u, w, dtype=np.float64)
-    sums = correlations(v, x, stats, over=over) if sums is None else sums
-    mean, product = sums / over.count(x.shape)
-    y = r * (v - mean - s * product)
-    return _rounded(y if w is None or v is not u else y * w, u, x, w)
+    (s, r), n = _standard(x, stats, over), over.count(x.shape)
+    if sums is not None:
+        y = r * (u - sums[0] / n - s * (sums[1] / n))
+        return _rounded(y if w is None else y * w, u, x, w)
+    v = u if w is None else np.multiply(u, w, dtype=np.float64)
+    y = r * (v - _sum(v, over.axis, over.centred) / n - s * (_sum(v * s, over.axis) / n))
+    return _rounded(y, u, x, w)
 
 
 def _dx(u: Array, x: Array, w: Array, stats: Array, over: Over, sums: Array = None) -> Array:
