@@ -146,7 +146,7 @@ def prepare_correlations(
         last = layer_norm.lines(over, x, u) if shape == tuple([x.shape[i] for i in over.axis]) else None
         y = np.empty((2, *shape), x.dtype) if out is None else out
         if last is None and not (x.flags.c_contiguous and u.flags.c_contiguous):
-            return _in_order(y, correlations, u, x, stats, over=over, shape=shape)
+            return _copied(y, correlations, u, x, stats, over=over, shape=shape)
         return last and layer_norm.prepare_sums(y, u, x, stats, over, last)
     if not over.centred:
         how = Blocks(over.axis, x, whole=0 in over.axis)
@@ -211,7 +211,7 @@ def prepare_normalized(
         return None
     last = layer_norm.lines(over, x, y) if layer_norm.of_columns(x, over, w, b) else None
     if last is None:
-        return _in_order(y, normalized, x, w, b, stats, over=over)
+        return _copied(y, normalized, x, w, b, stats, over=over)
     return layer_norm.prepare_normalized(y, x, w, b, stats, over, last)
 
 
@@ -249,7 +249,7 @@ def prepare_normalized_dx(
     if sums is None:
         last = layer_norm.lines(over, x, u, y) if layer_norm.of_columns(x, over, w) else None
         if last is None:
-            return _in_order(y, normalized_dx, u, x, w, None, stats, over=over)
+            return _copied(y, normalized_dx, u, x, w, None, stats, over=over)
         return layer_norm.prepare_normalized_dx(y, u, x, w, stats, over, last)
     small = Small(how, stats, over, 3)
 
@@ -270,7 +270,7 @@ def prepare_normalized_dx(
     return how.work(lambda i: [partial(part, *parts[i])], y, [QUIET, partial(small.fill, others)], [])
 
 
-def _in_order(y: Array, function: Any, *inputs: Any, **params: Any) -> Any:
+def _copied(y: Array, function: Any, *inputs: Any, **params: Any) -> Any:
     """A task for `function` of arrays in another memory order than C, copied to that; by the definition if they are in it."""
     given = [a for a in (*inputs, y) if a is not None]
 

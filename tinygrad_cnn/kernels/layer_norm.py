@@ -55,14 +55,15 @@ def every(flags: Array) -> bool:
 
 
 class Lines:
-    """An array x as a matrix (m, n) in blocks of rows, n from the last axes. If an image has no more rows than a block, a block
-    has whole images, and none crosses the middle of the batch."""
+    """An array x as a matrix (m, n) in blocks of rows, n from the last axes, and m from the others in their order in memory. If
+    an image has no more rows than a block, a block has whole images, and none crosses the middle of the batch."""
 
-    def __init__(self, shape: tuple[int, ...], first: int, dtype: np.dtype[Any]) -> None:
-        self.m, self.n = math.prod(shape[:first]), math.prod(shape[first:])
+    def __init__(self, shape: tuple[int, ...], order: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        first = len(order)
+        self.order, self.m, self.n = order, math.prod(shape[:first]), math.prod(shape[first:])
         each, step = self.m // shape[0] if first else 1, max(1, channelwise.BLOCK // self.n)
         self.dtype, self.images, self.little = dtype, None, self.m * self.n < channelwise.LARGE
-        if first and each <= step:
+        if order[:1] == (0,) and each <= step:
             self.images = halved(shape[0], step // each)
             self.cuts = [slice(part.start * each, part.stop * each) for part in self.images]
         else:
@@ -70,8 +71,12 @@ class Lines:
 
     def of(self, a: Array) -> list[Array]:
         """The blocks of an array."""
-        matrix = a.reshape(self.m, self.n)
+        matrix = _in_order(a, self.order).reshape(self.m, self.n)
         return [matrix[cut] for cut in self.cuts]
+
+    def moments(self, stats: Array) -> Array:
+        """Moments as a matrix (2, m); a view of them if they are in this order in memory."""
+        return _in_order(stats, (0, *(i + 1 for i in self.order))).reshape(2, self.m)
 
     @cached_property
     def shifts(self) -> Products:
@@ -93,12 +98,20 @@ def lines(over: Over, *arrays: Array) -> Lines | None:
     first = x.ndim - len(over.axis)
     if x.dtype not in (np.float32, np.float64) or over.axis != tuple(range(first, x.ndim)):
         return None
-    if any(a.shape != x.shape or a.dtype != x.dtype or not a.flags.c_contiguous for a in arrays):
+    order = tuple(range(first))
+    if not x.flags.c_contiguous:
+        order = tuple(sorted(order, key=lambda i: -x.strides[i]))
+    if any(a.shape != x.shape or a.dtype != x.dtype or not _in_order(a, order).flags.c_contiguous for a in arrays):
         return None
-    return _lines(x.shape, first, x.dtype)
+    return _lines(x.shape, order, x.dtype)
 
 
 _lines = lru_cache(maxsize=1024)(Lines)
+
+
+def _in_order(a: Array, order: tuple[int, ...]) -> Array:
+    """An array with its first axes in this order."""
+    return a.transpose(*order, *range(len(order), a.ndim))
 
 
 def of_columns(x: Array, over: Over, *small: Any) -> bool:
@@ -121,7 +134,7 @@ class Factors:
     def fill(self, w: Array | None) -> None:
         """Fill them, but for the numbers of what is added. A row of x less its `centre`, which is 0 for a small mean, still has
         the mean `off`. If r or w are not `fit`, the definition computes."""
-        mean, variance = self.stats.reshape(2, -1)
+        mean, variance = self.how.moments(self.stats)
         self.r[...] = 1 / np.sqrt(variance + self.over.eps)
         self.far, self.off[...] = False, mean
         if self.over.centred and not every(small := near(mean, variance)):
@@ -147,16 +160,16 @@ class Factors:
 
     def shifts(self, y: Array) -> Sequence[Call]:
         """For each block, the call that adds to rows of y what is added to their elements."""
-        return self.how.shifts.each_on(self.left, self.right, y)
+        return self.how.shifts.each_on(self.left, self.right, _in_order(y, self.how.order))
 
     def stated(self, cut: slice) -> Array:
         """The moments of rows, as the definitions take them."""
-        return self.stats.reshape(2, -1, 1)[:, cut]
+        return self.how.moments(self.stats)[:, cut, None]
 
 
 def prepare_moments(y: Array, x: Array, over: Over, how: Lines) -> Work:
     """(mean, variance), or (0, mean of x^2), in y."""
-    found, row = y.reshape(2, -1), Over((1,), over.eps, over.centred)
+    found, row = how.moments(y), Over((1,), over.eps, over.centred)
 
     def part(x: Array, y: Array) -> None:
         n = x.shape[1]
@@ -174,8 +187,13 @@ def prepare_moments(y: Array, x: Array, over: Over, how: Lines) -> Work:
         if not every(np.isfinite(y[1])):
             y[...] = moments.op.raw(x, over=row)[:, :, 0]
 
+    def put_back() -> None:
+        if not np.may_share_memory(found, y):
+            ordered = _in_order(y, (0, *(i + 1 for i in how.order)))
+            ordered[...] = found.reshape(ordered.shape)
+
     parts = [(rows, found[:, cut]) for rows, cut in zip(how.of(x), how.cuts, strict=True)]
-    return how.work(lambda i: [partial(part, *parts[i])], y, [QUIET], [])
+    return how.work(lambda i: [partial(part, *parts[i])], y, [QUIET], [put_back])
 
 
 def _dots(a: Array, b: Array) -> Array:
