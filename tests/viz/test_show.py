@@ -567,10 +567,22 @@ def test_values_that_lead_nowhere_are_left_out_and_the_page_says_why():
     assert page.data["notes"] == [
         f"2 values were left out, because no result depends on them: 1 of exp in line {line}, 1 of log in line {line}."
     ]
-    norm = nn.BatchNorm1d(3)
-    assert tg.show(norm, np.ones((2, 3), np.float32)).data["notes"] == [
-        "14 values were left out, because no result depends on them: 10 in batch_norm, 3 buffers, 1 in BatchNorm1d."
+
+    class Tracks(nn.Module):
+        def __init__(self):
+            for name in ("count", "mean"):
+                self.register_buffer(name, tg.zeros(3))
+
+        def forward(self, x):
+            self.count.copy_(self.count + 1)
+            self.mean.copy_(self.mean * 0.9)
+            tg.layer_norm(x, (3,))
+            return x * 2
+
+    assert tg.show(Tracks(), np.ones((2, 3), np.float32)).data["notes"] == [
+        "6 values were left out, because no result depends on them: 2 buffers, 2 in Tracks, 2 in layer_norm."
     ]
+    assert tg.show(nn.BatchNorm1d(3), np.ones((2, 3), np.float32)).data["notes"] == []
 
 
 def labels(page):
