@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tinygrad_cnn.kernels import batch_norm, channelwise, extrema, layer_norm, relu, rows, scatter, update, where
+from tinygrad_cnn.kernels import batch_norm, channelwise, extrema, layer_norm, piecewise, relu, rows, scatter, update, where
 from tinygrad_cnn.kernels.parallel import chunks, threads
 
 
@@ -18,9 +18,9 @@ def as_many_threads():
 TINY = {
     batch_norm: {"FEW": 1}, channelwise: {"SMALL": 1, "LONG": 16, "ALONE": 1}, chunks: {"SMALL": 1, "LARGE": 2},
     extrema: {"SHORT": 1}, layer_norm: {"FEW": 1, "LONGEST": 7, "LONG": 16},
-    relu: {"LARGE": 2, "SHORT": 1, "RUN": 3},
+    piecewise: {"SHORT": 1, "LONG": 7}, relu: {"LARGE": 2, "SHORT": 1, "RUN": 3},
     rows: {"SMALL": 1, "BLOCK": 7}, scatter: {"WIDE": 1},
-    update: {"LONG": 5}, where: {"LARGE": 2},
+    update: {"LONG": 5}, where: {"LARGE": 2, "LONG": 1},
 }  # fmt: skip
 
 

@@ -47,6 +47,7 @@ EQUIVALENT = [
     ("trunc", "a", {"rounded to float32"}, "zeros, which the walk converts"),
     *([] if special.present else [("ceil", "a", {"rounded to float32"}, "as trunc; only logsumexp of `special` notices it")]),
     ("floor_divide", "b", NUMBERS, "the gradient is zero, whatever is done to it"),
+    ("rectify_pull", "a", MAGNITUDE, "the gradient is zero, whatever is done to it"),
     ("copysign", "b", NUMBERS, "the gradient is zero, whatever is done to it"),
     ("remainder", "a", PASSED, "the rule is to pass g on"),
     ("fmod", "a", PASSED, "the rule is to pass g on"),

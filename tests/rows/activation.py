@@ -66,6 +66,7 @@ CASES = [
     Case(ops.leaky_relu, (NONZERO,), lambda a, negative_slope: _leaky(a, -0.25), {"negative_slope": -0.25}),
     Case(ops.leaky_relu, (NONZERO,), lambda a, negative_slope: _leaky(a, 1.5), {"negative_slope": 1.5}),
     Case(ops.rectify, (NONZERO, Arg()), _leaky),
+    Case(ops.rectify_pull, (Arg(), NONZERO, Arg()), lambda u, a, slope: u * np.where(a > 0, 1, slope)),
     Case(ops.prelu, (NONZERO, Arg((1,))), _leaky),
     Case(ops.prelu, (NONZERO, Arg(())), _leaky),
     Case(ops.prelu, (Arg((2, 3), away=(0.0,)), Arg((3,))), _by_channel),
@@ -84,6 +85,10 @@ CASES = [
     Case(ops.relu6, _away(0.0, 6.0), lambda a: np.clip(a, 0, 6)),
     Case(ops.hardsigmoid, _away(-3.0, 3.0), _hardsigmoid),
     Case(ops.hardswish, _away(-3.0, 3.0), lambda a: a * _hardsigmoid(a)),
+    Case(
+        ops.hardswish_pull, (Arg(), Arg(low=-4.0, high=4.0, away=(-3.0, 3.0))),
+        lambda u, a: u * np.where(a < -3, 0, np.where(a > 3, 1, a / 3 + 0.5)),
+    ),
     Case(ops.softshrink, _away(-0.5, 0.5), lambda a: np.sign(a) * np.maximum(np.abs(a) - 0.5, 0)),
     Case(ops.softshrink, _away(-2.0, 2.0), lambda a, lambd: np.sign(a) * np.maximum(np.abs(a) - 2, 0), {"lambd": 2}),
     Case(ops.hardshrink, _away(-0.5, 0.5), lambda a: np.where(np.abs(a) > 0.5, a, 0)),
@@ -99,6 +104,11 @@ CASES = [
     Case(ops.celu, (NONZERO,), _elu),
     Case(ops.selu, (NONZERO,), lambda a: 1.0507009873554805 * _elu(a, 1.6732632423543772)),
     Case(ops.exponential_linear, (NONZERO,), _exponential_linear, {"alpha": 0.5, "scale": 1.5, "rate": 0.75}),
+    Case(
+        ops.exponential_linear_pull, (Arg(), NONZERO),
+        lambda u, a, alpha, scale, rate: u * scale * np.where(a > 0, 1, alpha * rate * np.exp(a * rate)),
+        {"alpha": 0.5, "scale": 1.5, "rate": 0.75},
+    ),
     Case(ops.logsigmoid, (WIDE,), lambda a: -np.log(1 + np.exp(-a))),
     Case(ops.softplus, (WIDE,), lambda a: np.log(1 + np.exp(a))),
     Case(
@@ -109,6 +119,10 @@ CASES = [
         ops.softplus, _away(2.0), lambda a, beta: np.where(a > 2, a, np.log(1 + np.exp(10 * a)) / 10), {"beta": 10.0},
     ),
     Case(ops.softplus, (WIDE,), lambda a, threshold: np.log(1 + np.exp(a)), {"threshold": math.inf}),
+    Case(
+        ops.softplus_pull, (Arg(), *_away(1.5)),
+        lambda u, a, beta, threshold: u * np.where(a > 1.5, 1, 1 / (1 + np.exp(-2 * a))), {"beta": 2.0, "threshold": 3.0},
+    ),
     Case(ops.silu, (WIDE,), lambda a: a / (1 + np.exp(-a))),
     Case(ops.mish, (WIDE,), lambda a: a * np.tanh(np.log(1 + np.exp(a)))),
     Case(ops.gelu, (WIDE,), _gelu),

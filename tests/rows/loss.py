@@ -74,6 +74,14 @@ CASES = [
         )
         for shape in ((2, 3), (2, 1))
     ),
+    *(
+        Case(
+            classification.bernoulli_nll_logits_pull,
+            (Arg((2, 3)), Arg((2, 3)), CERTAIN, Arg(shape)),
+            lambda v, x, t, u: v * (u / (1 + np.exp(-x)) - t / (1 + np.exp(x))),
+        )
+        for shape in ((2, 3), (2, 1))
+    ),
     Case(regression.checked_variance, (Arg(low=0.5),), lambda a, eps: np.maximum(a, eps), {"eps": 0.25}),
     Case(
         distance.is_positive,

@@ -23,7 +23,7 @@ def prepare(out: np.ndarray | None, a: Any, *, order: str) -> Callable[[], Any] 
     """A task for ``copy``; None without `out`."""
     if out is None:
         return None
-    return partial(_into, out, _turn if out.flags.c_contiguous and _is_far(a) else np.copyto, out, a)
+    return partial(into, out, _turn if out.flags.c_contiguous and _is_far(a) else np.copyto, out, a)
 
 
 def copied(a: Any, *, order: str = "K") -> Any:
@@ -72,10 +72,10 @@ def prepare_laid_out(out: np.ndarray | None, a: np.ndarray, *, axes: tuple[int, 
     if out is None:
         out = np.empty([a.shape[i] for i in axes], a.dtype).transpose([axes.index(i) for i in range(a.ndim)])
     if axes == LAST.get(a.ndim):
-        return partial(_into, out, copy_channels_last, last_view(out), a)
+        return partial(into, out, copy_channels_last, last_view(out), a)
     if axes == (1, 0) and _is_far(a.T):
-        return partial(_into, out, _turn, out.T, a.T)
-    return partial(_into, out, np.copyto, out, a)
+        return partial(into, out, _turn, out.T, a.T)
+    return partial(into, out, np.copyto, out, a)
 
 
 def prepare_roll(out: np.ndarray | None, a: np.ndarray, *, shift: Any, axis: Any) -> Callable[[], Any] | None:
@@ -88,7 +88,7 @@ def prepare_roll(out: np.ndarray | None, a: np.ndarray, *, shift: Any, axis: Any
     first = shift % a.shape[at]
     y, before = np.empty_like(a) if out is None else out, (slice(None),) * (at % a.ndim)
     if not first:
-        return partial(_into, y, np.copyto, y, a)
+        return partial(into, y, np.copyto, y, a)
     head, tail = (*before, slice(first)), (*before, slice(first, None))
     start, end = (*before, slice(-first)), (*before, slice(-first, None))
     return partial(_both, y, y[tail], a[start], y[head], a[end])
@@ -121,6 +121,6 @@ def _both(out: np.ndarray, x: np.ndarray, a: np.ndarray, y: np.ndarray, b: np.nd
     return out
 
 
-def _into(out: np.ndarray, copy: Callable[..., object], *arrays: Any) -> np.ndarray:
+def into(out: np.ndarray, copy: Callable[..., object], *arrays: Any) -> np.ndarray:
     copy(*arrays)
     return out

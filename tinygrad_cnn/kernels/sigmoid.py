@@ -34,7 +34,7 @@ SHORT = 1 << 10
 
 def prepare(out: np.ndarray | None, a: Any) -> Any:
     """A task for ``sigmoid``; None for dtypes other than floats of up to 64 bits."""
-    return blocks.prepare(_sigmoid, out, a) if blocks.fits(a) else None
+    return blocks.prepare(of_block, out, a) if blocks.fits(a) else None
 
 
 def prepare_pull(out: np.ndarray | None, u: Any, s: Any) -> Any:
@@ -78,12 +78,23 @@ def short_pull(u: Any, s: Any) -> Any:
     return np.multiply(rest, u, rest)
 
 
-def _sigmoid(x: np.ndarray, y: np.ndarray) -> None:
-    """e^x / (1 + e^x)."""
+def of_block(x: np.ndarray, y: np.ndarray) -> None:
+    """y = e^x / (1 + e^x)."""
     if not x.max() <= ONE:
         x = np.minimum(x, ONE, out=y)
     np.exp(x, y)
     np.divide(y, np.add(y, 1, temporary("block", y)), y)
+
+
+def of_both_signs(x: np.ndarray, s: np.ndarray, r: np.ndarray) -> None:
+    """s = sigmoid(x), as above, and r = sigmoid(-x) = 1 / (1 + e^x), and e^-x from ONE on."""
+    is_near = bool(x.max() <= ONE)
+    np.exp(x if is_near else np.minimum(x, ONE, out=s), s)
+    one = UNIT[s.dtype]
+    np.divide(s, np.add(s, one, r), s)
+    np.divide(one, r, r)
+    if not is_near:
+        np.copyto(r, np.exp(-np.maximum(x, ONE)), where=np.greater(x, ONE))
 
 
 def _pull(u: np.ndarray, s: np.ndarray, y: np.ndarray) -> None:

@@ -38,6 +38,7 @@ from . import (
     lapack,
     losses,
     matmul,
+    piecewise,
     power,
     relu,
     resample,
@@ -51,14 +52,21 @@ from . import (
 from . import pool as pooling
 from .conv import convolution
 
+accelerate(activation.exponential_linear, piecewise.prepare_exponential)
+accelerate(activation.exponential_linear_pull, piecewise.prepare_exponential_pull)
 accelerate(activation.gelu, gelu.prepare)
 accelerate(activation.gelu_pull, gelu.prepare_pull)
 accelerate(activation.gelu_slope, gelu.prepare_slope)
+accelerate(activation.hardswish, piecewise.prepare_hardswish, eager=piecewise.few_hardswish)
+accelerate(activation.hardswish_pull, piecewise.prepare_hardswish_pull)
 accelerate(activation.rectify, relu.prepare_leaky)
+accelerate(activation.rectify_pull, piecewise.prepare_rectify_pull, eager=piecewise.few_rectify_pull)
 accelerate(activation.relu, relu.prepare, eager=relu.rectified)
 accelerate(activation.silu, sigmoid.prepare_silu)
 accelerate(activation.silu_pull, sigmoid.prepare_silu_pull)
 accelerate(activation.silu_slope, sigmoid.prepare_silu_slope)
+accelerate(activation.softplus, piecewise.prepare_softplus)
+accelerate(activation.softplus_pull, piecewise.prepare_softplus_pull)
 accelerate(dropout_ops.keep_mask, dropout.prepare)
 accelerate(elementwise.copy, copies.prepare, eager=copies.copied)
 accelerate(elementwise.laid_out, copies.prepare_laid_out)
@@ -80,6 +88,8 @@ accelerate(softmax.softmax, rows.prepare_softmax)
 accelerate(softmax.softmax_pull, rows.prepare_softmax_pull)
 accelerate(softmax.log_softmax, rows.prepare_log_softmax)
 accelerate(softmax.log_softmax_pull, rows.prepare_log_softmax_pull)
+accelerate(classification.bernoulli_nll_logits, piecewise.prepare_nll)
+accelerate(classification.bernoulli_nll_logits_pull, piecewise.prepare_nll_pull)
 accelerate(classification.mean_by, losses.prepare_mean_by, eager=losses.mean_by_weight)
 accelerate(classification.softmax_nll, rows.prepare_nll, eager=rows.few_nll)
 accelerate(classification.softmax_nll_pull, rows.prepare_nll_pull, eager=rows.few_nll_pull)

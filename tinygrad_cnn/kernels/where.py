@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 from numpy import empty_like, multiply, ndarray
 
-from .copies import flattened
+from .copies import flattened, into
 from .parallel.chunks import LARGE, shared
 
 BITS: dict[Any, Any] = {np.dtype(f"f{size}"): np.dtype(f"i{size}") for size in (2, 4, 8)}
 """The integers of the same size as each float, in native byte order."""
+
+LONG = 1 << 15
+"""From this many elements on, to convert the mask at once pays off."""
 
 BOOL, INT8 = np.dtype(bool), np.dtype(np.int8)
 
@@ -37,10 +40,12 @@ def prepare(out: np.ndarray | None, condition: Any, a: Any, b: Any) -> Callable[
     if cut and condition.__class__ is ndarray and condition.dtype is BOOL and condition.shape == a.shape:
         y = empty_like(condition, dtype) if out is None else out  # a gradient has the memory order of its input
         operands = y.view(bits), condition, a.view(bits)
+        direct = a.size < LONG or (out is not None and _overlap(out, condition, a))
+        work: Callable[..., object] = _cut if direct else _cut_long
         if out is not None and a.size < LARGE:
             target, mask, bits_of_a = flattened(*operands) or operands
-            return partial(multiply, bits_of_a, mask, target)
-        return shared(_choose, y, *operands) if a.size >= LARGE else partial(_cut, y, *operands)
+            return partial(multiply, bits_of_a, mask, target) if direct else partial(work, target, mask, bits_of_a)
+        return shared(work, y, *operands) if a.size >= LARGE else partial(into, y, work, *operands)
     mask, a, b = _viewed(condition, BOOL, INT8), _viewed(a, dtype, bits), None if cut else _viewed(b, dtype, bits)
     if mask is None or a is None or (b is None and not cut):
         return None
@@ -70,9 +75,19 @@ def _choose(y: np.ndarray | None, mask: np.ndarray, a: np.ndarray, b: np.ndarray
     return np.bitwise_xor(np.bitwise_xor(a, b) * mask, b, y)
 
 
-def _cut(y: np.ndarray, target: np.ndarray, mask: np.ndarray, a: np.ndarray) -> np.ndarray:
-    multiply(a, mask, target)
-    return y
+def _overlap(out: np.ndarray, *inputs: np.ndarray) -> bool:
+    return any(np.may_share_memory(out, a) for a in inputs)
+
+
+def _cut(y: np.ndarray, mask: np.ndarray, a: np.ndarray) -> None:
+    """The bits of a where the mask is 1, else 0."""
+    multiply(a, mask, y)
+
+
+def _cut_long(y: np.ndarray, mask: np.ndarray, a: np.ndarray) -> None:
+    """The same, without the buffers in which NumPy converts a factor. y is none of the inputs."""
+    np.copyto(y, mask.view(INT8))
+    multiply(y, a, y)
 
 
 def _choose_into(out: np.ndarray, *operands: Any) -> np.ndarray:
@@ -82,7 +97,7 @@ def _choose_into(out: np.ndarray, *operands: Any) -> np.ndarray:
 
 def cut(condition: Any, a: Any, b: Any) -> Any:
     """np.where, if b is 0 and there are few elements."""
-    if b.__class__ is int and not b and a.__class__ is ndarray is condition.__class__ and a.size < LARGE:
+    if b.__class__ is int and not b and a.__class__ is ndarray is condition.__class__ and a.size < LONG:
         bits = BITS.get(a.dtype)
         if bits is not None and condition.dtype is BOOL and condition.shape == a.shape:
             y = empty_like(condition, a.dtype)

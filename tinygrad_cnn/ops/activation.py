@@ -16,12 +16,12 @@ from numpy.lib.array_utils import normalize_axis_index
 from ..core.graph import Array, Tensor, op
 from .compare import greater_equal, less_equal, logical_and
 from .elementwise import abs as absolute
-from .elementwise import clip, div, exp, in_floats, mul, square, sub, where
+from .elementwise import clip, div, in_floats, mul, square, sub, where, zero_gradient
 from .half import in_float32
 from .random import Seed, generator
 from .real import not_negative, positive, real
 from .shape import reshape, slice_axis
-from .transcendental import FLAT, FLAT_SQUARED, expm1, sigmoid, tanh
+from .transcendental import FLAT, FLAT_SQUARED, expm1, sigmoid, sigmoid_pull, tanh
 
 __all__ = [
     "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "mish",
@@ -46,8 +46,20 @@ def rectify(a: Array, slope: Array) -> Array:
     return where(np.greater(a, 0), a, np.minimum(a, 0) * slope)
 
 
-rectify.vjp(a=lambda g, a, slope: where(a > 0, g, g * slope),
+@op(elementwise=True, linear=["u"])
+def rectify_pull(u: Array, a: Array, slope: Array) -> Array:
+    """y = u where a > 0, else u slope: the gradient in a for rectify(a, slope).
+
+    u' = g where a > 0, else g slope;   a' = 0;   slope' = g u where a <= 0, else 0.
+    """
+    return where(np.greater(a, 0), u, u * slope)
+
+
+rectify.vjp(a=lambda g, a, slope: rectify_pull(g, a, slope),
             slope=lambda g, a: g * where(a > 0, 0, a))  # fmt: skip
+rectify_pull.vjp(u=lambda g, a, slope: rectify_pull(g, a, slope),
+                 a=zero_gradient,
+                 slope=lambda g, u, a: g * where(a > 0, 0, u))  # fmt: skip
 
 
 def leaky_relu(a: Array, negative_slope: float = 0.01) -> Tensor:
@@ -149,7 +161,19 @@ def hardswish(a: Array) -> Array:
     return a * hardsigmoid(a)
 
 
-hardswish.vjp(a=in_float32(lambda g, a: where(a > -3, g * where(a < 3, a / 3 + 0.5, 1), 0)))
+@op(elementwise=True, linear=["u"])
+@in_float32
+def hardswish_pull(u: Array, a: Array) -> Array:
+    """y = 0 where a <= -3, u (a / 3 + 1/2) between, u where a >= 3: the gradient in a for hardswish(a).
+
+    u' = g times the same;   a' = g u / 3 where -3 < a < 3, else 0.
+    """
+    return where(np.greater(a, -3), u * where(np.less(a, 3), a / 3 + 0.5, 1), 0)
+
+
+hardswish.vjp(a=lambda g, a: hardswish_pull(g, a))
+hardswish_pull.vjp(u=lambda g, a: hardswish_pull(g, a),
+                   a=in_float32(lambda g, u, a: where((a > -3) & (a < 3), g * u / 3, 0)))  # fmt: skip
 
 
 def softshrink(a: Array, lambd: float = 0.5) -> Tensor:
@@ -195,10 +219,23 @@ def exponential_linear(a: Array, *, alpha: float, scale: float, rate: float) -> 
     )
 
 
+@op(elementwise=True, linear=["u"])
+def exponential_linear_pull(u: Array, a: Array, *, alpha: float, scale: float, rate: float) -> Array:
+    """y = u scale where a > 0, else u scale alpha rate e^(rate a): the gradient in a for exponential_linear(a).
+
+    u' = g times the same;   a' = g u scale alpha rate^2 e^(rate a) where a < 0, else 0.
+    """
+    return where(np.greater(a, 0), u * scale, u * (scale * alpha * rate) * np.exp(np.clip(a, -FLAT / rate, 0) * rate))
+
+
 exponential_linear.vjp(
-    a=lambda g, a, alpha, scale, rate: where(
-        a > 0, g * scale, g * (scale * alpha * rate) * exp(hardtanh(a, min_val=-FLAT / rate, max_val=0.0) * rate)
-    )
+    a=lambda g, a, alpha, scale, rate: exponential_linear_pull(g, a, alpha=alpha, scale=scale, rate=rate)
+)
+exponential_linear_pull.vjp(
+    u=lambda g, a, alpha, scale, rate: exponential_linear_pull(g, a, alpha=alpha, scale=scale, rate=rate),
+    a=lambda g, u, a, alpha, scale, rate: where(
+        a < 0, exponential_linear_pull(g * u, a, alpha=alpha * rate, scale=scale, rate=rate), 0
+    ),
 )
 
 
@@ -264,12 +301,24 @@ def _scaled(a: Array, beta: float) -> Array:
     return clip(a, -FLAT / beta, FLAT / beta) * beta
 
 
-def _softplus_rule(g: Array, a: Array, beta: float, threshold: float) -> Array:
+@op(elementwise=True, linear=["u"])
+def softplus_pull(u: Array, a: Array, *, beta: float, threshold: float) -> Array:
+    """y = u sigmoid(beta a), and u where beta a > threshold: the gradient in a for softplus(a).
+
+    u' = g times the same;   a' = g u beta s (1 - s), with s = sigmoid(beta a), and 0 where beta a > threshold.
+    """
     z = _scaled(a, float(beta))
-    return where(z > threshold, g, g * sigmoid(z))
+    return where(z > threshold, u, u * sigmoid(z))
 
 
-softplus.vjp(a=_softplus_rule)
+def _softplus_curvature(g: Array, u: Array, a: Array, beta: float, threshold: float) -> Array:
+    z = _scaled(a, float(beta))
+    return where(z > threshold, 0, sigmoid_pull(g * u * float(beta), sigmoid(z)))
+
+
+softplus.vjp(a=lambda g, a, beta, threshold: softplus_pull(g, a, beta=beta, threshold=threshold))
+softplus_pull.vjp(u=lambda g, a, beta, threshold: softplus_pull(g, a, beta=beta, threshold=threshold),
+                  a=_softplus_curvature)  # fmt: skip
 
 
 @op(elementwise=True)

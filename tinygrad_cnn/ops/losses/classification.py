@@ -297,10 +297,25 @@ def bernoulli_nll_logits(x: Array, t: Array, u: Array) -> Array:
     return 0 - (t * logsigmoid(x) + u * logsigmoid(np.negative(x)))
 
 
+@op(elementwise=True, linear=["v"])
+def bernoulli_nll_logits_pull(v: Array, x: Array, t: Array, u: Array) -> Array:
+    """y = v (u s - t r), with s = sigmoid(x) and r = sigmoid(-x): the gradient in x for bernoulli_nll_logits(x, t, u).
+
+    v' = g (u s - t r),  x' = g v (t + u) s r,  t' = -g v r,  u' = g v s.
+    """
+    return v * (u * sigmoid(x) - t * sigmoid(np.negative(x)))
+
+
 bernoulli_nll_logits.vjp(
-    x=lambda g, x, t, u: g * (u * sigmoid(x) - t * sigmoid(-x)),
+    x=lambda g, x, t, u: bernoulli_nll_logits_pull(g, x, t, u),
     t=lambda g, x: -g * logsigmoid(x),
     u=lambda g, x: -g * logsigmoid(-x),
+)
+bernoulli_nll_logits_pull.vjp(
+    v=lambda g, x, t, u: bernoulli_nll_logits_pull(g, x, t, u),
+    x=lambda g, v, x, t, u: g * v * (t + u) * (sigmoid(x) * sigmoid(-x)),
+    t=lambda g, v, x: -g * v * sigmoid(-x),
+    u=lambda g, v, x: g * v * sigmoid(x),
 )
 
 
