@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from tinygrad_cnn.kernels import batch_norm, channelwise, extrema, layer_norm, piecewise, relu, rows, scatter, update, where
+from tinygrad_cnn.kernels import (
+    batch_norm,
+    channelwise,
+    extrema,
+    layer_norm,
+    piecewise,
+    relu,
+    rows,
+    scatter,
+    update,
+    where,
+)
 from tinygrad_cnn.kernels.parallel import chunks, threads
 
 
