@@ -155,11 +155,12 @@ def _by_numpy(terms: list[tuple[np.ndarray, np.ndarray, np.ndarray, bool]]) -> N
             np.matmul(a, b, out=c)
 
 
-def in_rows(a: np.ndarray, c: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def in_rows(a: np.ndarray, c: np.ndarray, parts: int | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
     """Pairs (left, out) of views of a and c: np.matmul(left, in_columns(b), out) for all pairs fills c with the product of the
-    matrices a and b, a few rows at a time, so that OpenBLAS does not pack them. Rows are contiguous."""
+    matrices a and b, a few rows at a time, so that OpenBLAS does not pack them. Rows of c are contiguous, and rows or columns
+    of a. `parts` is for another number of parts of the columns than that of :func:`pieces`."""
     (m, k), n = a.shape, c.shape[1]
-    rows, parts = pieces(k, n)
+    rows, parts = pieces(k, n, parts)
     times, left = divmod(m, rows)
     whole, cut = times * rows, (parts, n // parts)
     pairs = [(a[:whole].reshape(times, 1, rows, k), c[:whole].reshape(times, rows, *cut).swapaxes(1, 2))]
@@ -167,17 +168,17 @@ def in_rows(a: np.ndarray, c: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]
     return [pair for pair in (*pairs, rest) if pair[1].size]
 
 
-def in_columns(b: np.ndarray) -> np.ndarray:
+def in_columns(b: np.ndarray, parts: int | None = None) -> np.ndarray:
     """Matrices (..., k, n) as (..., parts, k, n / parts): see :func:`in_rows`."""
     k, n = b.shape[-2:]
-    parts = pieces(k, n)[1]
+    parts = pieces(k, n, parts)[1]
     return b.reshape(*b.shape[:-1], parts, n // parts).swapaxes(-2, -3)
 
 
-def pieces(k: int, n: int) -> tuple[int, int]:
+def pieces(k: int, n: int, parts: int | None = None) -> tuple[int, int]:
     """How many rows of an (m, k) matrix to multiply at a time by one of how many parts of the columns of a (k, n) matrix."""
-    parts = 1
-    while n % (2 * parts) == 0 and n // parts > NARROW and FEWEST * k * (n // parts) > UNPACKED:
+    given, parts = parts, parts or 1
+    while given is None and n % (2 * parts) == 0 and n // parts > NARROW and FEWEST * k * (n // parts) > UNPACKED:
         parts *= 2
     most = min(MOST, max(1, UNPACKED // max(1, k * (n // parts))))
     return 1 << most.bit_length() - 1, parts  # other numbers of rows take a half longer

@@ -60,6 +60,7 @@ UNPACKED = [
 """Products of a few rows, and of a part of the filters if these are many."""
 
 
+FEW_UNPACKED = [*((few_positions, name, value) for name, value in (("READS_SMALL", True), ("AT_ONCE", 1))), *UNPACKED]
 HOW = {
     "im2col": How(im2col, [], ungrouped),
     "im2col in small blocks": How(im2col, small(blocking), ungrouped),
@@ -81,7 +82,10 @@ HOW = {
     "kn2row, unpacked, with memory anew": How(kn2row, [*UNPACKED, (workspace, "KEPT_BYTES", 100)], ungrouped),
     "kn2row, unpacked, unrolled": How(kn2row, [(kn2row, "UNROLLED", -1), *UNPACKED], ungrouped),
     "few positions": How(few_positions, [(few_positions, "READS_SMALL", False)], ungrouped),
-    "few positions, unpacked": How(few_positions, [(few_positions, "READS_SMALL", True), *UNPACKED], ungrouped),
+    "few positions, unpacked": How(few_positions, FEW_UNPACKED, ungrouped),
+    "few positions, unpacked, in many parts": How(
+        few_positions, [*FEW_UNPACKED, (few_positions, "NARROW", 1)], ungrouped
+    ),
     "few positions in two parts": How(few_positions, [(blocking, "ALONE", 0)], ungrouped),
     "pointwise": How(pointwise, [], single_pixels),
     "pointwise in small blocks": How(pointwise, small(blocking), single_pixels),

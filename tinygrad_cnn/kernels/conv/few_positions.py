@@ -12,7 +12,7 @@ which OpenBLAS does not pack: see kn2row.py. The convolution itself copies windo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
 
@@ -35,6 +35,9 @@ zeros first."""
 WIDE, AT_ONCE = 64, 256
 """The convolution itself is so if a product has at least AT_ONCE results, in rows of which at most WIDE count."""
 
+NARROW, MOST = 32, 128
+"""The gradient in the images is so in parts of NARROW positions, if they are up to MOST, or in one if there are fewer."""
+
 LEAST = 1 << 18
 """Fewer numbers in the filters are not worth it."""
 
@@ -50,16 +53,17 @@ def serves(g: Geometry, x: Sizes, w: Sizes, groups: int) -> bool:
 def convolve(g: Geometry, x: Array, w: Array, b: Array | None, y: Array) -> Work:
     """y (N, O, *out) of x (N, c, *sizes) with filters w (O, c, *k) and biases b (O,)."""
     k, m = volume(w.shape[1:]), len(x) * volume(g.out)
-    columns = buffer((k, m), y.dtype)  # A^T, its positions (*out, N)
+    parts = _parts(k, m, pieces(k, m)[1])
+    apart = parts if parts and g.out[0] % parts == 0 else 1
+    columns = buffer((apart, k, m // apart), y.dtype)  # A^T, its positions (*out, N), or parts of its columns
+    right = columns if apart > 1 else _right(columns[0], parts)
     filters, before = _matrix(w, (len(w), k), y.dtype)
     target = np.moveaxis(last_view(y), 0, -2)
-    rows_at_once, parts = pieces(k, m)
-    in_pieces = READS_SMALL and rows_at_once * min(m // parts, WIDE) >= AT_ONCE
 
     def arrange(own: slice) -> list[Call]:
         rows = scratch("rows", (own.stop - own.start, m), y.dtype)
         values = np.moveaxis(rows.reshape(len(rows), *g.out, len(x)), 0, -1)
-        calls = _products(filters[own], columns, rows, in_pieces)
+        calls = _products(filters[own], right, rows, parts)
         if b is None:
             return [*calls, partial(np.copyto, target[..., own], values)]
         return [*calls, partial(np.add, values, b[own], target[..., own])]
@@ -67,20 +71,33 @@ def convolve(g: Geometry, x: Array, w: Array, b: Array | None, y: Array) -> Work
     return _work(g, x.shape, w.shape, arrange, len(w), partial(_fill, g, x, columns), *before)
 
 
-def _products(a: Array, b: Array, c: Array, in_pieces: bool) -> list[Call]:
-    """The calls for c = a b, a few rows at a time on request, so that BLAS does not pack them."""
-    pairs, right = (in_rows(a, c), in_columns(b)) if in_pieces else ([(a, c)], b)
+def _parts(k: int, m: int, parts: int) -> int:
+    """`parts`, if it is faster to multiply by so many parts of the columns of a (k, m) matrix, a few rows at a time; else 0."""
+    return parts if READS_SMALL and parts and pieces(k, m, parts)[0] * min(m // parts, WIDE) >= AT_ONCE else 0
+
+
+def _right(b: Array, parts: int) -> Array:
+    """A matrix as `parts` of its columns, if there are any."""
+    return in_columns(b, parts) if parts else b
+
+
+def _products(a: Array, right: Array, c: Array, parts: int) -> list[Call]:
+    """The calls for c = a b: of b as a whole; or a few rows at a time of its parts, so that BLAS does not pack them."""
+    pairs = in_rows(a, c, parts) if parts else [(a, c)]
     return [partial(np.matmul, left, right, out) for left, out in pairs]
 
 
 def _fill(g: Geometry, x: Array, columns: Array) -> None:
-    """Copy the windows of x to columns (c k, positions), by way of padded pixels of which all images are side by side."""
+    """Copy the windows of x to columns (parts, c k, positions), by way of padded pixels of which all images are side by
+    side."""
     sizes = [n + before + after for n, (before, after) in zip(x.shape[2:], g.padding, strict=True)]
     shape = x.shape[1], *sizes, len(x)
     padded = np.moveaxis(blank(("few positions", shape, g.padding, columns.dtype), shape, columns.dtype), -1, 0)
     np.copyto(padded[interior(x.shape[2:], g.padding)], x, casting="same_kind")
     view, d = windows(padded, g.kernel, g.out, g.stride, g.dilation), len(g.out)  # (N, c, *out, *k)
-    view = view.transpose(1, *range(2 + d, 2 + 2 * d), *range(2, 2 + d), 0)
+    view = view.transpose(2, 1, *range(2 + d, 2 + 2 * d), *range(3, 2 + d), 0)
+    view = view.reshape(len(columns), g.out[0] // len(columns), *view.shape[1:])  # (parts, rows, c, *k, *out[1:], N)
+    view = np.moveaxis(view, 1, 2 + d)
     np.copyto(columns.reshape(view.shape), view)
 
 
@@ -90,13 +107,15 @@ def weight_gradient(g: Geometry, x: Array, u: Array, w: Array) -> Work:
     rows, before = _matrix(last_view(u), (len(u) * volume(g.out), len(w)), w.dtype)
     in_order = w.flags.c_contiguous
     found = w if in_order else buffer(w.shape, w.dtype)
-    flat, by_filter, in_pieces = found.reshape(len(w), columns.shape[1]), rows.T, READS_SMALL and len(rows) <= FEW
-    if in_pieces:
+    flat, by_filter = found.reshape(len(w), columns.shape[1]), rows.T
+    parts = pieces(*columns.shape)[1] if READS_SMALL and len(rows) <= FEW else 0
+    if parts:
         by_filter = buffer(rows.T.shape, w.dtype)
         before.append(partial(np.copyto, by_filter, rows.T))
+    right = _right(columns, parts)
 
     def arrange(own: slice) -> list[Call]:
-        products = _products(by_filter[own], columns, flat[own], in_pieces)
+        products = _products(by_filter[own], right, flat[own], parts)
         return products if in_order else [*products, partial(np.copyto, w[own], found[own])]
 
     return _work(g, x.shape, w.shape, arrange, len(w), fill, *before)
@@ -104,28 +123,48 @@ def weight_gradient(g: Geometry, x: Array, u: Array, w: Array) -> Work:
 
 def input_gradient(g: Geometry, u: Array, w: Array, x: Array) -> Work:
     """The adjoint in x: x (N, c, *sizes) of u (N, O, *out)."""
-    rows, before = _matrix(last_view(u), (len(u) * volume(g.out), len(w)), x.dtype)
-    filters, copied = _matrix(w, (len(w), volume(w.shape[1:])), x.dtype)
-    size = volume(g.kernel)
+    n, size, m = len(u), volume(g.kernel), len(u) * volume(g.out)
+    filters, before = _matrix(w, (len(w), volume(w.shape[1:])), x.dtype)
+    parts = _parts(len(w), m, 1 if m <= NARROW else 0 if m % NARROW or m > MOST else m // NARROW)
+    if parts:
+        rows = buffer((len(w), m), x.dtype)  # u^T, its positions (*out, N)
+        before.append(partial(np.copyto, rows.reshape(len(w), *g.out, n), np.moveaxis(u, 0, -1)))
+    else:
+        by_position, copied = _matrix(last_view(u), (m, len(w)), x.dtype)  # (N, *out)
+        rows, before = by_position.T, [*before, *copied]
+    right = _right(rows, parts)
 
     def arrange(own: slice) -> list[Call]:
-        part, (start, stop) = last_view(x)[..., own], (own.start, own.stop)
-        total = part if is_last(x) else scratch("total", part.shape, x.dtype)  # adding to channels far apart is slow
-        terms = scratch("terms", (len(rows), (stop - start) * size), x.dtype)
-        product = partial(np.matmul, rows, filters[:, start * size : stop * size], terms)
-        calls: list[Call] = [product, partial(total.fill, 0)]
-        for element, places in _elements(g, x.shape, terms):
-            calls.append(partial(np.add, total[places], element, total[places]))
+        part, count, every = np.moveaxis(x[:, own], 0, -1), own.stop - own.start, slice(None)  # (c, *sizes, N)
+        if parts:
+            terms = scratch("terms", (count * size, m), x.dtype)
+            of_windows = terms.reshape(count, *g.kernel, *g.out, n)
+            total = scratch("total", part.shape, x.dtype)  # adding to another order of memory is slow
+        else:
+            terms = scratch("terms", (m, count * size), x.dtype).T
+            of_windows = np.moveaxis(terms.reshape(count, *g.kernel, n, *g.out), 1 + len(g.out), -1)
+            total = part
+            if not is_last(x):
+                total = np.moveaxis(scratch("total", (*part.shape[1:], count), x.dtype), -1, 0)
+        calls = _products(filters[:, own.start * size : own.stop * size].T, right, terms, parts)
+        calls.append(partial(total.fill, 0))
+        for element, inside, pixels in _overlaps(g, x.shape[2:]):
+            to = total[(every, *pixels[1:])]
+            calls.append(partial(np.add, to, of_windows[(every, *element, *inside[1:])], to))
         return calls if total is part else [*calls, partial(np.copyto, part, total)]
 
-    return _work(g, x.shape, w.shape, arrange, w.shape[1], *before, *copied)
+    return _work(g, x.shape, w.shape, arrange, w.shape[1], *before)
 
 
 def _columns(g: Geometry, x: Array, dtype: DType) -> tuple[Array, Call]:
     """A buffer for the columns (M, K) of x, and the call that fills it."""
     columns = buffer((len(x) * volume(g.out), x.shape[1] * volume(g.kernel)), dtype)
-    source = last_view(x)
-    copies = [(element, source[places]) for element, places in _elements(g, x.shape, columns)]
+    source, every = last_view(x), slice(None)
+    windows = columns.reshape(len(x), *g.out, x.shape[1], *g.kernel)
+    copies = [
+        (windows[(every, *inside[1:], every, *element)], source[(every, *pixels[1:])])
+        for element, inside, pixels in _overlaps(g, x.shape[2:])
+    ]
 
     def fill() -> None:
         columns.fill(0)  # for the windows that reach beyond the images
@@ -135,21 +174,11 @@ def _columns(g: Geometry, x: Array, dtype: DType) -> tuple[Array, Call]:
     return columns, fill
 
 
-def _elements(g: Geometry, shape: Sizes, columns: Array) -> Iterator[tuple[Array, Any]]:
-    """For each element of the kernel: a view of it in the columns of windows that have it inside of the images, and an index of
-    its pixels there, in images (N, *sizes, c)."""
-    windows = columns.reshape(shape[0], *g.out, columns.shape[1] // volume(g.kernel), *g.kernel)
-    for inside, pixels in _places(g, shape[2:]):
-        yield windows[inside], pixels
-
-
 @lru_cache(maxsize=256)
-def _places(g: Geometry, sizes: Sizes) -> list[tuple[Any, Any]]:
-    """For each element of the kernel, indices of its windows (N, *out, c, *k) and of its pixels (N, *sizes, c)."""
+def _overlaps(g: Geometry, sizes: Sizes) -> list[tuple[Sizes, Any, Any]]:
+    """For each element of the kernel: the element, its windows inside of images of these sizes, and its pixels there."""
     before = tuple(pair[0] for pair in g.padding)
-    every = slice(None)
-    found = overlaps(sizes, g.kernel, g.out, g.stride, before, g.dilation)
-    return [((every, *inside[1:], every, *k), (every, *pixels[1:])) for k, inside, pixels in found]
+    return list(overlaps(sizes, g.kernel, g.out, g.stride, before, g.dilation))
 
 
 def _matrix(a: Array, shape: Sizes, dtype: DType) -> tuple[Array, list[Call]]:
