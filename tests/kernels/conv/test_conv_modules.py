@@ -61,11 +61,19 @@ UNPACKED = [
 
 
 FEW_UNPACKED = [*((few_positions, name, value) for name, value in (("READS_SMALL", True), ("AT_ONCE", 1))), *UNPACKED]
+PACKED = [(im2col, "READS_SMALL", False)]
+OF_FEW_ROWS = [
+    *((im2col, name, value) for name, value in (("READS_SMALL", True), ("FEWEST", 1), ("FEWEST_ADDED", 1))),
+    *((im2col, "UNPACKED", 300), *UNPACKED),
+]
+
 HOW = {
     "im2col": How(im2col, [], ungrouped),
     "im2col in small blocks": How(im2col, small(blocking), ungrouped),
-    "im2col of images together": How(im2col, [(im2col, "UNPACKED", 1)], ungrouped),
-    "im2col of parts of images": How(im2col, [(im2col, "UNPACKED", 50), (im2col, "SHORTEST", 1)], ungrouped),
+    "im2col of images together": How(im2col, [(im2col, "UNPACKED", 1), *PACKED], ungrouped),
+    "im2col of parts of images": How(im2col, [(im2col, "UNPACKED", 50), (im2col, "SHORTEST", 1), *PACKED], ungrouped),
+    "im2col, unpacked": How(im2col, OF_FEW_ROWS, ungrouped),
+    "im2col, unpacked, in small blocks": How(im2col, [*OF_FEW_ROWS, *small(blocking)], ungrouped),
     "im2col with memory anew": How(im2col, [(workspace, "KEPT_BYTES", 100)], ungrouped),
     "kn2row": How(kn2row, [(kn2row, "UNROLLED", np.inf)], ungrouped),
     "kn2row in small blocks": How(kn2row, [(kn2row, "UNROLLED", np.inf), *small(kn2row)], ungrouped),

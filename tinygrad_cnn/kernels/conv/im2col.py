@@ -9,7 +9,7 @@ A block is several images, or several rows of one. The views and calls for a blo
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from itertools import product
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from ...ops.windows import Sizes, interior, last_view, overlap, volume, windows
 from .. import blocking
+from ..blas import GEMM, READS_SMALL, Matrix, Products, Term, in_columns, in_rows
 from ..blocking import Block, Geometry, copying, is_last, rows_of
 from ..parallel.task import Call, Work
 from ..parallel.workspace import arranged, blank, scratch
@@ -27,8 +28,11 @@ APART = 64
 UNPACKED = 1_000_000
 """Multiplications up to which OpenBLAS skips packing, which is faster for narrow matrices."""
 
-SHORTEST = 512
-"""The fewest positions in a part of an image that are worth a separate product."""
+SHORTEST, FEWEST_ADDED = 512, 32
+"""The fewest positions in a part of an image that are worth a separate product, and a product that BLAS adds."""
+
+FEWEST = 16
+"""From this many filters on, products of a few rows are faster, where BLAS need not pack them."""
 
 DType = np.dtype[Any]
 
@@ -36,20 +40,27 @@ DType = np.dtype[Any]
 def convolve(g: Geometry, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> Work:
     """y (N, O, *out) of x (N, c, *sizes) with filters w (O, c, *k) and biases b (O,)."""
     k, o, last = w[0].size, len(w), is_last(y)
-    filters = np.empty((o, k + (b is not None)), y.dtype)
-    before: list[Call] = [partial(np.copyto, filters[:, :k].reshape(w.shape), w)]
+    in_pieces = last and READS_SMALL and y.dtype in GEMM and o >= FEWEST
+    rows = k + (b is not None)
+    filters = np.empty((rows, o), y.dtype) if in_pieces else np.empty((o, rows), y.dtype).T
+    before: list[Call] = [partial(np.copyto, filters[:k].T.reshape(w.shape), w)]
     if b is not None:
-        before.append(partial(np.copyto, filters[:, k], b))
+        before.append(partial(np.copyto, filters[k], b))
+    right = in_columns(filters)
 
     def arrange(block: Block) -> list[Call]:
-        matrix, calls = _columns(g, x, block, y.dtype, ones=b is not None)
+        buffer, calls = _columns(g, x, block, y.dtype, ones=b is not None)
         part = y[block.images, :, block.rows]
+        matrix = buffer[:, : len(part) * volume(part.shape[2:])]
+        if in_pieces:
+            pairs = in_rows(matrix.T, last_view(part).reshape(-1, o))
+            return [*calls, *(partial(np.matmul, left, right, out) for left, out in pairs)]
         if last:
             cut = _pieces(len(part), volume(part.shape[2:]), filters.size)
             rows = matrix.reshape(len(matrix), *cut, -1).transpose(1, 2, 3, 0)  # (n, m, P, K)
-            return [*calls, partial(np.matmul, rows, filters.T, last_view(part).reshape(*cut, -1, o))]
+            return [*calls, partial(np.matmul, rows, filters, last_view(part).reshape(*cut, -1, o))]
         images = matrix.reshape(len(matrix), len(part), -1).swapaxes(0, 1)  # (n, K, P)
-        return [*calls, partial(np.matmul, filters, images, part.reshape(len(part), o, -1))]
+        return [*calls, partial(np.matmul, filters.T, images, part.reshape(len(part), o, -1))]
 
     return blocking.by_block(*_blocks(g, x.shape, w.shape, k * y.itemsize), arrange, *before)
 
@@ -57,13 +68,19 @@ def convolve(g: Geometry, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y:
 def weight_gradient(g: Geometry, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> Work:
     """The adjoint in w: w (O, c, *k) of x (N, c, *sizes) and u (N, O, *out)."""
     k, o, last = w[0].size, len(w), is_last(u)
+    accumulates = last and READS_SMALL and w.dtype in GEMM and 0 < w.size <= UNPACKED // FEWEST_ADDED
 
     def term(block: Block, out: np.ndarray) -> list[Call]:
-        matrix, calls = _columns(g, x, block, w.dtype, ones=False)
+        buffer, calls = _columns(g, x, block, w.dtype, ones=False)
         part = u[block.images, :, block.rows]
+        matrix = buffer[:, : len(part) * volume(part.shape[2:])]
         n, m = _pieces(len(part), volume(part.shape[2:]), out.size)
-        cut = (n if last else len(part), m)
         part, ready = _dense(part, w.dtype, last)
+        if accumulates and (n, m) == (1, 1) and (rows := last_view(part)).flags.c_contiguous:
+            rows = rows.reshape(-1, o)
+            products = _accumulated(k, *rows.shape, buffer.shape[1], w.dtype).on(buffer, rows, out)
+            return [*calls, *ready, products]
+        cut = (n if last else len(part), m)
         if last:
             positions = last_view(part).reshape(*cut, -1, o)  # (n, m, P, O)
         else:
@@ -75,6 +92,18 @@ def weight_gradient(g: Geometry, x: np.ndarray, u: np.ndarray, w: np.ndarray) ->
 
     blocks, little = _blocks(g, x.shape, w.shape, k * w.itemsize)
     return blocking.summed(blocks, little, (k, o), w.dtype, term, w, lambda total: total.T.reshape(w.shape))
+
+
+@lru_cache(maxsize=256)
+def _accumulated(k: int, positions: int, o: int, pitch: int, dtype: DType) -> Products:
+    """The product of columns (k, positions), whose rows are `pitch` apart, and rows (positions, o), by so few positions at a
+    time that BLAS does not pack them."""
+    step = UNPACKED // (k * o)
+    terms = []
+    for i in range(0, positions, step):
+        n = min(step, positions - i)
+        terms.append(Term(Matrix(k, n, i, pitch), Matrix(n, o, i * o, o), Matrix(k, o, 0, o), adds=i > 0))
+    return Products(terms, dtype)
 
 
 def input_gradient(g: Geometry, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
@@ -121,27 +150,50 @@ def _blocks(g: Geometry, x: Sizes, w: Sizes, position: int, *, whole: bool = Fal
 
 
 def _columns(g: Geometry, x: np.ndarray, block: Block, dtype: DType, ones: bool) -> tuple[np.ndarray, list[Call]]:
-    """The columns of a block of x, with a row of ones below if asked for, and the calls that fill them."""
+    """A buffer that begins with the columns of a block of x, with a row of ones below if asked for, and the calls that fill
+    them."""
     images, padding = rows_of(x, block, g)
     first = images.swapaxes(0, 1)  # (c, n, *sizes)
     part = g._replace(out=(block.rows.stop - block.rows.start, *g.out[1:]), padding=padding)
     key = "im2col", first.shape, part, dtype, ones
-    buffer, calls, matrix = arranged(key, partial(_im2col, part, first.shape, dtype, ones))
-    return matrix, [copying(buffer, first), *calls]
+    phases, calls, buffer = arranged(key, partial(_im2col, part, first.shape, dtype, ones))
+    return buffer, [*(copying(phase, first[..., pixels]) for phase, pixels in phases), *calls]
 
 
-def _im2col(g: Geometry, shape: Sizes, dtype: DType, ones: bool) -> tuple[np.ndarray, list[Call], np.ndarray]:
-    """A buffer for images of a shape (c, n, *sizes), the calls that copy their windows to columns, and the columns (K, n P)."""
-    sizes = (n + before + after for n, (before, after) in zip(shape[2:], g.padding, strict=True))
-    padded = blank(("im2col", shape, g.padding, dtype), (*shape[:2], *sizes), dtype)
-    view, d = windows(padded, g.kernel, g.out, g.stride, g.dilation), len(g.out)
-    view = view.transpose(0, *range(2 + d, view.ndim), 1, *range(2, 2 + d))  # (c, *k, n, *out)
-    k, positions = shape[0] * volume(g.kernel), shape[1] * volume(g.out)
-    matrix = scratch("columns", (k + ones, positions + APART // dtype.itemsize), dtype)[:, :positions]
-    calls = [copying(matrix[:k].reshape(view.shape), view)]
+def _im2col(
+    g: Geometry, shape: Sizes, dtype: DType, ones: bool
+) -> tuple[list[tuple[np.ndarray, slice]], list[Call], np.ndarray]:
+    """Views to copy images of a shape (c, n, *sizes) to, with the pixels of each row that belong there; the calls that copy
+    their windows to columns; and a buffer that begins with the columns (K, n P).
+
+    The pixels of a row are sorted by their remainder modulo the stride, so that those under an element of the kernel are
+    contiguous for all windows in a row.
+    """
+    *outer, (size, k, out, stride, (before, _), dilation) = zip(shape[2:], *g, strict=True)
+    sizes = [n + sum(pair) for n, _, _, _, pair, _ in outer]
+    length, positions = volume(g.kernel) * shape[0], shape[1] * volume(g.out)
+    buffer = scratch("columns", (length + ones, positions + APART // dtype.itemsize), dtype)
+    columns = buffer[:length, :positions].reshape(shape[0], *g.kernel, shape[1], *g.out)
+    apart = stride if k > stride else 1  # else an element of the kernel has these pixels for itself
+    phases, calls, d = [], list[Call](), len(g.out)
+    for rest in sorted({j * dilation % apart for j in range(k)}):
+        elements = [j for j in range(k) if j * dilation % apart == rest]
+        starts = [j * dilation // apart for j in elements]
+        step, distance = (elements[1] - elements[0], starts[1] - starts[0]) if len(elements) > 1 else (1, 1)
+        row = (out - 1) * stride // apart + starts[-1] + 1
+        key = "im2col", shape, g.padding, apart, rest, row, dtype
+        padded = blank(key, (*shape[:2], *sizes, row), dtype)
+        inside, pixels = overlap(size, row, apart, rest - before)
+        phases.append((padded[(*interior(shape[2:-1], g.padding[:-1]), inside)], pixels))
+        kernel = *g.kernel[:-1], len(elements)
+        strides, dilations = (*g.stride[:-1], stride // apart), (*g.dilation[:-1], distance)
+        view = windows(padded[..., starts[0] :], kernel, g.out, strides, dilations)
+        view = view.transpose(0, *range(2 + d, 2 + 2 * d), 1, *range(2, 2 + d))  # (c, *k, n, *out)
+        to = columns[(slice(None),) * d + (slice(elements[0], elements[-1] + 1, step),)]
+        calls.append(copying(to, view))
     if ones:
-        calls.append(partial(matrix[k].fill, 1))
-    return padded[interior(shape[2:], g.padding)], calls, matrix
+        calls.append(partial(buffer[length, :positions].fill, 1))
+    return phases, calls, buffer
 
 
 def _multiply_rows(filters: np.ndarray, u: np.ndarray, values: np.ndarray) -> list[Call]:
