@@ -50,6 +50,26 @@ def test_a_product_is_written_or_added_and_nothing_else_is_touched(m, n, k, adds
     np.testing.assert_array_equal(a.transposed.of(memories[0]), memories[0][at(a)].T)
 
 
+@given(sizes, sizes, st.integers(1, 30), booleans, st.data(), st.integers(1, 60), st.integers(0, 2**32 - 1))
+def test_a_long_sum_in_terms_that_are_not_packed(m, n, k, adds, data, most, seed):
+    a, b, c = data.draw(matrices(m, k)), data.draw(matrices(k, n)), data.draw(matrices(m, n, turnable=False))
+    rng = np.random.default_rng(seed)
+    memories = [rng.integers(-4, 5, matrix.extent + 2).astype("f") for matrix in (a, b, c)]
+    expected = [memory.copy() for memory in memories]
+    whole = Term(a, b, c, adds)
+    Products([whole], np.dtype("f")).on(*expected)()
+    with tuned() as tune:
+        tune(blas, READS_SMALL=False)
+        assert blas.in_sums(whole) == [whole]
+        tune(blas, READS_SMALL=True, UNPACKED=most, SUMMED=4, FEWEST_SUMMED=2)
+        terms = blas.in_sums(whole)
+    Products(terms, np.dtype("f")).on(*memories)()
+    np.testing.assert_array_equal(memories[2], expected[2], strict=True)
+    assert terms == [whole] or all(t.a.rows * t.a.columns * t.b.columns <= most for t in terms)
+    if m * n * k > most >= 2 * m * n:
+        assert len(terms) > 1
+
+
 @given(st.integers(0, 9), st.integers(0, 9), st.integers(0, 16), gaps, st.integers(1, 200), st.integers(0, 2**32 - 1))
 def test_a_product_in_pieces_that_are_not_packed(m, k, n, gap, most, seed):
     rng = np.random.default_rng(seed)
@@ -63,6 +83,12 @@ def test_a_product_in_pieces_that_are_not_packed(m, k, n, gap, most, seed):
         columns, pairs = blas.in_columns(b), blas.in_rows(a, c)
         for left, out in pairs:
             np.matmul(left, columns, out)
+        for part in [part for part in range(1, n + 1) if n % part == 0]:
+            other, columns = np.empty_like(c), blas.in_columns(b, part)
+            assert len(columns) == part
+            for left, out in blas.in_rows(np.asfortranarray(a), other, part):
+                np.matmul(left, columns, out)
+            np.testing.assert_array_equal(other, a @ b)
     np.testing.assert_array_equal(c, a @ b)
     assert (memory[::3] == 9).all()
     assert (memory[2::3] == 9).all()

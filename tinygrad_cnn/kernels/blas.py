@@ -24,6 +24,9 @@ UNPACKED = 1_000_000
 FEWEST, MOST, NARROW = 8, 64, 64
 """Rows of such a product, and columns below which it becomes slower."""
 
+SUMMED, FEWEST_SUMMED = 64, 48
+"""A sum of so many products is worth half or a quarter of the rows at a time; one of fewer than FEWEST_SUMMED is not."""
+
 DType = np.dtype[Any]
 
 
@@ -51,6 +54,11 @@ class Matrix(NamedTuple):
         """The number of elements from the start of the memory to the end of the matrix."""
         count, length = self.lines
         return self.offset + (count - 1) * self.step + length
+
+    def part(self, row: int, column: int, rows: int, columns: int) -> Matrix:
+        """So many rows and columns from an element on."""
+        along, across = (column, row) if self.turned else (row, column)
+        return Matrix(rows, columns, self.offset + along * self.step + across, self.step, self.turned)
 
     def of(self, memory: np.ndarray) -> np.ndarray:
         """The matrix as a view of C-ordered memory."""
@@ -153,6 +161,26 @@ def _by_numpy(terms: list[tuple[np.ndarray, np.ndarray, np.ndarray, bool]]) -> N
             np.add(c, a @ b, out=c)
         else:
             np.matmul(a, b, out=c)
+
+
+def in_sums(term: Term) -> list[Term]:
+    """A long sum of products as several terms, each so short that OpenBLAS does not pack it; or the term itself."""
+    (m, k, *_), n = term.a, term.b.columns
+    rows = m
+    while rows % 2 == 0 and rows > m // 4 and rows * n * SUMMED > UNPACKED:
+        rows //= 2
+    most = UNPACKED // max(1, rows * n)
+    if not READS_SMALL or most < FEWEST_SUMMED:
+        return [term]
+    step = -(-k // -(-k // most))
+    return [
+        Term(
+            term.a.part(i, j, rows, count), term.b.part(j, 0, count, n), term.c.part(i, 0, rows, n), term.adds or j > 0
+        )
+        for i in range(0, m, rows)
+        for j in range(0, k, step)
+        for count in [min(step, k - j)]
+    ]
 
 
 def in_rows(a: np.ndarray, c: np.ndarray, parts: int | None = None) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -56,6 +56,7 @@ def small(module, name="BLOCK_BYTES"):
 UNPACKED = [
     *((kn2row, name, value) for name, value in (("READS_SMALL", True), ("NARROWEST", 1), ("LEAST", 1), ("FEWEST", 1))),
     *((blas, name, value) for name, value in (("UNPACKED", 300), ("FEWEST", 3), ("MOST", 4), ("NARROW", 1))),
+    *((blas, name, value) for name, value in (("READS_SMALL", True), ("SUMMED", 8), ("FEWEST_SUMMED", 1))),
 ]
 """Products of a few rows, and of a part of the filters if these are many."""
 
@@ -63,8 +64,8 @@ UNPACKED = [
 FEW_UNPACKED = [*((few_positions, name, value) for name, value in (("READS_SMALL", True), ("AT_ONCE", 1))), *UNPACKED]
 PACKED = [(im2col, "READS_SMALL", False)]
 OF_FEW_ROWS = [
-    *((im2col, name, value) for name, value in (("READS_SMALL", True), ("FEWEST", 1), ("FEWEST_ADDED", 1))),
-    *((im2col, "UNPACKED", 300), *UNPACKED),
+    *((im2col, name, value) for name, value in (("READS_SMALL", True), ("FEWEST", 1), ("UNPACKED", 1))),
+    *UNPACKED,
 ]
 
 HOW = {

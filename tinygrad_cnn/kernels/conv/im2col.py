@@ -17,7 +17,7 @@ import numpy as np
 
 from ...ops.windows import Sizes, interior, last_view, overlap, volume, windows
 from .. import blocking
-from ..blas import GEMM, READS_SMALL, Matrix, Products, Term, in_columns, in_rows
+from ..blas import GEMM, READS_SMALL, Matrix, Products, Term, in_columns, in_rows, in_sums
 from ..blocking import Block, Geometry, copying, is_last, rows_of
 from ..parallel.task import Call, Work
 from ..parallel.workspace import arranged, blank, scratch
@@ -28,8 +28,8 @@ APART = 64
 UNPACKED = 1_000_000
 """Multiplications up to which OpenBLAS skips packing, which is faster for narrow matrices."""
 
-SHORTEST, FEWEST_ADDED = 512, 32
-"""The fewest positions in a part of an image that are worth a separate product, and a product that BLAS adds."""
+SHORTEST = 512
+"""The fewest positions in a part of an image that are worth a separate product."""
 
 FEWEST = 16
 """From this many filters on, products of a few rows are faster, where BLAS need not pack them."""
@@ -68,7 +68,7 @@ def convolve(g: Geometry, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y:
 def weight_gradient(g: Geometry, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> Work:
     """The adjoint in w: w (O, c, *k) of x (N, c, *sizes) and u (N, O, *out)."""
     k, o, last = w[0].size, len(w), is_last(u)
-    accumulates = last and READS_SMALL and w.dtype in GEMM and 0 < w.size <= UNPACKED // FEWEST_ADDED
+    in_sum = READS_SMALL and w.dtype in GEMM and w.size > 0
 
     def term(block: Block, out: np.ndarray) -> list[Call]:
         buffer, calls = _columns(g, x, block, w.dtype, ones=False)
@@ -76,9 +76,9 @@ def weight_gradient(g: Geometry, x: np.ndarray, u: np.ndarray, w: np.ndarray) ->
         matrix = buffer[:, : len(part) * volume(part.shape[2:])]
         n, m = _pieces(len(part), volume(part.shape[2:]), out.size)
         part, ready = _dense(part, w.dtype, last)
-        if accumulates and (n, m) == (1, 1) and (rows := last_view(part)).flags.c_contiguous:
+        if last and in_sum and (n, m) == (1, 1) and (rows := last_view(part)).flags.c_contiguous:
             rows = rows.reshape(-1, o)
-            products = _accumulated(k, *rows.shape, buffer.shape[1], w.dtype).on(buffer, rows, out)
+            products = _sum(k, *rows.shape, buffer.shape[1], w.dtype).on(buffer, rows, out)
             return [*calls, *ready, products]
         cut = (n if last else len(part), m)
         if last:
@@ -95,15 +95,10 @@ def weight_gradient(g: Geometry, x: np.ndarray, u: np.ndarray, w: np.ndarray) ->
 
 
 @lru_cache(maxsize=256)
-def _accumulated(k: int, positions: int, o: int, pitch: int, dtype: DType) -> Products:
-    """The product of columns (k, positions), whose rows are `pitch` apart, and rows (positions, o), by so few positions at a
-    time that BLAS does not pack them."""
-    step = UNPACKED // (k * o)
-    terms = []
-    for i in range(0, positions, step):
-        n = min(step, positions - i)
-        terms.append(Term(Matrix(k, n, i, pitch), Matrix(n, o, i * o, o), Matrix(k, o, 0, o), adds=i > 0))
-    return Products(terms, dtype)
+def _sum(k: int, positions: int, o: int, pitch: int, dtype: DType) -> Products:
+    """The product of columns (k, positions), whose rows are `pitch` apart, and rows (positions, o)."""
+    columns, rows = Matrix(k, positions, 0, pitch), Matrix(positions, o, 0, o)
+    return Products(in_sums(Term(columns, rows, Matrix(k, o, 0, o), adds=False)), dtype)
 
 
 def input_gradient(g: Geometry, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:

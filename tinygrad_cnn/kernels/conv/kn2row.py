@@ -28,7 +28,7 @@ import numpy as np
 
 from ...ops.windows import Sizes, last_view, volume
 from .. import blocking
-from ..blas import FEWEST, GEMM, READS_SMALL, Matrix, Products, Term, in_columns, in_rows, pieces
+from ..blas import FEWEST, GEMM, READS_SMALL, Matrix, Products, Term, in_columns, in_rows, in_sums, pieces
 from ..blocking import (
     Block,
     Geometry,
@@ -169,7 +169,8 @@ def _products(kind: str, how: Layout, channels: int, filters: int, dtype: DType)
             elif kind == "x":
                 terms.append(Term(u, w, a, adds=True))
             else:
-                terms.append(Term(u.transposed, a, w, adds=first > 0))
+                term = Term(u.transposed, a, w, adds=first > 0)
+                terms += in_sums(term) if dtype in GEMM else [term]
     return Products(terms, dtype)
 
 
