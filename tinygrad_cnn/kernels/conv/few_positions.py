@@ -7,7 +7,8 @@ elements in the order of a filter's. Then
 
 The other methods copy or pack the filters first, which takes as long as the products where M is much smaller than O. The
 products are in this order because OpenBLAS is faster with the longer matrix in rows. For some sizes they are of a few rows,
-which OpenBLAS does not pack: see kn2row.py. The convolution itself copies windows to A^T, with all images side by side.
+which OpenBLAS does not pack: see kn2row.py. The convolution itself copies windows to A^T, with all images side by side; there,
+the adjoint in x computes A'^T = w^T u^T, and so reads the filters where they are.
 """
 
 from __future__ import annotations
