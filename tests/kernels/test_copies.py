@@ -28,7 +28,7 @@ def of_few_elements(tuning):
 @pytest.mark.parametrize(("rows", "columns"), SHAPES)
 def test_a_copy_in_c_order(rows, columns, dtype):
     a = transposed(rows, columns, dtype)
-    assert copies._is_far(a)
+    assert copies.is_far(a)
     y = copies.copied(a, order="C")
     assert y.flags.c_contiguous
     assert y.dtype == dtype
@@ -45,7 +45,7 @@ def test_a_copy_in_c_order(rows, columns, dtype):
     "a", [np.ones((4, 4)), np.ones((4, 130)).T, np.ones((2, 3, 128)).T, np.ones((128, 256)).T[::2]]
 )
 def test_other_arrays_are_copied_at_once(a):
-    assert not copies._is_far(a)
+    assert not copies.is_far(a)
     np.testing.assert_array_equal(copies.copied(a, order="C"), a)
     assert copies.copied(a).strides == np.copy(a, order="K").strides
 

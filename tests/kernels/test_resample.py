@@ -91,7 +91,7 @@ def test_nothing_warns(recwarn):
     ],
 )
 def test_the_nearest_elements_are_slices(t, n, size, pairs):
-    how = resample._how(n, size, np.dtype("f4"), *[(part.dtype.str, part.tobytes()) for part in t])
+    how = resample.how_of(n, size, np.dtype("f4"), *[(part.dtype.str, part.tobytes()) for part in t])
     assert len(how.pairs) == pairs
 
 

@@ -59,7 +59,7 @@ def test_the_product_is_exact_on_integers(n, k, m, left, right, dtype):
 def test_a_piece_is_one_that_blas_does_not_pack(n, k, m, size, a_turned, b_turned):
     with tuned() as tune:
         tune(thin, READS_SMALL=True, OUTPUTS=1200)
-        form = thin._form(n, k, m, size, a_turned, b_turned)
+        form = thin.form_of(n, k, m, size, a_turned, b_turned)
     if form is None or form.kind == "turned":
         return
     rows, columns = (form.length, m) if form.kind == "rows" else (n, form.length)
@@ -84,7 +84,7 @@ def test_a_piece_is_one_that_blas_does_not_pack(n, k, m, size, a_turned, b_turne
     ],
 )
 def test_what_is_cut(shape, kind, pieces):
-    form = thin._form(*shape)
+    form = thin.form_of(*shape)
     assert form.kind == kind
     assert math.ceil(shape[0 if kind == "rows" else 2] / form.length) == pieces
 
@@ -106,12 +106,12 @@ def test_what_is_cut(shape, kind, pieces):
     ],
 )
 def test_what_is_computed_at_once(shape):
-    assert thin._form(*shape) is None
+    assert thin.form_of(*shape) is None
 
 
 def test_other_processors_compute_at_once(reads_small):
     reads_small(thin, READS_SMALL=False)
-    assert thin._form(8, 256, 256, 4, False, True) is None
+    assert thin.form_of(8, 256, 256, 4, False, True) is None
 
 
 @pytest.mark.parametrize("odd", ["dtype", "gaps", "whole"])

@@ -23,18 +23,18 @@ def prepare(out: np.ndarray | None, a: Any, *, order: str) -> Callable[[], Any] 
     """A task for ``copy``; None without `out`."""
     if out is None:
         return None
-    return partial(into, out, _turn if out.flags.c_contiguous and _is_far(a) else np.copyto, out, a)
+    return partial(into, out, _turn if out.flags.c_contiguous and is_far(a) else np.copyto, out, a)
 
 
 def copied(a: Any, *, order: str = "K") -> Any:
     """``copy``."""
-    if order == "C" and _is_far(a):
+    if order == "C" and is_far(a):
         _turn(y := np.empty(a.shape, a.dtype), a)
         return y
     return np.array(a, order=order)  # type: ignore[call-overload]
 
 
-def _is_far(a: Any) -> bool:
+def is_far(a: Any) -> bool:
     """Whether a is a transposed matrix with columns far apart."""
     if a.__class__ is not np.ndarray or a.ndim != 2 or a.size < TILE or a.flags.c_contiguous:
         return False
@@ -73,7 +73,7 @@ def prepare_laid_out(out: np.ndarray | None, a: np.ndarray, *, axes: tuple[int, 
         out = np.empty([a.shape[i] for i in axes], a.dtype).transpose([axes.index(i) for i in range(a.ndim)])
     if axes == LAST.get(a.ndim):
         return partial(into, out, copy_channels_last, last_view(out), a)
-    if axes == (1, 0) and _is_far(a.T):
+    if axes == (1, 0) and is_far(a.T):
         return partial(into, out, _turn, out.T, a.T)
     return partial(into, out, np.copyto, out, a)
 

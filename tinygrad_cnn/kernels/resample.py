@@ -44,7 +44,7 @@ def prepare(out: np.ndarray | None, x: Any, *, axis: int, size: int, taps: Taps)
     n, shape = x.shape[axis], (*x.shape[:axis], size, *x.shape[axis + 1 :])
     if math.prod(shape) < FEW:
         return None
-    how = _how(n, size, x.dtype, *[(part.dtype.str, part.tobytes()) for part in taps])
+    how = how_of(n, size, x.dtype, *[(part.dtype.str, part.tobytes()) for part in taps])
     order = sorted(range(x.ndim), key=lambda i: -x.strides[i])  # of the axes in memory, from the outermost
     rows = x.transpose(order)
     if how is None or not rows.flags.c_contiguous:
@@ -83,7 +83,7 @@ def _multiply(
 
 
 @lru_cache(maxsize=256)
-def _how(n: int, size: int, dtype: np.dtype[Any], *parts: tuple[str, bytes]) -> _Slices | np.ndarray | None:
+def how_of(n: int, size: int, dtype: np.dtype[Any], *parts: tuple[str, bytes]) -> _Slices | np.ndarray | None:
     """The slices, or the matrix, for taps whose arrays are given as their dtypes and bytes; None where
     the definition computes, or refuses a tap out of range."""
     targets, sources, weights = (np.frombuffer(data, dtype) for dtype, data in parts)

@@ -57,7 +57,7 @@ def prepare(out: np.ndarray | None, a: np.ndarray, b: np.ndarray, shares: bool) 
     dtype = a.dtype
     if dtype is not b.dtype or dtype.char not in "fd" or not (a.flags.forc and b.flags.forc):
         return None
-    form = _form(n, k, m, dtype.itemsize, not a.flags.c_contiguous, not b.flags.c_contiguous)
+    form = form_of(n, k, m, dtype.itemsize, not a.flags.c_contiguous, not b.flags.c_contiguous)
     if form is None:
         return None
     y = np.empty((n, m), dtype) if out is None else out
@@ -96,7 +96,7 @@ def _turn(b: np.ndarray, a: np.ndarray, turned: np.ndarray, y: np.ndarray) -> No
 
 
 @lru_cache(maxsize=1024)
-def _form(n: int, k: int, m: int, size: int, a_turned: bool, b_turned: bool) -> _Form | None:
+def form_of(n: int, k: int, m: int, size: int, a_turned: bool, b_turned: bool) -> _Form | None:
     """How to compute an (n, k) by (k, m) product of numbers of `size` bytes; None if as one product in C order."""
     few = FEW // size
     if not may_be(n, k, m) or (a_turned and b_turned):
