@@ -348,7 +348,7 @@ def test_the_page_says_what_it_loads_and_loads_nothing_else(opened, site):
 def test_nothing_is_cut_off_at_any_width(opened, pictures, width):
     browser = opened(width=width, height=1600)
     press(browser, "Train")
-    browser.until("/epoch 6/.test(document.querySelector('.state')?.innerText)", 60)
+    browser.until("/epoch 6/.test(document.querySelector('.state')?.innerText)", 180)  # beside other work
     press(browser, "Stop")
     for scheme in ("light", "dark"):
         browser.look(width, 1600, dark=scheme == "dark")
