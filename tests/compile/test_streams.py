@@ -166,6 +166,22 @@ def test_what_goes_together():
 
 
 @pytest.mark.prepares
+@pytest.mark.parametrize(("shape", "filters"), [((3, 128, 8, 4), (512, 64, 3, 3)), ((8, 256, 8, 16), (64, 128, 3, 3))])
+def test_groups_of_a_convolution_that_are_not_cut_by_images(shape, filters):
+    rng = np.random.default_rng(0)
+    x, w = (tg.Tensor(rng.standard_normal(s, dtype="f4"), requires_grad=True) for s in (shape, filters))
+    b = tg.zeros(len(w)).requires_grad_()
+
+    def step(x):
+        y = tg.conv2d(x, w, b, padding=1, groups=2)
+        return tg.gradients((y * y).sum(), [x, w, b])
+
+    compiled, expected = tg.compile(step), step(x)
+    for _ in range(7):
+        for got, known in zip(compiled(x), expected, strict=True):
+            np.testing.assert_array_equal(got.numpy(), known.numpy())
+
+
 def test_little_goes_one_after_the_other():
     step, x, y, _ = stepping(4)
     compiled = tg.compile(step)

@@ -70,7 +70,9 @@ def together(works: Sequence[Work]) -> Work:
     """Several kernels as one."""
     parts = [(work, part) for work in works for part in work.parts]
     before, after = [call for work in works for call in work.before], [call for work in works for call in work.after]
-    images = [own for work in works for own in work.images or ()]
+    images = None
+    if all(work.images is not None for work in works):
+        images = [own for work in works for own in work.images or ()]
     return Work(parts, lambda part: part[0].arrange(part[1]), before, after, images, all(work.little for work in works))
 
 
