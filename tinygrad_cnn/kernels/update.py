@@ -15,9 +15,9 @@ from .parallel.threads import each
 from .parallel.workspace import scratch
 
 LONG = 400_000
-"""The most elements that a rule gets at once: three or four arrays of them stay in the L3 cache, from which NumPy reads nearly as
-fast as from the L2 cache. In much smaller pieces NumPy's calls would be so short that threads mostly wait for the interpreter
-lock, and preparing them would take longer."""
+"""The most elements that a rule gets at once: three or four arrays of them stay in the L3 cache, from which NumPy reads nearly
+as fast as from the L2 cache. In much smaller pieces NumPy's calls would be so short that threads mostly wait for the
+interpreter lock, and preparing them would take longer."""
 
 
 def in_pieces(rule: Callable[..., object], p: np.ndarray, g: np.ndarray, *kept: np.ndarray) -> None:
