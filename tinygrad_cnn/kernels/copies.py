@@ -122,5 +122,6 @@ def _both(out: np.ndarray, x: np.ndarray, a: np.ndarray, y: np.ndarray, b: np.nd
 
 
 def into(out: np.ndarray, copy: Callable[..., object], *arrays: Any) -> np.ndarray:
+    """``copy(*arrays)``, which fills `out`, as a task: it returns `out`."""
     copy(*arrays)
     return out
