@@ -21,15 +21,15 @@ OUTPUTS, DEEP = 1200 if READS_SMALL else 1 << 62, 32
 """OpenBLAS packs the matrices of a product by a transposed matrix that has more elements than this, or sums of fewer terms."""
 
 FEW, LONG = 128, 128
-"""Rows whose numbers of one column take up to FEW bytes are few. More rows are turned, up to twice as many, if there are as many
-columns and LONG terms in each sum. Beyond that, packing pays."""
+"""Rows whose numbers of one column take up to FEW bytes are few. More rows are turned, up to twice as many, if there are as
+many columns and LONG terms in each sum. Beyond that, packing pays."""
 
 MANY = 1 << 14
 """Packing fewer numbers takes no longer than a second piece."""
 
 LEAST_ROWS, LEAST_TURNED, LEAST = 16, 4, 96
-"""The fewest rows in a piece, and the fewest columns: of a transposed matrix, and of one in C order. A few columns of the latter
-are a few numbers in each of many rows, far apart in memory."""
+"""The fewest rows in a piece, and the fewest columns: of a transposed matrix, and of one in C order. A few columns of the
+latter are a few numbers in each of many rows, far apart in memory."""
 
 PARTS, WIDE = 4, 256
 """The number of parts that threads share, and the fewest columns of a part for which the other matrix is packed again."""
