@@ -17,7 +17,7 @@ from ..tuning import tuned
 
 SHAPES = [
     (2, 40, 700), (4, 128, 400), (5, 33, 1031), (8, 300, 500), (17, 129, 200), (32, 260, 150), (33, 150, 120), (64, 200, 90),
-    (700, 3, 900), (129, 16, 640), (500, 31, 77), (600, 2, 10), (700, 3, 27),
+    (700, 3, 900), (129, 16, 640), (500, 31, 77), (600, 2, 10), (700, 3, 27), (512, 4, 40),
 ]  # fmt: skip
 ORDERS = [(a, b) for a in "CF" for b in "CF"]
 
@@ -60,7 +60,7 @@ def test_a_piece_is_one_that_blas_does_not_pack(n, k, m, size, a_turned, b_turne
     with tuned() as tune:
         tune(thin, READS_SMALL=True, OUTPUTS=1200)
         form = thin.form_of(n, k, m, size, a_turned, b_turned)
-    if form is None or form.kind == "turned":
+    if form is None or form.kind in ("turned", "copied"):
         return
     rows, columns = (form.length, m) if form.kind == "rows" else (n, form.length)
     assert 0 < rows <= n
@@ -81,6 +81,8 @@ def test_a_piece_is_one_that_blas_does_not_pack(n, k, m, size, a_turned, b_turne
         ((32, 9216, 256, 4, False, True), "turned", 1),  # pieces would have three columns
         ((4, 1024, 256, 4, False, False), "columns", 2),  # the gradient in its input
         ((1024, 8, 256, 4, True, False), "rows", 3),  # and in its weights
+        ((1024, 2, 10, 4, True, False), "copied", 1),
+        ((30_000, 4, 10, 4, True, False), "rows", 2),
     ],
 )
 def test_what_is_cut(shape, kind, pieces):
@@ -103,6 +105,12 @@ def test_what_is_cut(shape, kind, pieces):
         (64, 64, 64, 4, False, True),
         (8, 256, 256, 4, True, True),
         (1, 1024, 1024, 4, False, True),  # a vector
+        (1024, 2, 10, 4, False, False),
+        (1024, 2, 10, 4, True, True),
+        (1024, 2, 10, 8, True, False),
+        (1024, 2, 12, 4, True, False),  # these are fast anyway
+        (1024, 5, 10, 4, True, False),
+        (511, 2, 10, 4, True, False),
     ],
 )
 def test_what_is_computed_at_once(shape):
@@ -146,6 +154,19 @@ def test_a_linear_layer_has_the_same_bits_eager_and_compiled(n, i, o):
             np.testing.assert_array_equal(got.numpy(), known.numpy())
     exact = x.numpy().astype(float) @ w.numpy().T.astype(float) + b.numpy()
     np.testing.assert_allclose(expected[0].numpy(), exact, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_weights_of_ten_outputs_have_the_same_gradient_eager_and_compiled(n):
+    rng = np.random.default_rng(n)
+    x, w, g = (
+        tg.Tensor(rng.standard_normal(s, dtype="f4"), requires_grad=True) for s in ((n, 700), (700, 10), (n, 10))
+    )
+    compiled = tg.compile(lambda x: tg.gradients(x @ w, w, g)[0])
+    expected = tg.gradients(x @ w, w, g)[0].numpy()
+    for _ in range(6):
+        np.testing.assert_array_equal(compiled(x).numpy(), expected)
+    np.testing.assert_allclose(expected, x.numpy().T.astype(float) @ g.numpy(), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

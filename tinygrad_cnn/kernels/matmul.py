@@ -53,7 +53,11 @@ def small_product(a: Any, b: Any) -> Any:
             rows, m = right
             if k != rows or (size := n * k * m) >= SMALL or (size >= FEW and (n == 1 or m == 1)):
                 return None
-            if n * m <= thin.OUTPUTS or k * m < thin.MANY or b.flags.c_contiguous:  # else perhaps in pieces
+            if n * m <= thin.OUTPUTS:
+                return a.dot(b)
+            if k <= thin.SUMS and dtype is SINGLE and thin.is_ragged(n, k, m):
+                return thin.from_copy(a, b) if a.flags.f_contiguous and b.flags.c_contiguous else a.dot(b)
+            if k * m < thin.MANY or b.flags.c_contiguous:  # else perhaps in pieces
                 return a.dot(b)
     return None
 

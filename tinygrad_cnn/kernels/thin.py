@@ -31,6 +31,10 @@ LEAST_ROWS, LEAST_TURNED, LEAST = 16, 4, 96
 """The fewest rows in a piece, and the fewest columns: of a transposed matrix, and of one in C order. A few columns of the
 latter are a few numbers in each of many rows, far apart in memory."""
 
+SUMS, RAGGED, TALL = 4, (8, 9, 10, 11), 512
+"""Where the number of columns leaves 8 to 11 when divided by 16, OpenBLAS is slow with a transposed matrix of float32. For
+sums of up to SUMS terms, as in the gradient of weights from a few images, a copy of TALL or more rows in C order is faster."""
+
 PARTS, WIDE = 4, 256
 """The number of parts that threads share, and the fewest columns of a part for which the other matrix is packed again."""
 
@@ -39,8 +43,8 @@ class _Form(NamedTuple):
     """How a product is computed."""
 
     kind: str
-    """In pieces of its "rows" or "columns"; or "turned", its transpose first, for which OpenBLAS packs the weights right before
-    it uses them."""
+    """In pieces of its "rows" or "columns"; "copied", from the first matrix in C order; or "turned", its transpose first, for
+    which OpenBLAS packs the weights right before it uses them."""
     length: int
     """Of a piece."""
 
@@ -48,7 +52,21 @@ class _Form(NamedTuple):
 def may_be(n: int, k: int, m: int) -> bool:
     """Whether an (n, k) by (k, m) product may have such a form, for some dtype and order of its matrices in memory."""
     is_packed = n * k * m > UNPACKED or (n * m > OUTPUTS and k * m >= MANY)
-    return READS_SMALL and is_packed and 1 < min(n, k) <= FEW // 2
+    return (READS_SMALL and is_packed and 1 < min(n, k) <= FEW // 2) or is_ragged(n, k, m)
+
+
+def is_ragged(n: int, k: int, m: int) -> bool:
+    """Whether the form of an (n, k) by (k, m) product is "copied", if the matrices have float32 numbers and the first one is
+    transposed."""
+    return 1 < k <= SUMS and n >= TALL and m % 16 in RAGGED and n * k * m <= UNPACKED and READS_SMALL
+
+
+def from_copy(a: np.ndarray, b: np.ndarray) -> Any:
+    """The product of a transposed matrix, computed as the form "copied"."""
+    rows = np.empty(a.shape, a.dtype)
+    for i, column in enumerate(a.T):
+        rows[:, i] = column
+    return rows.dot(b)
 
 
 def prepare(out: np.ndarray | None, a: np.ndarray, b: np.ndarray, shares: bool) -> Callable[[], Any] | None:
@@ -64,6 +82,8 @@ def prepare(out: np.ndarray | None, a: np.ndarray, b: np.ndarray, shares: bool) 
     if y.dtype is not dtype or not y.flags.c_contiguous:
         return None
     kind, length = form
+    if kind == "copied":
+        return _copied(y, a, b)
     if kind == "turned" and shares:
         length = max(WIDE, -(-m // PARTS))
     pieces = [slice(i, i + length) for i in range(0, n if kind == "rows" else m, length)]
@@ -85,6 +105,18 @@ def prepare(out: np.ndarray | None, a: np.ndarray, b: np.ndarray, shares: bool) 
     return task
 
 
+def _copied(y: np.ndarray, a: np.ndarray, b: np.ndarray) -> Callable[[], np.ndarray]:
+    rows = buffer(a.shape, a.dtype)
+    copies = list(zip(rows.T, a.T, strict=True))
+
+    def task() -> np.ndarray:
+        for to, column in copies:
+            to[:] = column
+        return rows.dot(b, y)
+
+    return task
+
+
 def _run(calls: list[Callable[[], object]]) -> None:
     for call in calls:
         call()
@@ -101,6 +133,8 @@ def form_of(n: int, k: int, m: int, size: int, a_turned: bool, b_turned: bool) -
     few = FEW // size
     if not may_be(n, k, m) or (a_turned and b_turned):
         return None
+    if is_ragged(n, k, m):
+        return _Form("copied", n) if a_turned and size == 4 else None
     if a_turned:  # the gradient of weights, from few images
         if k > few:
             return None
