@@ -52,35 +52,35 @@ class Compiled(Generic[P, R]):
         return getattr(self._function, name)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        wrapping: _Wrapping | None = None
+        given: Any = args, kwargs
         for x in (*args, *kwargs.values()) if kwargs else args:
             if x.__class__ is not Tensor:
                 wrapping = _Wrapping()
-                try:
-                    return self._call(wrapping.of(args), wrapping.of(kwargs))
-                finally:
-                    wrapping.write_back()
-        return self._call(args, kwargs)
-
-    def _call(self, args: Any, kwargs: Any) -> R:
+                given = wrapping.of(args), wrapping.of(kwargs)
+                break
         course = self.course
         # One call at a time uses the course: a nested call, one of another thread, or one under another tracer is plain. So is
         # one while Tensors are out of date: the code of steps does not look at its operands.
-        if (
+        follows = not (
             self._is_plain
             or course.assigns
             or tracing.tracer() is not tracing.NO_TRACER
             or (replaced.left and not settled())
             or not self._alone.acquire(False)
-        ):
-            return self._function(*args, **kwargs)
+        )
         try:
-            if self._trial is not None:
-                return self._tried(self._trial, args, kwargs)
-            course.begin()
-            return self._function(*args, **kwargs)
+            if follows and self._trial is not None:
+                return self._tried(self._trial, *given)
+            if follows:
+                course.begin()
+            return self._function(*given[0], **given[1])
         finally:
-            course.end()
-            self._alone.release()
+            if follows:
+                course.end()
+                self._alone.release()
+            if wrapping is not None:
+                wrapping.write_back()
 
     def _tried(self, trial: Trial, args: Any, kwargs: Any) -> R:
         course, began = self.course, perf_counter()

@@ -9,13 +9,13 @@ call that is no prepared step is matched with the record, whose step is then pre
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from operator import attrgetter
+from operator import attrgetter, call
 from threading import get_ident
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..core import tracing
+from ..core import tracing, versions
 from ..core.acceleration import accelerations
 from ..core.backward import check_unwritten, pull_back, reached
 from ..core.graph import Op
@@ -64,7 +64,7 @@ class Course(tracing.Tracer):
     def _clear(self) -> None:
         self.first: list[Step] = []  # the steps that a call may begin with
         self.count = self.branches = 0
-        self.copies = False  # whether tasks read copies of values
+        self.effect = call  # type: ignore[method-assign, assignment] # see `watch_copies`
         self.walks: dict[tuple[Any, ...], list[Walk]] = {}  # by the slots where they begin; forward ones as in `push`
         self.blocks = Blocks()
         self.pool = Pool()
@@ -214,12 +214,13 @@ class Course(tracing.Tracer):
         self.assigns = True
         self.stop()
 
-    def effect(self, function: Callable[..., None], *arrays: Any) -> None:
-        """A change of state. If it writes into a value of this call, the copies of it that tasks read change, too."""
-        now = tick() if self.copies else 0
+    def watch_copies(self) -> None:
+        """Tasks read copies of values from now on: they change, too, if a change of state writes into such a value."""
+        self.effect = self._effect  # type: ignore[method-assign]
+
+    def _effect(self, function: Callable[..., None], *arrays: Any) -> None:
+        now = tick()
         function(*arrays)
-        if not self.copies:
-            return
         step = self.last if get_ident() == self.thread else None
         while step is not None:
             slot = step.output
@@ -342,11 +343,7 @@ class Course(tracing.Tracer):
                 break
         else:
             return self._recorded_walk(found, roots, wanted, retain, finished)  # type: ignore[no-any-return]
-        gradients = self._repeated(walk, roots, finished)
-        if gradients is not None and not retain:
-            for slot in walk.visited:
-                slot.node.saved = slot.node.parents = None  # type: ignore[union-attr]
-        return gradients
+        return self._repeated(walk, roots, retain, finished)
 
     def push(self, starts: Mapping[Any, Any], outputs: Sequence[Any], n: int | None) -> list[Any] | None:
         if self.last is None or get_ident() != self.thread:
@@ -360,11 +357,11 @@ class Course(tracing.Tracer):
                 break
         else:
             return self._recorded_push(found, starts, outputs, n)
-        tangents = self._repeated(walk, roots, None)
+        tangents = self._repeated(walk, roots, True, None)
         return None if tangents is None else [tangents.get(place) for place in outputs]
 
     def _repeated(
-        self, walk: Walk, roots: Sequence[tuple[Any, Any]], finished: Any
+        self, walk: Walk, roots: Sequence[tuple[Any, Any]], retain: bool, finished: Any
     ) -> dict[Node | Leaf, np.ndarray] | None:
         """What a recorded walk gives in this call; None if it should go on plainly."""
         if walk.fails or self._known is not None:
@@ -380,7 +377,10 @@ class Course(tracing.Tracer):
             self._share(walk)
         if walk.program.is_loose and not walk.program.serves():
             return None
-        check_unwritten(nodes[::-1] if walk.starts else nodes)
+        if walk.starts:
+            nodes.reverse()
+        if nodes[-1].number <= versions.latest:
+            check_unwritten(nodes)
         self.thread = 0  # an op that is called meanwhile is plain: tasks of steps write where values of the walk are
         try:
             gradients = walk.program.run(roots, finished)
@@ -390,6 +390,9 @@ class Course(tracing.Tracer):
         finally:
             if not self.assigns:
                 self.thread = get_ident()
+        if not retain:
+            for node in nodes:
+                node.saved = node.parents = None
         return gradients
 
     def _share(self, newest: Walk) -> None:

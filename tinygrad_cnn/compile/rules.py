@@ -110,8 +110,9 @@ class Walk:
 
     def serves(self, roots: Sequence[tuple[Any, Any]], wanted: Collection[Any] | None) -> bool:
         """Whether gradients come in with the memory orders of the recorded call, and are wanted as they were there."""
-        if [g.strides for _, g in roots] != [root.strides for root in self.roots]:
-            return False
+        for (_, g), root in zip(roots, self.roots, strict=True):
+            if g.strides != root.strides:
+                return False
         if wanted is None or self.wanted is None:
             return wanted is None and self.wanted is None
         return wanted == {slot.node for slot in self.wanted}

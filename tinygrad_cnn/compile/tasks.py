@@ -84,7 +84,8 @@ def prepare(step: Step, inputs: Sequence[Any], course: Course) -> Callable[..., 
         partial(_renewed, step, course), partial(_strayed, step, course), constants, slot.shape, slot.strides, slot.dtype,
         step.releases, course.loose.append, slot.tensor, None if slot.tensor is None else slot.node,
     )  # fmt: skip
-    course.copies |= step.copies
+    if step.copies:
+        course.watch_copies()
     course.link(step.previous)
     course.invalidate(slot, only_views=before is None or slot.fixed is before)
     return step.take

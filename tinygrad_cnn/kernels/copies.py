@@ -63,7 +63,7 @@ def prepare_reshape(out: np.ndarray | None, a: np.ndarray, *, shape: Shape) -> C
         return None
     target = out.reshape(a.shape)
     if not out.ndim or out.size < chunks.SMALL or out.shape[:1] != a.shape[:1]:
-        return partial(np.copyto, target, a)
+        return partial(target.__setitem__, ..., a)  # starts sooner than np.copyto
     return by_images(np.copyto, target, a)
 
 

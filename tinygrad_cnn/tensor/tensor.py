@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy import ndarray
 from numpy.typing import DTypeLike, NDArray
 
 from ..allocator import keep_by_default
@@ -412,14 +413,14 @@ def add_to_grads(gradients: Mapping[Any, Any], create: bool = False) -> None:
             continue
         if tensor._grad is not None:
             g = _sum_of_gradients(tensor._grad, g, create)
-        elif g.__class__ is np.ndarray:
+        elif g.__class__ is ndarray:
             g = Tensor._of(g)
         tensor._grad = g
 
 
 def _sum_of_gradients(old: Tensor, g: Any, create: bool) -> Tensor:
-    if g.__class__ is np.ndarray or not in_tensors(create):
-        return Tensor._of(np.asarray(old._array + (g if g.__class__ is np.ndarray else g._array)))
+    if g.__class__ is ndarray or not in_tensors(create):
+        return Tensor._of(np.asarray(old._array + (g if g.__class__ is ndarray else g._array)))
     with enable_grad() if create else no_grad():
         return old + g  # type: ignore[no-any-return]
 
