@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.core.registry import registry
 from tinygrad_cnn.core.remedies import original
 from tinygrad_cnn.core.tracing import Tracer, trace
-from tinygrad_cnn.testing import assert_gradients
+from tinygrad_cnn.testing import assert_gradients, gradcheck
 from tinygrad_cnn.testing.cases import Case, Draws
 from tinygrad_cnn.testing.strategies import case_inputs
 
@@ -109,7 +109,9 @@ def test_value_is_the_reference_and_both_regimes_agree(case: Case, data):
 @given(data=st.data())
 def test_derivatives_are_those_of_finite_differences(case: Case, data):
     """And the rest of what gradcheck looks at: layouts, memory, linearity, both regimes."""
-    assert_gradients(case, *data.draw(case_inputs(case)), order=case.order, directions=1, budget=1)
+    report = gradcheck(case, *data.draw(case_inputs(case)), order=case.order, directions=1, budget=1)
+    assert report, str(report)
+    assume(not report.unseen)  # numbers from 1/512 to 1024 may have derivatives too different in size
 
 
 @every_smooth_case

@@ -379,7 +379,7 @@ class Course(tracing.Tracer):
             return None
         if walk.starts:
             nodes.reverse()
-        if nodes[-1].number <= versions.latest:
+        if nodes and nodes[-1].number <= versions.latest:
             check_unwritten(nodes)
         self.thread = 0  # an op that is called meanwhile is plain: tasks of steps write where values of the walk are
         try:

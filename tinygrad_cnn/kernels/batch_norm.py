@@ -89,16 +89,23 @@ def _moments_of_rows(how: Rows, y: Array, x: Array, again: Call) -> Work:
             partial(np.matmul, each, t, squares[i]),
         ]
 
+    n, first, added = how.size // how.columns, centres[:, : how.columns], how.adder(both)
+    mean, variance = how.in_order(y)
+
     def put_together() -> None:
-        n, centre = how.size // how.columns, centres[:, : how.columns].astype(np.float64)
-        rest, square = found = how.added(both)
+        centre, found = first.astype(np.float64), added()
         if len(centre) > 1:  # the deviations from the first centre, instead of from each block's own
+            rest, square = found
             apart = centre - centre[0]
             square += (2 * rest + how.lengths * apart) * apart
             rest += how.lengths * apart
-        off, variance = (found[:, 0] if len(centre) == 1 else np.add.reduce(found, 1)) / n
-        how.unfold(centre[0] + off, y[0])
-        how.unfold(variance - np.square(off), y[1])
+            found[:, 0] = np.add.reduce(found, 1)
+        off, square = found[:, 0]
+        off /= n
+        square /= n
+        mean[...] = np.add(centre[0], off, centre[0]).reshape(mean.shape)
+        square -= np.square(off, off)
+        variance[...] = square.reshape(variance.shape)
 
     return how.work(calls, y, [QUIET], [put_together, again])
 
@@ -113,20 +120,24 @@ class Small:
     """Small arrays in the form that blocks use: what is subtracted from x first where its mean is large, and others."""
 
     def __init__(self, how: Blocks, stats: Array, over: Over, others: int = 0) -> None:
-        self.how, self.stats, self.over, self.far = how, stats, over, False
-        self.buffers = [how.buffer() for _ in range(1 + others)]
-        self.parts = list(zip(*map(how.split, self.buffers), strict=True))
+        self.how, self.over, self.far = how, over, False
+        self.mean, self.variance = stats
+        self.off, self.r = self.mean, np.empty_like(self.variance)
+        buffers = [how.buffer() for _ in range(1 + others)]
+        self.fillers = [how.filler(buffer) for buffer in buffers]
+        self.parts = list(zip(*map(how.split, buffers), strict=True))
 
     def fill(self, others: Callable[[], Sequence[Any]] = tuple) -> None:
         """Fill them. `off` is the mean after the subtraction, r = 1 / sqrt(variance + eps), and `others` may use both."""
-        mean, variance = self.stats
-        self.far, self.off, self.r = False, mean, 1 / np.sqrt(variance + self.over.eps)
+        mean, variance, r = self.mean, self.variance, self.r
+        self.far, self.off = False, mean
+        np.divide(1, np.sqrt(np.add(variance, self.over.eps, r), r), r)
         if self.over.centred and not every(small := near(mean, variance)):
             centre = np.where(small, 0, mean).astype(self.how.dtype)
             self.far, self.off = True, mean - centre
-            self.how.fill(self.buffers[0], centre)
-        for buffer, values in zip(self.buffers[1:], others(), strict=True):
-            self.how.fill(buffer, values)
+            self.fillers[0](centre)
+        for fill, values in zip(self.fillers[1:], others(), strict=True):
+            fill(values)
 
     def centred(self, x: Array, centre: Array, out: Any) -> Array:
         """A block of x less its part of what is subtracted first, in `out`; x itself if that is 0."""
@@ -184,9 +195,12 @@ def _correlations_of_rows(how: Rows, small: Small, exact: Array, u: Array, x: Ar
             partial(np.matmul, each, t, products[i]),
         ]
 
+    added, found = how.adder(both), how.in_order(exact)
+
     def put_together() -> None:
-        for found, columns in zip(exact, np.add.reduce(how.added(both), 1), strict=True):
-            how.unfold(columns, found)
+        columns = added()
+        columns = columns[:, 0] if columns.shape[1] == 1 else np.add.reduce(columns, 1)
+        found[...] = columns.reshape(found.shape)
 
     return calls, [put_together]
 

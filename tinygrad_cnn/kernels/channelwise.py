@@ -51,9 +51,9 @@ class Blocks:
         """A buffer for a small array in the form that blocks use."""
         return np.empty(self.shape, self.dtype)
 
-    def fill(self, buffer: np.ndarray, small: Any) -> None:
-        """Fill a buffer from a small array, or from a value that broadcasts to one."""
-        buffer[...] = small
+    def filler(self, buffer: np.ndarray) -> Callable[[Any], object]:
+        """A function that fills a buffer from a small array, or from a value that broadcasts to one."""
+        return partial(buffer.__setitem__, ...)
 
     def split(self, buffer: np.ndarray) -> list[np.ndarray]:
         """For each block, its part of a small array."""
@@ -76,7 +76,7 @@ class Blocks:
         for _, operand in steps:
             if callable(operand):
                 buffer = self.buffer()
-                before.append(partial(self._refill, buffer, operand))
+                before.append(partial(_refill, self.filler(buffer), operand))
                 operands.append(self.split(buffer))
             else:
                 operands.append(self.of(operand))
@@ -90,8 +90,9 @@ class Blocks:
 
         return self.work(calls, out, before, [])
 
-    def _refill(self, buffer: np.ndarray, small: Callable[[], Any]) -> None:
-        self.fill(buffer, small())
+
+def _refill(fill: Callable[[Any], object], small: Callable[[], Any]) -> None:
+    fill(small())
 
 
 class Rows(Blocks):
@@ -125,11 +126,15 @@ class Rows(Blocks):
     def buffer(self) -> np.ndarray:
         return np.empty(self.width, self.dtype)
 
-    def fill(self, buffer: np.ndarray, small: Any) -> None:
-        values = np.asarray(small, self.dtype)  # NumPy would convert each of the copies
-        if values.shape != self.shape:
-            values = np.broadcast_to(values, self.shape)
-        self.folds(buffer)[...] = (values if self._sorted else values.transpose(self.order)).reshape(-1)
+    def filler(self, buffer: np.ndarray) -> Callable[[Any], object]:
+        folds, values = self.folds(buffer), np.empty(self.shape, self.dtype)
+        in_order = values if self._sorted else values.transpose(self.order)
+
+        def fill(small: Any) -> None:
+            values[...] = small  # NumPy would convert each of the copies
+            folds[...] = in_order.reshape(-1)
+
+        return fill
 
     def split(self, buffer: np.ndarray) -> list[np.ndarray]:
         return [buffer] * len(self.cuts)
@@ -138,15 +143,22 @@ class Rows(Blocks):
         """Rows (..., F C) as (..., F, C)."""
         return row.reshape(*row.shape[:-1], self.fold, self.columns)
 
-    def added(self, rows: np.ndarray) -> np.ndarray:
-        """Rows (..., F C) summed to (..., C) in float64."""
-        y: np.ndarray = self._each @ self.folds(rows).astype(np.float64)
-        return y
+    def adder(self, rows: np.ndarray) -> Callable[[], np.ndarray]:
+        """A function that sums rows (..., F C) to (..., C) in float64."""
+        each, folds = self._each, self.folds(rows)
+        exact = np.empty(folds.shape)
 
-    def unfold(self, columns: np.ndarray, small: np.ndarray) -> None:
-        """Write one element for each column into a small array."""
-        target = small.transpose(self.order)
-        target[...] = columns.reshape(target.shape)
+        def add() -> np.ndarray:
+            exact[...] = folds
+            y: np.ndarray = each @ exact
+            return y
+
+        return add
+
+    def in_order(self, small: np.ndarray) -> np.ndarray:
+        """Small arrays (..., *shape) as a view with their elements in the order of the columns."""
+        first = small.ndim - len(self.order)
+        return small.transpose(*range(first), *(first + i for i in self.order))
 
 
 def blocks(axes: tuple[int, ...], *arrays: np.ndarray, sums: bool = False) -> Blocks | None:
