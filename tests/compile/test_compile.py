@@ -245,6 +245,13 @@ def test_columns_of_an_earlier_call_are_not_taken_for_those_of_this_one():
             kept.clear()
 
 
+def test_a_walk_to_a_leaf_that_the_output_does_not_depend_on():
+    w, other = (tg.Tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    compiled = tg.compile(lambda x: tg.gradients((x * w).sum(), [other], allow_unused=True))
+    for _ in range(12):
+        assert compiled(tg.ones(2)) == (None,)
+
+
 def test_an_incoming_gradient_keeps_its_memory_order():
     """Kernels may compute the same gradient, in another order of memory or with gaps, with other last digits."""
     whole = np.random.default_rng(0).normal(size=(2, 464, 15))
