@@ -165,7 +165,9 @@ def test_the_gradient_of_a_value_that_has_another_node_in_some_calls(held):
     assert [lists_of(f(n)) for n in range(12)] == [[[2, 8]]] * 12
 
 
-def test_a_leaf_that_is_written_before_the_walk_is_an_error_in_the_call_that_writes():
+@pytest.mark.parametrize("later", [False, True])
+def test_a_leaf_that_is_written_before_the_walk_is_an_error_in_the_call_that_writes(later):
+    """Whether all nodes are older than the write, or some are younger."""
     w = tg.Tensor(np.ones(2), requires_grad=True)
 
     @tg.compile
@@ -173,7 +175,7 @@ def test_a_leaf_that_is_written_before_the_walk_is_an_error_in_the_call_that_wri
         loss = (w * w).sum()
         if writes:
             w.copy_([1.0, 1.0])
-        loss.backward()
+        (loss * 2.0 if later else loss).backward()
 
     for _ in range(5):
         f(False)
