@@ -16,7 +16,7 @@ import numpy as np
 
 from ..ops.affine import repeated
 from ..ops.normalization import Over, correlations, is_one_for_each, moments, normalized, normalized_dx
-from . import layer_norm
+from . import group_norm, layer_norm
 from .channelwise import Blocks, Rows, blocks, like
 from .layer_norm import NEAR, QUIET, every, near
 from .parallel.task import Call, Work
@@ -40,6 +40,8 @@ def prepare_moments(out: Array | None, x: Array, *, over: Over) -> Any:
     if last is not None and x.size < layer_norm.FEW:
         return None
     y = np.empty((2, *how.shape)) if out is None else out
+    if last is None and y.flags.c_contiguous and (grouped := group_norm.groups_of(over, x)):
+        return group_norm.prepare_moments(y, x, over, grouped)
     if last is not None:
         return layer_norm.prepare_moments(y, x, over, last)
     again = partial(_if_too_large, moments, y, x, over=over)
@@ -151,6 +153,9 @@ def prepare_correlations(
     how = None if x.size < FEW or stats is None else blocks(over.axis, x, u, sums=True)
     if how is None:
         return None
+    if shape is not None and (grouped := group_norm.groups(over, x, [shape], u)):
+        y = np.empty((2, *shape), x.dtype) if out is None else out
+        return group_norm.prepare_sums(y, u, x, stats, over, grouped, shape)
     if shape is not None and x.size < layer_norm.FEW:
         return None
     if shape is not None:
@@ -221,6 +226,8 @@ def prepare_normalized(
         return None
     if all(a is None or is_one_for_each(a.shape, x.ndim, over) for a in (w, b)):
         return _scaled(how, y, x, w, b, stats, over)
+    if grouped := group_norm.groups(over, x, [a if a is None else a.shape for a in (w, b)], y):
+        return group_norm.prepare_normalized(y, x, w, b, stats, over, grouped)
     if x.size < layer_norm.FEW:
         return None
     last = layer_norm.lines(over, x, y) if layer_norm.of_columns(x, over, w, b) else None
@@ -258,6 +265,8 @@ def prepare_normalized_dx(
     n = over.count(x.shape)
     if sums is None and (w is None or is_one_for_each(w.shape, x.ndim, over)):
         return lambda: normalized_dx.op.bind(y, u, x, w, correlations(u, x, stats, over=over), stats, over=over)()
+    if sums is None and (grouped := group_norm.groups(over, x, [w.shape], u, y)):
+        return group_norm.prepare_normalized_dx(y, u, x, w, stats, over, grouped)
     if sums is None and x.size < layer_norm.FEW:
         return None
     if sums is None:

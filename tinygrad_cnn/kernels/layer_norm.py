@@ -173,17 +173,17 @@ def prepare_moments(y: Array, x: Array, over: Over, how: Lines) -> Work:
 
     def part(x: Array, y: Array) -> None:
         n = x.shape[1]
-        y[0], y[1] = 0, _dots(x, x)
+        y[0], y[1] = 0, dots(x, x)
         y[1] /= n
         if over.centred:
-            y[0] = _dots(x, ones(n, x.dtype))
+            y[0] = dots(x, ones(n, x.dtype))
             y[0] /= n
             y[1] -= np.square(y[0])
             if not every(near(*y)):
                 centre = y[0].astype(x.dtype)
                 deviation = np.subtract(x, centre[:, None], scratch("deviation", x.shape, x.dtype))
-                rest = _dots(deviation, ones(n, x.dtype)) / n
-                y[0], y[1] = centre + rest, _dots(deviation, deviation) / n - np.square(rest)
+                rest = dots(deviation, ones(n, x.dtype)) / n
+                y[0], y[1] = centre + rest, dots(deviation, deviation) / n - np.square(rest)
         if not every(np.isfinite(y[1])):
             y[...] = moments.op.raw(x, over=row)[:, :, 0]
 
@@ -196,7 +196,7 @@ def prepare_moments(y: Array, x: Array, over: Over, how: Lines) -> Work:
     return how.work(lambda i: [partial(part, *parts[i])], y, [QUIET], [put_back])
 
 
-def _dots(a: Array, b: Array) -> Array:
+def dots(a: Array, b: Array) -> Array:
     """The sums of a b along the rows of a, in float64, for a matrix or a row b."""
     n = a.shape[1]
     if b.ndim > 1 and n <= SHORT_ROWS:
@@ -207,7 +207,7 @@ def _dots(a: Array, b: Array) -> Array:
     parts = np.vecdot(*(m[..., :whole].reshape(*m.shape[:-1], -1, LONGEST) for m in (a, b)))
     y: Array = np.add.reduce(parts, 1, np.float64)
     if whole < n:
-        y += _dots(a[:, whole:], b[..., whole:])
+        y += dots(a[:, whole:], b[..., whole:])
     return y
 
 
@@ -246,8 +246,8 @@ def prepare_normalized_dx(y: Array, u: Array, x: Array, w: Array, stats: Array, 
     def part(cut: slice, u: Array, x: Array, y: Array, shift: Call) -> None:
         w, off, t = factors.right[0], factors.off[cut], scratch("product", x.shape, x.dtype)
         deviations = factors.deviations(cut, x)
-        slope = _dots(np.multiply(u, deviations, t), w)
-        total = _dots(u, w) if over.centred else np.zeros(len(off))
+        slope = dots(np.multiply(u, deviations, t), w)
+        total = dots(u, w) if over.centred else np.zeros(len(off))
         slope = (slope - off * total) * cube[cut]
         if not factors.fit or not every(np.isfinite(slope)):
             y[...] = normalized_dx.op.raw(u, x, w, None, factors.stated(cut), over=row)

@@ -287,12 +287,9 @@ def group_norm(x: Array, num_groups: int, weight: Array = None, bias: Array = No
         raise ValueError(f"group_norm: `num_groups` is {num_groups}; it must divide the {channels} channels of `x`")
     n, _, *rest = get_shape(x)
     split = reshape(x, shape=(n, num_groups, channels // num_groups, *rest))
-    y = reshape(_by_rows(split, None, None, Over(tuple(range(2, split.ndim)), eps)), shape=get_shape(x))
-    shape = (1, channels, *(1 for _ in rest))
-    w, b = (None if a is None else reshape(a, shape=shape) for a in (weight, bias))
-    if w is None:
-        return y if b is None else y + b
-    return affine(y, w, b)
+    small = (num_groups, channels // num_groups, *(1 for _ in rest))
+    w, b = (None if a is None else reshape(a, shape=small) for a in (weight, bias))
+    return reshape(_by_rows(split, w, b, Over(tuple(range(2, split.ndim)), eps)), shape=get_shape(x))
 
 
 def layer_norm(
