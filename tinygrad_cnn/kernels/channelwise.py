@@ -29,6 +29,10 @@ BLOCK = 1 << 18
 ALONE, LARGE = 1 << 16, 1 << 19
 """Fewer elements are a single block, and from how many on several threads share the blocks."""
 
+SEVERAL, REPEATED, SHORT = 4, 1 << 15, 1 << 9
+"""Of SEVERAL images or more, of up to REPEATED elements and SHORT in a channel, each is combined with numbers repeated for each
+element of an image. NumPy's inner loop is then an image, and not a channel."""
+
 LONGEST = 256
 """The most rows in a block that BLAS may sum: it adds sequentially, and longer sums lose too much precision."""
 
@@ -36,9 +40,13 @@ LONGEST = 256
 class Blocks:
     """Arrays of the shape of x in blocks of several images, or all, with small arrays that have size 1 along `axes`."""
 
-    def __init__(self, axes: tuple[int, ...], x: np.ndarray, whole: bool = False) -> None:
+    def __init__(self, axes: tuple[int, ...], x: np.ndarray, whole: bool = False, in_order: bool = False) -> None:
         n = len(x)
         self.shape = tuple(1 if i in axes else m for i, m in enumerate(x.shape))
+        channels = max((i + 1 for i in range(x.ndim) if i not in axes), default=0)
+        short = math.prod(x.shape[channels:]) <= SHORT and x.size <= n * REPEATED
+        repeats = in_order and 0 in axes and n >= SEVERAL and short
+        self.full = (1, *x.shape[1:]) if repeats else self.shape  # of buffers
         self.size, self.dtype = x.size, x.dtype
         self.images: list[slice] | None = None if whole or x.size < LARGE else halved(n, max(1, BLOCK * n // x.size))
         self.cuts = self.images or [slice(0, n)]
@@ -49,7 +57,7 @@ class Blocks:
 
     def buffer(self) -> np.ndarray:
         """A buffer for a small array in the form that blocks use."""
-        return np.empty(self.shape, self.dtype)
+        return np.empty(self.full, self.dtype)
 
     def filler(self, buffer: np.ndarray) -> Callable[[Any], object]:
         """A function that fills a buffer from a small array, or from a value that broadcasts to one."""
@@ -191,7 +199,7 @@ def _blocks(
         rows = Rows(axes, x, order)
         if not sums or rows.cuts[0].stop <= LONGEST:
             return rows
-    return Blocks(axes, x, whole=sums and 0 in axes)
+    return Blocks(axes, x, whole=sums and 0 in axes, in_order=dense and order == tuple(range(x.ndim)))
 
 
 def has_no_gaps(shape: Sequence[int], strides: Sequence[int], size: int) -> bool:
