@@ -42,7 +42,14 @@ def test_a_copy_in_c_order(rows, columns, dtype):
 
 
 @pytest.mark.parametrize(
-    "a", [np.ones((4, 4)), np.ones((4, 130)).T, np.ones((2, 3, 128)).T, np.ones((128, 256)).T[::2]]
+    "a",
+    [
+        np.ones((4, 4)),
+        np.ones((4, 130)).T,
+        np.ones((2, 3, 128)).T,
+        np.ones((128, 256)).T[::2],
+        np.broadcast_to(np.ones((256, 1)), (256, 128)),
+    ],
 )
 def test_other_arrays_are_copied_at_once(a):
     assert not copies.is_far(a)

@@ -38,7 +38,8 @@ def is_far(a: Any) -> bool:
     """Whether a is a transposed matrix with columns far apart."""
     if a.__class__ is not np.ndarray or a.ndim != 2 or a.size < TILE or a.flags.c_contiguous:
         return False
-    return a.strides[0] == a.itemsize and a.strides[1] % FAR == 0
+    row, column = a.strides
+    return row == a.itemsize and column > 0 and column % FAR == 0
 
 
 def _turn(y: np.ndarray, a: np.ndarray) -> None:
