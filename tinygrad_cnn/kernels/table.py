@@ -38,6 +38,7 @@ from . import (
     lapack,
     losses,
     matmul,
+    norm,
     piecewise,
     power,
     relu,
@@ -77,6 +78,7 @@ accelerate(matmul_ops.linear, matmul.prepare_linear, eager=matmul.small_linear)
 accelerate(matmul_ops.matmul, matmul.prepare, eager=matmul.small_product)
 accelerate(rearrange.roll, copies.prepare_roll)
 accelerate(reduce.mean, sums.prepare_mean)
+accelerate(reduce.power_norm, norm.prepare)
 accelerate(reduce.share, extrema.prepare)
 accelerate(reduce.sum, sums.prepare_sum, eager=sums.eager_sum)
 accelerate(regression.mse, losses.prepare_mse)
