@@ -209,6 +209,7 @@ def prepare_sums(y: Array, u: Array, x: Array, stats: Array, over: Over, how: Gr
 
 def prepare_normalized_dx(y: Array, u: Array, x: Array, w: Array, stats: Array, over: Over, how: Groups) -> Work:
     """r (v - mean of v - s mean of (v s)), v = u w, as u factor + x slope + shift, in y, which may be x or u."""
+    whole, us, xs, all_stats = y, u, x, stats
 
     def part(u: Array, x: Array, y: Array, stats: Array, at: slice) -> None:
         deviations, off = how.centred(x, stats)
@@ -225,5 +226,4 @@ def prepare_normalized_dx(y: Array, u: Array, x: Array, w: Array, stats: Array, 
         np.add(y, t, y)
         np.add(y, how.spread(shift, x), y)
 
-    whole, us, xs, all_stats = y, u, x, stats
     return how.work(part, y, list(zip(how.of(u), how.of(x), how.of(y), how.of_stats(stats), how.images, strict=True)))

@@ -27,7 +27,7 @@ def prepare(out: np.ndarray | None, a: Any, *, p: float, axis: Axis, keepdims: b
     def task() -> np.ndarray:
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             squares = np.asarray(product_sums(a, a, axes))
-        if squares.size and least < squares.min() and squares.max() < np.inf:
+        if least < squares.min() and squares.max() < np.inf:
             y = np.sqrt(squares if keepdims else np.squeeze(squares, axes))
         else:
             y = power_norm.op.raw(a, p=p, axis=axis, keepdims=keepdims)

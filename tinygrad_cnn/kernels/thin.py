@@ -7,7 +7,7 @@ reads where they are. The form depends on the operands' layout alone, so results
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -64,9 +64,7 @@ def is_ragged(n: int, k: int, m: int) -> bool:
 def from_copy(a: np.ndarray, b: np.ndarray) -> Any:
     """The product of a transposed matrix, computed as the form "copied"."""
     rows = np.empty(a.shape, a.dtype)
-    for i, column in enumerate(a.T):
-        rows[:, i] = column
-    return rows.dot(b)
+    return _copied(zip(rows.T, a.T, strict=True), rows, b)
 
 
 def prepare(out: np.ndarray | None, a: np.ndarray, b: np.ndarray, shares: bool) -> Callable[[], Any] | None:
@@ -83,7 +81,8 @@ def prepare(out: np.ndarray | None, a: np.ndarray, b: np.ndarray, shares: bool) 
         return None
     kind, length = form
     if kind == "copied":
-        return _copied(y, a, b)
+        rows = buffer(a.shape, dtype)
+        return partial(_copied, list(zip(rows.T, a.T, strict=True)), rows, b, y)
     if kind == "turned" and shares:
         length = max(WIDE, -(-m // PARTS))
     pieces = [slice(i, i + length) for i in range(0, n if kind == "rows" else m, length)]
@@ -105,16 +104,10 @@ def prepare(out: np.ndarray | None, a: np.ndarray, b: np.ndarray, shares: bool) 
     return task
 
 
-def _copied(y: np.ndarray, a: np.ndarray, b: np.ndarray) -> Callable[[], np.ndarray]:
-    rows = buffer(a.shape, a.dtype)
-    copies = list(zip(rows.T, a.T, strict=True))
-
-    def task() -> np.ndarray:
-        for to, column in copies:
-            to[:] = column
-        return rows.dot(b, y)
-
-    return task
+def _copied(copies: Iterable[Any], rows: np.ndarray, b: np.ndarray, y: np.ndarray | None = None) -> Any:
+    for to, column in copies:
+        to[:] = column
+    return rows.dot(b, y)
 
 
 def _run(calls: list[Callable[[], object]]) -> None:
