@@ -219,8 +219,7 @@ class Optimizer(Loadable, ABC):
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradient of every parameter: ``grad`` becomes None. ValueError for ``set_to_none=False``."""
-        if not set_to_none:
-            only_to_none(self._name, set_to_none)
+        only_to_none(self._name, set_to_none)
         for group in self.param_groups:
             for p in group["params"]:
                 p._grad = None
