@@ -165,6 +165,7 @@ def test_what_is_no_network_of_digits_is_refused(opened):
         write(browser, "#panel-train textarea", text)
         press(browser, "Train")
         browser.until(f"document.querySelector('#panel-train .error').innerText.includes({json.dumps(message)})")
+        assert message in browser.text("#panel-train .error")
 
 
 def test_stop_ends_an_endless_loop_and_nothing_is_lost(opened):
