@@ -326,7 +326,8 @@ def power_norm(a: Array, *, p: float, axis: Axis = None, keepdims: bool = False)
     scale = np.where((scale > 0) & np.isfinite(scale), scale, 1)
     with np.errstate(divide="ignore" if p < 0 else None, over="ignore" if p < 0 else None):  # 0^p is infinite
         powers = np.divide(a, scale, dtype=np.result_type(a, np.float32)) ** p
-        y = (scale * sum(powers, axis=axes, keepdims=True) ** (1 / p)).astype(a.dtype)
+        root = sum(powers, axis=axes, keepdims=True).astype(np.float64) ** (1 / p)  # the rule takes powers of y
+        y = (scale * root).astype(a.dtype)
     return y if keepdims else np.squeeze(y, axis=axes)
 
 
