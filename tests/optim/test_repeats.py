@@ -151,6 +151,89 @@ def test_gradients_that_come_and_go(monkeypatch):
     assert list(run()) == plain(monkeypatch, lambda: list(run()))
 
 
+PLACES = {
+    "one memory": ([0, 3, 8, 40], [(3,), (2, 2), (2, 10), ()]),
+    "other orders": ([40, 6, 18, 0], [(3,), (2, 2), (2, 10), ()]),
+    "overlapping": ([2, 1, 0, 4], [(3,), (2, 2), (2, 10), ()]),
+    "empty": ([3, 5, 5], [(0, 2), (2,), (0,)]),
+    "too many numbers": ([0, 100_000], [(5,), (7,)]),
+    "one": ([2], [(5,)]),
+}
+
+
+@pytest.mark.parametrize("stride", [1, 2, -1])
+@pytest.mark.parametrize("places", PLACES)
+def test_gradients_in_one_memory(monkeypatch, places, stride):
+    """Gradients that stay the same Tensors are multiplied at once. Then others come, at other places of the same memory."""
+    starts, shapes = PLACES[places]
+
+    def run():
+        rng = np.random.default_rng(1)
+        memory = rng.normal(size=200_100).astype(np.float32)
+        ps = [tg.Tensor(rng.normal(size=shape).astype(np.float32), requires_grad=True) for shape in shapes]
+        optimizer = optim.SGD(ps, lr=0.3)
+        last = None
+        for shift in (0, 0, 0, 50, 50, 50, 0):
+            if shift != last:
+                last = shift
+                for p, start in zip(ps, starts, strict=True):
+                    part = memory[start + shift :][: abs(stride) * p.size : abs(stride)][:: np.sign(stride)]
+                    p.grad = tg.from_numpy(part.reshape(p.shape))
+            optimizer.step()
+            memory *= np.float32(0.9)
+            yield [p.detach().numpy().tobytes() for p in ps]
+
+    assert list(run()) == plain(monkeypatch, lambda: list(run()))
+
+
+@pytest.mark.parametrize("shift", [-12, -5, -4, -1, 0, 1, 4, 12])
+def test_parameters_and_gradients_in_one_memory(monkeypatch, shift):
+    """Each step of a parameter changes what later gradients read."""
+
+    def run():
+        memory = np.linspace(1, 2, 36, dtype=np.float32)
+        ps = [tg.from_numpy(memory[i : i + 4]).requires_grad_() for i in (12, 16, 20)]
+        optimizer = optim.SGD(ps, lr=0.3)
+        for i, p in enumerate(ps):
+            p.grad = tg.from_numpy(memory[12 + 4 * i + shift :][:4])
+        for _ in range(4):
+            optimizer.step()
+            yield memory.tobytes()
+
+    assert list(run()) == plain(monkeypatch, lambda: list(run()))
+
+
+@pytest.mark.parametrize("given", [{"lr": 0.1}, {"momentum": 0.9}, {"weight_decay": 0.1}])
+def test_groups_whose_gradients_are_in_one_memory(monkeypatch, given):
+    def run():
+        memory = np.linspace(1, 2, 12, dtype=np.float32)
+        ps = [tg.ones(4, requires_grad=True) for _ in range(3)]
+        optimizer = optim.SGD([{"params": ps[:2]}, {"params": ps[2:], **given}], lr=0.3)
+        for i, p in enumerate(ps):
+            p.grad = tg.from_numpy(memory[4 * i :][:4])
+        for _ in range(4):
+            optimizer.step()
+            yield [p.detach().numpy().tobytes() for p in ps]
+
+    assert list(run()) == plain(monkeypatch, lambda: list(run()))
+
+
+def test_gradients_are_not_held():
+    """A compiled function makes new ones while somebody holds those of an earlier call."""
+    memory = np.ones(16, np.float32)
+    ps = [tg.zeros(8, requires_grad=True), tg.zeros(8, requires_grad=True)]
+    optimizer = optim.SGD(ps, lr=0.5)
+    before = sys.getrefcount(memory)
+    for p, part in zip(ps, (memory[:8], memory[8:]), strict=True):
+        p.grad = tg.from_numpy(part)
+    for _ in range(3):
+        optimizer.step()
+    optimizer.zero_grad()
+    del part
+    assert sys.getrefcount(memory) == before
+    assert ps[0].tolist() == ps[1].tolist() == [-1.5] * 8
+
+
 def test_a_gradient_that_is_the_parameter(monkeypatch):
     def run():
         made = Run(optim.SGD, {"lr": 0.1, "momentum": 0.5}, np.float32)

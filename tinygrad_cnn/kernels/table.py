@@ -124,6 +124,6 @@ for function in (
 ):  # fmt: skip
     lapack.alone(function)
 
-in_place.apply = update.in_pieces
+in_place.apply, in_place.together = update.in_pieces, update.together
 in_place.repeats["tinygrad_cnn.optim.adam.Adam.update"] = update.repeat_adam  # optim is imported when it is used
 in_place.repeats["tinygrad_cnn.optim.sgd.SGD.update"] = update.repeat_sgd

@@ -4,11 +4,17 @@ and of small ones as NumPy's calls alone, for options that stay the same from st
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
+from operator import call, is_
+from types import SimpleNamespace
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from numpy import multiply, subtract
+from numpy.lib.array_utils import byte_bounds
 
 from ..ops import in_place
 from .parallel.threads import each
@@ -62,7 +68,7 @@ def repeat_sgd(
         return None
     lr = scalar(group["lr"], t.dtype)
     if not group["momentum"]:
-        return lambda g: subtract(p, multiply(g, lr, t), p)
+        return partial(_descend, p, lr, t)
     b = state["momentum_buffer"]
     momentum = scalar(group["momentum"], b.dtype)
 
@@ -74,6 +80,66 @@ def repeat_sgd(
         np.subtract(p, np.multiply(b, lr, t), p)
 
     return step
+
+
+def _descend(p: np.ndarray, lr: np.ndarray, t: np.ndarray, g: np.ndarray) -> None:
+    subtract(p, multiply(g, lr, t), p)
+
+
+def together(steps: Sequence[Callable[[np.ndarray], object]]) -> Callable[..., object]:
+    """A function of the gradients of several parameters that takes the step of each.
+
+    A compiled function may give the same gradients in every call, in one piece of memory. For plain gradient descent on few
+    numbers, one call then multiplies them all by the learning rate.
+    """
+    in_turn = in_place.in_turn(steps)
+    found = [step.args for step in steps if isinstance(step, partial) and step.func is _descend]
+    if len(found) < max(2, len(steps)) or len({(p.dtype, float(lr)) for p, lr, _ in found}) > 1:
+        return in_turn
+    ps, (lr, *_), _ = zip(*found, strict=True)
+    known: Sequence[ref[np.ndarray]] = ()  # the last gradients, not held: a compiled function would give others then
+    calls: Sequence[Callable[[], object]] | None = None  # for these, if they came twice
+
+    def step(*gradients: np.ndarray) -> None:
+        nonlocal known, calls
+        if known and all(map(is_, map(call, known), gradients)):
+            if calls is None:
+                calls = _at_once(ps, lr, gradients)
+            if calls:
+                deque(map(call, calls), 0)  # which calls each
+                return
+        else:
+            known, calls = [*map(ref, gradients)] if gradients[0].base is not None else (), None
+        in_turn(*gradients)
+
+    return step
+
+
+def _at_once(ps: Sequence[np.ndarray], lr: np.ndarray, gradients: Sequence[np.ndarray]) -> list[Callable[[], object]]:
+    """A step of gradient descent with one product for gradients in one piece of memory, while they are alive; empty if they
+    are not, or have too many numbers."""
+    bounds = [byte_bounds(g) for g in gradients]
+    start, stop = min(low for low, _ in bounds), max(high for _, high in bounds)
+    dtype, size = lr.dtype, (stop - start) // lr.itemsize
+    base, offsets = gradients[0].base, [g.ctypes.data - start for g in gradients]
+    if (
+        size > in_place.PIECE
+        or any(g.base is not base or g.dtype != dtype for g in gradients)
+        or any(at % lr.itemsize for at in offsets)
+    ):
+        return []
+    place = SimpleNamespace(
+        __array_interface__={"data": (start, False), "shape": (size,), "typestr": dtype.str, "version": 3}
+    )
+    flat = np.asarray(place)
+    if any(np.may_share_memory(p, flat) for p in ps):
+        return []
+    scaled = np.empty(size, dtype)
+    parts = [np.ndarray(g.shape, dtype, scaled, at, g.strides) for g, at in zip(gradients, offsets, strict=True)]
+    return [
+        partial(multiply, flat, lr, scaled),
+        *(partial(subtract, p, part, p) for p, part in zip(ps, parts, strict=True)),
+    ]
 
 
 def repeat_adam(

@@ -5,8 +5,10 @@ And how an optimizer's rule is applied to the memory of a parameter.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from functools import partial
+from operator import call
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
@@ -140,6 +142,15 @@ Repeat: TypeAlias = Callable[..., Callable[[np.ndarray], object] | None]
 repeats: dict[str, Repeat] = {}
 """By the path of an optimizer's `update`, what prepares steps that repeat. ``repeat(p, state, group, t, u)`` returns a function
 of the gradient that does the same as ``update(p, g, state, group, False, t, u)``, or None. Kernels add theirs."""
+
+
+def in_turn(steps: Sequence[Callable[[np.ndarray], object]]) -> Callable[..., object]:
+    """A function of the gradients of several parameters that takes the step of each."""
+    return lambda *gradients: deque(map(call, steps, gradients), 0)  # which calls each
+
+
+together: Callable[[Sequence[Callable[[np.ndarray], object]]], Callable[..., object]] = in_turn
+"""How steps that repeat are taken: :func:`in_turn`, until a kernel takes its place."""
 
 
 def assign(x: Any, key: Any, value: Any) -> None:

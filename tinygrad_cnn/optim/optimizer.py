@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import Context
-from operator import attrgetter, call, is_
+from operator import attrgetter, is_
 from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar, overload
 
 import numpy as np
@@ -47,8 +46,8 @@ class _Step(NamedTuple):
     key: list[Any]
     tasks: list[tuple[Any, ...]]
     """For each parameter with a gradient."""
-    repeats: list[Callable[[Array], object]] | None
-    """The tasks, if each is a function of the gradient, and every parameter has one."""
+    repeat: Callable[..., object] | None
+    """Does all tasks, given the gradients, if every parameter has one that is a function of its gradient."""
     mark: Callable[[], None]
     """Marks the parameters with a gradient as written."""
 
@@ -265,10 +264,10 @@ class Optimizer(Loadable, ABC):
         if step is None or len(key) != len(step.key) or not all(map(is_, key, step.key)):
             step = self._prepared(key, gradients)
         step.mark()
-        if step.repeats is None:
+        if step.repeat is None:
             self._update_each(step.tasks, gradients)
         else:
-            _quiet.copy().run(deque, map(call, step.repeats, gradients), 0)  # which calls each
+            _quiet.copy().run(step.repeat, *gradients)
 
     @np.errstate(all="ignore")
     def _update_each(self, tasks: list[tuple[Any, ...]], gradients: Sequence[Array | None]) -> None:
@@ -330,9 +329,8 @@ class Optimizer(Loadable, ABC):
             more = (p._array, state, group, bool(missing), advances, t, u)
             tasks.append((place, repeat, more if advances or repeat is None else None))
         repeats: list[Any] = [repeat for _, repeat, more in tasks if more is None]
-        step = _Step(
-            key, tasks, repeats if len(repeats) == len(gradients) else None, marking(*(p._array for *_, p in given))
-        )
+        together = in_place.together(repeats) if len(repeats) == len(gradients) else None
+        step = _Step(key, tasks, together, marking(*(p._array for *_, p in given)))
         self._cache = step if repeatable else None
         return step
 
