@@ -72,9 +72,6 @@ class Course(tracing.Tracer):
         self.kept = Kept(self.link)
         self._kernels = accelerations()
         self.start: Taking = _nothing  # what answers the first op call
-        self._rest()
-
-    def _rest(self) -> None:
         self.last: Step | None = None  # the step that came last
         self.thread = 0  # the one whose call follows the course, or 0
         self._known: dict[int, list[Slot]] | None = None  # by the id of its array; while steps are recorded
@@ -86,7 +83,7 @@ class Course(tracing.Tracer):
         if self._kernels != accelerations():  # the prepared tasks are of other kernels
             self._clear()
         if self.kept.unsure:  # the last call was interrupted before its end
-            self._rest()
+            self.last = self._known = None
             self.kept.check()
         self.kept.unsure = True
         self.thread, workspace.call = get_ident(), tick()
@@ -113,7 +110,7 @@ class Course(tracing.Tracer):
         if self.assigns:
             self._let_go()
         self.kept.check()
-        self._rest()
+        self.last, self.thread, self._known = None, 0, None
 
     def _let_go(self) -> None:
         """Forget all steps, and give their memory back now: steps and slots refer to each other."""

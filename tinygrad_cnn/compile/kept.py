@@ -72,9 +72,11 @@ class Kept:
         """After a call: drop what somebody else holds."""
         if not self._objects:
             self._list()
-        watched = any(map(getweakrefcount, self._tensors))
-        watched |= bool(hooked) and any(getweakrefcount(t._node) for t in self._tensors)  # as hooks refer to nodes
-        if watched or list(map(getrefcount, self._objects)) != self._counts:
+        if (
+            any(map(getweakrefcount, self._tensors))
+            or (hooked and any(getweakrefcount(t._node) for t in self._tensors))  # as hooks refer to nodes
+            or list(map(getrefcount, self._objects)) != self._counts
+        ):
             self._forget_counts()
             for step in sorted(self._steps, key=attrgetter("position"), reverse=True):
                 if is_held(step):

@@ -179,7 +179,8 @@ def _convolution(
         x, _ = batched(name, x, ndim)
         y = _convolution(name, ndim, x, w, b, stride, padding, dilation, groups)
         return unbatched(y, True)  # type: ignore[no-any-return]
-    checked = _known_geometry if are_plain(stride, padding, dilation, groups) else geometry
+    plain = stride.__class__ is padding.__class__ is dilation.__class__ is groups.__class__ is int
+    checked = _known_geometry if plain or are_plain(stride, padding, dilation, groups) else geometry
     steps, pairs, spread, groups = checked(name, ndim, xs, ws, bs, stride, padding, dilation, groups)
     return convolve(x, w, b, stride=steps, padding=pairs, dilation=spread, groups=groups)
 

@@ -43,7 +43,10 @@ _quiet.run(np.seterr, all="ignore")
 class _Step(NamedTuple):
     """A prepared step."""
 
+    kinds: list[Any]
+    """What it depends on: the types of the gradients and the names of the options."""
     key: list[Any]
+    """Objects that it depends on, and that must stay the same."""
     tasks: list[tuple[Any, ...]]
     """For each parameter with a gradient."""
     repeat: Callable[..., object] | None
@@ -260,9 +263,18 @@ class Optimizer(Loadable, ABC):
 
     def _update(self, *gradients: Any) -> None:
         """One step along these gradients, one for each parameter."""
-        step, key = self._cache, self._key(gradients)
-        if step is None or len(key) != len(step.key) or not all(map(is_, key, step.key)):
-            step = self._prepared(key, gradients)
+        step = self._cache
+        kinds: list[Any] = [*map(type, gradients)]
+        key: list[Any] = [replaced.times]
+        for group in self.param_groups:
+            params = group["params"]
+            kinds += group
+            key += group.values()
+            key += params
+            if self.state:
+                key += map(self.state.get, params)
+        if step is None or kinds != step.kinds or len(key) != len(step.key) or not all(map(is_, key, step.key)):
+            step = self._prepared(kinds, key, gradients)
         step.mark()
         if step.repeat is None:
             self._update_each(step.tasks, gradients)
@@ -287,20 +299,8 @@ class Optimizer(Loadable, ABC):
             if advances:
                 self.conclude(state, group)
 
-    def _key(self, gradients: Sequence[Array | None]) -> list[Any]:
-        """The objects whose identity a cached step depends on."""
-        key: list[Any] = [replaced.times, *map(type, gradients)]
-        for group in self.param_groups:
-            params = group["params"]
-            key += group
-            key += group.values()
-            key += params
-            if self.state:
-                key += map(self.state.get, params)
-        return key
-
     @np.errstate(all="ignore")
-    def _prepared(self, key: list[Any], gradients: Sequence[Array | None]) -> _Step:
+    def _prepared(self, kinds: list[Any], key: list[Any], gradients: Sequence[Array | None]) -> _Step:
         """A step, after all checks; it is cached if its key tells every change of the options and it creates no slots."""
         groups = [accepted(self._name, *self.examined(g, f" of group {n}")) for n, g in enumerate(self.param_groups)]
         members = [(n, i, p) for n, group in enumerate(self.param_groups) for i, p in enumerate(group["params"])]
@@ -330,7 +330,7 @@ class Optimizer(Loadable, ABC):
             tasks.append((place, repeat, more if advances or repeat is None else None))
         repeats: list[Any] = [repeat for _, repeat, more in tasks if more is None]
         together = in_place.together(repeats) if len(repeats) == len(gradients) else None
-        step = _Step(key, tasks, together, marking(*(p._array for *_, p in given)))
+        step = _Step(kinds, key, tasks, together, marking(*(p._array for *_, p in given)))
         self._cache = step if repeatable else None
         return step
 
