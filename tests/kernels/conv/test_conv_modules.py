@@ -62,6 +62,11 @@ UNPACKED = [
 
 
 FEW_UNPACKED = [*((few_positions, name, value) for name, value in (("READS_SMALL", True), ("AT_ONCE", 1))), *UNPACKED]
+FEW_IN_SUMS = [
+    *((few_positions, name, value) for name, value in (("READS_SMALL", True), ("UNPACKED", 60), ("AT_ONCE", 100))),
+    *((few_positions, name, value) for name, value in (("SUMMED", 8), ("UNEVEN", 8), ("SHORTEST", 2), ("RUN", 4))),
+    *UNPACKED,
+]
 PACKED = [(im2col, "READS_SMALL", False)]
 OF_FEW_ROWS = [
     *((im2col, name, value) for name, value in (("READS_SMALL", True), ("FEWEST", 1), ("UNPACKED", 1))),
@@ -93,8 +98,11 @@ HOW = {
     "few positions": How(few_positions, [(few_positions, "READS_SMALL", False)], ungrouped),
     "few positions, unpacked": How(few_positions, FEW_UNPACKED, ungrouped),
     "few positions, unpacked, in many parts": How(
-        few_positions, [*FEW_UNPACKED, (few_positions, "NARROW", 1)], ungrouped
+        few_positions, [*FEW_UNPACKED, (few_positions, "NARROW", 1), (few_positions, "FEW", 0)], ungrouped
     ),
+    "few positions, in sums": How(few_positions, FEW_IN_SUMS, ungrouped),
+    "few positions, in sums by NumPy": How(few_positions, [*FEW_IN_SUMS, (blas, "GEMM", {})], ungrouped),
+    "few positions, in sums and two parts": How(few_positions, [*FEW_IN_SUMS, (blocking, "ALONE", 0)], ungrouped),
     "few positions in two parts": How(few_positions, [(blocking, "ALONE", 0)], ungrouped),
     "pointwise": How(pointwise, [], single_pixels),
     "pointwise in small blocks": How(pointwise, small(blocking), single_pixels),

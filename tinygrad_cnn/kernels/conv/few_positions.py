@@ -21,7 +21,8 @@ import numpy as np
 
 from ...ops.windows import Sizes, interior, last_view, overlaps, volume, windows
 from .. import blocking
-from ..blas import READS_SMALL, in_columns, in_rows, pieces
+from ..blas import MOST as MOST_ROWS
+from ..blas import READS_SMALL, UNPACKED, Matrix, Products, Term, in_columns, in_rows, pieces
 from ..blocking import Geometry, is_last
 from ..parallel.task import Call, Work, halved
 from ..parallel.workspace import blank, buffer, scratch
@@ -33,11 +34,17 @@ FEW = 64
 """With at most so many positions, products that BLAS does not pack give the gradient in the filters faster: others fill it with
 zeros first."""
 
-WIDE, AT_ONCE = 64, 256
-"""The convolution itself is so if a product has at least AT_ONCE results, in rows of which at most WIDE count."""
+WIDE, AT_ONCE, SUMS = 64, 512, 16
+"""The convolution itself is so if a product has at least AT_ONCE results, in rows of which at most WIDE count, or as many rows
+as a product may have. Long sums are cut into as few as this needs, up to SUMS."""
 
 NARROW, MOST = 32, 128
-"""The gradient in the images is so in parts of NARROW positions, if they are up to MOST, or in one if there are fewer."""
+"""The gradient in the images is so for up to MOST positions: in parts of NARROW ones, if there are more than FEW and the parts
+are equal; or else in sums over a few filters at a time, which are added up."""
+
+SUMMED, UNEVEN, SHORTEST, LONGEST, RUN = 1 << 10, 1 << 12, 32, 512, 64
+"""For each row of such a product about SUMMED multiplications, and UNEVEN if the positions do not fill vectors of 16 numbers: a
+power of two of filters, at least SHORTEST and at most LONGEST. The other rows are read in runs of a multiple of RUN numbers."""
 
 LEAST = 1 << 18
 """Fewer numbers in the filters are not worth it."""
@@ -54,17 +61,22 @@ def serves(g: Geometry, x: Sizes, w: Sizes, groups: int) -> bool:
 def convolve(g: Geometry, x: Array, w: Array, b: Array | None, y: Array) -> Work:
     """y (N, O, *out) of x (N, c, *sizes) with filters w (O, c, *k) and biases b (O,)."""
     k, m = volume(w.shape[1:]), len(x) * volume(g.out)
-    parts = _parts(k, m, pieces(k, m)[1])
+    sums, parts = _cut(k, m)
     apart = parts if parts and g.out[0] % parts == 0 else 1
     columns = buffer((apart, k, m // apart), y.dtype)  # A^T, its positions (*out, N), or parts of its columns
-    right = columns if apart > 1 else _right(columns[0], parts)
     filters, before = _matrix(w, (len(w), k), y.dtype)
     target = np.moveaxis(last_view(y), 0, -2)
+    length = -(-k // sums)
+    terms = [slice(i, i + length) for i in range(0, k, length)]  # the elements of a window in each sum
+    rights = [columns[:, own] if apart > 1 else _right(columns[0, own], parts) for own in terms]
 
     def arrange(own: slice) -> list[Call]:
         rows = scratch("rows", (own.stop - own.start, m), y.dtype)
         values = np.moveaxis(rows.reshape(len(rows), *g.out, len(x)), 0, -1)
-        calls = _products(filters[own], right, rows, parts)
+        calls = _products(filters[own, terms[0]], rights[0], rows, parts)
+        for term, right in zip(terms[1:], rights[1:], strict=True):
+            more = scratch("more rows", rows.shape, y.dtype)
+            calls += [*_products(filters[own, term], right, more, parts), partial(np.add, rows, more, rows)]
         if b is None:
             return [*calls, partial(np.copyto, target[..., own], values)]
         return [*calls, partial(np.add, values, b[own], target[..., own])]
@@ -72,9 +84,14 @@ def convolve(g: Geometry, x: Array, w: Array, b: Array | None, y: Array) -> Work
     return _work(g, x.shape, w.shape, arrange, len(w), partial(_fill, g, x, columns), *before)
 
 
-def _parts(k: int, m: int, parts: int) -> int:
-    """`parts`, if it is faster to multiply by so many parts of the columns of a (k, m) matrix, a few rows at a time; else 0."""
-    return parts if READS_SMALL and parts and pieces(k, m, parts)[0] * min(m // parts, WIDE) >= AT_ONCE else 0
+def _cut(k: int, m: int) -> tuple[int, int]:
+    """In how many sums to multiply by a (k, m) matrix, and by how many parts of its columns, a few rows at a time; 1 and 0 if
+    the whole product is as fast."""
+    for sums in range(1, SUMS + 1) if READS_SMALL else ():
+        rows, parts = pieces(-(-k // sums), m)
+        if rows == MOST_ROWS or rows * min(m // parts, WIDE) >= AT_ONCE:
+            return sums, parts
+    return 1, 0
 
 
 def _right(b: Array, parts: int) -> Array:
@@ -126,8 +143,9 @@ def input_gradient(g: Geometry, u: Array, w: Array, x: Array) -> Work:
     """The adjoint in x: x (N, c, *sizes) of u (N, O, *out)."""
     n, size, m = len(u), volume(g.kernel), len(u) * volume(g.out)
     filters, before = _matrix(w, (len(w), volume(w.shape[1:])), x.dtype)
-    parts = _parts(len(w), m, 1 if m <= NARROW else 0 if m % NARROW or m > MOST else m // NARROW)
-    if parts:
+    parts = m // NARROW if FEW < m <= MOST and m % NARROW == 0 and READS_SMALL else 0
+    in_sums = READS_SMALL and not parts and 0 < m <= MOST
+    if parts or in_sums:
         rows = buffer((len(w), m), x.dtype)  # u^T, its positions (*out, N)
         before.append(partial(np.copyto, rows.reshape(len(w), *g.out, n), np.moveaxis(u, 0, -1)))
     else:
@@ -137,7 +155,8 @@ def input_gradient(g: Geometry, u: Array, w: Array, x: Array) -> Work:
 
     def arrange(own: slice) -> list[Call]:
         part, count, every = np.moveaxis(x[:, own], 0, -1), own.stop - own.start, slice(None)  # (c, *sizes, N)
-        if parts:
+        elements = slice(own.start * size, own.stop * size)
+        if parts or in_sums:
             terms = scratch("terms", (count * size, m), x.dtype)
             of_windows = terms.reshape(count, *g.kernel, *g.out, n)
             total = scratch("total", part.shape, x.dtype)  # adding to another order of memory is slow
@@ -147,7 +166,12 @@ def input_gradient(g: Geometry, u: Array, w: Array, x: Array) -> Work:
             total = part
             if not is_last(x):
                 total = np.moveaxis(scratch("total", (*part.shape[1:], count), x.dtype), -1, 0)
-        calls = _products(filters[:, own.start * size : own.stop * size].T, right, terms, parts)
+        if in_sums:
+            calls: list[Call] = [
+                _by_filters(filters.shape, elements.start, len(terms), m, x.dtype).on(filters, rows, terms)
+            ]
+        else:
+            calls = _products(filters[:, elements].T, right, terms, parts)
         calls.append(partial(total.fill, 0))
         for element, inside, pixels in _overlaps(g, x.shape[2:]):
             to = total[(every, *pixels[1:])]
@@ -155,6 +179,21 @@ def input_gradient(g: Geometry, u: Array, w: Array, x: Array) -> Work:
         return calls if total is part else [*calls, partial(np.copyto, part, total)]
 
     return _work(g, x.shape, w.shape, arrange, w.shape[1], *before)
+
+
+@lru_cache(maxsize=64)
+def _by_filters(filters: Sizes, start: int, count: int, m: int, dtype: DType) -> Products:
+    """w^T u^T for `count` elements of a window from `start` on, and m positions, a few filters at a time."""
+    most = max(SHORTEST, (UNEVEN if m % 16 else SUMMED) // m)
+    deep = min(filters[0], LONGEST, 1 << most.bit_length() - 1)
+    run = max(1, UNPACKED // (deep * m) // RUN) * RUN
+    terms = []
+    for i in range(0, count, run):
+        for j in range(0, filters[0], deep):
+            rows, depth = min(run, count - i), min(deep, filters[0] - j)
+            w = Matrix(rows, depth, j * filters[1] + start + i, filters[1], turned=True)
+            terms.append(Term(w, Matrix(depth, m, j * m, m), Matrix(rows, m, i * m, m), adds=j > 0))
+    return Products(terms, dtype)
 
 
 def _columns(g: Geometry, x: Array, dtype: DType) -> tuple[Array, Call]:
