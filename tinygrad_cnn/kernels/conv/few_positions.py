@@ -186,7 +186,8 @@ def _by_filters(filters: Sizes, start: int, count: int, m: int, dtype: DType) ->
     """w^T u^T for `count` elements of a window from `start` on, and m positions, a few filters at a time."""
     most = max(SHORTEST, (UNEVEN if m % 16 else SUMMED) // m)
     deep = min(filters[0], LONGEST, 1 << most.bit_length() - 1)
-    run = max(1, UNPACKED // (deep * m) // RUN) * RUN
+    times = -(-count // max(RUN, UNPACKED // (deep * m)))
+    run = -(-count // (times * RUN)) * RUN
     terms = []
     for i in range(0, count, run):
         for j in range(0, filters[0], deep):
