@@ -1,46 +1,52 @@
-"""``relu`` and leaky relu as the maximum of two arrays: NumPy vectorizes that, but not the maximum of an array and a number."""
+"""``relu`` by the ufunc behind np.clip, and leaky relu as the maximum of two arrays.
+
+NumPy does not vectorize the maximum of an array and a number, and reads two arrays for that of an array and zeros. Unlike
+np.maximum, clip leaves -0 as it is, so all arrays of a dtype take the same way.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
+from numpy._core.umath import clip  # type: ignore[attr-defined] # np.clip takes four times as long for few elements
 
-from .copies import flattened
+from .copies import flattened, into
 from .parallel.chunks import LARGE, shared
 
 SHORT = 1 << 12
-"""Up to this many elements, comparing with a number takes no longer than making 1-d views to compare with zeros."""
+"""Up to this many elements, finding out whether they lie side by side takes longer than it gains."""
 
-RUN = 1 << 14
-"""Elements compared at a time: the zeros to compare with stay in the cache."""
+BOUNDS = {char: (np.zeros((), char), np.array(np.inf, char)) for char in "fd"}
+"""0 and infinity for each dtype. For float16, clip is slow."""
 
 
 def prepare(out: np.ndarray | None, a: Any) -> Callable[[], Any] | None:
     """A task for max(a, 0), in the memory order of a; `out` may be a."""
-    if a.__class__ is not ndarray or a.dtype.kind != "f":
+    if a.__class__ is not ndarray or a.dtype.char not in BOUNDS:
         return None
-    if a.size <= SHORT:
-        if out is None:
-            return partial(np.maximum, a, _zeros(a.dtype, ()))
-        source, target = flattened(a, out) or (a, out)
-        zeros = _zeros(a.dtype, (RUN,))[: a.size] if source.ndim == 1 else _zeros(a.dtype, ())
-        return partial(np.maximum, source, zeros, out=target)
+    bounds = BOUNDS[a.dtype.char]
+    if out is None and a.size <= SHORT:
+        return partial(clip, a, *bounds)
     y = np.empty_like(a) if out is None else out
-    source, target = a.ravel("K"), y.ravel("K")
-    if a.strides != y.strides or target.base is None or source.base is None:  # ravel made a copy: there are gaps
-        return partial(np.maximum, a, _zeros(a.dtype, ()), out=y)
-    return shared(_rectify, y, source, target) if a.size >= LARGE else partial(_rectified, y, source, target)
+    target, source = flattened(y, a) or (y, a)
+    if a.size >= LARGE:
+        return shared(_rectify, y, target, source)
+    return partial(clip, source, *bounds, target) if out is not None else partial(into, y, _rectify, target, source)
 
 
 def rectified(a: Any) -> Any:
     """max(a, 0), if there are few elements."""
-    if a.__class__ is ndarray and a.size <= SHORT and a.dtype.kind == "f":
-        return np.maximum(a, _zeros(a.dtype, ()))
+    if a.__class__ is ndarray and a.size <= SHORT and a.dtype.char in BOUNDS:
+        return clip(a, *BOUNDS[a.dtype.char])
     return None
+
+
+def _rectify(target: np.ndarray, source: np.ndarray) -> None:
+    clip(source, *BOUNDS[source.dtype.char], target)
 
 
 def prepare_leaky(out: np.ndarray | None, a: Any, slope: Any) -> Callable[[], Any] | None:
@@ -53,25 +59,3 @@ def prepare_leaky(out: np.ndarray | None, a: Any, slope: Any) -> Callable[[], An
         return np.maximum(a, scaled, out=scaled if out is None else out)
 
     return task
-
-
-@lru_cache(maxsize=64)
-def _zeros(dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
-    zeros = np.zeros(shape, dtype)
-    zeros.flags.writeable = False
-    return zeros
-
-
-def _rectified(y: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    _rectify(source, target)
-    return y
-
-
-def _rectify(source: np.ndarray, target: np.ndarray) -> None:
-    """target = max(source, 0), for 1-d arrays."""
-    zeros = _zeros(source.dtype, (RUN,))
-    whole = source.size - source.size % RUN
-    if whole:
-        np.maximum(source[:whole].reshape(-1, RUN), zeros, out=target[:whole].reshape(-1, RUN))
-    if whole < source.size:
-        np.maximum(source[whole:], zeros[: source.size - whole], out=target[whole:])

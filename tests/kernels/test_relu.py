@@ -1,0 +1,58 @@
+"""relu, by the ufunc behind np.clip: the values of np.maximum, and the same bits wherever an array is cut, however it lies."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinygrad_cnn as tg
+from tests.conftest import tuned
+from tinygrad_cnn.kernels import relu
+
+SPECIAL = [0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf, 1e-45, -1e-45, 3e38, -3e38, 1.0, -1.0]
+
+
+def lay(a, how):
+    """The array in another memory order, or with gaps."""
+    if how == "gaps":
+        wide = np.zeros((*a.shape[:-1], 2 * a.shape[-1]), a.dtype)
+        wide[..., ::2] = a
+        return wide[..., ::2]
+    return {"C": np.ascontiguousarray, "F": np.asfortranarray, "reversed": lambda a: a[::-1].copy()[::-1]}[how](a)
+
+
+@pytest.fixture(params=[{}, {"LARGE": 4, "SHORT": 1}], ids=["few", "many"], scope="module", autouse=True)
+def sizes(request):
+    with tuned() as tune:
+        tune(relu, **request.param)
+        yield
+
+
+@given(
+    st.sampled_from("fde"), st.sampled_from([(3,), (2, 5), (4, 3, 2, 2), (0, 3)]),
+    st.sampled_from(["C", "F", "gaps", "reversed"]), st.sampled_from(["new", "given", "gaps", "itself"]),
+    st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_values_and_bits(dtype, shape, how, out, seed):
+    rng = np.random.default_rng(seed)
+    with np.errstate(over="ignore"):
+        a = lay(rng.choice(SPECIAL, shape).astype(dtype), how)
+    expected, zero = np.maximum(a, 0), a == 0
+    target = {"new": None, "given": np.empty_like(a), "gaps": lay(np.zeros(shape, dtype), "gaps"), "itself": a}[out]
+    signs = np.signbit(a)
+    task = relu.prepare(target, a)
+    if dtype == "e":
+        assert task is None
+        return
+    with np.errstate(all="raise"):
+        y = task()
+    y = y if target is None else target
+    np.testing.assert_array_equal(y, expected)
+    assert y.dtype == expected.dtype
+    assert (np.signbit(y)[zero] == signs[zero]).all()
+
+
+@pytest.mark.parametrize("n", [1, 7, 5000, 70_000])
+def test_minus_zero_is_minus_zero_in_arrays_of_every_size(n):
+    y = tg.from_numpy(np.full((2, n), -0.0, np.float32)).relu()
+    assert np.signbit(y.numpy()).all()
