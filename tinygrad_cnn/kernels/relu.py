@@ -1,7 +1,7 @@
 """``relu`` by the ufunc behind np.clip, and leaky relu as the maximum of two arrays.
 
-NumPy does not vectorize the maximum of an array and a number, and reads two arrays for that of an array and zeros. Unlike
-np.maximum, clip leaves -0 as it is, so all arrays of a dtype take the same way.
+NumPy does not vectorize the maximum of an array and a number, and reads two arrays for that of an array and zeros. All arrays
+of a dtype take the same way, since for -0 clip gives another sign than np.maximum.
 """
 
 from __future__ import annotations
