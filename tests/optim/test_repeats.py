@@ -3,12 +3,14 @@
 import itertools
 import sys
 from threading import Event, Thread
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import optim
+from tinygrad_cnn.kernels import update
 from tinygrad_cnn.ops import in_place
 
 SHAPES = [(), (3,), (2, 5), (0, 2), (4, 1, 3)]
@@ -152,27 +154,36 @@ def test_gradients_that_come_and_go(monkeypatch):
 
 
 PLACES = {
-    "one memory": ([0, 3, 8, 40], [(3,), (2, 2), (2, 10), ()]),
-    "other orders": ([40, 6, 18, 0], [(3,), (2, 2), (2, 10), ()]),
-    "overlapping": ([2, 1, 0, 4], [(3,), (2, 2), (2, 10), ()]),
-    "empty": ([3, 5, 5], [(0, 2), (2,), (0,)]),
-    "too many numbers": ([0, 100_000], [(5,), (7,)]),
-    "one": ([2], [(5,)]),
+    "one memory": ([0, 3, 8, 40], [(3,), (2, 2), (2, 10), ()], 1),
+    "other orders": ([40, 6, 18, 0], [(3,), (2, 2), (2, 10), ()], 1),
+    "overlapping": ([2, 1, 0, 4], [(3,), (2, 2), (2, 10), ()], 1),
+    "empty": ([3, 5, 5], [(0, 2), (2,), (0,)], 1),
+    "too many numbers": ([0, 100_000], [(5,), (7,)], 2),
+    "one": ([2], [(5,)], 1),
 }
+"""Where gradients begin, their shapes, and how many products a step takes from the second on."""
+
+
+@pytest.fixture
+def products(monkeypatch):
+    """How many products by the learning rate there were."""
+    found = []
+    monkeypatch.setattr(update, "multiply", lambda *given: found.append(1) or np.multiply(*given))
+    return lambda: (len(found), found.clear())[0]
 
 
 @pytest.mark.parametrize("stride", [1, 2, -1])
 @pytest.mark.parametrize("places", PLACES)
-def test_gradients_in_one_memory(monkeypatch, places, stride):
+def test_gradients_in_one_memory(monkeypatch, products, places, stride):
     """Gradients that stay the same Tensors are multiplied at once. Then others come, at other places of the same memory."""
-    starts, shapes = PLACES[places]
+    starts, shapes, count = PLACES[places]
 
     def run():
         rng = np.random.default_rng(1)
         memory = rng.normal(size=200_100).astype(np.float32)
         ps = [tg.Tensor(rng.normal(size=shape).astype(np.float32), requires_grad=True) for shape in shapes]
         optimizer = optim.SGD(ps, lr=0.3)
-        last = None
+        last, taken = None, []
         for shift in (0, 0, 0, 50, 50, 50, 0):
             if shift != last:
                 last = shift
@@ -180,8 +191,54 @@ def test_gradients_in_one_memory(monkeypatch, places, stride):
                     part = memory[start + shift :][: abs(stride) * p.size : abs(stride)][:: np.sign(stride)]
                     p.grad = tg.from_numpy(part.reshape(p.shape))
             optimizer.step()
+            taken.append(products())
             memory *= np.float32(0.9)
             yield [p.detach().numpy().tobytes() for p in ps]
+        if in_place.repeats:
+            assert taken == [len(ps), count, count] * 2 + [len(ps)]
+
+    assert list(run()) == plain(monkeypatch, lambda: list(run()))
+
+
+def records(size):
+    """A number beside a byte: numbers are 5 bytes apart."""
+    return np.zeros(size, [("number", np.float32), ("byte", np.int8)])["number"]
+
+
+def apart_rows():
+    """The rows of a view of memory that belongs to no array, with a gap between them."""
+    memory = np.zeros((3, 4), np.float32)
+    interface = {**memory.__array_interface__, "shape": (2, 4), "strides": (memory.strides[0] * 2, 4)}
+    return np.asarray(SimpleNamespace(__array_interface__=interface, memory=memory))
+
+
+APART = {
+    "two memories": lambda: [np.zeros(4, np.float32)[:], np.zeros(4, np.float32)[:]],
+    "packed": lambda: [(a := records(9))[:4], a[4:8]],
+    "packed, with an odd end": lambda: [(a := records(9))[:4], a[4:9][:4]],
+    "between the bytes of others": lambda: [
+        (a := np.zeros(40, np.uint8))[:16].view(np.float32), a[18:34].view(np.float32)
+    ],
+    "an owner that is no array": lambda: [
+        np.frombuffer(a := bytearray(32), np.float32, 4), np.frombuffer(a, np.float32, 4, 16)
+    ],
+    "gaps": lambda: [*apart_rows()],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", APART)
+def test_gradients_that_are_not_in_one_memory(monkeypatch, products, how):
+    def run():
+        ps, gradients = [tg.ones(4, requires_grad=True) for _ in range(2)], APART[how]()
+        optimizer = optim.SGD(ps, lr=0.3)
+        for p, g in zip(ps, gradients, strict=True):
+            g[...] = np.arange(1, 5)
+            p.grad = tg.from_numpy(g)
+        for _ in range(4):
+            optimizer.step()
+            yield [p.detach().numpy().tobytes() for p in ps]
+        if in_place.repeats:
+            assert products() == 8
 
     assert list(run()) == plain(monkeypatch, lambda: list(run()))
 

@@ -97,45 +97,52 @@ def together(steps: Sequence[Callable[[np.ndarray], object]]) -> Callable[..., o
     if len(found) < max(2, len(steps)) or len({(p.dtype, float(lr)) for p, lr, _ in found}) > 1:
         return in_turn
     ps, (lr, *_), _ = zip(*found, strict=True)
-    known: Sequence[ref[np.ndarray]] = ()  # the last gradients, not held: a compiled function would give others then
-    calls: Sequence[Callable[[], object]] | None = None  # for these, if they came twice
+    last: tuple[Sequence[ref[np.ndarray]], Sequence[Callable[[], object]] | None] = (), None
+    """The last gradients, and the calls for these, if they came twice. They are not held: a compiled function would give others
+    then."""
 
     def step(*gradients: np.ndarray) -> None:
-        nonlocal known, calls
+        nonlocal last
+        known, calls = last
         if known and all(map(is_, map(call, known), gradients)):
             if calls is None:
-                calls = _at_once(ps, lr, gradients)
+                calls = _by_one_product(ps, lr, gradients)
+                last = known, calls
             if calls:
                 deque(map(call, calls), 0)  # which calls each
                 return
         else:
-            known, calls = [*map(ref, gradients)] if gradients[0].base is not None else (), None
+            last = [*map(ref, gradients)] if gradients[0].base is not None else (), None
         in_turn(*gradients)
 
     return step
 
 
-def _at_once(ps: Sequence[np.ndarray], lr: np.ndarray, gradients: Sequence[np.ndarray]) -> list[Callable[[], object]]:
-    """A step of gradient descent with one product for gradients in one piece of memory, while they are alive; empty if they
-    are not, or have too many numbers."""
+def _by_one_product(
+    ps: Sequence[np.ndarray], lr: np.ndarray, gradients: Sequence[np.ndarray]
+) -> list[Callable[[], object]]:
+    """A step of gradient descent, for as long as these gradients are alive.
+
+    Empty if they are no views of one array without gaps, if they and what lies between them are too many numbers, or if a
+    parameter lies among them.
+    """
+    base, dtype, size = gradients[0].base, lr.dtype, lr.itemsize
+    if not isinstance(base, np.ndarray) or not base.flags.forc:
+        return []
+    if any(g.base is not base or g.dtype != dtype for g in gradients):
+        return []
     bounds = [byte_bounds(g) for g in gradients]
     start, stop = min(low for low, _ in bounds), max(high for _, high in bounds)
-    dtype, size = lr.dtype, (stop - start) // lr.itemsize
-    base, offsets = gradients[0].base, [g.ctypes.data - start for g in gradients]
-    if (
-        size > in_place.PIECE
-        or any(g.base is not base or g.dtype != dtype for g in gradients)
-        or any(at % lr.itemsize for at in offsets)
-    ):
+    places = [g.ctypes.data - start for g in gradients]
+    steps = [*places, *(step for g in gradients for step in g.strides)]
+    if stop - start > in_place.PIECE * size or any(step % size for step in steps):
         return []
-    place = SimpleNamespace(
-        __array_interface__={"data": (start, False), "shape": (size,), "typestr": dtype.str, "version": 3}
-    )
-    flat = np.asarray(place)
+    memory = {"data": (start, True), "shape": ((stop - start) // size,), "typestr": dtype.str, "version": 3}
+    flat = np.asarray(SimpleNamespace(__array_interface__=memory))
     if any(np.may_share_memory(p, flat) for p in ps):
         return []
-    scaled = np.empty(size, dtype)
-    parts = [np.ndarray(g.shape, dtype, scaled, at, g.strides) for g, at in zip(gradients, offsets, strict=True)]
+    scaled = np.empty(flat.shape, dtype)
+    parts = [np.ndarray(g.shape, dtype, scaled, at, g.strides) for g, at in zip(gradients, places, strict=True)]
     return [
         partial(multiply, flat, lr, scaled),
         *(partial(subtract, p, part, p) for p, part in zip(ps, parts, strict=True)),
