@@ -186,7 +186,7 @@ def _by_filters(filters: Sizes, start: int, count: int, m: int, dtype: DType) ->
     """w^T u^T for `count` elements of a window from `start` on, and m positions, a few filters at a time."""
     most = max(SHORTEST, (UNEVEN if m % 16 else SUMMED) // m)
     deep = min(filters[0], LONGEST, 1 << most.bit_length() - 1)
-    times = -(-count // max(RUN, UNPACKED // (deep * m)))
+    times = -(-count // max(RUN, UNPACKED // (deep * m) // RUN * RUN))
     run = -(-count // (times * RUN)) * RUN
     terms = []
     for i in range(0, count, run):
