@@ -61,10 +61,14 @@ UNPACKED = [
 """Products of a few rows, and of a part of the filters if these are many."""
 
 
-FEW_UNPACKED = [*((few_positions, name, value) for name, value in (("READS_SMALL", True), ("AT_ONCE", 1))), *UNPACKED]
+FEW_UNPACKED = [
+    *((few_positions, name, value) for name, value in (("READS_SMALL", True), ("AT_ONCE", 1), ("ENOUGH", 1))),
+    *UNPACKED,
+]
 FEW_IN_SUMS = [
     *((few_positions, name, value) for name, value in (("READS_SMALL", True), ("UNPACKED", 60), ("AT_ONCE", 100))),
-    *((few_positions, name, value) for name, value in (("SUMMED", 8), ("UNEVEN", 8), ("SHORTEST", 2), ("RUN", 4))),
+    *((few_positions, name, value) for name, value in (("NARROW", 999), ("ENOUGH", 1), ("IN_SUMS", range(999)))),
+    *((few_positions, name, value) for name, value in (("DEEP", 2), ("RUN", 4))),
     *UNPACKED,
 ]
 PACKED = [(im2col, "READS_SMALL", False)]
@@ -98,7 +102,7 @@ HOW = {
     "few positions": How(few_positions, [(few_positions, "READS_SMALL", False)], ungrouped),
     "few positions, unpacked": How(few_positions, FEW_UNPACKED, ungrouped),
     "few positions, unpacked, in many parts": How(
-        few_positions, [*FEW_UNPACKED, (few_positions, "NARROW", 1), (few_positions, "FEW", 0)], ungrouped
+        few_positions, [*FEW_UNPACKED, (few_positions, "NARROW", 1)], ungrouped
     ),
     "few positions, in sums": How(few_positions, FEW_IN_SUMS, ungrouped),
     "few positions, in sums by NumPy": How(few_positions, [*FEW_IN_SUMS, (blas, "GEMM", {})], ungrouped),

@@ -17,7 +17,7 @@ def test_no_product_in_sums_is_too_large_for_blas_to_leave_its_matrices_where_th
             super().__init__(terms, dtype)
             found.extend(term.a.rows * term.a.columns * term.b.columns for term in self.terms)
 
-    tuning(few_positions, LEAST=0, FOR_EACH=np.inf, READS_SMALL=True)
+    tuning(few_positions, LEAST=0, FOR_EACH=np.inf, READS_SMALL=True, NARROW=200, IN_SUMS=range(200))
     monkeypatch.setattr(few_positions, "Products", Recorded)
     w = np.zeros((512, channels, 1), np.float32)
     for m in (2, 4, 6, 8, 9, 16, 24, 33, 49, 64, 125):

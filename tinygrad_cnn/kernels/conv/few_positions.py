@@ -38,13 +38,13 @@ WIDE, AT_ONCE, SUMS = 64, 512, 16
 """The convolution itself is so if a product has at least AT_ONCE results, in rows of which at most WIDE count, or as many rows
 as a product may have. Long sums are cut into as few as this needs, up to SUMS."""
 
-NARROW, MOST = 32, 128
-"""The gradient in the images is so for up to MOST positions: in parts of NARROW ones, if there are more than FEW and the parts
-are equal; or else in sums over a few filters at a time, which are added up."""
+NARROW, MOST, ENOUGH = 32, 128, 256
+"""The gradient in the images is so for up to NARROW positions, or for up to MOST in parts of NARROW ones, if a product has at
+least ENOUGH results, or as many rows as it may have."""
 
-SUMMED, UNEVEN, SHORTEST, LONGEST, RUN = 1 << 10, 1 << 12, 32, 512, 64
-"""For each row of such a product about SUMMED multiplications, and UNEVEN if the positions do not fill vectors of 16 numbers: a
-power of two of filters, at least SHORTEST and at most LONGEST. The other rows are read in runs of a multiple of RUN numbers."""
+IN_SUMS, DEEP, RUN = (NARROW,), 32, 64
+"""For these numbers of positions, a product over all filters would be of few elements of the windows, and the processor reads
+filters in memory faster in long runs. So sums are over DEEP filters at a time, for a multiple of RUN elements, and added up."""
 
 LEAST = 1 << 18
 """Fewer numbers in the filters are not worth it."""
@@ -89,9 +89,14 @@ def _cut(k: int, m: int) -> tuple[int, int]:
     the whole product is as fast."""
     for sums in range(1, SUMS + 1) if READS_SMALL else ():
         rows, parts = pieces(-(-k // sums), m)
-        if rows == MOST_ROWS or rows * min(m // parts, WIDE) >= AT_ONCE:
+        if _is_enough(rows, m // parts, AT_ONCE):
             return sums, parts
     return 1, 0
+
+
+def _is_enough(rows: int, columns: int, results: int) -> bool:
+    """Whether a product has so many results, in rows of which at most WIDE count, or as many rows as a product may have."""
+    return rows == MOST_ROWS or rows * min(columns, WIDE) >= results
 
 
 def _right(b: Array, parts: int) -> Array:
@@ -143,9 +148,10 @@ def input_gradient(g: Geometry, u: Array, w: Array, x: Array) -> Work:
     """The adjoint in x: x (N, c, *sizes) of u (N, O, *out)."""
     n, size, m = len(u), volume(g.kernel), len(u) * volume(g.out)
     filters, before = _matrix(w, (len(w), volume(w.shape[1:])), x.dtype)
-    parts = m // NARROW if FEW < m <= MOST and m % NARROW == 0 and READS_SMALL else 0
-    in_sums = READS_SMALL and not parts and 0 < m <= MOST
-    if parts or in_sums:
+    parts = 1 if 1 < m <= NARROW else m // NARROW if m <= MOST and m % NARROW == 0 else 0
+    if not READS_SMALL or not parts or not _is_enough(pieces(len(w), m, parts)[0], m // parts, ENOUGH):
+        parts = 0
+    if parts:
         rows = buffer((len(w), m), x.dtype)  # u^T, its positions (*out, N)
         before.append(partial(np.copyto, rows.reshape(len(w), *g.out, n), np.moveaxis(u, 0, -1)))
     else:
@@ -156,7 +162,7 @@ def input_gradient(g: Geometry, u: Array, w: Array, x: Array) -> Work:
     def arrange(own: slice) -> list[Call]:
         part, count, every = np.moveaxis(x[:, own], 0, -1), own.stop - own.start, slice(None)  # (c, *sizes, N)
         elements = slice(own.start * size, own.stop * size)
-        if parts or in_sums:
+        if parts:
             terms = scratch("terms", (count * size, m), x.dtype)
             of_windows = terms.reshape(count, *g.kernel, *g.out, n)
             total = scratch("total", part.shape, x.dtype)  # adding to another order of memory is slow
@@ -166,10 +172,9 @@ def input_gradient(g: Geometry, u: Array, w: Array, x: Array) -> Work:
             total = part
             if not is_last(x):
                 total = np.moveaxis(scratch("total", (*part.shape[1:], count), x.dtype), -1, 0)
-        if in_sums:
-            calls: list[Call] = [
-                _by_filters(filters.shape, elements.start, len(terms), m, x.dtype).on(filters, rows, terms)
-            ]
+        if parts == 1 and m in IN_SUMS:
+            products = _by_filters(filters.shape, elements.start, len(terms), m, x.dtype)
+            calls: list[Call] = [products.on(filters, rows, terms)]
         else:
             calls = _products(filters[:, elements].T, right, terms, parts)
         calls.append(partial(total.fill, 0))
@@ -184,8 +189,7 @@ def input_gradient(g: Geometry, u: Array, w: Array, x: Array) -> Work:
 @lru_cache(maxsize=64)
 def _by_filters(filters: Sizes, start: int, count: int, m: int, dtype: DType) -> Products:
     """w^T u^T for `count` elements of a window from `start` on, and m positions, a few filters at a time."""
-    most = max(SHORTEST, (UNEVEN if m % 16 else SUMMED) // m)
-    deep = min(filters[0], LONGEST, 1 << most.bit_length() - 1)
+    deep = min(filters[0], DEEP)
     times = -(-count // max(RUN, UNPACKED // (deep * m) // RUN * RUN))
     run = -(-count // (times * RUN)) * RUN
     terms = []
