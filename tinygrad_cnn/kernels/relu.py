@@ -12,10 +12,14 @@ from typing import Any
 
 import numpy as np
 from numpy import ndarray
-from numpy._core.umath import clip  # type: ignore[attr-defined] # np.clip takes four times as long for few elements
 
 from .copies import flattened, into
 from .parallel.chunks import LARGE, shared
+
+try:  # for few elements np.clip, which checks its arguments, takes four times as long as its ufunc
+    from numpy._core.umath import clip  # type: ignore[attr-defined]
+except ImportError:
+    clip = np.clip
 
 SHORT = 1 << 12
 """Up to this many elements, finding out whether they lie side by side takes longer than it gains."""

@@ -97,9 +97,8 @@ def together(steps: Sequence[Callable[[np.ndarray], object]]) -> Callable[..., o
     if len(found) < max(2, len(steps)) or len({(p.dtype, float(lr)) for p, lr, _ in found}) > 1:
         return in_turn
     ps, (lr, *_), _ = zip(*found, strict=True)
+    # The last gradients, and the calls for them if they came twice. If they were held, a compiled function would give others.
     last: tuple[Sequence[ref[np.ndarray]], Sequence[Callable[[], object]] | None] = (), None
-    """The last gradients, and the calls for these, if they came twice. They are not held: a compiled function would give others
-    then."""
 
     def step(*gradients: np.ndarray) -> None:
         nonlocal last
@@ -121,10 +120,10 @@ def together(steps: Sequence[Callable[[np.ndarray], object]]) -> Callable[..., o
 def _by_one_product(
     ps: Sequence[np.ndarray], lr: np.ndarray, gradients: Sequence[np.ndarray]
 ) -> list[Callable[[], object]]:
-    """A step of gradient descent, for as long as these gradients are alive.
+    """The calls of a step of gradient descent, for as long as these gradients are alive.
 
-    Empty if they are no views of one array without gaps, if they and what lies between them are too many numbers, or if a
-    parameter lies among them.
+    There are none if the gradients are not views of one array without gaps, if they and what lies between them are too many
+    numbers, or if a parameter lies among them.
     """
     base, dtype, size = gradients[0].base, lr.dtype, lr.itemsize
     if not isinstance(base, np.ndarray) or not base.flags.forc:

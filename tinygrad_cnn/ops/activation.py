@@ -33,7 +33,7 @@ __all__ = [
 
 @op(elementwise=True)
 def relu(a: Array) -> Array:
-    """y = max(a, 0), and 0 for -0, of either sign.   a' = g where a > 0, else 0: the subgradient at 0 is 0."""
+    """y = max(a, 0); a 0 may have either sign.   a' = g where a > 0, else 0: the subgradient at 0 is 0."""
     return np.maximum(a, 0)
 
 

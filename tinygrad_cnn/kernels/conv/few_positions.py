@@ -94,6 +94,15 @@ def _cut(k: int, m: int) -> tuple[int, int]:
     return 1, 0
 
 
+def _parts(filters: int, m: int) -> int:
+    """By how many parts of m positions to multiply the transposed filters, a few rows at a time; 0 if the whole product is as
+    fast."""
+    parts = 1 if m <= NARROW else m // NARROW
+    if not READS_SMALL or m < 2 or (m > NARROW and (m > MOST or m % NARROW)):
+        return 0
+    return parts if _is_enough(pieces(filters, m, parts)[0], m // parts, ENOUGH) else 0
+
+
 def _is_enough(rows: int, columns: int, results: int) -> bool:
     """Whether a product has so many results, in rows of which at most WIDE count, or as many rows as a product may have."""
     return rows == MOST_ROWS or rows * min(columns, WIDE) >= results
@@ -148,9 +157,7 @@ def input_gradient(g: Geometry, u: Array, w: Array, x: Array) -> Work:
     """The adjoint in x: x (N, c, *sizes) of u (N, O, *out)."""
     n, size, m = len(u), volume(g.kernel), len(u) * volume(g.out)
     filters, before = _matrix(w, (len(w), volume(w.shape[1:])), x.dtype)
-    parts = 1 if 1 < m <= NARROW else m // NARROW if m <= MOST and m % NARROW == 0 else 0
-    if not READS_SMALL or not parts or not _is_enough(pieces(len(w), m, parts)[0], m // parts, ENOUGH):
-        parts = 0
+    parts = _parts(len(w), m)
     if parts:
         rows = buffer((len(w), m), x.dtype)  # u^T, its positions (*out, N)
         before.append(partial(np.copyto, rows.reshape(len(w), *g.out, n), np.moveaxis(u, 0, -1)))
