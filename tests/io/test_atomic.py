@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import system
-from tinygrad_cnn.io import atomic, npz
+from tinygrad_cnn.io import atomic, npz, safetensors
 
 from .states import SUFFIXES
 
@@ -306,3 +307,24 @@ def test_a_relative_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tg.save("a.npz", {"a": 1})
     assert tg.load("a.npz") == {"a": 1}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("when", ["writing", "syncing"])
+def test_a_full_disk_is_an_error_with_the_file_s_name(when, suffix, tmp_path, monkeypatch):
+    path = tmp_path / f"state{suffix}"
+    tg.save(path, {"a": 1})
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    if when == "writing":
+        monkeypatch.setattr(npz if suffix == ".npz" else safetensors, "write", full)
+    else:
+        monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=re.escape(str(path))) as caught:
+        tg.save(path, {"a": 2})
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+    monkeypatch.undo()
+    assert tg.load(path) == {"a": 1}
+    assert list(tmp_path.iterdir()) == [path]

@@ -91,6 +91,28 @@ def test_every_flipped_bit_of_an_archive_s_directory_is_noticed_or_changes_nothi
         assert_same(loaded, state)
 
 
+def test_zeros_at_the_end_of_an_archive_are_noticed_or_change_nothing(saved, tmp_path):
+    """As a crash may leave a file whose last bytes were never written."""
+    state, content = saved["flat", ".npz"]
+    path = tmp_path / "damaged.npz"
+    for kept in range(content.index(b"PK\x01\x02"), len(content)):
+        path.write_bytes(content[:kept].ljust(len(content), b"\0"))
+        for read, error in ((tg.load, CheckpointError), (tg.data.read_npz, tg.data.DataFileError)):
+            try:
+                loaded = read(path)
+            except error:
+                continue
+            assert_same(loaded, state)
+
+
+def test_an_empty_archive_is_one(tmp_path):
+    path = tmp_path / "empty.npz"
+    for archive_comment in (b"", b"nothing in it"):
+        with zipfile.ZipFile(path, "w") as empty:
+            empty.comment = archive_comment
+        assert tg.load(path) == tg.data.read_npz(path) == {}
+
+
 def _sorted(state: dict[Any, Any]) -> dict[Any, Any]:
     return dict(sorted(state.items()))
 

@@ -28,7 +28,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
     Raises:
         OSError: if the folder does not exist, `path` exists and is not a file but a folder or a device, or the file cannot
-            be written. The old file is unchanged then.
+            be written: it names the file, also where the disk is full. The old file is unchanged then.
     """
     target = path.resolve()
     if not target.parent.is_dir():
@@ -52,8 +52,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
                 file.close()  # Windows does not rename open files; elsewhere the file is locked until the rename
             replace(new, target)
         _sync_folder(target.parent)
-    except BaseException:
+    except BaseException as error:
         new.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and error.filename is None:  # such as a full disk
+            error.filename = str(target)
         raise
 
 

@@ -11,7 +11,7 @@ from typing import IO, BinaryIO
 
 import numpy as np
 
-from ..data.readers.source import fill
+from ..data.readers.source import entries_of, fill
 from . import structure
 from .structure import Array, Arrays, checked, number_dtype
 
@@ -38,7 +38,7 @@ def write(file: BinaryIO, arrays: Arrays, text: str) -> None:
 def read(file: BinaryIO, size: int) -> tuple[Arrays, str | None]:
     """The arrays by name, and the text of their structure or None; an Exception of any type for another file."""
     with zipfile.ZipFile(file) as archive:
-        entries = archive.infolist()
+        entries = entries_of(archive, size)
         for entry in entries:
             _examine(entry)
         if len({entry.filename for entry in entries}) < len(entries):

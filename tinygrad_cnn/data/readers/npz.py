@@ -6,7 +6,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .source import RATIO, DataFileError, PathLike, fill, finish, opened
+from .source import RATIO, DataFileError, PathLike, entries_of, fill, finish, opened
 
 
 def read_npz(path: PathLike) -> dict[str, NDArray[Any]]:
@@ -38,7 +38,7 @@ def read_npz(path: PathLike) -> dict[str, NDArray[Any]]:
 
 
 def _arrays(archive: zipfile.ZipFile, size: int, path: PathLike) -> dict[str, NDArray[Any]]:
-    entries = archive.infolist()
+    entries = entries_of(archive, size)
     packed = sum(entry.compress_size for entry in entries)
     if packed > size:  # overlapping entries would decompress the same bytes many times
         raise DataFileError(f"{path}: its entries have {packed} bytes together; the file has {size}")

@@ -3,6 +3,7 @@
 import gzip
 import math
 import os
+import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 PathLike: TypeAlias = str | os.PathLike[str]
 
 RATIO = 1032  # DEFLATE, in gzip and zip, decompresses a byte to no more than this
+RECORD = 22  # bytes of the record that ends a zip archive
 PIECE = 1 << 20  # bytes that are read at once
 
 
@@ -90,6 +92,18 @@ def finish(stream: Stream, where: str) -> None:
     """Raise DataFileError if more bytes follow. At its end, a gzip stream checks its digest."""
     if stream.read(1):
         raise DataFileError(f"{where}: the file goes on after it; it is longer than it declares")
+
+
+def entries_of(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
+    """The entries of an archive of `size` bytes.
+
+    ValueError if there is none and yet more than the record of an empty archive: a record of zeros at the end of a file, as a
+    crash may leave it, tells of no entry.
+    """
+    entries = archive.infolist()
+    if not entries and size > RECORD + len(archive.comment):
+        raise ValueError(f"the end of the archive is damaged: it tells of no entry, and the file has {size} bytes")
+    return entries
 
 
 def check_labels(labels: NDArray[Any], classes: int, where: str) -> NDArray[np.int64]:
