@@ -13,6 +13,8 @@ from tinygrad_cnn.optim import clip_grad_norm_, clip_grad_value_
 from .common import leaf
 from .test_updates import LAYOUTS
 
+NONE = "`parameters` is empty; give at least one Tensor: an iterator, such as model.parameters(), can be used once"
+
 
 def with_gradients(arrays):
     params = []
@@ -85,7 +87,7 @@ def test_parameters_may_be_one_or_drawn_from_a_generator_twice_or_without_gradie
     np.testing.assert_allclose(p.grad.numpy(), [0.6, 0.8], rtol=1e-6)
     clip_grad_value_(p, 0.7)
     np.testing.assert_allclose(p.grad.numpy(), [0.6, 0.7], rtol=1e-6)
-    for nothing in ([], [leaf(2)], leaf(2)):
+    for nothing in ([leaf(2)], leaf(2)):
         assert clip_grad_norm_(nothing, 1.0).item() == 0
         assert clip_grad_value_(nothing, 1.0) is None
 
@@ -155,6 +157,7 @@ LIMIT, ORDER = "it must be a number of at least 0", "it must be a number above 0
         (clip_grad_norm_, (leaf(1), 1.0, 2, 1), TypeError, "`error_if_nonfinite` is 1; it must be True or False"),
         (clip_grad_norm_, ([leaf(1), 3], 1.0), TypeError, "parameter 1 is a int; it must be a Tensor"),
         (clip_grad_value_, ([np.ones(2)], 1.0), TypeError, "parameter 0 is a ndarray; it must be a Tensor"),
+        *((f, (given, 1.0), ValueError, NONE) for f in (clip_grad_norm_, clip_grad_value_) for given in ([], iter(()))),
     ],
 )
 def test_bad_arguments_are_named(clip, arguments, error, message):

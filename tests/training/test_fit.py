@@ -173,6 +173,13 @@ def test_a_schedule_in_each_step_is_stepped_after_each_batch():
         expected.step()
 
 
+def test_a_cycle_of_epochs_is_one_where_each_epoch_says_so():
+    parts = Parts()
+    schedule = tg.optim.OneCycleLR(parts.optimizer, max_lr=0.1, total_steps=3)
+    parts.fit(scheduler=EachEpoch(schedule))
+    assert schedule.last_epoch == 3
+
+
 def test_sums_that_were_saved_before_there_were_metrics_load():
     before = {"examples": 12, "loss": 6.0, "targets": 12, "right": 9}
     means = tg.training.Means().prepared(before)

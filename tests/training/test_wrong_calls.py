@@ -67,6 +67,11 @@ WRONG = [
     (lambda: fit(loss=lambda output, target: output, distributed=World(2)), "`loss` returned a Tensor of shape (16, 2)"),
     (lambda: fit(optimizer=optim.LBFGS(MODEL.parameters())), "`optimizer` is LBFGS"),
     (lambda: fit(scheduler=optim.StepLR(optim.SGD(MODEL.parameters()), 1)), "a StepLR of another optimizer"),
+    *((lambda make=make: fit(scheduler=make()), "whose steps are batches, and fit would step it once an epoch") for make in (
+        lambda: optim.OneCycleLR(optim.SGD(MODEL.parameters()), 0.1, 4, cycle_momentum=False),
+        lambda: optim.CyclicLR(optim.SGD(MODEL.parameters()), 0.1, 0.2, cycle_momentum=False),
+        lambda: optim.ChainedScheduler([optim.CyclicLR(optim.SGD(MODEL.parameters()), 0.1, 0.2, cycle_momentum=False)]),
+    )),
     (lambda: fit(scheduler=T.EachStep(optim.StepLR(optim.SGD(MODEL.parameters()), 1))), "a StepLR of another optimizer"),
     (lambda: T.EachStep(SGD), "EachStep: `scheduler` is SGD("),
     (lambda: T.EachEpoch(None), "EachEpoch: `scheduler` is None; it must be a schedule"),

@@ -41,7 +41,7 @@ def clip_grad_norm_(
         The norm before clipping, as a Tensor without axes, in the dtype of the gradients. It is summed in float64.
 
     Raises:
-        TypeError, ValueError: if an argument has the wrong type or is out of range.
+        TypeError, ValueError: if an argument has the wrong type or is out of range, or there is no parameter.
         RuntimeError: if `error_if_nonfinite` is set and the norm is infinite or nan; no gradient is changed then.
 
     >>> import tinygrad_cnn as tg
@@ -87,7 +87,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
         clip_value: the largest absolute value of an element.
 
     Raises:
-        TypeError, ValueError: if an argument has the wrong type or is out of range.
+        TypeError, ValueError: if an argument has the wrong type or is out of range, or there is no parameter.
     """
     limit = checked("clip_grad_value_", {"clip_value": _limit}, locals())["clip_value"]
 
@@ -102,6 +102,11 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 def _with_gradients(name: str, parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Array]]:
     """Each parameter that has a gradient, once, with the array of its gradient."""
     listed = [parameters] if isinstance(parameters, Tensor) else several(name, "parameters", parameters)
+    if not listed:
+        raise ValueError(
+            f"{name}: `parameters` is empty; give at least one Tensor: an iterator, such as model.parameters(), can be used "
+            "once"
+        )
     for i, p in enumerate(listed):
         if not isinstance(p, Tensor):
             raise TypeError(f"{name}: parameter {i} is a {type(p).__name__}; it must be a Tensor")

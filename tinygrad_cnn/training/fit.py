@@ -74,7 +74,8 @@ def fit(
             losses if targets are classes.
         class_weight: factors for the losses of examples by their class, in training and validation: a dict, a sequence,
             or "balanced" for n / (k n_c), for k classes with n_c of n examples. For cross-entropies only.
-        scheduler: stepped after each epoch, see :class:`EachEpoch`; in :class:`EachStep` it is stepped after each batch.
+        scheduler: stepped after each epoch, see :class:`EachEpoch`; in :class:`EachStep` it is stepped after each batch. A
+            OneCycleLR or CyclicLR must be in one of the two.
         validate: a loader of examples, or a tuple of arrays, on which the model is measured after each epoch.
         callbacks: called at the events of the training, in this order; checkpoints are called last, so that they save the
             changes of the others.
@@ -94,8 +95,8 @@ def fit(
 
     Raises:
         TypeError: if an argument is of the wrong kind, or a batch is not a tuple of arrays, or a dict and there are no `keys`.
-        ValueError: if there is no batch, one lacks a key, the optimizer has none of the model's parameters, or a metric does
-            not fit outputs and targets.
+        ValueError: if there is no batch, one lacks a key, the optimizer has none of the model's parameters, a metric does
+            not fit outputs and targets, or a schedule that counts batches would be stepped once an epoch.
         CheckpointError: if the file to resume is damaged or does not fit; nothing is changed then.
         DistributedError: if another process has failed, does not answer, or has something else to train.
         KeyboardInterrupt: after Ctrl-C.
@@ -182,6 +183,11 @@ def _ordered(scheduler: Callback | None, callbacks: Iterable[Callback], progress
 
 
 def _stepper(scheduler: object, optimizer: Optimizer) -> Callback | None:
+    if isinstance(scheduler, LRScheduler) and scheduler.counts_batches:
+        raise ValueError(
+            f"fit: `scheduler` is a {type(scheduler).__name__}, whose steps are batches, and fit would step it once an epoch; "
+            "give EachStep(schedule), or EachEpoch(schedule) if its steps are epochs"
+        )
     stepper = EachEpoch(scheduler) if isinstance(scheduler, LRScheduler) else scheduler
     if stepper is None or isinstance(stepper, EachEpoch | EachStep):
         return stepper

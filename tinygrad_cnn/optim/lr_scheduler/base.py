@@ -69,6 +69,9 @@ class LRScheduler(Loadable):
         TypeError, ValueError: if an option has the wrong type or is out of range.
     """
 
+    counts_batches: ClassVar[bool] = False
+    """Whether the schedule is made to be stepped once a batch, not once an epoch."""
+
     options: ClassVar[Checks] = {}
     kept: ClassVar[Checks] = {"last_epoch": whole(0), "_last_lr": PerGroup(non_negative)}
     last_epoch: int

@@ -23,6 +23,11 @@ class _Composed(Timed):
 
     _schedulers: list[Timed]
 
+    @property
+    def counts_batches(self) -> bool:  # type: ignore[override]
+        """Whether one of the schedules does."""
+        return any(part.counts_batches for part in self._schedulers)
+
     def _compose(self, optimizer: Optimizer | None, schedulers: Sequence[Timed]) -> Optimizer:
         """Check and keep the schedules, and return their optimizer."""
         name = type(self).__name__

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 from ...checks import Options, non_negative
 from ..hyperparameters import fraction
@@ -14,6 +14,8 @@ Momentums: TypeAlias = Annotated[float | Sequence[float], PerGroup(fraction)]
 
 class Cycle(Timed):
     """The base of schedules that write the rate, and the momentum if their option `cycle_momentum` is True."""
+
+    counts_batches: ClassVar[bool] = True
 
     @abstractmethod
     def at(self, n: int, i: int) -> tuple[float, float]:
