@@ -59,7 +59,7 @@ def _rows(args: argparse.Namespace, records: Records) -> list[str]:
     peers = [peer for peer in args.peers.split(",") if _present(peer)]
     effort = Effort(turns=2, seconds=0.1) if args.quick else Effort()
     effort = replace(effort, apart=args.apart, threads=args.threads)
-    quiet: list[float] = []
+    quiet: dict[int | None, list[float]] = {}
     failed = []
     asked = [(row, peer) for row in ROWS if _matches(row.name, args.rows) for peer in row.peers if peer in peers]
     for row, peer in asked:
@@ -91,15 +91,17 @@ def _curves(args: argparse.Namespace, records: Records) -> list[str]:
     return failed
 
 
-def _undisturbed(row: Row, peer: str, effort: Effort, quiet: list[float]) -> Outcome:
-    """The least disturbed of some tries. `quiet` holds how long the fixed work took in all of them."""
+def _undisturbed(row: Row, peer: str, effort: Effort, quiet: dict[int | None, list[float]]) -> Outcome:
+    """The least disturbed of some tries. `quiet` holds how long the fixed work took in all of them, by number of threads."""
     found = []
+    threads = effort.threads or (row.threads[0] if len(row.threads) == 1 else None)
+    calibrations = quiet.setdefault(threads, [])
     for _ in range(TRIES):
-        with _blas_threads(effort.threads):
+        with _blas_threads(threads):
             outcome: Outcome = isolated(compare, row.name, peer, effort)
-        quiet += outcome.calibration
+        calibrations += outcome.calibration
         found.append(outcome)
-        if max(outcome.calibration) <= SLOWER * min(quiet):
+        if max(outcome.calibration) <= SLOWER * min(calibrations):
             return outcome
         print(f"{row.name} beside {SIDES[peer].title}: the machine was busy, once more", flush=True)
     return replace(min(found, key=lambda outcome: max(outcome.calibration)), disturbed=True)

@@ -75,7 +75,13 @@ class Outcome:
 
     def ratio(self, ours: str) -> float:
         """Our time or memory over the peer's."""
-        return self.figures[ours].median / self.figures[self.peer].median
+        return self.figures[ours].median / self.figures[self.best].median
+
+    @property
+    def best(self) -> str:
+        """The fastest form of the peer."""
+        forms = [side for side in (self.peer, *BY_NAME[self.row].also) if side in self.figures]
+        return min(forms, key=lambda side: self.figures[side].median)
 
 
 def isolated(function: Callable[..., Any], *args: Any) -> Any:
@@ -87,7 +93,7 @@ def isolated(function: Callable[..., Any], *args: Any) -> Any:
 def compare(name: str, peer: str, effort: Effort) -> Outcome:
     """Time our ways and the peer's, having seen that they compute the same."""
     row = BY_NAME[name]
-    sides = [*row.ours(peer), peer]
+    sides = [*row.ours(peer), peer, *(row.also if peer == row.peers[0] else ())]
     with ExitStack() as stack:
         if effort.apart:
             isolated(agree, row, sides)

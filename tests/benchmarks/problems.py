@@ -21,6 +21,8 @@ class Problem:
     target: Array
     dropout: bool = True
     options: dict[str, int] = field(default_factory=dict)
+    network: str = ""
+    """The name of a function in `networks.py`, which also draws the weights."""
 
 
 def chain(length: int) -> Problem:
@@ -117,6 +119,18 @@ def residual(images: int, size: int = 32) -> Problem:
         weights += [np.ones(shape[0], np.float32), np.zeros(shape[0], np.float32)]
     weights += _weights(rng, [(10, 64), (10,)], fan=[64, 64])
     return Problem(weights, _normal(rng, (images, 3, size, size)), rng.integers(0, 10, images))
+
+
+SIZES = {"lenet": (1, 28, 28), "mlp": (1, 28, 28), "unet": (3, 64, 64)}
+"""Of the images of a network, where they are not (3, 32, 32)."""
+
+
+def network(name: str, images: int, training: bool) -> Problem:
+    """A step of gradient descent with momentum, or the scores of a batch. U-Net has a label for each pixel."""
+    rng = np.random.default_rng(0)
+    size = SIZES.get(name, (3, 32, 32))
+    target = rng.integers(0, 2, (images, *size[1:])) if name == "unet" else rng.integers(0, 10, images)
+    return Problem([], _normal(rng, (images, *size)), target, options={"training": training}, network=name)
 
 
 def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from .measure import Figure, Outcome
 from .record import Record, Records
-from .rows import OTHERS, ROWS, SIDES, Row
+from .rows import BY_NAME, OTHERS, ROWS, SIDES, Row
+
+NETWORK_SIDES = ("both", "pytorch", "pytorch-last")
 
 START, END = "<!-- measured -->", "<!-- end of measured -->"
 
@@ -39,7 +41,7 @@ def tables(record: Record) -> str:
         ("Peak memory of a training step", "memory", ["pytorch"]),
     ):
         parts += _beside(record, heading, [row for row in ROWS if row.group == group], peers)
-    parts += _others(record)
+    parts += _networks(record) + _others(record)
     if any(outcome.disturbed for outcome in record.outcomes.values()):
         parts.append("† measured while the machine had other work to do\n")
     return "\n".join(parts)
@@ -62,6 +64,37 @@ def _beside(record: Record, heading: str, rows: list[Row], peers: list[str]) -> 
         lines.append([row.title, *times, *ratios])
     heads = [SIDES[side].title for side in sides] + [f"{SIDES[a].title} / {SIDES[b].title}" for a, b in pairs]
     return [f"#### {heading}\n", *_grid(["", *heads], lines)] if lines else []
+
+
+FORMS = ("inductor", "jax")
+
+
+def _networks(record: Record) -> list[str]:
+    """A table for each number of threads: our times beside PyTorch's in both memory formats, and the ratio to the faster;
+    then what a compiler of the whole network takes."""
+    parts = []
+    for threads in (1, 2):
+        lines = []
+        for row in ROWS:
+            outcome = record.of(row.name, "pytorch")
+            if row.group != f"networks-{threads}" or outcome is None:
+                continue
+            alone = record.of(f"{row.name}-numpy", "pytorch")
+            cells = [show(outcome.figures[side], row) if side in outcome.figures else "-" for side in NETWORK_SIDES]
+            cells.append(_ratio(row, "both", outcome, "pytorch"))
+            if threads == 1:
+                cells.append(_ratio(BY_NAME[alone.row], "compiled", alone, "pytorch") if alone else "-")
+                for peer in FORMS:
+                    found = record.of(row.name, peer)
+                    cells.append(
+                        f"{show(found.figures[peer], row)}: {_ratio(row, 'both', found, peer)}" if found else "-"
+                    )
+            lines.append([row.title, *cells])
+        heads = [*(SIDES[side].title for side in NETWORK_SIDES), "with Numba / PyTorch's faster"]
+        heads += ["NumPy alone / PyTorch's faster", *(SIDES[peer].title for peer in FORMS)] if threads == 1 else []
+        title = f"#### Networks, {'one thread' if threads == 1 else 'two threads'}\n"
+        parts += [title, *_grid(["", *heads], lines)] if lines else []
+    return parts
 
 
 def _others(record: Record) -> list[str]:

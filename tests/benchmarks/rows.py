@@ -48,7 +48,10 @@ SIDES = {
     "eager": Side("eager", "ours", "tinygrad_cnn", settings={"numba": False}),
     "numba": Side("with Numba", "ours", "numba", settings={"numba": True}),
     "compiled": Side("compiled", "ours", "tinygrad_cnn", {"compiled": True}),
+    "both": Side("compiled, with Numba", "ours", "numba", {"compiled": True}, {"numba": True}),
     "pytorch": Side("PyTorch", "pytorch", "torch"),
+    "pytorch-last": Side("PyTorch, channels last", "pytorch", "torch", {"last": True}),
+    "inductor": Side("torch.compile", "pytorch", "torch", {"compiled": True}),
     "numpy": Side("NumPy by hand", "handwritten", "numpy"),
     "jax": Side("jax.jit", "jax", "jax"),
     "autograd": Side("autograd", "autograd", "autograd"),
@@ -72,6 +75,8 @@ class Row:
     targets: Targets
     group: str
     threads: tuple[int, ...] = (1, 2)
+    also: tuple[str, ...] = ()
+    """Other forms of the peer, measured in the same process: the fastest counts."""
 
     @property
     def peers(self) -> list[str]:
@@ -122,6 +127,22 @@ def _memory(name: str, title: str, problem: Callable[[], Problem]) -> Row:
     return Row(name, title, problem.func.__name__, problem, targets, "memory")
 
 
+def _network(name: str, title: str, images: int, training: bool, target: float, threads: int = 1) -> list[Row]:
+    """Rows of a network in one process with PyTorch: with Numba, and, on one thread, with NumPy alone."""
+    end = f"{name}-{'train' if training else 'infer'}-{images}" + (f"-threads-{threads}" if threads > 1 else "")
+    title = f"{title}, {'training' if training else 'inference'}, {images} image{'s' * (images > 1)}"
+    problem = partial(problems.network, name, images, training)
+    also = () if name == "mlp" else ("pytorch-last",)
+    targets: dict[str, Targets] = {"": {("both", "pytorch"): target}}
+    if threads == 1:
+        targets = {"": targets[""] | {("both", "inductor"): None, ("both", "jax"): None}}
+        targets["-numpy"] = {("compiled", "pytorch"): None}
+    return [
+        Row(f"net-{end}{more}", title, "network", problem, found, f"networks-{threads}{more}", (threads,), also)
+        for more, found in targets.items()
+    ]
+
+
 def _file(name: str, *shape: int) -> Row:
     title = f"{name}, {' x '.join(map(str, shape))}"
     targets: Targets = {("eager", "onnxruntime"): None, ("compiled", "onnxruntime"): 3}
@@ -142,6 +163,21 @@ def _function(name: str, title: str, problem: Callable[[], Problem], target: flo
 
 
 OTHERS = ("jax", "autograd", "mygrad", "tinygrad")
+
+NETWORKS = [
+    (
+        "resnet18",
+        "ResNet-18 (CIFAR)",
+        {("train", 8): 0.80, ("train", 32): 0.78, ("infer", 1): 0.95, ("infer", 32): 0.80},
+    ),
+    ("unet", "U-Net", {("train", 4): 0.72, ("train", 32): 0.70}),
+    ("vgg", "VGG-like", {("train", 32): 0.90, ("infer", 32): 1.0}),
+    ("mobilenet", "MobileNet-like", {("train", 1): 1.3, ("train", 32): 0.95, ("infer", 1): 1.1, ("infer", 32): 0.95}),
+    ("vit", "ViT-tiny", {("train", 1): 0.9, ("train", 32): 0.95, ("infer", 1): 1.1, ("infer", 32): 0.95}),
+    ("lenet", "LeNet", {("train", 1): 0.44, ("train", 32): 0.85, ("train", 128): 0.95, ("infer", 32): 0.8}),
+    ("mlp", "MLP 784-512-512-10", {("train", 32): 0.9, ("infer", 128): 1.0}),
+]
+"""Name, title, and for each kind of step and number of images the ratio to the faster memory format of PyTorch."""
 
 ROWS = [
     Row(
@@ -223,6 +259,13 @@ ROWS = [
     _file("magika", 1, 2048),
     _memory("memory-mnist", "MNIST CNN, 64 images, Adam", partial(problems.mnist, 64)),
     _memory("memory-residual", "residual network, 32 images, momentum", partial(problems.residual, 32)),
+    *(
+        row
+        for threads in (1, 2)
+        for name, title, targets in NETWORKS
+        for (kind, images), target in targets.items()
+        for row in _network(name, title, images, kind == "train", target, threads)
+    ),
 ]
 
 BY_NAME = {row.name: row for row in ROWS}

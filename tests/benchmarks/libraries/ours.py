@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import tinygrad_cnn as tg
 
+from .. import networks
 from ..problems import CHANNELS, Problem
 
 set_threads, keep_freed_memory = tg.set_num_threads, tg.keep_freed_memory
@@ -162,6 +164,35 @@ def residual(p: Problem, compiled: bool = False) -> Callable[[], Any]:
         return tg.cross_entropy(tg.linear(x.mean(axis=(2, 3)), w[-2], w[-1]), target)
 
     return _train(loss, tg.optim.SGD(w, lr=1e-2, momentum=0.9), p, compiled)
+
+
+LIBRARY = SimpleNamespace(
+    nn=tg.nn,
+    cat=lambda tensors: tg.concatenate(tensors, 1),
+    attend=tg.scaled_dot_product_attention,
+    split=lambda x, parts: tg.split(x, parts, axis=-1),
+)
+"""What `networks.py` builds from."""
+
+
+def network(p: Problem, compiled: bool = False) -> Callable[[], Any]:
+    """A step with momentum, or the scores in evaluation."""
+    model: Any = getattr(networks, p.network)(LIBRARY)
+    with tg.no_grad():
+        for parameter, value in zip(model.parameters(), networks.initial(model.named_parameters()), strict=True):
+            parameter.copy_(value)
+    if p.options["training"]:
+        optimizer = tg.optim.SGD(model.parameters(), lr=1e-2, momentum=0.9)
+        return _train(lambda x, target: tg.cross_entropy(model(x), target), optimizer, p, compiled)
+    model.eval()
+
+    def infer(x: Any) -> Any:
+        with tg.no_grad():
+            return model(x)
+
+    infer = tg.compile(infer) if compiled else infer
+    x = tg.Tensor(p.x)
+    return lambda: infer(x).numpy()
 
 
 def onnx_file(p: Problem, compiled: bool = False) -> Callable[[], Any]:

@@ -1,14 +1,17 @@
-"""PyTorch in eager mode, default settings: the same arithmetic as ours, line for line."""
+"""PyTorch in eager mode, default settings: the same arithmetic as ours, line for line. A network may also be compiled by
+`torch.compile`, and have its images and filters channels-last in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch.nn import functional as F
 
+from .. import networks
 from ..problems import CHANNELS, Problem
 
 set_threads = torch.set_num_threads
@@ -158,6 +161,37 @@ def residual(p: Problem) -> Callable[[], Any]:
     return _train(loss, torch.optim.SGD(w, lr=1e-2, momentum=0.9), p)
 
 
+LIBRARY = SimpleNamespace(
+    nn=torch.nn,
+    cat=lambda tensors: torch.cat(tensors, 1),
+    attend=F.scaled_dot_product_attention,
+    split=lambda x, parts: x.chunk(parts, -1),
+)
+"""What `networks.py` builds from."""
+
+
+def network(p: Problem, last: bool = False, compiled: bool = False) -> Callable[[], Any]:
+    """A step with momentum, or the scores in evaluation."""
+    model: Any = getattr(networks, p.network)(LIBRARY)
+    with torch.no_grad():
+        for parameter, value in zip(model.parameters(), networks.initial(model.named_parameters()), strict=True):
+            parameter.copy_(torch.tensor(value))
+    x = torch.tensor(p.x)
+    if last:
+        model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
+    run = torch.compile(model) if compiled else model
+    if p.options["training"]:
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-2, momentum=0.9)
+        return _train(lambda x, target: F.cross_entropy(run(x), target), optimizer, p, x)
+    model.eval()
+
+    def call() -> Any:
+        with torch.no_grad():
+            return run(x).numpy()
+
+    return call
+
+
 def _leaves(p: Problem) -> list[Any]:
     return [torch.tensor(a, requires_grad=True) for a in p.weights]
 
@@ -169,8 +203,8 @@ def _mnist(w: list[Any], x: Any, dropout: bool) -> Any:
     return F.linear(h, w[6], w[7])
 
 
-def _train(loss: Callable[..., Any], optimizer: Any, p: Problem) -> Callable[[], float]:
-    x, target = torch.tensor(p.x), torch.tensor(p.target)
+def _train(loss: Callable[..., Any], optimizer: Any, p: Problem, x: Any = None) -> Callable[[], float]:
+    x, target = torch.tensor(p.x) if x is None else x, torch.tensor(p.target)
 
     def call() -> float:
         value = loss(x, target)
