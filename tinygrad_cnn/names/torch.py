@@ -225,7 +225,7 @@ _FUNCTIONAL = {
 }  # fmt: skip
 
 _OPTIM = {
-    "optim.Adam": "SparseAdam", "optim.EMA": "swa_utils",
+    "optim.Adam": "SparseAdam", "optim.EMA(model), and optim.update_bn(loader, model)": "swa_utils",
 }  # fmt: skip
 
 _SCHEDULES = {

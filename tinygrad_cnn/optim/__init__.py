@@ -8,6 +8,7 @@ from .adagrad import Adagrad
 from .adam import Adam, AdamW
 from .adamax import Adamax
 from .asgd import ASGD
+from .batch_statistics import update_bn
 from .clip import clip_grad_norm_, clip_grad_value_
 from .ema import EMA
 from .lbfgs import LBFGS
@@ -35,6 +36,7 @@ __all__ = [
     "ASGD", "EMA", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "ChainedScheduler",
     "CyclicLR", "LRScheduler", "LambdaLR", "Lion", "MultiplicativeLR", "Muon", "NAdam", "OneCycleLR", "Optimizer", "RAdam",
     "RMSprop", "ReduceLROnPlateau", "Rprop", "SequentialLR", "clip_grad_norm_", "clip_grad_value_", "lr_scheduler",
+    "update_bn",
 ]  # fmt: skip
 __all__ += lr_scheduler.curves.__all__
 

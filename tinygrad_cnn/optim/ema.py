@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from ..tensor import Tensor
 from .hyperparameters import Array, several, share
 from .state import Slot
 
+if TYPE_CHECKING:
+    from ..nn import Module
+
 _OPTIONS = {"decay": share, "warmup": flag}
 
 
@@ -26,12 +29,17 @@ class EMA(Loadable):
     the first weights soon count little. To use the averages, exchange them with the weights: by :meth:`swap`, or for a
     ``with`` block.
 
+    Of a model, the buffers belong to the average too: the running statistics of batch normalization would not fit averaged
+    weights. Or measure them with the averaged weights, by :func:`update_bn`: in a ``with`` block, it writes the averages'.
+
     Reference: Polyak and Juditsky, "Acceleration of stochastic approximation by averaging" (1992), with equal weights.
 
     Args:
-        parameters: the leaf Tensors to average, of floating-point dtype; they may include statistics such as batch norm's.
+        parameters: a model; or the leaf Tensors to average, of floating-point dtype.
         decay: the share of the average that stays from update to update, from 0 to 1.
         warmup: whether to begin with a smaller decay.
+        use_buffers: of a model, whether its buffers are averaged as its parameters are; otherwise the last ones are kept, as
+            those of integers always are.
 
     Attributes:
         updates: how many updates were made.
@@ -55,23 +63,32 @@ class EMA(Loadable):
     decay: float
     warmup: bool
 
-    def __init__(self, parameters: Iterable[Tensor], decay: float = 0.999, *, warmup: bool = False) -> None:
+    def __init__(
+        self, parameters: Module | Iterable[Tensor], decay: float = 0.999, *, warmup: bool = False,
+        use_buffers: bool = True,
+    ) -> None:  # fmt: skip
         vars(self).update(checked("EMA", _OPTIONS, locals()))
+        checked("EMA", {"use_buffers": flag}, locals())
         if isinstance(parameters, Tensor):
             raise TypeError("EMA: `parameters` is one Tensor; put it in a list")
-        self._parameters = several("EMA", "parameters", parameters)
-        if not self._parameters:
+        model: Any = parameters if hasattr(parameters, "named_buffers") else None
+        buffers = [] if model is None else [*model.buffers()]
+        means = [b for b in buffers if use_buffers and b.dtype.kind == "f"]
+        averaged = several("EMA", "parameters", parameters if model is None else (*model.parameters(), *means))
+        if not averaged:
             raise ValueError("EMA: `parameters` is empty; give at least one Tensor")
-        for i, p in enumerate(self._parameters):
+        for i, p in enumerate(averaged):
             if not isinstance(p, Tensor):
                 raise TypeError(f"EMA: parameter {i} is a {type(p).__name__}; it must be a Tensor")
             if p.dtype.kind != "f":
                 raise TypeError(f"EMA: parameter {i} is {p.dtype}; only floating-point Tensors have an average")
             if not p.is_leaf:
                 raise ValueError(f"EMA: parameter {i} is not a leaf but the result of an op; average what it came from")
-            if any(p is other for other in self._parameters[:i]):
+            if any(p is other for other in averaged[:i]):
                 raise ValueError(f"EMA: parameter {i} was given before; list it once")
         self.updates = 0
+        self._count = len(averaged)  # what follows is not averaged but copied
+        self._parameters: list[Tensor] = [*averaged, *(b for b in buffers if all(b is not mean for mean in means))]
         self._kept: list[Array] = [np.array(p._array) for p in self._parameters]
         self._swapped = False
 
@@ -81,8 +98,11 @@ class EMA(Loadable):
         self._check_not_swapped("update")
         self.updates += 1
         decay = min(self.decay, self.updates / (self.updates + 9)) if self.warmup else self.decay
-        for p, average in zip(self._parameters, self._kept, strict=True):
-            in_place.apply(partial(_approach, 1 - decay), average, p._array)
+        for i, (p, average) in enumerate(zip(self._parameters, self._kept, strict=True)):
+            if i < self._count:
+                in_place.apply(partial(_approach, 1 - decay), average, p._array)
+            else:
+                np.copyto(average, p._array)
 
     @deferred
     def swap(self) -> None:
