@@ -41,6 +41,7 @@ def float32() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "torch": torch_names.tables,
+    "torch_works": torch_names.synonyms,
     "numpy": numpy_names.tables,
     "mygrad": numpy_names.mygrad_tables,
     "subgradients": subgradients,

@@ -80,17 +80,14 @@ def test_a_name_that_nobody_has():
     ("get", "use"),
     [
         (lambda: x().clip_, "use clip, which returns a new Tensor"),
-        (lambda: x().acos_, r"use x\.arccos\(\), which returns a new Tensor"),
+        (lambda: x().acos_, "use acos, which returns a new Tensor"),
         (lambda: tg.cholesky, r"use tg\.linalg\.cholesky"),
         (lambda: tg.isclose, r"use np\.isclose"),
         (lambda: tg.Linear, r"use nn\.Linear"),
         (lambda: tg.power, r"use tg\.pow$"),
         (lambda: tg.rint, r"use tg\.round$"),
         (lambda: tg.ix_, r"use np\.ix_$"),
-        (lambda: tg.mse_loss, r"use tg\.mse$"),
         (lambda: tg.ctc_loss, r"there is no such loss"),
-        (lambda: tg.upsample, r"use tg\.interpolate$"),
-        (lambda: F.sigmoid, r"use tg\.sigmoid"),
         (lambda: nn.relu, r"use tg\.relu"),
         (lambda: tg.optim.Linear, r"use nn\.Linear"),
         (lambda: tg.data.ToTensor, r"use tg\.data\.ToFloat"),
@@ -208,18 +205,16 @@ WRONG = [
     (lambda: x().sum(dim=()), r"'dim'; name the axes, in axis=: for PyTorch \(\) is all axes or none"),
     (lambda: x().softmax(dim=None), "'dim'; name the axes, in axis=: .* None a guess"),
     (lambda: x().sum(dim=[]), "'dim'; name the axes"),
-    (lambda: x().flatten(start_dim=1), "use start_axis=1"),
     (lambda: x().var(unbiased=False), "use correction=0"),
     (lambda: x().var(unbiased=True), "use correction=1"),
     (lambda: x().topk(1, sorted=True), "leave it out"),
-    (lambda: tg.flip(x(), dims=(0, 1)), r"use axis=\(0, 1\)"),
     (lambda: F.relu(x(), inplace=True), "every result is a new Tensor"),
     (lambda: F.elu(x(), inplace=False), "every result is a new Tensor"),
     (lambda: F.dropout(x(), inplace=True), "every result is a new Tensor"),
     (lambda: F.conv2d(tg.ones(1, 1, 3, 3), tg.ones(1, 1, 3, 3), bias=tg.ones(1)), r"use b=\.\.\."),
     (lambda: F.cross_entropy(x(), [0, 1], size_average=True), "use reduction="),
     (lambda: F.interpolate(tg.ones(1, 1, 2, 2), 4, antialias=True), "leave it out"),
-    (lambda: nn.Conv2d(1, 2, 3, device="cpu"), r"Conv2d\(\) got .*'device'; leave it out"),
+    (lambda: nn.Conv2d(1, 2, 3, device="cuda"), r"Conv2d\(\) got .*'device'; leave it out"),
     (lambda: nn.MSELoss(size_average=True), "use reduction="),
     (lambda: nn.Softmax(axis=1), "use dim=1"),
     (lambda: tg.optim.Adam(parameters(), fused=True), "leave it out"),
@@ -227,8 +222,7 @@ WRONG = [
     (lambda: tg.data.DataLoader(x(), collate_fn=len), r"use collate=\.\.\."),
     (lambda: tg.load("x.npz", map_location="cpu"), "one device"),
     (lambda: tg.save({"x": x()}, "x.npz"), r"tg\.save\(path, state\)"),
-    (lambda: tg.tensor([1.0]), r"use tg\.Tensor"),
-    (lambda: tg.zeros(3, device="cpu"), "one device"),
+    (lambda: tg.zeros(3, device="cuda"), "one device"),
     (lambda: tg.zeros(size=(2, 3)), "give the sizes by position"),
     (lambda: tg.zeros((2, 3), np.float64), r"the shape is \(\(2, 3\), .*dtype= and requires_grad= are given by name"),
     (lambda: tg.ones(2, 3.0), r"ones: the shape is \(2, 3\.0\); it must be whole numbers"),
@@ -241,11 +235,11 @@ WRONG = [
     (lambda: tg.linspace(0, 1, steps=5), "use num=5"),
     (lambda: tg.linspace(0, 1, 5, requires_grad=True), r"tg\.Tensor\(result, requires_grad=True\)"),
     (lambda: tg.randn(2, 3, generator=np.random.default_rng(0)), r"use rng=\.\.\."),
-    (lambda: tg.Tensor([1.0], device="cpu"), r"Tensor\(\) got .*one device"),
+    (lambda: tg.Tensor([1.0], device="cuda"), r"Tensor\(\) got .*one device"),
     (lambda: tg.Tensor([1.0], True), r"takes `data` by position; give the others by name: requires_grad=, dtype="),
     (lambda: tg.Tensor(2, 3), r"for a shape, use tg\.zeros\(2, 3\)"),
     (lambda: nn.Parameter(x(), True), "give the others by name: requires_grad="),
-    (lambda: nn.Linear(2, 3).to(device="cpu"), "one device"),
+    (lambda: nn.Linear(2, 3).to(device="cuda"), "one device"),
     (lambda: nn.Linear(2, 3, dtype="torch.float32"), "it must be a dtype of NumPy"),
     (lambda: nn.Linear(2, 3).load_state_dict({}, assign=True), "loading copies the values"),
     (lambda: tg.softmax(x(), dtype=np.float64), r"x\.astype\(dtype\)"),
@@ -463,8 +457,6 @@ def test_every_keyword_of_pytorchs_works_or_is_explained(label, name):
         ("torch", "kaiser_window", {"n": 2}, [1 / np.i0(12), 1]),
         ("torch", "std_mean", {"x": np.array([1.0, 3.0])}, [2**0.5, 2]),  # divided by n - 1
         ("torch", "var_mean", {"x": np.array([1.0, 3.0])}, [2, 2]),
-        ("torch", "chunk", {"x": np.arange(7.0), "n": 3}, [[0, 1, 2], [3, 4, 5], [6]]),  # the last part is smaller
-        ("torch.Tensor", "chunk", {"x": np.arange(4.0), "n": 3}, [[0, 1], [2, 3]]),
         ("torch", "cdist", {"x": np.array([[0.0, 0.0]]), "y": np.array([[3.0, 4.0], [0.0, 0.0]])}, [[5, 0]]),
         ("torch", "pdist", {"x": np.array([[0.0, 0.0], [3.0, 4.0], [0.0, 8.0]])}, [5, 8, 5]),
         (
@@ -473,17 +465,8 @@ def test_every_keyword_of_pytorchs_works_or_is_explained(label, name):
             {"indices": np.array([[0, 1]]), "weight": np.array([[1.0], [3.0]])},
             [[2]],
         ),  # the mean
-        (
-            "torch.nn.functional",
-            "upsample_bilinear",
-            {"x": np.array([[[[0.0, 3.0]]]])},
-            [[[[0, 1, 2, 3]] * 2]],
-        ),  # corners
     ],
 )
 def test_a_remedy_computes_what_pytorch_does_by_default(theirs, name, values, expected):
     found = eval(remedy(theirs, name), {"np": np, "tg": tg, **values})
-    if name == "chunk":
-        assert [part.tolist() for part in found] == expected
-    else:
-        np.testing.assert_allclose(np.asarray(found), expected, atol=1e-12)
+    np.testing.assert_allclose(np.asarray(found), expected, atol=1e-12)

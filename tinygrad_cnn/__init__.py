@@ -199,7 +199,7 @@ if not TYPE_CHECKING:  # a checker would take every name for an attribute
 
     def __getattr__(name: str) -> Any:
         if name not in _LATER:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}{_remedies.hint(__name__, name)}")
+            return _remedies.missing(__name__, name)
         path, _, inside = _LATER[name].partition(":")
         module = import_module(path, __name__)
         globals()[name] = value = getattr(module, inside) if inside else module

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinygrad_cnn.names.keywords import ABSENT, BESIDE, OF_FUNCTION, RENAMED
+from tinygrad_cnn.names.synonyms import SYNONYMS, described
 from tinygrad_cnn.names.torch import FUNCTIONS, TABLES
 
 ELSEWHERE = {
@@ -41,6 +42,15 @@ def rows(table: dict[str, str], head: str) -> list[str]:
     return [*out, ""]
 
 
+def synonyms() -> str:
+    """The tables of the names that work."""
+    out = []
+    for theirs, table in SYNONYMS.items():
+        uses = {name: f"({described(synonym)})" for name, synonym in table.items()}  # which has its own backticks
+        out += [f"### {theirs}: names that work", "", *rows(uses, "PyTorch")]
+    return "\n".join(out)
+
+
 def tables() -> str:
     """A section for each namespace of PyTorch, and one for keywords."""
     out = []
@@ -60,7 +70,8 @@ def tables() -> str:
     out += ["### Further modules", "", *rows({name: use for use, name in ELSEWHERE.items()}, "PyTorch")]
     renamed = {k: use for k, use in RENAMED.items() if k != "axis"}  # NumPy's name for layers, where PyTorch's is right
     renamed |= {
-        k: f"(works where the function means the same; its name here is `{renamed[k]}=`)" for k in ("dim", "keepdim")
+        k: f"(works where the function means the same; its name here is `{renamed[k]}=`)"
+        for k in ("dim", "keepdim", "start_dim", "end_dim")
     }
     by_position = {k: "(give it by position)" for k, use in BESIDE.items() if use}
     by_position["input"] = (

@@ -21,6 +21,9 @@ class Remedies(Protocol):
     def replacement(self, place: str, name: str) -> str | None:
         """What to use for a name that `place` lacks: Python, or a reason in brackets; None if there is nothing to say."""
 
+    def synonym(self, place: str, name: str) -> Any:
+        """The value of a name that `place` lacks, if the name can mean one thing only; else None."""
+
 
 _attached: list[Remedies] = []
 _published: list[dict[str, Any]] = []
@@ -48,6 +51,14 @@ def original(function: Any) -> Any:
 def replacement(place: str, name: str) -> str | None:
     """See :meth:`Remedies.replacement`."""
     return next((remedies.replacement(place, name) for remedies in _attached), None)
+
+
+def missing(module: str, name: str) -> Any:
+    """What a public module answers for a name that it lacks: a synonym, or an AttributeError that says what to use."""
+    for remedies in _attached:
+        if (value := remedies.synonym(module, name)) is not None:
+            return value
+    raise AttributeError(f"module {module!r} has no attribute {name!r}{hint(module, name)}")
 
 
 def hint(place: str, name: str) -> str:

@@ -10,15 +10,17 @@ import inspect
 import sys
 from collections.abc import Callable
 from types import FunctionType, ModuleType
-from typing import Any, NoReturn
+from typing import Any
 
 from ..core import remedies
 from .attributes import PACKAGE, answer_misses, answer_misses_of_tensors, remedy, with_page
 from .calls import explaining, has_foreign
 from .others import HOOKS
+from .synonyms import SYNONYMS, modules
+from .synonyms.functions import tensor
 from .torch import TABLES
 
-__all__ = ["TABLES", "original", "published", "remedy", "replacement"]
+__all__ = ["SYNONYMS", "TABLES", "original", "published", "remedy", "replacement", "synonym"]
 
 NAMESPACES = {
     "": "torch", "functional": "torch.nn.functional", "linalg": "torch.linalg", "autograd": "torch.autograd", "nn": "torch.nn",
@@ -63,6 +65,12 @@ def replacement(place: str, name: str) -> str | None:
     return None if use is None else with_page(NAMESPACES[place], name, use)
 
 
+def synonym(place: str, name: str) -> Any:
+    """See :meth:`tinygrad_cnn.core.remedies.Remedies.synonym`."""
+    theirs = NAMESPACES[place.removeprefix(PACKAGE).removeprefix(".")]
+    return SYNONYMS.get(theirs, {}).get(name)
+
+
 def published(namespace: dict[str, Any]) -> None:
     """Answer unknown attributes of a module and of its classes, and wrap its functions, constructors and methods."""
     module = namespace["__name__"]
@@ -85,9 +93,9 @@ def published(namespace: dict[str, Any]) -> None:
                     _open(kind, has_methods)
 
 
-def _getattr_of(module: str) -> Callable[[str], NoReturn]:
-    def __getattr__(name: str) -> NoReturn:
-        raise AttributeError(f"module {module!r} has no attribute {name!r}{remedies.hint(module, name)}")
+def _getattr_of(module: str) -> Callable[[str], Any]:
+    def __getattr__(name: str) -> Any:
+        return remedies.missing(module, name)
 
     return __getattr__
 
@@ -95,8 +103,8 @@ def _getattr_of(module: str) -> Callable[[str], NoReturn]:
 class _TensorModule(ModuleType):
     """The folder ``tensor/``, which has the name of PyTorch's function."""
 
-    def __call__(self, *_: Any, **__: Any) -> NoReturn:
-        raise TypeError("tg.tensor is a module; use tg.Tensor(data), which is what torch.tensor(data) is in PyTorch")
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        return tensor(*args, **named)
 
 
 def _is_ours(kind: type) -> bool:
@@ -115,6 +123,8 @@ def _open(kind: Any, has_methods: bool) -> None:
             if names is not None and not any(n[0] == "*" for n in names):
                 setattr(kind, name, _wrapped(function, name.removeprefix("__call__"), ["self", *names[1:]]))
     theirs = CLASSES.get(kind.__name__)
+    if theirs == "torch.nn.Module":
+        kind.to = modules.with_devices(kind.to)
     if theirs == "torch.Tensor":
         answer_misses_of_tensors(kind, theirs)
     elif theirs:

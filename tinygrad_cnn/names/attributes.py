@@ -1,13 +1,15 @@
-"""Errors of attributes that do not exist, with what to use instead."""
+"""Attributes that do not exist: synonyms, and errors with what to use instead."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from inspect import getattr_static
+from types import MethodType
 from typing import Any
 
 import numpy as np
 
+from .synonyms import SYNONYMS, described
 from .torch import FUNCTIONS, IN_PLACE, TABLES
 
 PACKAGE = __name__.partition(".")[0]
@@ -35,6 +37,8 @@ def remedy(theirs: str, name: str, others: object = None) -> str | None:
         return None
     places = (theirs, "torch", *OTHERS.get(theirs, ()))
     known = next((TABLES[place][name] for place in places if name in TABLES[place]), None)
+    if known is None and name in SYNONYMS["torch"]:
+        known = described(SYNONYMS["torch"][name]).replace("`", "")
     if known is None and name.endswith("_"):
         use = name[:-1] if hasattr(others, name[:-1]) else remedy(theirs, name[:-1])
         if use is not None:
@@ -67,7 +71,7 @@ def _absent(kind: type, theirs: str) -> set[str]:
     if theirs == "torch.Tensor":
         there = {name for name in dir(kind) if not name.startswith("_")}
         names |= {*FUNCTIONS}
-        names |= {f"{name}_" for name in there | names if not name.endswith("_")}
+        names |= {f"{name}_" for name in there | names | {*SYNONYMS[theirs]} if not name.endswith("_")}
     return names - {*dir(kind)}
 
 
@@ -81,9 +85,11 @@ def _error(instance: object, owner: type, name: str, theirs: str) -> AttributeEr
 
 def answer_misses(kind: Any, theirs: str) -> None:
     """Give a class a ``__getattr__``, whose errors have remedies for the names of the class `theirs`."""
-    names = _absent(kind, theirs)
+    names, methods = _absent(kind, theirs), SYNONYMS.get(theirs, {})
 
     def __getattr__(self: object, name: str) -> Any:
+        if name in methods and getattr_static(type(self), name, None) is None:
+            return MethodType(methods[name], self)
         if name in names and getattr_static(type(self), name, None) is None:
             raise _error(self, type(self), name, theirs)
         return object.__getattribute__(self, name)  # raises Python's error, or that of a property of this name
@@ -98,7 +104,7 @@ class _Unlisted(type):
 
 
 class _Absent:
-    """An attribute that raises the AttributeError of a name that does not exist."""
+    """An attribute that is a synonym, or raises the AttributeError of a name that does not exist."""
 
     __slots__ = ("name", "theirs")
 
@@ -109,7 +115,10 @@ class _Absent:
         own = getattr(instance, "__dict__", {})  # of a subclass
         if self.name in own:
             return own[self.name]
-        raise _error(instance, owner, self.name, self.theirs)
+        method = SYNONYMS[self.theirs].get(self.name)
+        if method is None:
+            raise _error(instance, owner, self.name, self.theirs)
+        return method if instance is None else MethodType(method, instance)
 
     def __set__(self, instance: object, value: object) -> None:
         if hasattr(instance, "__dict__"):
@@ -127,5 +136,6 @@ def answer_misses_of_tensors(kind: Any, theirs: str) -> None:
     cache: ``x * y`` takes 11 % longer, and a step of the notebook's network 3 %. Later versions read properties so. And NumPy
     asks each Tensor for protocols that it lacks: ``np.asarray(x)`` takes 0.4 us longer in Python 3.13, 1.9 us in 3.11.
     """
-    attributes: dict[str, Any] = {name: _Absent(name, theirs) for name in _absent(kind, theirs)}
+    names = _absent(kind, theirs) | SYNONYMS[theirs].keys() - {*dir(kind)}
+    attributes: dict[str, Any] = {name: _Absent(name, theirs) for name in names}
     kind.__bases__ += (_Unlisted("Remedies", (), {"__slots__": (), "__module__": __name__, **attributes}),)

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from .keywords import ABSENT, BESIDE, DONE, NOTES, OWN, POSITIONAL, RENAMED, TAKEN, THEIRS, UNCLEAR, WHOLE
 from .others import KEYWORDS
+from .synonyms.common import is_processor
 
 Function: TypeAlias = Callable[..., Any]
 F = TypeVar("F", bound=Function)
@@ -53,9 +54,12 @@ def understood(
         return None
     places = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     given = {*places[: len(args)], *(name for name in named if name in names)}
-    found: dict[str, str] = {}  # their keyword: ours
+    found: dict[str, str] = {}  # their keyword: ours, or "" for one that has no effect
     for keyword in sorted(unknown, key=lambda k: named[k] is None):
         value, ours = named[keyword], ours_for(owner, keyword, names)
+        if keyword == "device" and is_processor(value):
+            found[keyword] = ""
+            continue
         if ours in given and keyword in DONE:
             raise TypeError(
                 f"{owner}() got an unexpected keyword argument {keyword!r}; `{ours}` is given already"
@@ -66,7 +70,7 @@ def understood(
         elif text := unexpected(owner, keyword, value, ours, names):
             raise TypeError(text) from None  # no variable may hold the error: with its traceback it would be a cycle
     if found:
-        return {found.get(name, name): value for name, value in named.items()}
+        return {ours: value for name, value in named.items() if (ours := found.get(name, name))}
     if text := _twice(owner, places, len(args), named) or _too_many(owner, parameters, places, len(args)):
         raise TypeError(text) from None
     if owner in WHOLE and any(hasattr(value, "__array__") for value in args):

@@ -21,143 +21,102 @@ SOLVERS = "tg.linalg.solve(a, b)"
 RANDOM = "np.random.default_rng().{0}"
 
 _TORCH = {
-    "tg.abs": "absolute",
-    "tg.Tensor(data), or tg.from_numpy(array), which shares memory": "as_tensor asarray scalar_tensor",
-    "tg.concatenate": "cat concat", "tg.array_split": "tensor_split", "tg.vstack": "row_stack", "tg.unstack": "unbind",
-    "tg.split(x, range(-(-len(x) // n), len(x), -(-len(x) // n)))": "chunk",
-    "tg.split(x, np.cumsum(sizes)[:-1])": "split_with_sizes", "tg.transpose(x, axes)": "permute", "tg.transpose": "t",
-    "tg.expand_dims": "unsqueeze", "tg.swapaxes": "swapdims", "tg.moveaxis": "movedim", "tg.reshape": "unflatten",
-    "tg.take_along_axis": "gather take_along_dim", "tg.take": "index_select", "tg.put_along_axis": "scatter put",
-    "tg.index_set": "index_copy index_fill index_put masked_scatter select_scatter slice_scatter diagonal_scatter",
-    "x[start:start + length]": "narrow", "tg.clip": "clamp", "tg.minimum": "clamp_max", "tg.maximum": "clamp_min",
-    "tg.arccos": "acos", "tg.arcsin": "asin", "tg.arctan": "atan", "tg.arctan2": "atan2", "tg.arccosh": "acosh",
-    "tg.arcsinh": "asinh", "tg.arctanh": "atanh", "tg.mul": "multiply", "tg.sub": "subtract", "tg.div": "divide true_divide",
-    "tg.neg": "negative", "y - x": "rsub", "tg.trunc": "fix", "x - tg.trunc(x)": "frac", "tg.sign": "sgn",
-    "tg.equal": "eq", "tg.not_equal": "ne", "tg.less": "lt", "tg.less_equal": "le", "tg.greater": "gt",
-    "tg.greater_equal": "ge", "tg.left_shift": "bitwise_left_shift", "tg.right_shift": "bitwise_right_shift",
-    "tg.matmul": "mm bmm mv chain_matmul", "b + x @ y": "addmm addmv baddbmm", "b + (x @ y).sum(axis=0)": "addbmm",
-    "b + tg.outer(x, y)": "addr", "x + value * a / b": "addcdiv", "x + value * a * b": "addcmul", "tg.outer": "ger",
-    "tg.repeat": "repeat_interleave", "tg.min(x), tg.max(x)": "aminmax",
-    "tg.std(x, correction=1), tg.mean(x)": "std_mean", "tg.var(x, correction=1), tg.mean(x)": "var_mean",
-    "1 / tg.sqrt(x)": "rsqrt",
-    "tg.norm(x - y)": "dist", "tg.norm(x[..., :, None, :] - y[..., None, :, :], axis=-1)": "cdist",
-    "tg.norm(x[:, None] - x, axis=-1)[np.triu_indices(len(x), 1)]": "pdist",
-    "tg.linalg.norm": "frobenius_norm nuclear_norm", "tg.linalg.inv": "inverse", "tg.linalg.pinv": "pinverse",
-    "tg.log(tg.linalg.det(x))": "logdet", "tg.linalg.eigh": "symeig lobpcg", "tg.linalg.svd": "pca_lowrank svd_lowrank",
-    "tg.linalg.qr": "geqrf orgqr ormqr", SOLVERS: "cholesky_inverse cholesky_solve lu lu_solve lu_unpack triangular_solve",
-    "tg.sort(x, axis=0)": "msort", "tg.sort(x, axis)[..., k - 1]": "kthvalue", "tg.trapezoid": "trapz",
-    "tg.cumsum(dx * (y[1:] + y[:-1]) / 2)": "cumulative_trapezoid", "tg.searchsorted(boundaries, x)": "bucketize",
-    "tg.block": "block_diag", "tg.broadcast_arrays": "broadcast_tensors", "tg.meshgrid": "cartesian_prod",
-    "tg.eye(n) * x[..., None]": "diag_embed", "tg.pad": "constant_pad_nd", "tg.embedding(indices, weight).mean(axis=1)":
-    "embedding_bag", "x.reshape(n, g, c, h, w).swapaxes(1, 2).reshape(x.shape)": "channel_shuffle", "x.copy()": "clone",
-    "x.detach()": "detach", "x.swapaxes(-1, -2)": "adjoint", "tg.full": "fill",
-    "tg.arange, which leaves out the end": "range", "tg.zeros": "empty empty_strided empty_permuted",
-    "tg.zeros_like": "empty_like", "tg.rand(*x.shape) < x": "bernoulli",
-    "mean + std * tg.randn(2, 3)": "normal", RANDOM.format("choice"): "multinomial", RANDOM.format("poisson"): "poisson",
-    RANDOM.format("binomial"): "binomial", RANDOM.format("integers"): "randint randint_like",
-    RANDOM.format("permutation"): "randperm", "np.histogram": "histc", "np.unique": "unique_consecutive mode",
-    "np.bartlett(n + 1)[:-1]": "bartlett_window", "np.blackman(n + 1)[:-1]": "blackman_window",
-    "np.hamming(n + 1)[:-1]": "hamming_window", "np.hanning(n + 1)[:-1]": "hann_window",
-    "np.kaiser(n + 1, 12)[:-1]": "kaiser_window", "itertools.combinations": "combinations",
+    "tg.Tensor(data), or tg.from_numpy(array), which shares memory": "scalar_tensor", "tg.split(x, np.cumsum(sizes)[:-1])":
+    "split_with_sizes", "tg.take_along_axis": "gather", "tg.put_along_axis": "scatter put", "tg.index_set":
+    "index_copy index_fill index_put masked_scatter select_scatter slice_scatter diagonal_scatter", "y - x": "rsub",
+    "tg.matmul": "chain_matmul", "b + x @ y": "addmv", "b + (x @ y).sum(axis=0)": "addbmm", "b + tg.outer(x, y)": "addr",
+    "tg.min(x), tg.max(x)": "aminmax", "tg.std(x, correction=1), tg.mean(x)": "std_mean",
+    "tg.var(x, correction=1), tg.mean(x)": "var_mean", "tg.norm(x - y)": "dist",
+    "tg.norm(x[..., :, None, :] - y[..., None, :, :], axis=-1)": "cdist",
+    "tg.norm(x[:, None] - x, axis=-1)[np.triu_indices(len(x), 1)]": "pdist", "tg.linalg.norm":
+    "frobenius_norm nuclear_norm", "tg.log(tg.linalg.det(x))": "logdet", "tg.linalg.eigh": "symeig lobpcg", "tg.linalg.svd":
+    "pca_lowrank svd_lowrank", "tg.linalg.qr": "geqrf orgqr ormqr", SOLVERS:
+    "cholesky_inverse cholesky_solve lu lu_solve lu_unpack triangular_solve", "tg.sort(x, axis=0)": "msort",
+    "tg.sort(x, axis)[..., k - 1]": "kthvalue", "tg.cumsum(dx * (y[1:] + y[:-1]) / 2)": "cumulative_trapezoid",
+    "tg.searchsorted(boundaries, x)": "bucketize", "tg.block": "block_diag", "tg.broadcast_arrays": "broadcast_tensors",
+    "tg.meshgrid": "cartesian_prod", "tg.eye(n) * x[..., None]": "diag_embed", "tg.pad": "constant_pad_nd",
+    "tg.embedding(indices, weight).mean(axis=1)": "embedding_bag",
+    "x.reshape(n, g, c, h, w).swapaxes(1, 2).reshape(x.shape)": "channel_shuffle", "x.detach()": "detach",
+    "x.swapaxes(-1, -2)": "adjoint", "tg.full": "fill", "tg.arange, which leaves out the end": "range", "tg.zeros":
+    "empty_strided empty_permuted", "mean + std * tg.randn(2, 3)": "normal", RANDOM.format("choice"): "multinomial",
+    RANDOM.format("poisson"): "poisson", RANDOM.format("binomial"): "binomial", RANDOM.format("integers"): "randint_like",
+    "np.histogram": "histc", "np.unique": "unique_consecutive mode", "np.bartlett(n + 1)[:-1]": "bartlett_window",
+    "np.blackman(n + 1)[:-1]": "blackman_window", "np.hamming(n + 1)[:-1]": "hamming_window", "np.hanning(n + 1)[:-1]":
+    "hann_window", "np.kaiser(n + 1, 12)[:-1]": "kaiser_window", "itertools.combinations": "combinations",
     "tg.special.digamma": "digamma", "tg.special.erfc": "erfc", "tg.special.erfinv": "erfinv", "tg.special.gammaln":
     "lgamma mvlgamma", "tg.special.logit": "logit", "tg.special.polygamma": "polygamma", "tg.special.xlogy": "xlogy",
     "(no op computes it: use SciPy's on arrays, or declare an op with tg.op)": "igamma igammac matrix_exp",
     "tg.set_num_threads": "set_num_interop_threads", "tg.get_num_threads": "get_num_interop_threads",
-    "tg.no_grad or tg.enable_grad": "set_grad_enabled", "tg.no_grad": "inference_mode",
-    "tg.detect_anomaly": "set_anomaly_enabled", "tg.manual_seed": "seed initial_seed",
-    "tg.grad, tg.vjp, tg.jvp, tg.vmap, ...": "func", "tg.compile": "jit fx compiler", "tg.onnx.export": "export",
-    "tg.data for data, tg.checkpoint for checkpoint": "utils",
+    "tg.no_grad or tg.enable_grad": "set_grad_enabled", "tg.no_grad": "inference_mode", "tg.detect_anomaly":
+    "set_anomaly_enabled", "tg.manual_seed": "seed initial_seed", "tg.grad, tg.vjp, tg.jvp, tg.vmap, ...": "func",
+    "tg.compile": "jit fx compiler", "tg.onnx.export": "export", "tg.data for data, tg.checkpoint for checkpoint": "utils",
     "tg.load": "hub", "NumPy's generators: rng=": "Generator default_generator",
     "x * tg.minimum(1, maxnorm / tg.norm(x, axis=1, keepdims=True))": "renorm", "tg.where(mask, x, y)": "masked",
-    "SciPy's signal.windows": "signal", "cProfile, and tg.show": "profiler", "np.memmap": "from_file",
-    "np.from_dlpack(x)": "to_dlpack", "isinstance(x, tg.Tensor)": "is_tensor", "x.size": "numel",
-    "x.dtype.kind == 'f'": "is_floating_point", "x.dtype.kind in 'if'": "is_signed", "bool(x)": "is_nonzero",
-    "x.shape == y.shape": "is_same_size", "tuple": "Size", "tg.gradients(y, xs)": "Gradient", "np.dtype": "dtype",
-    "Python's if, or tg.where": "cond", "Python's while": "while_loop",
-    "np.float32": "float", "np.float64": "double", "np.float16": "half", "np.int16": "short", "np.int32": "int",
-    "np.int64": "long", "np.bool_": "bool", "np.uint8": "uint8", "(NumPy has no bfloat16)": "bfloat16",
-    "tg.Tensor": "FloatTensor DoubleTensor HalfTensor LongTensor IntTensor ShortTensor ByteTensor BoolTensor CharTensor",
+    "SciPy's signal.windows": "signal", "cProfile, and tg.show": "profiler", "np.memmap": "from_file", "np.from_dlpack(x)":
+    "to_dlpack", "x.dtype.kind in 'if'": "is_signed", "bool(x)": "is_nonzero", "x.shape == y.shape": "is_same_size",
+    "tuple": "Size", "tg.gradients(y, xs)": "Gradient", "np.dtype": "dtype", "Python's if, or tg.where": "cond",
+    "Python's while": "while_loop", "(NumPy has no bfloat16)": "bfloat16", "tg.Tensor":
+    "FloatTensor DoubleTensor HalfTensor LongTensor IntTensor ShortTensor ByteTensor BoolTensor CharTensor",
     "tg.set_default_dtype": "set_default_tensor_type",
     DEVICES: """
-        device cuda cpu mps xpu mtia backends accelerator get_device set_default_device get_default_device Stream Event
+        cpu mps xpu mtia backends accelerator get_device set_default_device get_default_device Stream Event
         get_device_module memory_format channels_last contiguous_format preserve_format strided layout""",
     MIXED: """
         autocast amp GradScaler is_autocast_enabled get_autocast_dtype set_float32_matmul_precision
         get_float32_matmul_precision""",
-    FIXED: """
-        use_deterministic_algorithms are_deterministic_algorithms_enabled set_deterministic_debug_mode""",
+    FIXED: "use_deterministic_algorithms are_deterministic_algorithms_enabled set_deterministic_debug_mode",
     COMPLEX: """
         complex view_as_real view_as_complex polar complex64 complex128 cfloat cdouble conj conj_physical real imag angle
         is_complex is_conj resolve_conj stft istft complex32 chalf""",
     SPARSE: "sparse sparse_coo_tensor sparse_csr_tensor sparse_csc_tensor sparse_coo sparse_csr sparse_csc nested jagged",
-    QUANTIZED: "quantization ao quantize_per_tensor quantize_per_channel dequantize qint8 quint8 qint32",
-    VIEWS: "as_strided as_strided_scatter", "tg.scatter_reduce": "index_reduce", "tg.grid_sample": "grid_sampler",
-    "tg.dropout2d": "feature_dropout", "SciPy's stats.qmc": "quasirandom",
-    "(NumPy has no such dtype)": "float8_e4m3fn float8_e5m2 float8_e4m3fnuz float8_e5m2fnuz float8_e8m0fnu quint4x2 quint2x4",
+    QUANTIZED: "quantization ao quantize_per_tensor quantize_per_channel dequantize qint8 quint8 qint32", VIEWS:
+    "as_strided as_strided_scatter", "tg.scatter_reduce": "index_reduce", "tg.grid_sample": "grid_sampler", "tg.dropout2d":
+    "feature_dropout", "SciPy's stats.qmc": "quasirandom", "(NumPy has no such dtype)":
+    "float8_e4m3fn float8_e5m2 float8_e4m3fnuz float8_e5m2fnuz float8_e8m0fnu quint4x2 quint2x4",
     "(there are no distributions: write the density from ops, and draw with NumPy)": "distributions",
-    "(there are no processes: tg.set_num_threads, or tg.distributed)": "multiprocessing fork wait futures",
-    RECURRENT: "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell",
+    "(there are no processes: tg.set_num_threads, or tg.distributed)": "multiprocessing fork wait futures", RECURRENT:
+    "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell",
 }  # fmt: skip
 
 _TENSOR = {
-    "x.reshape(...)": "view unflatten resize", "x.reshape(y.shape)": "view_as reshape_as resize_as",
-    "x.transpose(...)": "permute", "x.T": "t", "x.mT": "adjoint", "x.moveaxis": "movedim",
-    "x.swapaxes(i, j)": "swapdims",
-    "x.expand_dims(axis)": "unsqueeze", "x.broadcast_to(shape)": "expand", "x.broadcast_to(y.shape)": "expand_as",
-    "x.repeat(n)": "repeat_interleave", "x.ndim": "dim ndimension", "x.size": "numel nelement", "x.dtype.itemsize":
-    "element_size itemsize", "x.size * x.dtype.itemsize": "nbytes", "x.numpy().strides": "stride", "x.numpy().ctypes.data":
-    "data_ptr", "x.copy()": "clone", "x.copy(order='C')": "contiguous", "x.numpy().flags.c_contiguous": "is_contiguous",
-    "x.astype(dtype)": "to type", "x.astype(y.dtype)": "type_as", "x.astype(np.float32)": "float", "x.astype(np.float64)":
-    "double", "x.astype(np.float16)": "half", "x.astype(np.int16)": "short", "x.astype(np.int32)": "int",
-    "x.astype(np.int64)": "long", "x.astype(bool)": "bool", "x.astype(np.uint8)": "byte", "x.astype(np.int8)": "char",
-    "x.clip(min, max)": "clamp", "tg.minimum(x, max)": "clamp_max", "tg.maximum(x, min)": "clamp_min", "x.detach()": "detach_",
+    "x.reshape(...)": "resize", "x.reshape(y.shape)": "resize_as", "x.mT": "adjoint", "x.dtype.itemsize": "itemsize",
+    "x.size * x.dtype.itemsize": "nbytes", "x.numpy().strides": "stride", "x.numpy().ctypes.data": "data_ptr",
+    "x.numpy().flags.c_contiguous": "is_contiguous", "x.detach()": "detach_",
     "x.detach(), and x.copy_(value) to write a leaf": "data", "x.is_leaf, or tg.show(x)": "grad_fn", "x.register_hook(f)":
-    "retain_grad retains_grad register_post_accumulate_grad_hook",
-    "x.copy_(0.0) on a leaf, and w.zero_grad() for w.grad": "zero_", "x.copy_(value) on a leaf": "fill_ set_ fill",
-    "tg.nn.init on a parameter":
-    "normal_ uniform_ random_ bernoulli_ exponential_ log_normal_ cauchy_ geometric_",
-    "x == y": "eq", "x != y": "ne not_equal", "x < y": "lt less", "x <= y": "le less_equal", "x > y": "gt greater",
-    "x >= y": "ge greater_equal", "np.array_equal(x, y)": "equal", "x + y": "add", "x - y": "sub subtract", "x * y":
-    "mul multiply", "x / y": "div divide true_divide", "x % y": "remainder", "x // y": "floor_divide", "-x": "neg negative",
-    "x & y": "bitwise_and", "x | y": "bitwise_or", "x ^ y": "bitwise_xor", "~x": "bitwise_not", "x << y":
-    "bitwise_left_shift", "x >> y": "bitwise_right_shift", "x @ y": "mm bmm mv", "x.max(axis)": "amax", "x.min(axis)": "amin",
-    "1 / x.sqrt()": "rsqrt", "x.abs()": "absolute", "x.arccos()": "acos", "x.arcsin()": "asin", "x.arctan()": "atan",
-    "x.arctan2(y)": "atan2", "x.arccosh()": "acosh", "x.arcsinh()": "asinh", "x.arctanh()": "atanh",
-    "tg.take_along_axis(x, indices, axis)": "gather take_along_dim", "x.take(indices, axis)": "index_select",
-    "x[..., i]": "select", "tg.put_along_axis(x, indices, values, axis)": "scatter put", "tg.index_add(x, axis, index, src)":
-    "index_add", "list(x)": "unbind", "tg.split(x, range(n, len(x), n)) for parts of n":
-    "split", "tg.array_split(x, n)": "tensor_split",
-    "tg.split(x, range(-(-len(x) // n), len(x), -(-len(x) // n)))": "chunk", "tg.zeros(*shape, dtype=x.dtype)":
-    "new_zeros new_empty new", "tg.ones(*shape, dtype=x.dtype)": "new_ones", "tg.Tensor(data)": "new_tensor",
-    "tg.full(shape, value)": "new_full", "np.unique(x.numpy())": "unique", "tg.where(condition, x, y)": "where",
+    "retain_grad retains_grad register_post_accumulate_grad_hook", "x.copy_(0.0) on a leaf, and w.zero_grad() for w.grad":
+    "zero_", "x.copy_(value) on a leaf": "fill_ set_ fill", "tg.nn.init on a parameter":
+    "normal_ uniform_ random_ bernoulli_ exponential_ log_normal_ cauchy_ geometric_", "np.array_equal(x, y)": "equal",
+    "x << y": "bitwise_left_shift", "x >> y": "bitwise_right_shift", "tg.take_along_axis(x, indices, axis)": "gather",
+    "tg.put_along_axis(x, indices, values, axis)": "scatter put", "tg.index_add(x, axis, index, src)": "index_add",
+    "tg.split(x, range(n, len(x), n)) for parts of n": "split", "tg.array_split(x, n)": "tensor_split",
+    "tg.zeros(*shape, dtype=x.dtype)": "new", "np.unique(x.numpy())": "unique", "tg.where(condition, x, y)": "where",
     "tg.unfold of images, or index": "unfold", "x.sum over the axes to drop": "sum_to_size", "f(x.numpy())":
     "apply_ map_ map2_",
     DEVICES: """
-        cpu cuda is_cuda is_cpu is_mps pin_memory is_pinned get_device xpu ipu mtia is_meta layout dim_order is_xpu
+        cuda is_cuda is_cpu is_mps pin_memory is_pinned get_device xpu ipu mtia is_meta layout dim_order is_xpu
         record_stream is_shared""",
     "(use threads: tg.set_num_threads)": "share_memory_",
     COMPLEX: """
-        real imag conj conjugate conj_physical angle H mH cfloat cdouble chalf is_complex is_conj resolve_conj is_neg
-        resolve_neg stft istft""",
+        real imag conj conjugate conj_physical angle H mH cfloat cdouble chalf is_conj resolve_conj is_neg resolve_neg stft
+        istft""",
     SPARSE: """
         is_sparse to_sparse to_dense sparse_mask sparse_dim dense_dim coalesce is_coalesced indices values is_sparse_csr
         to_sparse_coo to_sparse_csr to_sparse_csc is_nested to_padded_tensor""",
-    QUANTIZED: "is_quantized dequantize int_repr q_scale q_zero_point",
-    VIEWS: "as_strided as_strided_scatter storage untyped_storage storage_offset",
-    "(NumPy has no bfloat16)": "bfloat16",
+    QUANTIZED: "is_quantized dequantize int_repr q_scale q_zero_point", VIEWS:
+    "as_strided as_strided_scatter storage untyped_storage storage_offset", "(NumPy has no bfloat16)": "bfloat16",
 }  # fmt: skip
 
 _FUNCTIONS = """
-    acos adjoint addbmm addcdiv addcmul addmm addmv addr allclose aminmax argwhere baddbmm bernoulli bincount cholesky
-    cholesky_inverse cholesky_solve copysign corrcoef count_nonzero cov cross cummax cummin deg2rad det diag
-    diag_embed diagflat diagonal_scatter diff digamma dist dsplit eig elu erfc erfinv fix fliplr flipud float_power
-    fmax fmin fmod frac frexp gcd geqrf ger hardshrink heaviside histc histogram hsplit i0 igamma igammac index_copy
-    index_fill index_put inner inverse is_floating_point is_nonzero is_same_size is_signed isclose isfinite isinf
-    isnan isneginf isposinf isreal kron kthvalue lcm ldexp lerp lgamma logaddexp2 logcumsumexp logdet logical_and
-    logical_not logical_or logical_xor logit lstsq lu lu_solve masked_scatter matrix_exp matrix_power median mode
-    msort multinomial mvlgamma nan_to_num nanmean nanmedian nanquantile nansum narrow nextafter ormqr orgqr outer
-    pinverse polygamma positive prelu qr quantile rad2deg rot90 select_scatter sgn signbit sinc slice_scatter slogdet
-    softmin solve split_with_sizes svd symeig triangular_solve trunc renorm unique_consecutive vdot vsplit xlogy
+    adjoint addbmm addmv addr allclose aminmax argwhere bincount cholesky cholesky_inverse cholesky_solve copysign
+    corrcoef count_nonzero cov cross cummax cummin deg2rad det diag diag_embed diagflat diagonal_scatter diff digamma
+    dist dsplit eig elu erfc erfinv fix fliplr flipud float_power fmax fmin fmod frexp gcd geqrf ger hardshrink
+    heaviside histc histogram hsplit i0 igamma igammac index_copy index_fill index_put inner inverse is_nonzero
+    is_same_size is_signed isclose isfinite isinf isnan isneginf isposinf isreal kron kthvalue lcm ldexp lerp lgamma
+    logaddexp2 logcumsumexp logdet logical_and logical_not logical_or logical_xor logit lstsq lu lu_solve masked_scatter
+    matrix_exp matrix_power median mode msort multinomial mvlgamma nan_to_num nanmean nanmedian nanquantile nansum
+    nextafter ormqr orgqr outer pinverse polygamma positive prelu qr quantile rad2deg rot90 select_scatter signbit sinc
+    slice_scatter slogdet softmin solve split_with_sizes svd symeig triangular_solve trunc renorm unique_consecutive
+    vdot vsplit xlogy
 """
 FUNCTIONS = _FUNCTIONS.split()
 """Methods of ``torch.Tensor`` that are functions here, of the same name or of the name that the other tables have."""
@@ -183,15 +142,12 @@ _NN = {
 }  # fmt: skip
 
 _MODULE = {
-    "model.to(dtype)": "type", "model.to(np.float32)": "float", "model.to(np.float64)": "double",
-    "model.to(np.float16)": "half",
     "tg.compile(step), of the whole step, or tg.fit, which compiles it": "compile",
-    "dict(model.named_parameters())[name]": "get_parameter", "dict(model.named_buffers())[name]": "get_buffer",
-    "setattr(model.get_submodule(parent), name, module)": "set_submodule",
-    "model.register_full_backward_hook": "register_backward_hook", "model.register_buffer": "get_extra_state set_extra_state",
-    "(a loss is made first and then called: nn.MSELoss()(model(x), target).backward())": "backward item",
-    DEVICES: "cuda cpu xpu ipu mtia to_empty", "(NumPy has no bfloat16)": "bfloat16",
-    "(use threads: tg.set_num_threads)": "share_memory",
+    "setattr(model.get_submodule(parent), name, module)": "set_submodule", "model.register_full_backward_hook":
+    "register_backward_hook", "model.register_buffer": "get_extra_state set_extra_state",
+    "(a loss is made first and then called: nn.MSELoss()(model(x), target).backward())": "backward item", DEVICES:
+    "cuda xpu ipu mtia to_empty", "(NumPy has no bfloat16)": "bfloat16", "(use threads: tg.set_num_threads)":
+    "share_memory",
     "(override state_dict or load_state_dict in a subclass)": """
         register_state_dict_pre_hook register_state_dict_post_hook register_load_state_dict_pre_hook
         register_load_state_dict_post_hook""",
@@ -210,18 +166,14 @@ _SCHEDULE = {
 }
 
 _FUNCTIONAL = {
-    "tg.mse": "mse_loss", "tg.binary_cross_entropy": "binary_cross_entropy_loss", "tg.pad, with NumPy's pad_width": "pad",
-    "tg.interpolate": "upsample upsample_nearest",
-    "tg.interpolate(x, scale_factor=2, mode='bilinear', align_corners=True)": "upsample_bilinear",
-    "tg.max_unpool2d": "max_unpool1d max_unpool3d",
+    "tg.binary_cross_entropy": "binary_cross_entropy_loss", "tg.max_unpool2d": "max_unpool1d max_unpool3d",
     "tg.max_pool2d(x, 2, return_indices=True), and of other dimensions likewise": """
         max_pool1d_with_indices max_pool2d_with_indices max_pool3d_with_indices adaptive_max_pool1d_with_indices
         adaptive_max_pool2d_with_indices adaptive_max_pool3d_with_indices""",
-    "tg.softmax((x - tg.log(-tg.log(tg.rand(*x.shape)))) / tau)": "gumbel_softmax",
-    "tg.triplet_margin_loss": "triplet_margin_with_distance_loss",
-    "(there is no such loss: write one from ops, or declare an op with tg.op)": "ctc_loss linear_cross_entropy",
-    "(there is none: tg.max_pool2d has fixed windows)": "fractional_max_pool2d fractional_max_pool3d",
-    RECURRENT: "multi_head_attention_forward",
+    "tg.softmax((x - tg.log(-tg.log(tg.rand(*x.shape)))) / tau)": "gumbel_softmax", "tg.triplet_margin_loss":
+    "triplet_margin_with_distance_loss", "(there is no such loss: write one from ops, or declare an op with tg.op)":
+    "ctc_loss linear_cross_entropy", "(there is none: tg.max_pool2d has fixed windows)":
+    "fractional_max_pool2d fractional_max_pool3d", RECURRENT: "multi_head_attention_forward",
 }  # fmt: skip
 
 _OPTIM = {
