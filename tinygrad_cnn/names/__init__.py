@@ -15,6 +15,7 @@ from typing import Any
 from ..core import remedies
 from .attributes import PACKAGE, answer_misses, answer_misses_of_tensors, remedy, with_page
 from .calls import explaining, has_foreign
+from .foreign_modules import below, enter
 from .others import HOOKS
 from .synonyms import SYNONYMS, modules
 from .synonyms.functions import tensor
@@ -80,6 +81,8 @@ def published(namespace: dict[str, Any]) -> None:
         sys.modules[f"{PACKAGE}.tensor"].__class__ = _TensorModule
         random = f"{PACKAGE}.ops.random"  # which `tg.random` is
         vars(sys.modules[random]).setdefault("__getattr__", _getattr_of(random))
+    for name, thing in below(module).items():
+        namespace.setdefault(name, thing)
     public = {name: namespace[name] for name in namespace["__all__"] if name in namespace}  # others are imported later
     for name, thing in public.items():
         if isinstance(thing, FunctionType):
@@ -163,4 +166,5 @@ def _parameters(function: Any) -> list[str] | None:
     return [*code.co_varnames[:count], *([f"*{code.co_varnames[count]}"] if code.co_flags & inspect.CO_VARARGS else ())]
 
 
+enter()
 remedies.attach(sys.modules[__name__])

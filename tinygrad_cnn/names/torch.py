@@ -48,8 +48,8 @@ _TORCH = {
     "(no op computes it: use SciPy's on arrays, or declare an op with tg.op)": "igamma igammac matrix_exp",
     "tg.set_num_threads": "set_num_interop_threads", "tg.get_num_threads": "get_num_interop_threads",
     "tg.no_grad or tg.enable_grad": "set_grad_enabled", "tg.no_grad": "inference_mode", "tg.detect_anomaly":
-    "set_anomaly_enabled", "tg.manual_seed": "seed initial_seed", "tg.grad, tg.vjp, tg.jvp, tg.vmap, ...": "func",
-    "tg.compile": "jit fx compiler", "tg.onnx.export": "export", "tg.data for data, tg.checkpoint for checkpoint": "utils",
+    "set_anomaly_enabled", "tg.manual_seed": "seed initial_seed",
+    "tg.compile": "jit fx compiler", "tg.onnx.export": "export",
     "tg.load": "hub", "NumPy's generators: rng=": "Generator default_generator",
     "x * tg.minimum(1, maxnorm / tg.norm(x, axis=1, keepdims=True))": "renorm", "tg.where(mask, x, y)": "masked",
     "SciPy's signal.windows": "signal", "cProfile, and tg.show": "profiler", "np.memmap": "from_file", "np.from_dlpack(x)":
@@ -88,7 +88,7 @@ _TENSOR = {
     "normal_ uniform_ random_ bernoulli_ exponential_ log_normal_ cauchy_ geometric_", "np.array_equal(x, y)": "equal",
     "x << y": "bitwise_left_shift", "x >> y": "bitwise_right_shift", "tg.take_along_axis(x, indices, axis)": "gather",
     "tg.put_along_axis(x, indices, values, axis)": "scatter put", "tg.index_add(x, axis, index, src)": "index_add",
-    "tg.split(x, range(n, len(x), n)) for parts of n": "split", "tg.array_split(x, n)": "tensor_split",
+    "tg.split(x, range(n, x.shape[axis], n), axis) for parts of n": "split", "tg.array_split(x, n)": "tensor_split",
     "tg.zeros(*shape, dtype=x.dtype)": "new", "np.unique(x.numpy())": "unique", "tg.where(condition, x, y)": "where",
     "tg.unfold of images, or index": "unfold", "x.sum over the axes to drop": "sum_to_size", "f(x.numpy())":
     "apply_ map_ map2_",
@@ -122,7 +122,6 @@ FUNCTIONS = _FUNCTIONS.split()
 """Methods of ``torch.Tensor`` that are functions here, of the same name or of the name that the other tables have."""
 
 _NN = {
-    "tg.optim.clip_grad_norm_, ...": "utils",
     RECURRENT: """
         RNNCellBase LSTM GRU RNN RNNBase RNNCell LSTMCell GRUCell MultiheadAttention Transformer TransformerEncoder
         TransformerEncoderLayer TransformerDecoder TransformerDecoderLayer""",
@@ -177,7 +176,7 @@ _FUNCTIONAL = {
 }  # fmt: skip
 
 _OPTIM = {
-    "optim.Adam": "SparseAdam", "optim.EMA(model), and optim.update_bn(loader, model)": "swa_utils",
+    "optim.Adam": "SparseAdam",
 }  # fmt: skip
 
 _SCHEDULES = {
@@ -198,12 +197,18 @@ _TRANSFORMS = {
     "tg.data.ToFloat(), on arrays of shape (N, C, H, W), which images.transpose(0, 3, 1, 2) makes of (N, H, W, C)":
     "ToTensor PILToTensor ToImage ToDtype ConvertImageDtype ConvertDtype ToPureTensor",
     "tg.data.RandomCrop(size, padding=...), or x[..., top:bottom, left:right]": """
-        CenterCrop FiveCrop TenCrop RandomResizedCrop Pad RandomZoomOut RandomIoUCrop""",
-    "tg.data.Resize": "Scale RandomResize ScaleJitter", "tg.data.ColorJitter": """
-        Grayscale RandomGrayscale RandomInvert RandomPosterize RandomSolarize RandomAutocontrast RandomEqualize
-        RandomAdjustSharpness RandomPhotometricDistort RandomChannelPermutation""",
-    "tg.data.Cutout": "RandomErasing", "tg.data.MixUp": "CutMix",
-    "tg.data.RandomAffine": "RandomPerspective ElasticTransform",
+        CenterCrop Pad RandomZoomOut RandomIoUCrop""",
+    "(tg.data.RandomCrop has one size, and does not resize)": "RandomResizedCrop",
+    "x[..., top:bottom, left:right] for each crop, and x[..., ::-1] to mirror it": "FiveCrop TenCrop",
+    "tg.data.Resize": "Scale", "tg.data.Resize, which has one size": "RandomResize ScaleJitter",
+    "(x * weights[:, None, None]).sum(axis=1, keepdims=True), with weights .299, .587 and .114": "Grayscale RandomGrayscale",
+    "1 - x, or 255 - x": "RandomInvert",
+    "(a function from arrays to arrays: tg.data.ColorJitter draws brightness, contrast, saturation and hue alone)": """
+        RandomPosterize RandomSolarize RandomAutocontrast RandomEqualize RandomAdjustSharpness RandomPhotometricDistort
+        RandomChannelPermutation""",
+    "tg.data.Cutout, whose squares have one size and are in each image": "RandomErasing",
+    "tg.data.MixUp, which blends whole images and not rectangles": "CutMix",
+    "(a function from arrays to arrays: tg.data.RandomAffine keeps lines parallel)": "RandomPerspective ElasticTransform",
     "a function from arrays to arrays": "Lambda LinearTransformation GaussianBlur GaussianNoise ToPILImage",
     "tg.data.Compose of tg.data.RandomAffine and tg.data.ColorJitter":
     "AutoAugment RandAugment TrivialAugmentWide AugMix RandomApply RandomChoice RandomOrder",

@@ -1,0 +1,129 @@
+"""Modules of PyTorch that people import, such as ``tinygrad_cnn.utils.data``: their names lead to ours, or say what to use.
+
+They are entered into ``sys.modules``, so that an import finds them, and into their parents, where nothing lists them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from ..core.remedies import replacement
+from .attributes import PACKAGE
+
+
+class Foreign(NamedTuple):
+    """What a module of PyTorch has."""
+
+    ours: dict[str, str]
+    """Names that mean the same here, by the modules that have them; "*" stands for all public names of one."""
+    others: dict[str, str]
+    """Further names, by their replacements: Python, or a reason in brackets."""
+
+
+_PACKED = "(there are no recurrent layers, so no packed sequences)"
+_PARAMETRIZED = "(no parameter is replaced by a function: compute the weight in `forward`, from parameters of your own)"
+_MEMORY = "(each op chooses its memory order)"
+
+_FOLD = "(fold (x - mean) / sqrt(var + eps) weight + bias into the convolution's weight and bias, with copy_)"
+_PRUNED = "(there is no pruning: multiply the weight by a mask in `forward`, or write zeros by copy_ after each step)"
+
+MODULES = {
+    "func": Foreign(
+        {"": "grad vjp jvp jacrev jacfwd hessian vmap linearize", "nn": "functional_call"},
+        {
+            "tg.value_and_grad, which returns (value, gradient)": "grad_and_value",
+            "tg.vmap over functional_call, with the parameters stacked by tg.stack": "stack_module_state",
+            "nn.BatchNorm2d(track_running_stats=False)": "replace_all_batch_norm_modules_",
+        },
+    ),
+    "nn.utils": Foreign(
+        {"optim": "clip_grad_norm_ clip_grad_value_"},
+        {
+            "tg.optim.clip_grad_norm_": "clip_grad_norm clip_grads_with_norm_ clip_grad",
+            "tg.optim.clip_grad_norm_(parameters, math.inf), which only measures": "get_total_norm",
+            "tg.ravel_pytree, whose second result puts the numbers back": """
+                parameters_to_vector vector_to_parameters convert_parameters""",
+            _PARAMETRIZED: """
+                weight_norm spectral_norm remove_weight_norm remove_spectral_norm parametrize parametrizations""",
+            _PRUNED: "prune", "nn.functional_call": "stateless", _PACKED: "rnn",
+            _FOLD: "fuse_conv_bn_eval fuse_conv_bn_weights fuse_linear_bn_eval fuse_linear_bn_weights fusion",
+            _MEMORY: "convert_conv2d_weight_memory_format convert_conv3d_weight_memory_format memory_format",
+            "(layers have their values when they are made)": "skip_init init",
+        },
+    ),
+    "nn.utils.parametrizations": Foreign({}, {_PARAMETRIZED: "weight_norm spectral_norm orthogonal"}),
+    "nn.utils.parametrize": Foreign({}, {_PARAMETRIZED: """
+        register_parametrization remove_parametrizations is_parametrized cached ParametrizationList"""}),
+    "nn.utils.prune": Foreign({}, {_PRUNED: """
+        l1_unstructured random_unstructured ln_structured random_structured global_unstructured custom_from_mask remove identity
+        is_pruned BasePruningMethod"""}),
+    "nn.utils.rnn": Foreign({}, {
+        "tg.pad, and tg.stack": "pad_sequence",
+        _PACKED: "PackedSequence pack_padded_sequence pad_packed_sequence pack_sequence unpad_sequence",
+    }),
+    "optim.swa_utils": Foreign({"optim": "update_bn"}, {
+        "tg.optim.EMA(model)": "AveragedModel get_ema_multi_avg_fn get_ema_avg_fn",
+        "tg.optim.CosineAnnealingLR(optimizer, T_max=anneal_epochs, eta_min=swa_lr)": "SWALR",
+    }),
+    "utils": Foreign({}, {}),
+    "utils.checkpoint": Foreign({}, {
+        "tg.checkpoint(f)(x)": "checkpoint", "tg.checkpoint around each part of the model": "checkpoint_sequential",
+    }),
+    "utils.data": Foreign({"data": "*"}, {}),
+    "utils.tensorboard": Foreign({}, {"tg.training.TensorBoard('runs/first'), a callback of fit": "SummaryWriter writer"}),
+}  # fmt: skip
+"""PyTorch's modules, by their paths below the package; those below others come after them."""
+
+
+class _Module(ModuleType):
+    """A module that has PyTorch's names.
+
+    A name that is explained raises an ImportError, and not an AttributeError: Python tells whoever imports a name only that
+    one of these was raised.
+    """
+
+    def __init__(self, path: str, foreign: Foreign) -> None:
+        super().__init__(f"{PACKAGE}.{path}", f"PyTorch's names of torch.{path}: see docs/from-pytorch.md.")
+        self._foreign = foreign
+        self.__path__: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        for module, names in self._homes():
+            if name in names:
+                return getattr(module, name)
+        uses = [use for use, names in self._foreign.others.items() if name in names.split()]
+        uses += [use for module, _ in self._homes() if (use := replacement(module.__name__, name)) is not None]
+        if not uses:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        ending = f" {uses[0]}" if uses[0].startswith("(") else f"; use {uses[0]}"
+        raise ImportError(f"cannot import name {name!r} from {self.__name__!r}{ending}", name=self.__name__)
+
+    def __dir__(self) -> list[str]:
+        return sorted([name for module, names in self._homes() for name in names] + [*below(self.__name__)])
+
+    def _homes(self) -> Iterator[tuple[ModuleType, Sequence[str]]]:
+        """Each module of ours that has some of the names, and these."""
+        for place, names in self._foreign.ours.items():
+            module = import_module(f"{PACKAGE}.{place}".rstrip("."))
+            yield module, module.__all__ if names == "*" else names.split()
+
+
+def enter() -> None:
+    """Enter the modules, so that they can be imported."""
+    for path, foreign in MODULES.items():
+        module = sys.modules[f"{PACKAGE}.{path}"] = _Module(path, foreign)
+        above, _, name = path.rpartition(".")
+        if isinstance(parent := sys.modules.get(f"{PACKAGE}.{above}"), _Module):
+            setattr(parent, name, module)
+
+
+def below(module: str) -> dict[str, ModuleType]:
+    """The entered modules in a public module, by their names in it."""
+    paths = [f"{PACKAGE}.{path}".rpartition(".") for path in MODULES]
+    return {name: sys.modules[f"{above}.{name}"] for above, _, name in paths if above == module}
