@@ -4,8 +4,9 @@ The network predicts the value of the digit in a 32 x 32 image, a number from 0 
 padding 1), relu, 1024 to 10, 10 to 1, mean squared error. Each optimizer starts from the same weights and gets the same
 batches, so the table at the end compares only the optimizers.
 
-Below the table the program prints how many predictions are right when they are rounded, and the accuracy of the same
-convolution as a classifier, which gives a score for each digit.
+Below the table the program prints how many predictions are right when they are rounded, and last the accuracy of the same
+convolution as a classifier, which gives a score for each digit. A terminal shows the progress meanwhile; --verbose prints a
+line for each epoch instead.
 
 With --classify, the program trains a network of two convolutions to classify the 8 x 8 images instead. With --save, it
 writes the weights to a file; nn.models.digits(pretrained=True) has those that it writes without further options.
@@ -158,27 +159,29 @@ def classify(given):
 
 
 class Progress:
-    """Prints the progress: one line that is rewritten in a terminal, a line for each epoch elsewhere."""
+    """The progress: in a terminal one line that is rewritten, and removed at the end; if `verbose`, a line for each epoch."""
 
-    def __init__(self, stream):
-        self.stream, self.live = stream, stream.isatty()
+    def __init__(self, stream, verbose=False):
+        self.stream, self.live, self.verbose = stream, stream.isatty() and not verbose, verbose
 
     def show(self, name, epoch, epochs):
-        """Print the record of an epoch."""
+        """Show the record of an epoch."""
         line = (
             f"{name:<7}  epoch {epoch.number:>{len(str(epochs))}}/{epochs}  loss {epoch.loss:6.3f}  "
             f"RMSE train {epoch.train_rmse:.3f} test {epoch.test_rmse:.3f}  {epoch.rate:6,.0f} images/s"
         )
-        if self.live:
-            width = shutil.get_terminal_size().columns - 1  # a line that wraps cannot be rewritten
-            print(f"\r{line[:width]:<{width}}", end="", file=self.stream, flush=True)
-        else:
+        if self.verbose:
             print(line, file=self.stream, flush=True)
+        self._rewrite(line)
 
     def end(self):
-        """Finish the last line."""
+        """Remove the line."""
+        self._rewrite("")
+
+    def _rewrite(self, line):
         if self.live:
-            print(file=self.stream, flush=True)
+            width = shutil.get_terminal_size().columns - 1  # a line that wraps cannot be rewritten
+            print(f"\r{line[:width]:<{width}}", end="" if line else "\r", file=self.stream, flush=True)
 
 
 def table(runs):
@@ -349,6 +352,7 @@ def arguments(argv):
     parser.add_argument(
         "--save", type=file(".npz"), metavar="FILE.npz", help="with --classify: write the weights to a file"
     )
+    parser.add_argument("--verbose", action="store_true", help="print a line for each epoch")
     parser.add_argument(
         "--quick", action="store_true", help=f"{QUICK_TRAIN} training images and few epochs, to try it out"
     )
@@ -379,11 +383,17 @@ def main(argv=None):
         flush=True,
     )
     names = OPTIMIZERS if given.optimizer == "all" else [given.optimizer]
-    progress = Progress(sys.stdout)
+    progress = Progress(sys.stdout, given.verbose)
     with np.errstate(over="ignore", invalid="ignore"):  # divergence is reported once, at the end
         runs = [train(name, given.lr, split, given.epochs, given.batch_size, given.seed, progress) for name in names]
     print(f"\n{table(runs)}", flush=True)
     finished = [run for run in runs if not run.diverged]
+    diverged = [run.label for run in runs if run.diverged]
+    if figure_class and finished:
+        figure = figure_class(figsize=(12.5, 7), dpi=150, layout="constrained")
+        draw(figure, runs, split)
+        figure.savefig(given.plot)
+        print(f"\ndrawn: {given.plot}", flush=True)
     if finished:
         best = min(finished, key=lambda run: run.history[-1].test_rmse)
         print(
@@ -393,14 +403,8 @@ def main(argv=None):
         )
         accuracy = same_convolution_classifies(split, given.epochs, given.batch_size, given.seed)
         print(f"The same convolution as a classifier, a score for each digit: {accuracy:.1%} right.")
-    diverged = [run.label for run in runs if run.diverged]
     if diverged:
         print(f"\ndiverged: {', '.join(diverged)}; try a smaller --lr", file=sys.stderr)
-    if figure_class and len(diverged) < len(runs):
-        figure = figure_class(figsize=(12.5, 7), dpi=150, layout="constrained")
-        draw(figure, runs, split)
-        figure.savefig(given.plot)
-        print(f"\ndrawn: {given.plot}")
     return 1 if diverged else 0
 
 
