@@ -589,7 +589,7 @@ def test_fit_with_synchronized_batch_norm(tmp_path):
         return measures(history), parts.state()
 
     first = fit(compile=True, callbacks=[Checkpoint(path, every=100), Drops(7)])
-    assert len(first[0]["loss"]) == 1
+    assert len(first[0]["loss"]) == 2
     assert_same(fit(resume=path), fit())
     with pytest.raises(CheckpointError, match="`sync_batch_norm` is True, and this World has False"):
         fit_in_shards(4, resume=path)

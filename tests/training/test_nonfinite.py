@@ -162,11 +162,35 @@ def test_a_training_that_stops_keeps_the_last_good_checkpoint(compile, tmp_path)
     breaking = Break()
     callbacks = [breaking, Checkpoint(tmp_path / "run.npz")]
     history = train(nn.Identity(), (X, Y), LR, stop_on_nan=True, callbacks=callbacks, compile=compile)
-    assert (history.epochs, breaking.run.step, breaking.run.status) == (1, 5, "stopped")
+    assert (history.epochs, breaking.run.step, breaking.run.status) == (2, 5, "stopped")
+    assert np.isfinite(history["loss"][0])
+    assert np.isnan(history["loss"][1])
     assert breaking.run.stopped == "the loss is nan in step 2"
     saved = tg.load(tmp_path / "run.npz")
     assert saved["run"]["step"] == 3
     assert all(np.isfinite(value).all() for value in saved["model"].values())
+    assert len(saved["run"]["history"]["loss"]) == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_history_has_the_part_of_the_first_epoch_that_ran():
+    batches = [(X[i : i + 8], Y[i : i + 8]) for i in (0, 8, 16)]
+    model = nn.Linear(4, 1)
+    expected = tg.mse(model(batches[0][0]), batches[0][1]).item()
+
+    class Stop(Callback):
+        def on_step_end(self, run):
+            run.stop("enough")
+
+    optimizer = tg.optim.SGD(model.parameters(), lr=LR)
+    history = tg.fit(
+        model, batches, tg.mse, optimizer, epochs=2, callbacks=[Stop()], validate=batches, progress=False, compile=False
+    )
+    assert history.keys() == {"loss", "lr", "seconds"}
+    assert history.last["loss"] == pytest.approx(expected)
+    batches[0] = X[:8], at(Y[:8], 0, np.inf)
+    history = tg.fit(model, batches, tg.mse, optimizer, epochs=2, stop_on_nan=True, progress=False, compile=False)
+    assert (history.epochs, history["loss"]) == (1, [np.inf])
 
 
 @pytest.mark.filterwarnings("ignore:.* encountered")

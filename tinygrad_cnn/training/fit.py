@@ -91,7 +91,8 @@ def fit(
     Returns:
         For each epoch "loss" and the metrics, over the outputs before each update; with `validate` "val_loss" and the
         metrics as "val_accuracy" and so on, after the epoch; "lr", the rate of the first group at the start of the
-        epoch; and "seconds", including validation.
+        epoch; and "seconds", including validation. A training that was stopped within an epoch has the part that ran, without
+        validation.
 
     Raises:
         TypeError: if an argument is of the wrong kind, or a batch is not a tuple of arrays, or a dict and there are no `keys`.
@@ -157,6 +158,8 @@ def fit(
                 callback.on_fit_end(run)
     if run.status == "interrupted":
         raise _interruption(run)
+    if run.batch and not run.trained:  # after checkpoints have saved, which a resumed run continues from
+        _note(run, steps, run.means.result(), run.train_seconds)
     return run.history
 
 
@@ -249,12 +252,17 @@ def _epoch(run: Run, steps: Steps, interrupt: Interrupt, watch: Watch) -> None:
         if not means.examples:
             raise ValueError("fit: `validate` gave no batch; is it empty, or an iterator that can be used once?")
         record |= {f"val_{name}": value for name, value in means.result().items()}
-    run.seconds = steps.agreed_seconds(run.train_seconds + time.perf_counter() - began)
-    run.history.add({**record, "lr": run.lr, "seconds": run.seconds})
+    _note(run, steps, record, run.train_seconds + time.perf_counter() - began)
     run.epoch += 1
     run.batch, run.trained = 0, False
     run.call("on_epoch_end")
     run.check_parts()
+
+
+def _note(run: Run, steps: Steps, record: dict[str, float], seconds: float) -> None:
+    """Add an epoch, or the part of one that ran, to the history."""
+    run.seconds = steps.agreed_seconds(seconds)
+    run.history.add({**record, "lr": run.lr, "seconds": run.seconds})
 
 
 def _interruption(run: Run) -> KeyboardInterrupt:
