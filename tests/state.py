@@ -16,6 +16,8 @@ CHANGES = {
 
 MADE_TO_CHANGE = {
     "ContextVar",
+    "Scoped",
+    "_Errors",
     "Lock",
     "RLock",
     "local",

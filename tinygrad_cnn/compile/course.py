@@ -143,7 +143,7 @@ class Course(tracing.Tracer):
     def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
         """The output of an op that is no prepared step: of a step for other operands from outside, or of one to be recorded."""
         if get_ident() != self.thread:
-            return NO_TRACER.call(op, inputs, params)  # type: ignore[no-any-return]
+            return NO_TRACER.call(op, inputs, params)
         for step in self.ahead:
             if step.op is op and (new := step.match(inputs, params)) is not None:
                 for slot, x in new:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from contextvars import ContextVar
-from typing import Any, ParamSpec, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, overload
+
+from .scope import Scoped
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_recording: ContextVar[bool] = ContextVar("recording", default=True)
+_switch = Scoped("recording", True)
+_recording = _switch.variable
 
-differentiating: ContextVar[str] = ContextVar("differentiating", default="")
+differentiating = Scoped("differentiating", "")
 """The transform whose function runs, such as "grad"; "" outside of functions that are differentiated."""
 
 
 class _Recording:
     """Sets the recording switch for a ``with`` block or, as a decorator, for each call of a function."""
-
-    _value: bool
 
     @overload
     def __new__(cls, function: None = None) -> Self: ...
@@ -28,14 +28,15 @@ class _Recording:
     def __new__(cls, function: Callable[P, T]) -> Callable[P, T]: ...  # type: ignore[misc]
     def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
         self = super().__new__(cls)
-        self._tokens = []
         return self if function is None else self(function)
 
-    def __enter__(self) -> None:
-        self._tokens.append(_recording.set(self._value))
+    if TYPE_CHECKING:
+        __enter__: Any
 
-    def __exit__(self, *_: object) -> None:
-        _recording.reset(self._tokens.pop())
+        def __exit__(self, *_: object) -> None: ...
+
+    else:
+        __exit__ = staticmethod(_switch(True).leave)
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         suspends = (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
@@ -45,8 +46,6 @@ class _Recording:
                 f"use `with {type(self).__name__}():` inside its body"
             )
         return _wrap_call(type(self), function)
-
-    _tokens: list[Any]
 
 
 def _wrap_call(switch: type[_Recording], function: Callable[P, T]) -> Callable[P, T]:
@@ -68,15 +67,15 @@ class no_grad(_Recording):
     False
     """
 
-    _value = False
+    __enter__ = staticmethod(_switch(False).enter)
 
 
 class enable_grad(_Recording):
     """Record again inside a :class:`no_grad` block. A context manager and a decorator, local to the context."""
 
-    _value = True
+    __enter__ = staticmethod(_switch(True).enter)
 
 
 def is_grad_enabled() -> bool:
     """Whether ops on Tensors that require gradients are recorded in this context."""
-    return _recording.get()
+    return _switch.get()

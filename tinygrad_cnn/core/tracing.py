@@ -7,12 +7,12 @@ while no tracer is active anywhere, a call pays only for testing an empty list.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
+
+from .scope import Block, Scoped, again, both
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -90,8 +90,8 @@ _ignored: Any = lambda *_: None  # noqa: E731
 _called: Any = lambda _, function, *arrays: function(*arrays)  # noqa: E731
 
 
-class _NoTracer(Tracer):
-    """The outermost tracer: it performs every event as if there were no tracer."""
+class _Performer(Tracer):
+    """It performs every event as if there were no tracer."""
 
     follows_rules = False
     expected = call = read = assign = draw = set_grad = _ignored
@@ -111,30 +111,47 @@ class _Observing(Tracer):
         return output
 
 
-NO_TRACER = _NoTracer()
-NO_TRACER.outer = NO_TRACER
+class _Outermost(Tracer):
+    """It passes all events to the performer, or to the tracer that :func:`attach` has put between."""
+
+    outer: Tracer = _Performer()
+
+    def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
+        return self.outer.call(op, inputs, params)
+
+
+NO_TRACER = _Outermost()
+"""The outermost tracer of every context. It is the active one where there is no other."""
 
 watchers: list[Tracer] = []
 """The active tracers in all contexts."""
 
-_tracer: ContextVar[Tracer] = ContextVar("tracer", default=NO_TRACER)
+_current: Scoped[Tracer] = Scoped("tracer", NO_TRACER)
+_tracer = _current.variable
 
-tracer = _tracer.get
+tracer = _current.get
 """The innermost tracer of this context."""
 
 
-@contextmanager
-def trace(tracer: Tracer) -> Iterator[None]:
-    """Make `tracer` the active tracer of this context. ``trace(tracer.outer)`` suspends it."""
+def attach(seen_by: Tracer) -> None:
+    """Let a tracer see the events of all contexts, after the other tracers, until :func:`detach`."""
+    if seen_by not in watchers:
+        seen_by.outer, NO_TRACER.outer = NO_TRACER.outer, seen_by
+        watchers.append(seen_by)
+
+
+def detach(seen_by: Tracer) -> None:
+    """Undo :func:`attach`."""
+    if seen_by in watchers:
+        NO_TRACER.outer = seen_by.outer
+        watchers.remove(seen_by)
+
+
+def trace(tracer: Tracer) -> Block:
+    """Make `tracer` the active tracer of this context, for a ``with`` block. ``trace(tracer.outer)`` suspends it."""
     if not hasattr(tracer, "outer"):
         tracer.outer = _tracer.get()
-    token = _tracer.set(tracer)
-    watchers.append(tracer)
-    try:
-        yield
-    finally:
-        watchers.remove(tracer)
-        _tracer.reset(token)
+    return both(Block([again(watchers.append, tracer)], [again(watchers.remove, tracer)]), _current(tracer))
 
 
 class _Performing(Tracer):
@@ -149,15 +166,12 @@ class _Performing(Tracer):
 
 def performed(op: Op, inputs: Args, params: Args, tracer: Tracer, outer: Tracer = NO_TRACER) -> Tensor:
     """The output of an op's call that `tracer` has been told of; `outer` is asked next."""
-    token = _tracer.set(_Performing(tracer, outer) if tracer is not NO_TRACER else NO_TRACER)
-    try:
+    with _current(_Performing(tracer, outer) if tracer is not NO_TRACER else NO_TRACER):
         given = (inputs,) if op.signature.variadic else inputs
         return op.function(*given, **dict(zip(op.signature.params, params, strict=True)))  # type: ignore[no-any-return]
-    finally:
-        _tracer.reset(token)
 
 
-def observe(observer: Observer) -> AbstractContextManager[None]:
+def observe(observer: Observer) -> Block:
     """Call ``observer(op, inputs, params, output)`` after every op call on Tensors in this context."""
     return trace(_Observing(observer))
 

@@ -19,7 +19,7 @@ from numpy.lib.array_utils import byte_bounds
 tick = itertools.count(1).__next__
 """The next number: greater than any before."""
 
-_writes: dict[int, _Write] = {}  # by id of the owner of the memory, while it is alive
+_writes: dict[int, _Write] = {}  # by id of the owner of the memory, while it is alive: no interrupt stops `dict.pop`
 _foreign: dict[tuple[_Place, ...], _Write] = {}  # by address range, for memory that no array owns
 latest = 0
 """The number of the latest write: nodes that are younger cannot be out of date."""
@@ -73,12 +73,8 @@ def _write_of(root: np.ndarray) -> _Write:
         return _foreign.setdefault(_places(root), _Write(None))
     known = _writes.get(id(root))
     if known is None:
-        known = _writes.setdefault(id(root), _Write(weakref.ref(root, partial(_forget, id(root)))))
+        known = _writes.setdefault(id(root), _Write(weakref.ref(root, partial(_writes.pop, id(root)))))
     return known
-
-
-def _forget(key: int, _: object) -> None:
-    _writes.pop(key, None)
 
 
 def _places(root: np.ndarray) -> tuple[_Place, ...]:

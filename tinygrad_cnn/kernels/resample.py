@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.scope import silent
 from ..ops.resize import Taps, resample
 from .blocking import copying
 from .parallel.threads import blas_alone
@@ -75,7 +76,7 @@ def _run(calls: list[Callable[[], object]], y: np.ndarray) -> np.ndarray:
 def _multiply(
     product: Callable[[], np.ndarray], y: np.ndarray, x: np.ndarray, axis: int, size: int, taps: Taps
 ) -> np.ndarray:
-    with np.errstate(all="ignore"):
+    with silent:
         is_finite = np.isfinite(np.add.reduce(blas_alone(product), None))
     if not is_finite:
         np.copyto(y, resample.op.raw(x, axis=axis, size=size, taps=taps))

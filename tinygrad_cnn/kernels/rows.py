@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from ..core.scope import errors
 from . import sums
 from .parallel import chunks
 from .parallel.threads import each
 from .parallel.workspace import scratch
 from .sums import FEW, SHORT, ones
+
+_infinities = errors(invalid="ignore", over="ignore")
 
 SMALL = 1 << 11
 """Smaller arrays are not worth the preparation. The cross-entropy has a form of its own for them."""
@@ -165,7 +168,7 @@ def _quietly(function: Callable[..., object], block: Sequence[Array]) -> None:
         np.setbufsize(before)
 
 
-@np.errstate(invalid="ignore", over="ignore")  # -inf gets probability 0
+@_infinities  # -inf gets probability 0
 def _ignoring(function: Callable[..., object], block: Sequence[Array]) -> None:
     function(*block)
 
@@ -331,7 +334,7 @@ _TURNED: dict[Callable[..., object], Callable[..., object]] = {
 # The cross-entropy of few rows
 
 
-@np.errstate(invalid="ignore", over="ignore")
+@_infinities
 def _few_nll(x: Array, target: Array, w: Array, y: Array) -> Array:
     """:func:`_nll` without blocks."""
     if _turns(*x.shape):
@@ -346,7 +349,7 @@ def _few_nll(x: Array, target: Array, w: Array, y: Array) -> Array:
     return y
 
 
-@np.errstate(invalid="ignore", over="ignore")
+@_infinities
 def _few_nll_pull(u: Array, x: Array, target: Array, y: Array) -> Array:
     """:func:`_nll_pull` without blocks."""
     if _turns(*x.shape):

@@ -16,6 +16,7 @@ import numpy as np
 from numpy import multiply, subtract
 from numpy.lib.array_utils import byte_bounds
 
+from ..core.scope import silent
 from ..ops import in_place
 from .parallel.threads import each
 from .parallel.workspace import scratch
@@ -31,7 +32,7 @@ def in_pieces(rule: Callable[..., object], p: np.ndarray, g: np.ndarray, *kept: 
     arrays = [p, g, *kept]
 
     def work(piece: Sequence[np.ndarray]) -> None:
-        with np.errstate(all="ignore"):  # the error state is per thread
+        with silent:  # the error state is per thread
             rule(*piece, *(scratch(name, piece[0].shape, p.dtype) for name in ("step", "step 2")))
 
     if all(a.flags.c_contiguous for a in arrays) and not np.may_share_memory(p, g):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from ..core.graph import Array
+from ..core.scope import Scoped
 from ..numpy_api import creation
 from ..ops.geometry import batched, unbatched
 from ..ops.in_place import update_
@@ -74,7 +74,7 @@ class _RunningNorm(_Norm):
                 tensor.copy_(value)
 
 
-batch_norm_function: ContextVar[Callable[..., Tensor]] = ContextVar("batch_norm_function", default=batch_norm)
+batch_norm_function: Scoped[Callable[..., Tensor]] = Scoped("batch_norm_function", batch_norm)
 """What the layers of batch normalization call: another function of the same arguments may take the moments of more examples."""
 
 

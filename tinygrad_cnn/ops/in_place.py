@@ -18,6 +18,7 @@ from ..core.grad_mode import is_grad_enabled
 from ..core.graph import Tensor
 from ..core.node import Argument
 from ..core.registry import namespace
+from ..core.scope import silent
 from ..core.versions import mark_written
 from . import replaced
 from .data import TensorLike
@@ -130,7 +131,7 @@ enough to keep the calls of NumPy few."""
 
 def whole(rule: Callable[..., object], p: np.ndarray, g: np.ndarray, *kept: np.ndarray) -> None:
     """Call ``rule(p, g, *kept, t, u)``. It writes all but `g`, and may use t and u for scratch."""
-    with np.errstate(all="ignore"):
+    with silent:
         rule(p, g.copy() if np.may_share_memory(p, g) else g, *kept, np.empty_like(p), np.empty_like(p))
 
 
@@ -190,9 +191,13 @@ def assign(x: Any, key: Any, value: Any) -> None:
     if is_leaf:
         x.copy_(y)
         return
-    replaced.leave(x)
-    if tracing.watchers:
-        tracing.tracer().assign(x)
+    try:
+        replaced.leave(x)
+        if tracing.watchers:
+            tracing.tracer().assign(x)
+    except BaseException:  # or an interrupt
+        replaced.come_back(x)
+        raise
     x._array, x._node = y._array, y._node
 
 

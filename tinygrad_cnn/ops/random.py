@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from functools import partial
 from threading import Lock
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from ..core.scope import Block, Scoped, again, both
 from ..core.tracing import tracer, watchers
 
 __all__ = ["get_rng_state", "manual_seed", "set_rng_state"]
@@ -19,7 +18,7 @@ Seed: TypeAlias = "np.random.Generator | int | None"  # in quotes: NumPy imports
 
 _made: list[np.random.Generator] = []
 _making = Lock()
-_refusal: ContextVar[str | None] = ContextVar("refusal", default=None)
+_refusal: Scoped[str | None] = Scoped("refusal", None)
 
 
 def _default() -> np.random.Generator:
@@ -89,20 +88,15 @@ def prepare_rng_state(state: Any) -> Callable[[], None]:
     return partial(_restart, trial.state)
 
 
-@contextmanager
-def stream(seed: int, *path: int, only: str | None = None) -> Iterator[None]:
+def stream(seed: int, *path: int, only: str | None = None) -> Block:
     """Seed the library's generator by `seed` and `path` for a ``with`` block, and restore its state at the end.
 
     With `only`, a draw from another generator in the block raises ValueError with this text.
     """
-    before = _default().bit_generator.state
-    _restart(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=path)).state)
-    token = _refusal.set(only)
-    try:
-        yield
-    finally:
-        _refusal.reset(token)
-        _restart(before)
+    bits = _default().bit_generator
+    state = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=path)).state
+    drawing = Block([again(setattr, bits, "state", state)], [again(setattr, bits, "state", bits.state)])
+    return both(drawing, _refusal(only))
 
 
 def generator(rng: Seed = None) -> np.random.Generator:

@@ -6,6 +6,7 @@ In docstrings, g is the incoming gradient and a' the gradient with respect to a.
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements, op
+from ..core.scope import errors
 from .elementwise import abs, in_floats, pow, sign, where, zero_gradient
 from .half import in_float32
 from .real import is_integer, real
@@ -274,10 +276,14 @@ deviation.jvp(
 )
 
 
+_infinities = errors(invalid="ignore", over="ignore")
+_zeros = errors(divide="ignore", over="ignore")
+
+
 @op(elementwise=True)
 def exp_gap(a: Array, b: Array) -> Array:
     """y = e^(a - b), and 0 where both are -inf.   a' = g y,  b' = -g y."""
-    with np.errstate(invalid="ignore", over="ignore"):
+    with _infinities:
         gap = np.subtract(a, b)
         return np.exp(np.where(np.equal(a, -np.inf), -np.inf, gap))
 
@@ -296,7 +302,7 @@ def logsumexp(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     axes = reduced_axes(axis, a.ndim)
     top = np.max(a, axis=axes, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0)
-    with np.errstate(divide="ignore", over="ignore"):
+    with _zeros:
         parts = np.exp(np.subtract(a, top, dtype=np.result_type(a, np.float32)))
         y = (np.log(sum(parts, axis=axes, keepdims=True)) + top).astype(a.dtype)
     return y if keepdims else np.squeeze(y, axis=axes)
@@ -324,7 +330,7 @@ def power_norm(a: Array, *, p: float, axis: Axis = None, keepdims: bool = False)
         return np.asarray(np.count_nonzero(a, axis=axes, keepdims=keepdims)).astype(a.dtype)
     scale = np.max(a, axis=axes, keepdims=True, initial=0) if p > 0 else np.min(a, axis=axes, keepdims=True)
     scale = np.where((scale > 0) & np.isfinite(scale), scale, 1)
-    with np.errstate(divide="ignore" if p < 0 else None, over="ignore" if p < 0 else None):  # 0^p is infinite
+    with _zeros if p < 0 else nullcontext():  # 0^p is infinite
         powers = np.divide(a, scale, dtype=np.result_type(a, np.float32)) ** p
         root = sum(powers, axis=axes, keepdims=True).astype(np.float64) ** (1 / p)  # the rule takes powers of y
         y = (scale * root).astype(a.dtype)

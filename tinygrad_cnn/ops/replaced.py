@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Sequence
 from functools import partial
 from sys import getrefcount
 from threading import RLock
@@ -21,6 +19,7 @@ import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
 from ..core import tracing
+from ..core.scope import Scoped
 from ..core.versions import owner
 
 if TYPE_CHECKING:
@@ -36,9 +35,15 @@ times = 0
 """How often a Tensor left memory that something else may use, or was frozen: what holds the arrays of Tensors looks here."""
 
 _lock = RLock()  # of the two above: a Tensor may die in any thread, also while this one leaves memory
-_lent: dict[object, Sequence[Tensor]] = {}
-_refusal: ContextVar[str] = ContextVar("refusal", default="")
-_permitted: ContextVar[bool] = ContextVar("permitted", default=False)
+
+refused = Scoped("refused", "")
+"""Why every assignment is an error, in a block; "" where it is none."""
+
+permitted = Scoped("permitted", False)
+"""Whether Tensors on old memory are fine in a block: rules are given what graphs saved."""
+
+lent: Scoped[Sequence[Tensor]] = Scoped("lent", ())
+"""The arguments of a function that runs in a block. It must not assign to them, since its caller has them too."""
 
 
 def _references(tensor: Any) -> tuple[int, int]:
@@ -81,7 +86,7 @@ def leave(tensor: Tensor) -> None:
     bounds = byte_bounds(tensor._array)
     with _lock:
         times += 1
-        known = left.setdefault(id(root), (weakref.ref(root, partial(_forget, id(root))), []))
+        known = left.setdefault(id(root), (weakref.ref(root, partial(left.pop, id(root))), []))
         if bounds not in known[1]:
             known[1].append(bounds)
         _follow()
@@ -102,51 +107,46 @@ def come_back(tensor: Tensor) -> None:
         if key in left and bounds in left[key][1]:
             left[key][1].remove(bounds)
             if not left[key][1]:
-                _forget(key)
+                forget(key)
 
 
-def _forget(key: int, _: object = None) -> None:
-    with _lock:
-        left.pop(key, None)
-        _follow()
-
-
-forget = _forget
-"""Nothing uses the memory of the array with this id any more."""
+def forget(key: int) -> None:
+    """Nothing uses the memory of the array with this id any more."""
+    left.pop(key, None)
+    _follow()
 
 
 def _follow() -> None:
     """Look at the operands of ops, and at values that are read, while there is memory that was left."""
-    watched = tracing.NO_TRACER in tracing.watchers
-    if left and not watched:
-        for event, answer in _ANSWERS.items():
-            setattr(tracing.NO_TRACER, event, answer)
-        tracing.watchers.append(tracing.NO_TRACER)
-    elif watched and not left:
-        tracing.watchers.remove(tracing.NO_TRACER)
-        for event in _ANSWERS:
-            delattr(tracing.NO_TRACER, event)
+    with _lock:
+        if left:
+            tracing.attach(looking)
+        else:
+            tracing.detach(looking)
 
 
-def _call(op: Any, inputs: Sequence[Any], params: Any) -> None:
-    if not _permitted.get():
-        for x in inputs:
-            if hasattr(x, "_array"):
-                check(x)
+class _Looking(tracing.Tracer):
+    """Refuses Tensors on memory that was left, while there is any."""
+
+    def call(self, op: Any, inputs: Sequence[Any], params: Any) -> None:
+        if not left:  # the memory was freed since
+            _follow()
+        elif not permitted.get():
+            for x in inputs:
+                if hasattr(x, "_array"):
+                    check(x)
+
+    def read(self, tensor: Tensor) -> None:
+        if not permitted.get():
+            check(tensor)
+
+    def vjp(self, node: Any, g: Any, saved: Any, parents: Any) -> Any:
+        with permitted(True):
+            return super().vjp(node, g, saved, parents)
 
 
-def _read(tensor: Tensor) -> None:
-    if not _permitted.get():
-        check(tensor)
-
-
-def _vjp(node: Any, g: Any, saved: Any, parents: Any) -> Any:
-    with permitted():
-        return node.op.pull(g, saved, node.params, parents)
-
-
-_ANSWERS = {"call": _call, "read": _read, "vjp": _vjp}
-"""What the outermost tracer does while there is memory that was left."""
+looking = _Looking()
+"""It is attached while there is memory that was left, and until the next op after that."""
 
 
 def _is_left(array: np.ndarray) -> bool:
@@ -173,47 +173,12 @@ def check(tensor: Tensor) -> None:
         )
 
 
-@contextmanager
-def permitted() -> Iterator[None]:
-    """In this context Tensors on old memory are fine: rules are given what graphs saved."""
-    token = _permitted.set(True)
-    try:
-        yield
-    finally:
-        _permitted.reset(token)
-
-
-class lent:
-    """In this context a function runs whose arguments these are. It must not assign to them, since its caller has them too."""
-
-    def __init__(self, tensors: Sequence[Tensor]) -> None:
-        self._tensors = tensors
-
-    def __enter__(self) -> None:
-        _lent[self] = self._tensors
-
-    def __exit__(self, *_: object) -> None:
-        del _lent[self]
-
-
-@contextmanager
-def refused(reason: str) -> Iterator[None]:
-    """In this context every assignment is an error."""
-    token = _refusal.set(reason)
-    try:
-        yield
-    finally:
-        _refusal.reset(token)
-
-
 def check_assignable(tensor: Tensor) -> None:
     """RuntimeError if a function is running that must not assign to this Tensor."""
-    if reason := _refusal.get():
+    if reason := refused.get():
         raise RuntimeError(f"Tensor: `x[i] = v`: {reason}; use tinygrad_cnn.index_set(x, i, v)")
-    if _lent:
-        root = owner(tensor._array)
-        if any(owner(t._array) is root for tensors in list(_lent.values()) for t in tensors):
-            raise RuntimeError(
-                "Tensor: `x[i] = v`, where x is the argument of a function that is differentiated or batched, or a view of it, "
-                "would change what the caller has; assign to a copy, x = x.copy(), or use tinygrad_cnn.index_set(x, i, v)"
-            )
+    if any(owner(t._array) is owner(tensor._array) for tensors in lent.all() for t in tensors):
+        raise RuntimeError(
+            "Tensor: `x[i] = v`, where x is the argument of a function that is differentiated or batched, or a view of it, "
+            "would change what the caller has; assign to a copy, x = x.copy(), or use tinygrad_cnn.index_set(x, i, v)"
+        )

@@ -7,6 +7,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements, op
+from ..core.scope import errors
 from .gather import take_along_axis
 from .reduce import exp_gap, floating
 from .scan import accumulator, cumprod, cumsum, neighbour, recurrence, rounded
@@ -24,11 +25,14 @@ def running_argmax(a: Array, *, axis: int, least: bool = False) -> Array:
     return np.moveaxis(np.maximum.accumulate(np.where(hit, np.arange(lines.shape[-1]), 0), axis=-1), -1, axis)
 
 
+_invalid = errors(invalid="ignore")
+
+
 @op
 def logcumsumexp(a: Array, *, axis: int) -> Array:
     """y_j = log(e^a_0 + ... + e^a_j) along `axis`, without overflow.   a'_j = the sum over k >= j of g_k e^(a_j - y_k)."""
     wide = np.asarray(floating(a), accumulator(floating(a)))
-    with np.errstate(invalid="ignore"):
+    with _invalid:
         return rounded(np.logaddexp.accumulate(wide, axis=normalize_axis_index(axis, wide.ndim)), floating(a))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.graph import Array, op
+from ..core.scope import errors
 from .elementwise import exp
 from .half import in_float32
 from .reduce import floating, sum
@@ -22,10 +23,13 @@ MANY = 1 << 12
 """From this many terms on, log p has lost digits that the gradient of log_softmax needs: p is computed again, in float64."""
 
 
+_infinities = errors(invalid="ignore", over="ignore")
+
+
 def below_top(a: Array, axis: int) -> Any:
     """a minus its largest element along `axis`."""
     a = floating(a)
-    with np.errstate(invalid="ignore", over="ignore"):  # -inf gets probability 0
+    with _infinities:  # -inf gets probability 0
         return np.asarray(np.subtract(a, np.max(a, axis=axis, keepdims=True, initial=-np.inf)))
 
 

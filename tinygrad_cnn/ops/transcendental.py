@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from ..core.graph import Array, OpFunction, Tensor, implements, op
+from ..core.scope import errors
 from .elementwise import cast, clip, exp, in_floats, pow, sqrt, where
 from .half import in_float32
 from .ufunc import ufuncs
@@ -128,10 +129,13 @@ sigmoid_pull.vjp(u=lambda g, s: sigmoid_pull(g, s),
                  s=lambda g, u, s: g * u * (1 - 2 * s))  # fmt: skip
 
 
+_overflow = errors(over="ignore")  # a - b may overflow, which does not affect the results below
+
+
 @op(elementwise=True, numpy=np.logaddexp)
 def logaddexp(a: Array, b: Array) -> Array:
     """y = log(e^a + e^b), without overflow.   a' = g sigmoid(a - b),  b' = g sigmoid(b - a)."""
-    with np.errstate(over="ignore"):  # a - b may overflow, which does not affect the result
+    with _overflow:
         return np.logaddexp(a, b)
 
 
@@ -146,7 +150,7 @@ logaddexp.vjp(a=lambda g, a, b: g * _share(a, b),
 @op(elementwise=True, numpy=np.logaddexp2)
 def logaddexp2(a: Array, b: Array) -> Array:
     """y = log2(2^a + 2^b), without overflow.   a' = g sigmoid((a - b) log 2),  b' = g sigmoid((b - a) log 2)."""
-    with np.errstate(over="ignore"):
+    with _overflow:
         return np.logaddexp2(a, b)
 
 

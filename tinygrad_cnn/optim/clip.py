@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..checks import checked, flag, number
+from ..core.scope import silent
 from ..ops.in_place import PIECE
 from ..tensor import Tensor, get_default_dtype
 from .hyperparameters import Array, several
@@ -59,7 +60,7 @@ def clip_grad_norm_(
     clipped = _with_gradients("clip_grad_norm_", parameters)
 
     def scaled(*gradients: Array) -> tuple[Array, ...]:
-        with np.errstate(all="ignore"):
+        with silent:
             norm = _norm(gradients, order)
             if error_if_nonfinite and not math.isfinite(norm):
                 raise RuntimeError(
@@ -92,7 +93,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     limit = checked("clip_grad_value_", {"clip_value": _limit}, locals())["clip_value"]
 
     def cut(g: Array) -> Array:
-        with np.errstate(all="ignore"):
+        with silent:
             return np.clip(g, -limit, limit, out=np.empty_like(g))
 
     for p, g in _with_gradients("clip_grad_value_", parameters):

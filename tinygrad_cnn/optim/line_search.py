@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..core.scope import silent
 from .hyperparameters import Array
 
 DECREASE, CURVATURE = 1e-4, 0.9
@@ -92,7 +93,7 @@ def _order(bracket: list[Point]) -> tuple[int, int]:
 def cubic_minimum(a: Point, b: Point, least: float, most: float) -> float:
     """The minimum of the cubic through two points with their slopes, clipped to an interval; else the interval's middle."""
     left, right = (a, b) if a.t <= b.t else (b, a)
-    with np.errstate(all="ignore"):
+    with silent:
         mean = np.float64(a.slope) + b.slope - 3 * (np.float64(a.value) - b.value) / (a.t - b.t)
         square = mean**2 - a.slope * b.slope
         root = np.sqrt(square)

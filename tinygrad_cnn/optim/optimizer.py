@@ -18,6 +18,7 @@ import numpy as np
 from ..checks import Check, Faults, Loadable, Options, accepted, examined, non_negative, only_to_none
 from ..core import tracing
 from ..core.grad_mode import enable_grad
+from ..core.scope import silent
 from ..core.versions import marking
 from ..frames import warn_user
 from ..ops import in_place, replaced
@@ -281,7 +282,7 @@ class Optimizer(Loadable, ABC):
         else:
             _quiet.copy().run(step.repeat, *gradients)
 
-    @np.errstate(all="ignore")
+    @silent
     def _update_each(self, tasks: list[tuple[Any, ...]], gradients: Sequence[Array | None]) -> None:
         for place, repeat, more in tasks:
             if more is None:
@@ -299,7 +300,7 @@ class Optimizer(Loadable, ABC):
             if advances:
                 self.conclude(state, group)
 
-    @np.errstate(all="ignore")
+    @silent
     def _prepared(self, kinds: list[Any], key: list[Any], gradients: Sequence[Array | None]) -> _Step:
         """A step, after all checks; it is cached if its key tells every change of the options and it creates no slots."""
         groups = [accepted(self._name, *self.examined(g, f" of group {n}")) for n, g in enumerate(self.param_groups)]

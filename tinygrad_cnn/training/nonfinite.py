@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.grad_mode import no_grad
+from ..core.scope import Block, errors
 from ..frames import GENERATED, is_library, warn_user
 from ..nn import Module
 from ..ops.random import get_rng_state, set_rng_state
@@ -142,8 +144,12 @@ def numpy_warnings() -> Any:
     modes = np.geterr()
     if "call" in modes.values():  # the user's own function is called
         return nullcontext()
-    warned: Any = {kind: "call" for kind, mode in modes.items() if mode == "warn"}
-    return np.errstate(**warned, call=_warn)
+    return _calling(tuple([kind for kind, mode in modes.items() if mode == "warn"]))
+
+
+@cache
+def _calling(kinds: tuple[str, ...]) -> Block:
+    return errors(**dict.fromkeys(kinds, "call"), call=_warn)
 
 
 def _warn(kind: str, flag: int) -> None:

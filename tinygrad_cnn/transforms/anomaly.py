@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -15,6 +13,7 @@ from ..core.gradients import input_name
 from ..core.graph import Op
 from ..core.node import Node
 from ..core.remedies import publish
+from ..core.scope import Block, Scoped, both, silent
 from ..core.tracing import NO_TRACER, Args, Tracer, performed, trace
 from ..core.tracing import tracer as current_tracer
 from ..frames import caller
@@ -55,12 +54,11 @@ class _Call:
         return AnomalyError(f"{self.op.name}: {what}; {self.place}; {remedy}", self.op.name, self.filename, self.lineno)
 
 
-_pulling: ContextVar[bool] = ContextVar("pulling", default=False)
-_within: ContextVar[_Call | None] = ContextVar("within", default=None)
+_pulling = Scoped("pulling", False)
+_within: Scoped[_Call | None] = Scoped("within", None)
 
 
-@contextmanager
-def detect_anomaly() -> Iterator[None]:
+def detect_anomaly() -> Block:
     """Raise at the first op whose result is infinite or NaN, or whose rule makes such a gradient from a finite one.
 
     The error names the op and the input, the file and line that called the op, and for each of its inputs dtype, shape,
@@ -79,8 +77,7 @@ def detect_anomaly() -> Iterator[None]:
     tinygrad_cnn.AnomalyError: log: the result float32 (2,) has 1 element that is not finite, the first -inf at (1,); called
     at ... with `a` float32 (2,) from 0.0 to 1.0, 0 not finite; keep its inputs where it is finite, ...
     """
-    with np.errstate(all="ignore"), trace(_Checks()):
-        yield
+    return both(silent, trace(_Checks()))
 
 
 class _Checks(Tracer):
@@ -108,12 +105,8 @@ class _Checks(Tracer):
         fault = _fault(g)
         if fault:
             raise _error(node.op, call, f"the gradient of its result {fault} as it comes in, or as its uses add up")
-        tokens = _pulling.set(True), _within.set(call)
-        try:
+        with _pulling(True), _within(call):
             gradients = super().vjp(node, g, saved, parents)
-        finally:
-            _pulling.reset(tokens[0])
-            _within.reset(tokens[1])
         for position, (parent, r) in enumerate(zip(parents, gradients, strict=True)):
             fault = None if parent is None else _fault(r)
             if fault:

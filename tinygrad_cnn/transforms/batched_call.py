@@ -18,6 +18,7 @@ import numpy as np
 from ..core.grad_mode import is_grad_enabled, no_grad
 from ..core.graph import Op
 from ..core.node import Argument, Node
+from ..core.scope import silent
 from ..core.tracing import NO_TRACER, Args, Tracer, performed, trace, tracer
 from ..core.versions import tick
 from ..ops import replaced
@@ -66,14 +67,14 @@ def _batch(
     with (
         trace(sample),
         replaced.lent([s for s in samples if isinstance(s, Tensor)]),
-        nullcontext() if n else np.errstate(all="ignore"),
+        nullcontext() if n else silent,
     ):  # without samples, f computes with a stand-in
         result = f(*rebuild(args, samples), **kwargs)
     sample.restore()
     found = [sample.used(leaf) for _, leaf in leaves(result)]
     known = {id(s._array): v for s, v, axis in zip(samples, values, axes, strict=True) if axis is not None}
     run = _Batch(known, sample.batched, n, since)
-    with replaced.permitted() if replaced.left else nullcontext():
+    with replaced.permitted(True) if replaced.left else nullcontext():
         for step in _needed(sample.steps, found):
             run.repeat(step)
     return rebuild(result, [run.result(use) for use in found])

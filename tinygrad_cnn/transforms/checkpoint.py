@@ -1,7 +1,6 @@
 """Gradient checkpointing: keep a function's inputs instead of its intermediate values, and run it again in backward."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,6 +11,7 @@ from ..core.grad_mode import enable_grad, is_grad_enabled
 from ..core.graph import Array, Op
 from ..core.node import Leaf, Place
 from ..core.remedies import publish
+from ..core.scope import Block, again, both
 from ..core.versions import tick
 from ..ops.elementwise import cast
 from ..ops.random import generator
@@ -116,18 +116,14 @@ class _Segment:
             start = stop
         return found
 
-    @contextmanager
-    def replayed(self) -> Iterator[None]:
+    def replayed(self) -> Block:
         """The context of the second run: generators repeat the draws of the first run, and effects are left out."""
-        now = [source.bit_generator.state for source, _ in self.random]
-        try:
-            for source, state in self.random:
-                source.bit_generator.state = state
-            with tracing.trace(_Rerun()):
-                yield
-        finally:
-            for (source, _), state in zip(self.random, now, strict=True):
-                source.bit_generator.state = state
+        drawn = [(source.bit_generator, state) for source, state in self.random]
+        repeating = Block(
+            [again(setattr, bits, "state", state) for bits, state in drawn],
+            [again(setattr, bits, "state", bits.state) for bits, _ in drawn],
+        )
+        return both(repeating, tracing.trace(_Rerun()))
 
     def outputs_again(self, tensors: list[Tensor]) -> list[Tensor]:
         """The outputs of a second run, or a RuntimeError if they differ from the first in form or in the Tensors used."""

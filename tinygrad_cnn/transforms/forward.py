@@ -80,7 +80,7 @@ def push_forward(
     last = {parent: node for node in order if node.number > oldest for parent in node.parents or ()}
     tensors, wanted = in_tensors(create), set(outputs)
     tangents: dict[Any, Array] = dict(starts)
-    saved = replaced.permitted() if replaced.left else nullcontext()
+    saved = replaced.permitted(True) if replaced.left else nullcontext()
     with saved, enable_grad() if create else no_grad() if tensors else nullcontext():
         for node in order:
             if tangents.keys().isdisjoint(node.parents) or node.number <= oldest or node in starts:

@@ -68,14 +68,10 @@ def register(place: Any, hook: Hook) -> Handle:
         raise TypeError(f"register_hook: `hook` is {hook!r}; it must be a function of the gradient")
     if not hasattr(place, "hooks"):
         place.hooks = Hooks()
-    hooked[id(place)] = weakref.ref(place, partial(_forget, id(place)))
+    hooked[id(place)] = weakref.ref(place, partial(hooked.pop, id(place)))
     key = tick()
     place.hooks.functions[key] = hook
     return Handle(place, key)
-
-
-def _forget(key: int, _: object) -> None:
-    hooked.pop(key, None)
 
 
 def replaced(name: str, replacement: Any, given: Any) -> Any:

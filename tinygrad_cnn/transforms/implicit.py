@@ -15,6 +15,7 @@ from ..core.backward import outside
 from ..core.grad_mode import enable_grad, no_grad
 from ..core.graph import Array, Op
 from ..core.remedies import publish
+from ..core.scope import silent
 from ..core.tracing import NO_TRACER, trace
 from ..core.versions import tick
 from ..ops.lists import gather
@@ -213,7 +214,7 @@ class _Problem:
         operator = LinearOperator((x.size, x.size), matvec=product, dtype=np.float64)
         right = g.reshape(-1).astype(np.float64)
         wanted = 1e-11 if x.dtype.itemsize > 4 else 1e-6
-        with np.errstate(all="ignore"):  # a breakdown shows in what is left
+        with silent:  # a breakdown shows in what is left
             if self._positive_definite:
                 u, _ = cg(operator, right, rtol=wanted, atol=0.0)
             else:

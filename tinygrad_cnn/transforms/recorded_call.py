@@ -16,7 +16,7 @@ from ..ops.replaced import lent
 from ..ops.shape import concatenate, moveaxis, stack
 from ..tensor.tensor import Tensor, incoming
 from .batched_call import as_tensor, batch
-from .batching.units import units
+from .batching.units import known, units
 from .forward import push_forward
 from .pytree import leaves, matched, rebuild
 
@@ -57,12 +57,8 @@ class Run:
         self.inputs = [leaf for leaf, free in zip(placed, self.differentiable, strict=True) if free]
 
     def _call(self, f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], given: Sequence[Any]) -> Any:
-        outer = differentiating.set(self.name)
-        try:
-            with lent([t for t in given if isinstance(t, Tensor)]):
-                return f(*args, **kwargs)
-        finally:
-            differentiating.reset(outer)
+        with differentiating(self.name), lent([t for t in given if isinstance(t, Tensor)]):
+            return f(*args, **kwargs)
 
     @functools.cached_property
     def open(self) -> bool:
@@ -176,7 +172,8 @@ def _for_each_element(
     parts = []
     for start in range(0, like.size, CHUNK):
         n = min(CHUNK, like.size - start)
-        with units(n, like, start) as rows:
+        rows = units(n, like, start)
+        with known((rows._array, start)):
             parts.append(_batched(f, many, rows, few))
     return [column[0] if len(column) == 1 else concatenate(list(column)) for column in zip(*parts, strict=True)]
 

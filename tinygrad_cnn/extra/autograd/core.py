@@ -81,12 +81,8 @@ class Recorded(Run):
                 raise TypeError(
                     f"{self.name}: the argument is {kind(placed[0])}, which has no derivative; give floating-point numbers"
                 )
-        outer = differentiating.set(self.name)
-        try:
-            with lent(lendable):
-                return fun(given)
-        finally:
-            differentiating.reset(outer)
+        with differentiating(self.name), lent(lendable):
+            return fun(given)
 
     def _reaches_out(self, results: Iterable[Any]) -> bool:
         """Whether some results depend on Tensors recorded outside, other than the arguments of calls that are over."""

@@ -163,11 +163,8 @@ class Step:
         """The contributions of the shards of this rank, which wait for each other where moments are added up."""
 
         def alone(s: int) -> Flat:
-            token = batch_norm_function.set(sync_batch_norm)
-            try:
+            with batch_norm_function(sync_batch_norm):
                 return contribution(s)
-            finally:
-                batch_norm_function.reset(token)
 
         return in_lockstep([partial(alone, s) for s in self._world.mine], self._world.total, self._keep, self._put)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...core.graph import Array, Tensor, op
+from ...core.scope import errors
 from ..activation import logsigmoid, relu
 from ..compare import equal, logical_and
 from ..elementwise import maximum, sub, where
@@ -92,11 +93,14 @@ softmax_nll_pull.vjp(
 softmax_nll_pull.jvp(logits=lambda t, u, logits: _softmax_nll_pull_logits(t, u, logits))
 
 
+_zeros = errors(divide="ignore", invalid="ignore")
+
+
 @op(linear=["a"])
 def mean_by(a: Array, w: Array) -> Array:
     """y = sum of a / sum of w; NaN if w sums to 0.   a' = g / sum of w, or g if w sums to 0, where all of a is 0."""
     dtype = np.result_type(a, np.float32)  # in float16 the sums would overflow
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with _zeros:
         return np.divide(sum(np.asarray(a, dtype)), sum(np.asarray(w, dtype))).astype(a.dtype)
 
 
@@ -274,7 +278,7 @@ def bernoulli_nll(p: Array, t: Array) -> Array:
             "binary_cross_entropy_with_logits"
         )
         refuse(value, np.less(value, 0) | np.greater(value, 1), message)
-    with np.errstate(divide="ignore"):
+    with _zeros:
         log_p, log_q = (np.maximum(f(v), LOWEST_LOG) for f, v in ((np.log, p), (np.log1p, np.negative(p))))
     return 0 - (t * log_p + (1 - t) * log_q)
 

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
+from ...core.scope import Scoped
 from ...tensor import Tensor
 
-_current: ContextVar[tuple[np.ndarray, int] | None] = ContextVar("units", default=None)
+known: Scoped[tuple[np.ndarray | None, int]] = Scoped("known", (None, 0))
+"""The :func:`units` of a block, which :func:`first` recognizes, and the element where they start."""
 
 
-@contextmanager
-def units(n: int, like: Tensor, start: int) -> Iterator[Tensor]:
-    """n arrays of the shape of `like`: the i-th is 1 at element start + i, else 0. :func:`first` recognizes them meanwhile."""
+def units(n: int, like: Tensor, start: int) -> Tensor:
+    """n arrays of the shape of `like`: the i-th is 1 at element start + i, else 0."""
     rows = np.zeros((n, like.size), like.dtype)
     rows[np.arange(n), start + np.arange(n)] = 1
-    found = Tensor._of(rows.reshape(n, *like.shape))
-    token = _current.set((found._array, start))
-    try:
-        yield found
-    finally:
-        _current.reset(token)
+    return Tensor._of(rows.reshape(n, *like.shape))
 
 
 def first(value: Any) -> int | None:
     """The element at which the first array is 1, if this value is the current units."""
-    known = _current.get()
-    return known[1] if known is not None and getattr(value, "_array", value) is known[0] else None
+    array, start = known.get()
+    return start if array is not None and getattr(value, "_array", value) is array else None

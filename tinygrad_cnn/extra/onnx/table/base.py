@@ -13,14 +13,13 @@ may ask for ``out``, the value it is to make.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
 from ....core.graph import Array, Op, op
+from ....core.scope import Scoped
 from ..errors import OnnxError
 
 Weight: TypeAlias = Any
@@ -156,17 +155,8 @@ def text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-_limit: ContextVar[int] = ContextVar("limit", default=LARGEST)
-
-
-@contextmanager
-def limited(count: int) -> Iterator[None]:
-    """OnnxError if an operator's output would have more elements than the limit."""
-    token = _limit.set(count)
-    try:
-        yield
-    finally:
-        _limit.reset(token)
+limited = Scoped("limited", LARGEST)
+"""The most elements that an operator's output may have in a block: an OnnxError for more."""
 
 
 def bounded(shape: Iterable[Any], what: str) -> tuple[int, ...]:
@@ -176,8 +166,8 @@ def bounded(shape: Iterable[Any], what: str) -> tuple[int, ...]:
         if n < 0:
             raise OnnxError(f"{what}: the shape {sizes} has a negative size")
         count *= n
-    if count > _limit.get():
-        raise OnnxError(f"{what}: the shape {sizes} has {count} elements; more than {_limit.get()} are refused")
+    if count > limited.get():
+        raise OnnxError(f"{what}: the shape {sizes} has {count} elements; more than {limited.get()} are refused")
     return sizes
 
 

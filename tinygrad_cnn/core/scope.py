@@ -1,0 +1,149 @@
+"""Variables of the context that a ``with`` block sets, and that no interrupt can leave set.
+
+Python raises KeyboardInterrupt between instructions of Python code, so it may fall into an ``__enter__`` or ``__exit__`` that
+is a Python function. Here both are functions of C: iterators that call others, and the one ``__exit__`` in C that calls what we
+choose, which is that of ``io.IOBase``.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ContextDecorator
+from contextvars import ContextVar, copy_context
+from functools import partial
+from itertools import repeat, starmap
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+
+
+Steps: TypeAlias = Iterator[Any]
+"""An endless iterator without Python code: to ask for its next value is to do something."""
+
+
+def again(function: Callable[..., object], *arguments: Any) -> Steps:
+    """``function(*arguments)`` each time a value is asked for."""
+    return starmap(function, repeat(arguments))
+
+
+def _in_turn(steps: Sequence[Steps]) -> Callable[..., str]:
+    """A function of C that does one of each of the steps, and returns what is false. It keeps none of their results."""
+    return partial(next, map("".format, repeat(None), *steps))
+
+
+class _Leaving(io.IOBase):
+    closed = True  # so that no finalizer closes it
+
+    def __init__(self, steps: Sequence[Steps]) -> None:
+        self.close = _in_turn(steps)  # type: ignore[method-assign, assignment]
+
+
+class _Own:
+    """A special method that each instance has for itself. ``ExitStack`` calls it on the class, with the instance."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, block: Any, owner: Any = None) -> Any:
+        return self if block is None else getattr(block, self._name)
+
+    def __call__(self, block: Any, *args: Any) -> Any:
+        return getattr(block, self._name)(*args)
+
+
+class Block(ContextDecorator):
+    """A ``with`` block that does one of each of the steps `enter`, and of `leave`. It may be entered any number of times."""
+
+    __slots__ = ("enter", "leave")
+
+    def __init__(self, enter: Sequence[Steps], leave: Sequence[Steps]) -> None:
+        self.enter = _in_turn(enter)
+        self.leave: Callable[..., None] = _Leaving(leave).__exit__
+
+    if TYPE_CHECKING:
+
+        def __enter__(self) -> None: ...
+        def __exit__(self, *_: object) -> None: ...
+
+    else:
+        __enter__, __exit__ = _Own("enter"), _Own("leave")
+
+
+def both(first: Block, second: Block) -> Block:
+    """A block of two: the first is entered first and left last."""
+    return Block([again(first.enter), again(second.enter)], [again(second.leave), again(first.leave)])
+
+
+class Scoped(Generic[T]):
+    """A variable of the context (thread or task), set for a block: ``with variable(value): ...``. `get` gives its value."""
+
+    def __init__(self, name: str, default: T, variable: ContextVar[T] | None = None) -> None:
+        self.variable = ContextVar(name, default=default) if variable is None else variable
+        self._before: ContextVar[Any] = ContextVar(f"{name} before", default=None)  # (value, what is before that)
+        self.get = self.variable.get
+
+    def __call__(self, value: T) -> Block:
+        """A block in which the variable has this value."""
+        return self._block(again(self.variable.set, value))
+
+    def _block(self, change: Steps, *first: Steps) -> Block:
+        get, before = again(self.get), self._before
+        return Block(
+            [*first, map(before.set, zip(get, again(before.get), strict=False)), change],
+            [
+                map(self.variable.set, map(itemgetter(0), again(before.get))),
+                map(before.set, map(itemgetter(1), again(before.get))),
+            ],
+        )
+
+    def all(self) -> Iterator[T]:
+        """The value in this context, and those in the blocks around."""
+        yield self.get()
+        before = self._before.get()
+        while before is not None:
+            value, before = before
+            yield value
+
+
+def _of_numpy() -> ContextVar[Any]:
+    """NumPy's variable, which is the one that ``np.errstate`` sets."""
+    before = copy_context()
+    with np.errstate(all="ignore"):
+        (found,) = [variable for variable, value in copy_context().items() if before.get(variable) is not value]
+    return found
+
+
+class _Errors(Scoped[Any]):
+    """What NumPy does about overflow, division by zero and the like."""
+
+    def __init__(self) -> None:
+        super().__init__("errors", None, _of_numpy())
+
+    def __call__(self, value: Any) -> Block:
+        """A block with what `value`, a dictionary, changes."""
+        known: ContextVar[Any] = ContextVar("known", default=(None, None))  # NumPy's value, and what it is to be
+
+        def refresh() -> None:
+            if known.get()[0] is not (now := self.get()):
+                known.set((now, copy_context().run(changed)))
+
+        def changed() -> Any:
+            np.errstate(**value).__enter__()
+            return self.get()
+
+        return self._block(map(self.variable.set, map(itemgetter(1), again(known.get))), again(refresh))
+
+
+_errors = _Errors()
+
+
+def errors(**kinds: Any) -> Block:
+    """``np.errstate(**kinds)`` that no interrupt can leave behind. Make it once, when a module is imported."""
+    return _errors(kinds)
+
+
+silent = errors(all="ignore")
