@@ -37,12 +37,12 @@ def skewed(seed):
     rng = Random(seed)
     threads = rng.randint(1, 4)
 
-    def each(call, parts, alone=False):
+    def shared_out(call, parts, alone):
         for part in rng.sample(parts, len(parts)):
             call(part)
 
     with pytest.MonkeyPatch.context() as patch, tuned() as tune:
-        patch.setattr(task, "each", each)
+        patch.setattr(task, "shared_out", shared_out)
         patch.setattr(program, "get_num_threads", lambda: threads)
         tune(memory, LEAST=1, SMALL_BYTES=0)
         tune(program, LARGE=0)

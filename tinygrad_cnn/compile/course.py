@@ -22,7 +22,6 @@ from ..core.graph import Op
 from ..core.node import Leaf, Node, hooked
 from ..core.tracing import NO_TRACER, Args, performed
 from ..core.versions import owner, tick, written_since
-from ..kernels.parallel import workspace
 from ..kernels.parallel.workspace import LARGE, Pool
 from ..tensor import Tensor
 from ..transforms.forward import push_forward
@@ -86,7 +85,7 @@ class Course(tracing.Tracer):
             self.last = self._known = None
             self.kept.check()
         self.kept.unsure = True
-        self.thread, workspace.call = get_ident(), tick()
+        self.thread = get_ident()
         self.expected = self.start  # type: ignore[method-assign, assignment]
         tracing.watchers.append(self)
         self._token = tracing._tracer.set(self)

@@ -10,7 +10,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from threading import Lock
+from threading import RLock
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,7 +24,7 @@ _foreign: dict[tuple[_Place, ...], _Write] = {}  # by address range, for memory 
 latest = 0
 """The number of the latest write: nodes that are younger cannot be out of date."""
 
-_latest_lock = Lock()
+_latest_lock = RLock()  # re-entrant: a signal handler may write as well
 
 _Place: TypeAlias = tuple[str, int, int]
 """A range of bytes: start and end address in memory (""), or start and end offset in a file mapped by ``np.memmap``."""
@@ -60,8 +60,10 @@ def marking(*arrays: np.ndarray) -> Callable[[], None]:
 
     def mark() -> None:
         global latest
-        with _latest_lock:  # else a thread could set back what another has just set
-            latest = now = tick()
+        with _latest_lock:
+            now = tick()
+            if latest < now:  # else a signal handler has set it further
+                latest = now
         for write in writes:
             write.time = now
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from .parallel import chunks
 from .parallel.threads import each
-from .parallel.workspace import scratch
+from .parallel.workspace import scratch, with_workspace
 
 BLOCK = 1 << 15
 """Elements per block: some blocks of float32 fit into the L2 cache, and threads seldom meet at the interpreter lock."""
@@ -38,9 +38,9 @@ def prepare(
     if flat is None:
         if len(inputs) > 1 and out is None:  # NumPy chooses the memory order
             return None
-        return partial(_buffered, function, [*inputs, y], np.result_type(dtype, np.float32))
+        return partial(with_workspace, _buffered, function, [*inputs, y], np.result_type(dtype, np.float32))
     if y.size < chunks.LARGE:
-        return partial(_by_block, function, block, flat, y)
+        return partial(with_workspace, _by_block, function, block, flat, y)
     step = -(-y.size // chunks.PARTS)
     parts = [[a[i : i + step] if a.ndim else a for a in flat] for i in range(0, y.size, step)]
 

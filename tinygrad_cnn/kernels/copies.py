@@ -13,6 +13,7 @@ from ..ops.windows import LAST, last_view
 from .blocking import copy_channels_last
 from .parallel import chunks
 from .parallel.chunks import by_images
+from .parallel.workspace import with_workspace
 
 FAR, TILE = 512, 1 << 14
 """Columns at multiples of so many bytes share a few sets of the cache, and NumPy copies a row at a time: from TILE elements on,
@@ -73,7 +74,7 @@ def prepare_laid_out(out: np.ndarray | None, a: np.ndarray, *, axes: tuple[int, 
     if out is None:
         out = np.empty([a.shape[i] for i in axes], a.dtype).transpose([axes.index(i) for i in range(a.ndim)])
     if axes == LAST.get(a.ndim):
-        return partial(into, out, copy_channels_last, last_view(out), a)
+        return partial(with_workspace, into, out, copy_channels_last, last_view(out), a)
     if axes == (1, 0) and is_far(a.T):
         return partial(into, out, _turn, out.T, a.T)
     return partial(into, out, np.copyto, out, a)

@@ -21,6 +21,7 @@ from .blocking import copy_channels_last
 from .parallel import chunks
 from .parallel.chunks import by_images
 from .parallel.task import Call
+from .parallel.workspace import with_workspace
 from .sums import SHORT, total
 from .where import BITS, BOOL
 
@@ -181,7 +182,8 @@ def _put(plan: _Plan, windows: Windows, y: Array, u: Array, which: Array) -> lis
     if any(u.strides) and _channels_last(u) != _channels_last(which):  # convert once, not for every element
         given, u = u, np.empty_like(which, u.dtype)
         to_last = _channels_last(u)
-        calls.append(partial(copy_channels_last, last_view(u), given) if to_last else partial(np.copyto, u, given))
+        by_turns = partial(with_workspace, copy_channels_last, last_view(u), given)
+        calls.append(by_turns if to_last else partial(np.copyto, u, given))
     step = min(len(plan.elements), max(1, TOGETHER // max(1, u.size)))
     mask = _empty(step, which, BOOL)
     if plan.tiled and step == len(plan.elements):

@@ -10,6 +10,7 @@ import numpy as np
 
 from . import blocks
 from .blocks import temporary
+from .parallel.workspace import with_workspace
 
 SHORT = 1 << 10
 """Up to this many elements, preparing blocks takes longer than to compute them."""
@@ -29,7 +30,8 @@ def eager(a: Any, b: Any) -> Any:
         return np.power(a, b)
     if a.size > SHORT:
         return None
-    function(a, y := np.empty_like(a))
+    y = np.empty_like(a)
+    with_workspace(function, a, y)
     return y
 
 

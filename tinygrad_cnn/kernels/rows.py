@@ -13,7 +13,7 @@ from ..core.scope import errors
 from . import sums
 from .parallel import chunks
 from .parallel.threads import each
-from .parallel.workspace import scratch
+from .parallel.workspace import scratch, with_workspace
 from .sums import FEW, SHORT, ones
 
 _infinities = errors(invalid="ignore", over="ignore")
@@ -65,7 +65,7 @@ def prepare_nll(out: Array | None, logits: Any, target: Any, w: Any) -> Any:
         return None
     y = np.empty(len(logits), logits.dtype) if out is None else out
     if _are_few(logits):
-        return partial(_few_nll, logits, target, w, y)
+        return partial(with_workspace, _few_nll, logits, target, w, y)
     return _by_rows(_nll, y, [logits, target, w])
 
 
@@ -77,21 +77,21 @@ def prepare_nll_pull(out: Array | None, u: Any, logits: Any, target: Any) -> Any
     if not y.flags.c_contiguous:
         return None
     if _are_few(logits):
-        return partial(_few_nll_pull, u, logits, target, y)
+        return partial(with_workspace, _few_nll_pull, u, logits, target, y)
     return _by_rows(_nll_pull, y, [u, logits, target])
 
 
 def few_nll(logits: Any, target: Any, w: Any) -> Any:
     """``softmax_nll`` of few logits; None otherwise."""
     if _scored(logits, target, w) and _are_few(logits):
-        return _few_nll(logits, target, w, np.empty(len(logits), logits.dtype))
+        return with_workspace(_few_nll, logits, target, w, np.empty(len(logits), logits.dtype))
     return None
 
 
 def few_nll_pull(u: Any, logits: Any, target: Any) -> Any:
     """``softmax_nll_pull`` of few logits; None otherwise."""
     if _scored(logits, target, u) and _are_few(logits):
-        return _few_nll_pull(u, logits, target, np.empty_like(logits))
+        return with_workspace(_few_nll_pull, u, logits, target, np.empty_like(logits))
     return None
 
 
@@ -146,7 +146,7 @@ def _by_rows(function: Callable[..., object], out: Array | None, arrays: Sequenc
 
     def task() -> Array:
         if len(blocks) == 1:
-            call(blocks[0])
+            with_workspace(call, blocks[0])
         else:
             each(call, blocks, alone=largest.size < chunks.LARGE)
         return y

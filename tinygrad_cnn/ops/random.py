@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from threading import Lock
+from threading import RLock
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,7 +17,7 @@ __all__ = ["get_rng_state", "manual_seed", "set_rng_state"]
 Seed: TypeAlias = "np.random.Generator | int | None"  # in quotes: NumPy imports its generators when they are asked for
 
 _made: list[np.random.Generator] = []
-_making = Lock()
+_making = RLock()  # re-entrant: a signal handler may draw, too
 _refusal: Scoped[str | None] = Scoped("refusal", None)
 
 

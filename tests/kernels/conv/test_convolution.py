@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +14,8 @@ from tinygrad_cnn.kernels.conv import cached_im2col, depthwise, few_positions, i
 from tinygrad_cnn.kernels.conv.convolution import convolve, convolve_dw, convolve_dx
 from tinygrad_cnn.kernels.parallel import threads
 from tinygrad_cnn.kernels.parallel.task import Work
+
+from ...tuning import tuned
 
 seeds, booleans = st.integers(0, 2**32 - 1), st.booleans()
 
@@ -213,17 +217,25 @@ def test_memory_that_does_not_fit_is_refused(call, message):
 
 @pytest.mark.parametrize("block_size", ["default blocks"], indirect=True)
 def test_what_computes_a_convolution_is_chosen_by_shape(monkeypatch):
-    asked = []
+    asked, taken = [], []
     modules = (depthwise, few_positions, im2col, kn2row, pointwise)
     for module in modules:
         monkeypatch.setattr(module, "convolve", lambda *_, module=module: asked.append(module) or Work([], list))
-    monkeypatch.setattr(cached_im2col, "plan", lambda *_: asked.append(cached_im2col))
+    monkeypatch.setattr(cached_im2col, "with_plan", lambda *_: taken.append(True))
 
     def chosen(channels, kernel=(3, 3), stride=(1, 1), groups=1, padding=1, filters=96, size=9):
         asked.clear()
         x, w = np.zeros((2, channels * groups, size, size)), np.zeros((filters, channels, *kernel))
-        convolve(None, x, w, stride=stride, padding=((padding, padding),) * 2, dilation=(1, 1), groups=groups)
-        return asked
+        geometry = {"stride": stride, "padding": ((padding, padding),) * 2, "dilation": (1, 1), "groups": groups}
+        with tuned() as tune:
+            task = convolve(None, x, w, **geometry)
+            if isinstance(task, partial):
+                task()
+                tune(cached_im2col, MOST=0)
+                convolve(None, x, w, **geometry)
+        few = [cached_im2col] * len(taken)
+        taken.clear()
+        return few + asked
 
     assert chosen(3) == [cached_im2col, im2col]  # the runs along the image are longer
     assert chosen(32) == [cached_im2col, kn2row]

@@ -1,14 +1,16 @@
-"""Scratch, and what is arranged on it."""
+"""Workspaces, which one call at a time has: scratch, and what is arranged on it."""
 
 from __future__ import annotations
 
+import functools
 import threading
+import weakref
 
 import numpy as np
 import pytest
 
 from tinygrad_cnn.kernels.parallel import workspace as module
-from tinygrad_cnn.kernels.parallel.workspace import arranged, blank, scratch
+from tinygrad_cnn.kernels.parallel.workspace import arranged, blank, current, scratch, with_workspace
 
 F = np.dtype("f")
 
@@ -18,6 +20,11 @@ def new_scratch():
     module.forget()
 
 
+def inside(test):
+    """The test as one call that has a workspace."""
+    return functools.wraps(test)(lambda **fixtures: with_workspace(functools.partial(test, **fixtures)))
+
+
 def counted(key, arrange):
     """What is arranged for the key, and whether it was arranged just now."""
     calls = []
@@ -25,6 +32,59 @@ def counted(key, arrange):
     return found, bool(calls)
 
 
+def test_who_comes_in_between_has_other_memory_and_the_next_call_has_the_same():
+    def outer():
+        a = scratch("a", (4,), F)
+        a[...] = 1
+        blank("zeros", (4,), F)
+        with_workspace(inner)
+        assert (a == 1).all()
+        return current(), a
+
+    def inner():
+        scratch("a", (4,), F)[...] = 2
+        blank("zeros", (4,), F)[...] = 2
+        with_workspace(lambda: scratch("a", (4,), F).fill(3))
+
+    workspace, a = with_workspace(outer)
+    for _ in range(3):
+        again, b = with_workspace(outer)
+        assert again is workspace
+        assert np.shares_memory(a, b)
+
+
+def test_a_thread_keeps_few():
+    alive = weakref.WeakSet()
+
+    def deep(depth):
+        alive.add(current())
+        if depth:
+            with_workspace(deep, depth - 1)
+
+    with_workspace(deep, 5)
+    assert len(alive) == module.SPARE
+
+
+def test_a_call_that_raises_gives_its_workspace_back():
+    workspace = with_workspace(current)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            with_workspace(interrupted)
+    assert with_workspace(current) is workspace
+
+
+def interrupted():
+    raise KeyboardInterrupt
+
+
+def test_outside_of_a_call_memory_is_new():
+    a, zeros = scratch("a", (4,), F), blank("zeros", (4,), F)
+    zeros[...] = 1
+    assert not np.shares_memory(a, scratch("a", (4,), F))
+    assert not blank("zeros", (4,), F).any()
+
+
+@inside
 def test_memory_begins_with_a_line_of_the_cache(tuning):
     """Also with NumPy's own memory beside it, which may begin anywhere."""
     tuning(module, KEPT_BYTES=1 << 12)
@@ -38,6 +98,7 @@ def test_memory_begins_with_a_line_of_the_cache(tuning):
             kept.append((a, np.empty(i, np.uint8)))
 
 
+@inside
 def test_an_arrangement_is_kept_while_its_scratch_is():
     def arrange():
         return scratch("a", (4,), F)
@@ -54,6 +115,7 @@ def test_an_arrangement_is_kept_while_its_scratch_is():
     assert np.shares_memory(again, larger)
 
 
+@inside
 def test_what_is_too_large_to_be_kept_is_in_no_arrangement(tuning):
     tuning(module, KEPT_BYTES=64)
     arranged("small", lambda: scratch("a", (16,), F))
@@ -62,6 +124,7 @@ def test_what_is_too_large_to_be_kept_is_in_no_arrangement(tuning):
     assert not counted("small", lambda: None)[1]
 
 
+@inside
 def test_an_arrangement_ends_with_the_zeros_that_it_looks_at(tuning):
     tuning(module, KEPT_BYTES=64)
 
@@ -74,14 +137,21 @@ def test_an_arrangement_ends_with_the_zeros_that_it_looks_at(tuning):
     assert counted("key", arrange)[1]
 
 
-def test_arrangements_are_of_one_thread_and_few():
-    assert counted("key", lambda: 1)[1]
-    assert not counted("key", lambda: 2)[1]
+def test_arrangements_are_of_one_workspace_and_few():
+    def count():
+        return counted("key", lambda: 1)[1]
+
+    assert with_workspace(count)
+    assert not with_workspace(count)
     found = []
-    thread = threading.Thread(target=lambda: found.append(counted("key", lambda: 3)))
+    thread = threading.Thread(target=lambda: found.append(with_workspace(count)))
     thread.start()
     thread.join()
-    assert found == [(3, True)]
-    for i in range(module.KEPT):
-        counted(i, lambda: 4)
-    assert counted("key", lambda: 5) == (5, True)
+    assert found == [True]
+
+    def many():
+        for i in range(module.KEPT):
+            counted(i, lambda: 4)
+        return count()
+
+    assert with_workspace(many)

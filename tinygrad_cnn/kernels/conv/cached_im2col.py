@@ -1,9 +1,11 @@
 """Cached im2col, for small convolutions: everything that depends on shapes alone is kept for the next call.
 
 A plan holds the padded image, a view of its windows, and a buffer for them as columns (c k, n P), above a row of ones that
-multiplies the biases. A call is then two copies and one GEMM. The gradient in the filters reuses the columns of the preceding
-convolution. The gradient in the image is itself a convolution: of the incoming gradient, spread by the stride, with turned
-filters.
+multiplies the biases. A call is then two copies and one GEMM. The gradient in the image is itself a convolution: of the
+incoming gradient, spread by the stride, with turned filters.
+
+A call takes a plan and gives it back, so no other call finds it in between. The gradient in the filters reuses the columns that
+it finds if they are those of its images, which it compares number by number with the padded ones.
 
 With few filters, a channels-last output would have short runs, which make every later op slow; its memory order is then
 (O, n, *out).
@@ -12,19 +14,20 @@ With few filters, a channels-last output would have short runs, which make every
 from __future__ import annotations
 
 import threading
-import weakref
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ...core.versions import tick
 from ...ops.windows import Sizes, interior, last_view, volume, windows
 from ..blocking import Geometry, turned
 from ..matmul import multiply
 from ..matmul import prepare as prepare_product
-from ..parallel import workspace
+from ..where import BITS
+
+T = TypeVar("T")
 
 MOST = 1 << 18
 """Columns of at most so many elements are kept."""
@@ -36,14 +39,14 @@ FEW_FILTERS = 8
 """Below this many filters, an output has memory order (O, n, *out)."""
 
 KEPT = 16
-"""Plans kept for each thread, and for each input in a program."""
+"""Plans kept for each thread."""
 
 Copies = list[tuple[np.ndarray, np.ndarray]]
 
 
 class _Kept(threading.local):
     def __init__(self) -> None:
-        self.plans: dict[Any, Plan | None] = {}
+        self.plans: OrderedDict[Any, Plan] = OrderedDict()
 
 
 _here = _Kept()
@@ -54,16 +57,25 @@ def forget() -> None:
     _here.plans.clear()
 
 
-def _nothing() -> None:
-    return None
+def with_plan(key: Any, make: Callable[[], Plan], use: Callable[..., T], *args: Any) -> T:
+    """use(plan, *args), with a plan for `key` that no other call has until it ends."""
+    plans = _here.plans
+    plan = plans.pop(key, None) or make()
+    try:
+        return use(plan, *args)
+    finally:
+        plans[key] = plan
+        if len(plans) > KEPT:
+            plans.popitem(last=False)
 
 
 class Plan:
     """Buffers and views for windows g on images (n, c, *sizes), whose pixels are `spread` apart, with zeros between them."""
 
-    def __init__(self, shape: Sizes, g: Geometry, dtype: np.dtype[Any], spread: Sizes, latest: dict[int, int]) -> None:
+    def __init__(self, shape: Sizes, g: Geometry, dtype: np.dtype[Any], spread: Sizes = ()) -> None:
         n, c, *sizes = shape
         d, self.out = len(sizes), g.out
+        spread = spread or (1,) * d
         sizes = [(m - 1) * s + 1 for m, s in zip(sizes, spread, strict=True)]
         padded = np.zeros((n, c, *(m + sum(pair) for m, pair in zip(sizes, g.padding, strict=True))), dtype)
         inner = padded[interior(tuple(sizes), g.padding)]
@@ -74,8 +86,8 @@ class Plan:
         self.columns = self.with_ones[:-1]
         self._room = self.columns.reshape(self._windows.shape)
         self._filters: dict[int, tuple[np.ndarray, ...]] = {}
-        self._latest, self._laid, self._call = latest, 0, 0
-        self._source: Callable[[], np.ndarray | None] = _nothing
+        self._bits = BITS.get(dtype, dtype)
+        self._is_filled = False
 
     def filters(self, w: np.ndarray, b: np.ndarray | None) -> tuple[np.ndarray, Copies]:
         """w (O, c, *k) as a matrix, with the biases in the last column, and the copies that fill it."""
@@ -88,46 +100,23 @@ class Plan:
         matrix, elements, biases = self._filters[o]
         return (matrix[:, :-1], [(elements, w)]) if b is None else (matrix, [(elements, w), (biases, b)])
 
-    def fill(self, x: np.ndarray, source: Callable[[], np.ndarray | None] = _nothing) -> None:
-        """Fill the columns from x; `source` is a weak reference to x if its convolution does so."""
+    def fill(self, x: np.ndarray) -> None:
+        """Fill the columns from x."""
+        self._is_filled = False  # an interrupt may come between the two copies
         self._inner[...] = x
         self._room[...] = self._windows
-        if len(self._latest) >= KEPT:
-            self._latest.clear()
-        self._source, self._laid, self._call = source, tick(), workspace.call
-        self._latest[id(x)] = self._laid
+        self._is_filled = True
 
-    def has(self, x: np.ndarray) -> bool:
-        """Whether the columns are of x as it was when it was last convolved in this way, in any thread or function, and in this
-        call of a compiled one. Else x may have been written since they were filled."""
-        current = self._laid == self._latest.get(id(x)) and self._call == workspace.call
-        return current and self._source() is x
+    def need(self, x: np.ndarray) -> None:
+        """Fill the columns from x, unless they are of images with the same bits."""
+        inner, bits = self._inner, self._bits
+        is_known = self._is_filled and x.dtype == inner.dtype
+        if not is_known or np.not_equal(inner.view(bits), x.view(bits)).any():
+            self.fill(x)
 
 
-def plan(
-    g: Geometry, shape: Sizes, dtype: np.dtype[Any], key: Any, plans: dict[Any, Plan | None] | None,
-    most: int, latest: dict[int, int], spread: Sizes = (),
-) -> Plan | None:  # fmt: skip
-    """The plan for windows g on images of a shape, from `plans` or this thread's plans; None if its columns have more than
-    `most` elements. `latest` is common to all plans for a method: by the id of an array, when its columns were last filled."""
-    if plans is None:
-        plans = _here.plans
-    try:
-        return plans[key]
-    except KeyError:
-        if len(plans) >= KEPT:
-            del plans[next(iter(plans))]
-        size = shape[0] * shape[1] * volume(g.kernel) * volume(g.out)
-        found = plans[key] = Plan(shape, g, dtype, spread or (1,) * len(g.out), latest) if 0 < size <= most else None
-        return found
-
-
-def convolve(
-    plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray | None
-) -> Callable[[], np.ndarray]:
-    """A function that fills y (N, O, *out), or a new array, and returns it."""
-    if y is None:
-        return partial(convolved, plan, x, w, b)
+def convolve(plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> Callable[[], np.ndarray]:
+    """A function that fills y (N, O, *out), and returns it."""
     filters, copies = plan.filters(w, b)
     columns = plan.columns if b is None else plan.with_ones
     o, after = len(w), Copies()
@@ -140,10 +129,8 @@ def convolve(
         if rows is not first:
             after = [(first, rows)]
 
-    source = weakref.ref(x)
-
     def run() -> np.ndarray:
-        plan.fill(x, source)
+        plan.fill(x)
         for to, values in copies:
             to[...] = values
         product()
@@ -156,7 +143,7 @@ def convolve(
 
 def convolved(plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None) -> np.ndarray:
     """The convolution as a view of a new product, which takes half the time that the views of a given array take."""
-    plan.fill(x, weakref.ref(x))
+    plan.fill(x)
     filters, copies = plan.filters(w, b)
     columns = plan.columns if b is None else plan.with_ones
     for to, values in copies:
@@ -170,19 +157,13 @@ def convolved(plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None) ->
     return y
 
 
-def weight_gradient(
-    plan: Plan, x: np.ndarray, u: np.ndarray, shape: Sizes, w: np.ndarray | None
-) -> Callable[[], np.ndarray]:
-    """A function that fills w, of `shape` (O, c, *k) and in C order, or a new array, from x and u (N, O, *out), and returns
-    it."""
-    if w is None:
-        return partial(gradient_in_w, plan, x, u, shape)
+def weight_gradient(plan: Plan, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> Callable[[], np.ndarray]:
+    """A function that fills w (O, c, *k), in C order, from x and u (N, O, *out), and returns it."""
     matrix, copies = _rows(u)
     product = _product(w.reshape(len(w), -1), matrix, plan.columns.T)
 
     def run() -> np.ndarray:
-        if not plan.has(x):
-            plan.fill(x)
+        plan.need(x)
         for to, source in copies:
             to[...] = source
         product()
@@ -193,14 +174,7 @@ def weight_gradient(
 
 def gradient_in_w(plan: Plan, x: np.ndarray, u: np.ndarray, shape: Sizes) -> np.ndarray:
     """The gradient as a new array."""
-    if not plan.has(x):
-        plan.fill(x)
-    matrix, copies = _rows(u)
-    for to, source in copies:
-        to[...] = source
-    w = np.empty(shape, plan.columns.dtype)
-    _product(w.reshape(shape[0], -1), matrix, plan.columns.T)()
-    return w
+    return weight_gradient(plan, x, u, np.empty(shape, plan.columns.dtype))()
 
 
 def _rows(u: np.ndarray) -> tuple[np.ndarray, Copies]:
@@ -218,6 +192,11 @@ def _rows(u: np.ndarray) -> tuple[np.ndarray, Copies]:
 def input_gradient(plan: Plan, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Callable[[], np.ndarray]:
     """A function that fills x (N, c, *sizes) from u (N, O, *out) and w (O, c, *k), and returns it."""
     return convolve(plan, u, turned(w).swapaxes(0, 1), None, x)
+
+
+def gradient_in_x(plan: Plan, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """The gradient, in x."""
+    return input_gradient(plan, u, w, x)()
 
 
 def _product(out: np.ndarray | None, a: np.ndarray, b: np.ndarray) -> Callable[[], Any]:

@@ -10,8 +10,8 @@ network is channels-last. The gradient in the images has the memory order of the
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from types import ModuleType
 from typing import Any
 
@@ -44,10 +44,12 @@ def convolve(
         return _in_float32(convolve, out, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
     how = _method(x.shape, w.shape, stride, padding, dilation, groups)
     y = None if out is None else _result(out, (len(x), len(w), *how.g.out), dtype)
-    if (plan := how.plan(x.shape, dtype, shared)) is not None:
-        return cached_im2col.convolve(plan, x, w, b, y)
     if y is None:
+        if how.is_small:
+            return partial(cached_im2col.with_plan, *how.plan(dtype), cached_im2col.convolved, x, w, b)
         y = _result(None, (len(x), len(w), *how.g.out), dtype, last=True)
+    elif how.is_small:
+        return cached_im2col.convolve(how.shared_plan(dtype, shared), x, w, b, y)
     return how.work(how.module.convolve, y, (x, 1), (w, 0), (b, 0), (y, 1))
 
 
@@ -55,26 +57,24 @@ def convolved(
     x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None, *,
     stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
 ) -> np.ndarray | None:  # fmt: skip
-    """The convolution, if its columns are kept."""
+    """The convolution, if its columns are few."""
     dtype = _common(x, w)
-    if dtype is not HALF:
-        how = _method(x.shape, w.shape, stride, padding, dilation, groups)
-        if (plan := how.plan(x.shape, dtype, None)) is not None:
-            return cached_im2col.convolved(plan, x, w, b)
-    return None
+    how = _method(x.shape, w.shape, stride, padding, dilation, groups)
+    if dtype is HALF or not how.is_small:
+        return None
+    return cached_im2col.with_plan(*how.plan(dtype), cached_im2col.convolved, x, w, b)
 
 
 def convolved_dw(
     x: np.ndarray, u: np.ndarray, *,
     shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
 ) -> np.ndarray | None:  # fmt: skip
-    """The adjoint in w, if the columns are kept."""
+    """The adjoint in w, if the columns are few."""
     dtype = _common(x, u)
-    if dtype is not HALF:
-        how = _method(x.shape, shape, stride, padding, dilation, groups)
-        if (plan := how.plan(x.shape, dtype, None)) is not None:
-            return cached_im2col.gradient_in_w(plan, x, u, shape)
-    return None
+    how = _method(x.shape, shape, stride, padding, dilation, groups)
+    if dtype is HALF or not how.is_small:
+        return None
+    return cached_im2col.with_plan(*how.plan(dtype), cached_im2col.gradient_in_w, x, u, shape)
 
 
 def convolve_dx(
@@ -90,12 +90,12 @@ def convolve_dx(
         )
     how = _method(shape, w.shape, stride, padding, dilation, groups)
     x = _result(out, shape, dtype, last=shape[1] >= FEW_CHANNELS and is_last(u))
-    if how.turned is not None:
-        plan = cached_im2col.plan(
-            how.turned, u.shape, dtype, ("dx", how, dtype), shared, cached_im2col.MOST_TURNED, {}, stride
+    if how.turned is not None and out is None:
+        return partial(
+            cached_im2col.with_plan, *how.turned_plan(u.shape, stride, dtype), cached_im2col.gradient_in_x, u, w, x
         )
-        if plan is not None:
-            return cached_im2col.input_gradient(plan, u, w, x)
+    if how.turned is not None:
+        return cached_im2col.input_gradient(how.turned_plan(u.shape, stride, dtype)[1](), u, w, x)
     module = how.module
     if module in (im2col, kn2row):
         module = kn2row if w.shape[1] * w.shape[-1] >= LONG_RUN else im2col
@@ -116,31 +116,44 @@ def convolve_dw(
             convolve_dw, out, x, u, shape=shape, stride=stride, padding=padding, dilation=dilation, groups=groups
         )
     how = _method(x.shape, shape, stride, padding, dilation, groups)
-    if (plan := how.plan(x.shape, dtype, shared)) is not None:
-        return cached_im2col.weight_gradient(plan, x, u, shape, None if out is None else _result(out, shape, dtype))
+    if how.is_small and out is None:
+        return partial(cached_im2col.with_plan, *how.plan(dtype), cached_im2col.gradient_in_w, x, u, shape)
     w = _result(out, shape, dtype)
+    if how.is_small:
+        return cached_im2col.weight_gradient(how.shared_plan(dtype, shared), x, u, w)
     return how.work(how.module.weight_gradient, w, (x, 1), (u, 1), (w, 0))
 
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """How a convolution is computed: the windows, the module, the number of groups its arrays are split into; and if
-    cached_im2col.py may compute it, the most elements of columns there, and the windows of its gradient in the images. There is
-    one instance for each geometry, so it serves as a cache key."""
+    """How a convolution is computed: the windows, the module, the number of groups its arrays are split into, and whether its
+    columns are so few that cached_im2col.py computes it. There is one instance for each geometry, so it serves as a cache
+    key."""
 
+    x: Sizes
     g: Geometry
     module: ModuleType
     groups: int
-    most: int | None = None
+    is_small: bool = False
     turned: Geometry | None = None
-    latest: dict[int, int] = field(default_factory=dict)
-    """See :func:`cached_im2col.plan <tinygrad_cnn.kernels.conv.cached_im2col.plan>`."""
+    """The windows of the gradient in the images, if cached_im2col.py computes it."""
 
-    def plan(self, shape: Sizes, dtype: np.dtype[Any], plans: dict[Any, Any] | None) -> cached_im2col.Plan | None:
-        """What `plans` or this thread keep for images of a shape, if cached_im2col.py computes the convolution."""
-        if self.most is None:
-            return None
-        return cached_im2col.plan(self.g, shape, dtype, (self, dtype), plans, self.most, self.latest)
+    def plan(self, dtype: np.dtype[Any]) -> tuple[Any, Callable[[], cached_im2col.Plan]]:
+        """The key of a plan for the columns, and what makes it."""
+        return (self, dtype), partial(cached_im2col.Plan, self.x, self.g, dtype)
+
+    def shared_plan(self, dtype: np.dtype[Any], shared: dict[Any, Any] | None) -> cached_im2col.Plan:
+        """The plan of all tasks that have `shared` in common."""
+        key, make = self.plan(dtype)
+        plans = {} if shared is None else shared
+        return plans.get(key) or plans.setdefault(key, make())  # type: ignore[no-any-return]
+
+    def turned_plan(
+        self, u: Sizes, stride: Sizes, dtype: np.dtype[Any]
+    ) -> tuple[Any, Callable[[], cached_im2col.Plan]]:
+        """The same for the gradient in the images."""
+        assert self.turned is not None
+        return (self, "turned", dtype), partial(cached_im2col.Plan, u, self.turned, dtype, stride)
 
     def work(self, function: Callable[..., Work], out: np.ndarray, *parts: tuple[Any, int]) -> Work:
         """The work of one of the module's functions, on arrays split along the given axes, to fill `out`."""
@@ -158,15 +171,17 @@ def _method(x: Sizes, w: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, 
     """The method for x (N, C, *sizes) and w (O, C / groups, *k)."""
     g = Geometry(w[2:], output_sizes(x[2:], w[2:], stride, padding, dilation), stride, padding, dilation)
     if w[1] == 1 and groups > 1:
-        return Method(g, depthwise, 1)
+        return Method(x, g, depthwise, 1)
     if few_positions.serves(g, x, w, groups):
-        return Method(g, few_positions, groups)
+        return Method(x, g, few_positions, groups)
     few = w[1] < FEW_CHANNELS
-    most, around = None, None
+    is_small, around = False, None
     if groups == 1 and (few or volume(g.kernel) > 1):
-        most = cached_im2col.MOST
-        around = g.turned(x[2:]) if volume(w) <= cached_im2col.FEW_NUMBERS else None
-    return Method(g, im2col if few else pointwise if g.is_pointwise else kn2row, groups, most, around)
+        windows = x[0] * volume(g.kernel)
+        is_small = 0 < windows * x[1] * volume(g.out) <= cached_im2col.MOST
+        if volume(w) <= cached_im2col.FEW_NUMBERS and 0 < windows * w[0] * volume(x[2:]) <= cached_im2col.MOST_TURNED:
+            around = g.turned(x[2:])
+    return Method(x, g, im2col if few else pointwise if g.is_pointwise else kn2row, groups, is_small, around)
 
 
 def _in_float32(prepare: Callable[..., Task], out: np.ndarray | None, *arrays: np.ndarray | None, **how: Any) -> Task:

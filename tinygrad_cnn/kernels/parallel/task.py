@@ -11,24 +11,24 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from threading import get_ident
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from .threads import BUFFER, RUN, blas_alone, each, unbuffered
+from .threads import BUFFER, RUN, blas_alone, shared_out, unbuffered
+from .workspace import Workspace, current
 
 Call: TypeAlias = Callable[[], object]
 
 KEPT = 64
-"""The most lists of calls that a prepared kernel caches: one for each part and thread."""
+"""The most lists of calls that a prepared kernel caches: one for each part and workspace."""
 
 
 @dataclass(eq=False)
 class Work:
     """Calls `before`, then the calls of all parts on as many threads as allowed, then calls `after`.
 
-    `arrange(part)` builds the calls of a part, on the thread that will run them, so it may use that thread's scratch.
+    `arrange(part)` builds the calls of a part, which may use scratch: it is called with the workspace with which they will run.
 
     `images`, if given, has one slice for each part: the part accesses only these images of the arrays that the op lists in
     `along`, and the calls before and after access none of these arrays. `little` work is not worth a second thread. Calling the
@@ -54,7 +54,7 @@ class Work:
 
     def _do(self, work: Callable[[Any], object], parts: Sequence[Any]) -> None:
         _run(self.before)
-        each(work, parts, alone=self.little)
+        shared_out(work, parts, self.little)
         _run(self.after)
 
     def prepared(self) -> Prepared:
@@ -144,13 +144,13 @@ class Prepared:
 
     def __init__(self, work: Work) -> None:
         self._work, self._numbers = work, range(len(work.parts))
-        self._ready: dict[tuple[int, int], list[Call]] = {}
+        self._ready: dict[tuple[Workspace, int], list[Call]] = {}
 
     def __call__(self) -> None:
         blas_alone(unbuffered, self._work._do, self._part, self._numbers)
 
     def _part(self, i: int) -> None:
-        key = get_ident(), i
+        key = current(), i
         calls = self._ready.get(key)
         if calls is None:
             if len(self._ready) >= max(KEPT, 4 * len(self._numbers)):

@@ -18,12 +18,14 @@ from functools import partial
 from operator import index
 from queue import SimpleQueue
 from threading import get_ident
+from time import sleep
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from ...system import after_fork
 from ..blas import THREADS
+from .workspace import with_workspace
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -77,10 +79,11 @@ def each(work: Callable[[T], object], parts: Sequence[T], alone: bool = False) -
 
     The parts must be independent.
     """
-    blas_alone(_each, work, parts, alone)
+    blas_alone(with_workspace, shared_out, work, parts, alone)
 
 
-def _each(work: Callable[[T], object], parts: Sequence[T], alone: bool) -> None:
+def shared_out(work: Callable[[T], object], parts: Sequence[T], alone: bool) -> None:
+    """:func:`each`, inside of a call that has a workspace and single-threaded BLAS."""
     helpers = 0 if alone else _helpers_for(len(parts) - 1)
     if not helpers:
         for part in parts:
@@ -99,6 +102,7 @@ class Job(Generic[T]):
         self._lock, self._ended = threading.Lock(), threading.Lock()
         if parts:
             self._ended.acquire()
+        self._helping: dict[int, bool] = {}  # the threads that help now
         self._error: BaseException | None = None
 
     def step(self) -> bool:
@@ -120,8 +124,13 @@ class Job(Generic[T]):
         return True
 
     def run(self, context: Context) -> None:
-        """Run the remaining parts with NumPy's settings from `context`: its buffer size and error handling."""
-        context.copy().run(self._drain)
+        """Help: run the remaining parts with NumPy's settings from `context`, its buffer size and error handling."""
+        helper = get_ident()
+        self._helping[helper] = True
+        try:
+            context.copy().run(with_workspace, self._drain)
+        finally:
+            del self._helping[helper]
 
     def finish(self) -> None:
         """Run the remaining parts, wait for the running ones, and raise the error of a part, if any."""
@@ -130,6 +139,8 @@ class Job(Generic[T]):
             self._ended.acquire()
         except BaseException:  # an interrupt
             self._todo.clear()
+            while self._helping:  # who helps still writes to the caller's arrays
+                sleep(1e-4)
             raise
         del self._work  # a late thread then keeps no arrays alive
         if self._error is not None:
@@ -153,11 +164,13 @@ def in_lanes(parts: Sequence[T]) -> list[Sequence[T]]:
 
 
 def unbuffered(call: Callable[..., R], *args: Any) -> R:
-    """call(*args), with ufuncs that work in place on runs of RUN elements or more, without copying them to a buffer.
+    """call(*args) with a workspace, and with ufuncs that work in place on runs of RUN elements or more, without copying them to
+    a buffer.
 
     NumPy stores its buffer size in the context, so running in a copy of the context restores it at the end.
     """
-    return copy_context().run(_unbuffered, call, *args)
+    result: R = with_workspace(_unbuffered, call, *args)
+    return result
 
 
 def _unbuffered(call: Callable[..., R], *args: Any) -> R:
@@ -168,7 +181,7 @@ def _unbuffered(call: Callable[..., R], *args: Any) -> R:
 # The pool: threads that wait for calls. They start when first needed and end with the process.
 
 _here = threading.local()
-_lock = threading.Lock()
+_lock = threading.RLock()  # re-entrant: a signal handler may come in while it is held
 _calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
 _helpers = 0
 
@@ -200,7 +213,7 @@ def _help(calls: SimpleQueue[Callable[[], object]]) -> None:
 def _forget_threads() -> None:
     """Reset the pool in the child of a fork, where its threads do not exist."""
     global _calls, _helpers, _lock, _inside, _in_blas
-    _calls, _helpers, _lock = SimpleQueue(), 0, threading.Lock()
+    _calls, _helpers, _lock = SimpleQueue(), 0, threading.RLock()
     _inside = {token: thread for token, thread in _inside.items() if thread == get_ident()}
     if _blas is not None and not _inside and _in_blas != _threads:
         _in_blas = _threads
@@ -217,23 +230,26 @@ _inside: dict[object, int] = {}  # the thread of each active call of blas_alone
 
 
 def blas_alone(call: Callable[..., R], *args: Any) -> R:
-    """call(*args), with single-threaded BLAS until the last active call has ended.
+    """call(*args), with single-threaded BLAS until the last active call has ended. In a thread that helps, BLAS is
+    single-threaded already, for as long as the call that it helps.
+
+    A signal handler, a finalizer or a profiler may make such a call at any point of another one, also while that has the lock.
+    So a call is listed before it sets BLAS, and what it sets is right whatever was set in between.
 
     CPython raises an interrupt only where a function begins or has ended, not between other steps. So the cleanup must be a
     single call of a C function in a ``finally``; a context manager written in Python could be interrupted.
     """
     global _in_blas
-    if _blas is None:
+    if _blas is None or getattr(_here, "helps", False):
         return call(*args)
-    token, thread = object(), get_ident()
-    if thread in _inside.values():  # nested in another call, which ends later
-        return call(*args)
+    token = object()
     try:
-        _inside[token] = thread
+        _inside[token] = get_ident()
         with _lock:
             if _in_blas != 1:
-                _in_blas = 1
+                _in_blas = 0  # not known, if an interrupt comes next
                 _blas.set(1)
+                _in_blas = 1
         return call(*args)
     finally:
         try:

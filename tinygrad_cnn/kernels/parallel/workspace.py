@@ -1,4 +1,8 @@
-"""Scratch memory that a kernel reuses in its next call: fresh memory costs a page fault for every 4 kilobytes."""
+"""Scratch memory that a kernel reuses in its next call: fresh memory costs a page fault for every 4 kilobytes.
+
+A call *takes* a workspace and gives it back. A signal handler, a finalizer or a profiler that runs another kernel in between
+finds it gone, and takes another one.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ...ops.windows import Sizes, volume
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 KEPT_BYTES = 1 << 24
@@ -24,23 +30,67 @@ LINE = 64
 """Bytes in a line of the cache."""
 
 KEPT = 64
-"""The most cached results of `arranged` for each thread."""
+"""The most cached results of :func:`arranged` in a workspace."""
+
+SPARE = 2
+"""The most workspaces that a thread keeps: one for its calls, and one for those that come in between."""
 
 
-call = 0
-"""A number for the call of a compiled function that began last. Its tasks have one array for the values of all calls."""
-
-
-class _Kept(threading.local):
-    """A thread's cache: scratch by name, blank arrays and prepared calls by key, and how often scratch has moved."""
+class Workspace:
+    """What one call at a time uses: scratch by name, blank arrays and prepared calls by key."""
 
     def __init__(self) -> None:
         self.scratch: dict[str, np.ndarray] = {}
         self.blank: OrderedDict[Hashable, np.ndarray] = OrderedDict()
         self.bytes = 0  # total size of `blank`
         self.arranged: OrderedDict[Hashable, Any] = OrderedDict()
-        self.moves = 0
-        self.pool: Pool | None = None  # for the tasks that are prepared now
+        self.moves = 0  # how often scratch has moved
+
+    def moved(self) -> None:
+        """Scratch has moved: drop the cached calls, which would keep its old memory alive."""
+        self.moves += 1
+        self.arranged.clear()
+
+
+class _Here(threading.local):
+    """What a thread has: workspaces that no call uses, and the pool for the tasks that are prepared now."""
+
+    def __init__(self) -> None:
+        self.free: list[Workspace] = []
+        self.pool: Pool | None = None
+
+
+_here = _Here()
+_current: ContextVar[Workspace | None] = ContextVar("workspace", default=None)
+
+
+def with_workspace(call: Callable[..., R], *args: Any) -> R:
+    """call(*args), with a workspace that no other call has until it ends, however that is."""
+    return copy_context().run(_with_workspace, call, *args)
+
+
+def _with_workspace(call: Callable[..., R], *args: Any) -> R:
+    free = _here.free
+    try:
+        workspace = free.pop()
+    except IndexError:
+        workspace = Workspace()
+    _current.set(workspace)
+    try:
+        return call(*args)
+    finally:
+        free.append(workspace)
+        del free[:-SPARE]
+
+
+def current() -> Workspace:
+    """The workspace of the call that runs here; outside of such a call a new one, which nobody keeps."""
+    return _current.get() or Workspace()
+
+
+def forget() -> None:
+    """Drop this thread's workspaces: its next calls allocate new memory."""
+    _here.free.clear()
 
 
 class Pool:
@@ -85,13 +135,14 @@ class Pool:
         size = volume(shape) * dtype.itemsize
         if size >= LARGE and (part := self._part(size)) is not None:
             return np.ndarray(shape, dtype, part)
-        if self._given == len(self._buffers):
+        place = self._given
+        self._given = place + 1
+        if place == len(self._buffers):
             self._buffers.append(aligned(size))
-        elif self._buffers[self._given].nbytes < size:
-            self.outgrown += self._buffers[self._given].nbytes
-            self._buffers[self._given] = aligned(size)
-        self._given += 1
-        return np.ndarray(shape, dtype, self._buffers[self._given - 1])
+        elif self._buffers[place].nbytes < size:
+            self.outgrown += self._buffers[place].nbytes
+            self._buffers[place] = aligned(size)
+        return np.ndarray(shape, dtype, self._buffers[place])
 
     def _part(self, size: int) -> np.ndarray | None:
         """So many bytes of the arena, from the smallest gap that has them."""
@@ -103,9 +154,6 @@ class Pool:
         start, end = gap
         self._gaps[self._gaps.index(gap)] = start + -(-size // LINE) * LINE, end
         return self._arena[start : start + size]
-
-
-_here = _Kept()
 
 
 def buffer(shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
@@ -122,63 +170,51 @@ def aligned(size: int) -> np.ndarray:
     return memory[start : start + size]
 
 
-def forget() -> None:
-    """Drop this thread's cache: its next calls allocate new memory."""
-    _moved()
-    _here.scratch.clear()
-    _here.blank.clear()
-    _here.bytes = 0
-
-
 def scratch(name: str, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
-    """An uninitialized array of this shape, valid until this thread calls `scratch` with the same name again."""
-    size = volume(shape) * dtype.itemsize
-    memory = _here.scratch.get(name)
+    """An uninitialized array of this shape, valid until the call that has this workspace asks for the same name again."""
+    workspace, size = current(), volume(shape) * dtype.itemsize
+    memory = workspace.scratch.get(name)
     if memory is None or memory.size < size:
         if size > KEPT_BYTES:
-            _here.moves += 1
+            workspace.moves += 1
             return np.ndarray(shape, dtype, aligned(size))
         if memory is not None:
-            _moved()
-        memory = _here.scratch[name] = aligned(size)
+            workspace.moved()
+        memory = workspace.scratch[name] = aligned(size)
     return np.ndarray(shape, dtype, memory)
 
 
 def blank(key: Hashable, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
-    """An array for this thread that was zeroed when its key was new; elements that no user of the key has written are zero.
+    """An array of this workspace that was zeroed when its key was new; elements that no user of the key has written are zero.
 
-    The arrays of a thread take at most KEPT_BYTES in total: the least recently used ones are dropped.
+    The arrays of a workspace take at most KEPT_BYTES in total: the least recently used ones are dropped.
     """
-    kept = _here.blank
+    workspace = current()
+    kept = workspace.blank
     if key in kept:
         kept.move_to_end(key)
         return kept[key]
     memory = kept[key] = np.ndarray(shape, dtype, aligned(volume(shape) * dtype.itemsize))
     memory.fill(0)
-    _here.bytes += memory.nbytes
-    while _here.bytes > KEPT_BYTES:
-        _here.bytes -= kept.popitem(last=False)[1].nbytes
-        _moved()
+    workspace.bytes += memory.nbytes
+    while workspace.bytes > KEPT_BYTES:
+        workspace.bytes -= kept.popitem(last=False)[1].nbytes
+        workspace.moved()
     return memory
 
 
 def arranged(key: Hashable, arrange: Callable[[], T]) -> T:
-    """The result of `arrange`, views of scratch and calls on them, cached by key and thread for as long as none of the
-    thread's scratch moves."""
-    kept = _here.arranged
+    """The result of `arrange`, views of scratch and calls on them, cached by key in this workspace for as long as none of its
+    scratch moves."""
+    workspace = current()
+    kept = workspace.arranged
     if key in kept:
         kept.move_to_end(key)
         return kept[key]  # type: ignore[no-any-return]
-    moves = _here.moves
+    moves = workspace.moves
     found = arrange()
-    if _here.moves == moves:
+    if workspace.moves == moves:
         kept[key] = found
         if len(kept) > KEPT:
             kept.popitem(last=False)
     return found
-
-
-def _moved() -> None:
-    """Scratch has moved: drop the cached calls, which would keep its old memory alive."""
-    _here.moves += 1
-    _here.arranged.clear()
