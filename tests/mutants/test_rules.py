@@ -58,7 +58,7 @@ EQUIVALENT = [
     ("cast", "a", {*PASSED, "widened to float64"}, "the rule passes g on in any dtype, and the walk converts it"),
     ("mean_by", "a", {*EXCHANGED, "transposed"}, "the gradient is one value, repeated"),
     *((name, "a", {"the last two equal axes exchanged"}, "the gradient in a symmetric matrix is symmetric") for name in (
-        "symmetric_values", "symmetric_vectors",
+        "symmetric_values", "symmetric_vectors", "symmetric_weighted", "symmetric_diagonal",
     )),
     ("log_softmax", "a", USES_OF_A, "p is computed again from a where there are thousands of terms: see test_accuracy.py"),
     *((name, "a", USES_OF_A, "a counts only beside the domain of the logarithm: see test_edges.py") for name in (

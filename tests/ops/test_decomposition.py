@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,56 @@ def test_second_derivatives_at_repeated_eigenvalues_are_not_numbers():
     x = leaf(np.eye(3))
     (g,) = tg.gradients((linalg.eigvalsh(x) ** 2).sum(), x, create_graph=True)
     assert np.isnan(tg.gradients(g.sum(), x)[0].numpy()).any()
+
+
+def _norms(x):
+    """|x| |(x0, x1)|, which is the one singular value of x (x0, x1)^T."""
+    return (x * x).sum().sqrt() * (x[:2] * x[:2]).sum().sqrt()
+
+
+RANK_ONE = {
+    "nuclear norm of equal rows": (lambda x: linalg.svd(tg.stack([x, x]), full_matrices=False).S.sum(),
+                                   lambda x: 2**0.5 * (x * x).sum().sqrt()),
+    "of equal columns": (lambda x: linalg.svdvals(tg.stack([x, x, x], axis=1)).sum(), lambda x: (3 * (x * x).sum()).sqrt()),
+    "of a product": (lambda x: linalg.svdvals(x[:, None] * x[None, :2]).sum(), _norms),
+    "of a transposed product": (lambda x: linalg.svdvals(x[:2, None] * x).sum(), _norms),
+    "largest singular value": (lambda x: linalg.svdvals(x[:, None] * x)[0], lambda x: (x * x).sum()),
+    "largest eigenvalue": (lambda x: linalg.eigvalsh(x[:, None] * x)[-1], lambda x: (x * x).sum()),
+    "its square root": (lambda x: linalg.eigvalsh(x[:, None] * x)[-1].sqrt(), lambda x: (x * x).sum().sqrt()),
+    "largest eigenvalue beside others of 1": (lambda x: linalg.eigvalsh(x[:, None] * x + tg.eye(3, dtype=x.dtype))[-1],
+                                              lambda x: (x * x).sum() + 1),
+    "smallest": (lambda x: linalg.eigvalsh(tg.eye(3, dtype=x.dtype) - x[:, None] * x)[0], lambda x: 1 - (x * x).sum()),
+}  # fmt: skip
+
+
+LOSES = "its square root"
+"""Its rule cannot know how g depends on the other eigenvalues, so it may give NaN, and no wrong number."""
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", RANK_ONE)
+def test_second_derivatives_of_values_beside_equal_ones(name, dtype):
+    f, closed = RANK_ONE[name]
+    ways = {
+        "hessian": tg.hessian,
+        "twice back": lambda f: tg.jacrev(tg.grad(f)),
+        "twice": lambda f: tg.jacfwd(tg.jacfwd(f)),
+    }
+    for seed, (way, hessian) in itertools.product(range(4), ways.items()):
+        x = np.random.default_rng(seed).normal(size=3).astype(dtype)
+        found = hessian(f)(tg.Tensor(x)).numpy()
+        if (name == LOSES or way == "twice") and np.isnan(found).any():
+            continue
+        tolerance = 1e3 * np.finfo(dtype).eps
+        np.testing.assert_allclose(found, tg.hessian(closed)(tg.Tensor(x)), rtol=tolerance, atol=tolerance)
+
+
+def test_second_derivatives_where_a_singular_value_is_zero():
+    """The value itself has a kink, whose second derivative counts as 0. Of its square, whose is 2, no wrong number is given."""
+    a = tg.Tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    grows = tg.Tensor([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    assert (tg.hvp(lambda a: linalg.svdvals(a).sum(), (a,), (grows,)).numpy() == 0).all()
+    assert np.isnan(tg.hvp(lambda a: (linalg.svdvals(a) ** 2).sum(), (a,), (grows,)).numpy()).any()
 
 
 def test_eigenvalues_that_differ_give_back_the_matrix():

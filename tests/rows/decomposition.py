@@ -81,6 +81,39 @@ def _sides(f: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def _weighted(decompose: Callable[..., Any]) -> Callable[..., Any]:
+    """The matrix of a decomposition with other values."""
+
+    def call(a: NDArray[Any], h: NDArray[Any], **_: Any) -> NDArray[Any]:
+        u, _s, vh = decompose(a)
+        return np.asarray((u * h[..., None, :]) @ vh)
+
+    return call
+
+
+def _diagonal(decompose: Callable[..., Any]) -> Callable[..., Any]:
+    """What is in place of the values in the same bases."""
+
+    def call(a: NDArray[Any], x: NDArray[Any], **_: Any) -> NDArray[Any]:
+        u, _s, vh = decompose(a)
+        return np.diagonal(np.swapaxes(u, -1, -2) @ x @ np.swapaxes(vh, -1, -2), axis1=-2, axis2=-1)
+
+    return call
+
+
+def _reduced(a: NDArray[Any]) -> Any:
+    return np.linalg.svd(a, full_matrices=False)
+
+
+def _symmetric_parts(a: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    w, v = np.linalg.eigh(_symmetric(a))
+    return v, w, np.swapaxes(v, -1, -2)
+
+
+def _first_apart(f: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda a, h, **params: f(a + _spread(a), h, **params)
+
+
 def _lstsq(i: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return lambda f: lambda a, b: f(a + _spread(a), b, rcond=None)[i]
 
@@ -137,6 +170,25 @@ CASES = [
             (ops.qr, np.linalg.qr, lambda f: lambda a: _filled(f)(a)[1]),
             (ops.pinv, np.linalg.pinv, apart),
         )
+    ),
+    *(
+        Case(ops.symmetric_weighted, (arg, Arg(arg.shape[:-1])), _weighted(_symmetric_parts), via=_first_apart, order=2)
+        for arg in (SMALL[1], SMALL[3], STACK)
+    ),
+    *(
+        Case(
+            ops.singular_weighted, (arg, Arg((*arg.shape[:-2], min(arg.shape[-2:])))),
+            _weighted(_reduced), via=_first_apart, order=2,
+        )
+        for arg in (SMALL[1], *SHAPES)
+    ),
+    *(
+        Case(ops.symmetric_diagonal, (arg, arg), _diagonal(_symmetric_parts), via=_first_apart, order=2)
+        for arg in (SMALL[1], SMALL[3], STACK)
+    ),
+    *(
+        Case(ops.singular_diagonal, (arg, arg), _diagonal(_reduced), via=_first_apart, order=2)
+        for arg in (SMALL[1], *SHAPES)
     ),
     Case(ops.eigvalsh, (SMALL[3],), np.linalg.eigvalsh, {"UPLO": "U"}, via=apart, order=2),
     Case(ops.eigh, (SMALL[3],), np.linalg.eigh, {"UPLO": "u"}, via=_vectors, order=2),

@@ -15,8 +15,10 @@ from .matrix import CASES as MATRIX
 
 TWICE = [
     linalg.inv, linalg.solve_columns, linalg.log_abs_det, linalg.cholesky, decomposition.symmetric_values,
-    decomposition.symmetric_vectors, decomposition.general_values, decomposition.general_vectors,
-    decomposition.singular_values, decomposition.singular_vectors, decomposition.qr_packed, decomposition.pseudoinverse,
+    decomposition.symmetric_vectors, decomposition.symmetric_weighted, decomposition.symmetric_diagonal,
+    decomposition.general_values, decomposition.general_vectors, decomposition.singular_values,
+    decomposition.singular_vectors, decomposition.singular_weighted, decomposition.singular_diagonal,
+    decomposition.qr_packed, decomposition.pseudoinverse,
 ]  # fmt: skip
 
 

@@ -23,8 +23,9 @@ from ..rows import CASES
 
 TRANSPOSED = {
     ("cholesky", "a"), ("correlations", "x"), ("general_values", "a"), ("general_vectors", "a"), ("normalized_dx", "x"),
-    ("pseudoinverse", "a"), ("qr_packed", "a"), ("singular_values", "a"), ("singular_vectors", "a"),
-    ("symmetric_values", "a"), ("symmetric_vectors", "a"),
+    ("pseudoinverse", "a"), ("qr_packed", "a"), ("singular_vectors", "a"),
+    ("singular_diagonal", "a"), ("singular_weighted", "a"), ("symmetric_vectors", "a"), ("symmetric_diagonal", "a"),
+    ("symmetric_weighted", "a"),
 }  # fmt: skip
 """Inputs of ops that have no forward rule, where the transpose of the backward rule serves."""
 

@@ -119,7 +119,9 @@ accelerate(normalization.normalized_dx, batch_norm.prepare_normalized_dx, along=
 for function in (
     decomposition.complete_basis, decomposition.general_values, decomposition.general_vectors, decomposition.pseudoinverse,
     decomposition.qr_packed, decomposition.singular_values, decomposition.singular_vectors, decomposition.symmetric_values,
-    decomposition.symmetric_vectors, linalg.cholesky, linalg.cofactors, linalg.det, linalg.det_sign, linalg.inv,
+    decomposition.symmetric_vectors, decomposition.symmetric_weighted, decomposition.symmetric_diagonal,
+    decomposition.singular_weighted, decomposition.singular_diagonal,
+    linalg.cholesky, linalg.cofactors, linalg.det, linalg.det_sign, linalg.inv,
     linalg.log_abs_det, linalg.solve_columns, decomposition.matrix_rank,
 ):  # fmt: skip
     lapack.alone(function)

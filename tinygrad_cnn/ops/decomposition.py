@@ -16,7 +16,7 @@ import numpy as np
 
 from ..core.grad_mode import is_grad_enabled
 from ..core.graph import Array, Tensor, implements, op
-from .compare import greater
+from .compare import greater, logical_and
 from .elementwise import abs, where
 from .linalg import mirrored, solve_columns, square
 from .matmul import matmul
@@ -42,6 +42,12 @@ def _over_gaps(x: Array, gaps: Array, scale: Array) -> Any:
     size = max(sum(abs(scale), axis=-1, keepdims=True), axis=-2, keepdims=True)
     equal = abs(gaps) <= np.finfo(x.dtype).eps * 2 * size
     return where(diagonal, 0, x / where(diagonal, 1, where(equal, math.nan, gaps)))
+
+
+def _slopes(h: Array, w: Array, fixed: bool) -> Any:
+    """(h_j - h_i) / (w_j - w_i) of two rows. Where w_i = w_j within rounding, 0 if h_i = h_j and h is `fixed`; else NaN."""
+    x, gaps = h - _t(h), w - _t(w)
+    return where(logical_and(x == 0, fixed), 0, _over_gaps(x, gaps, w))
 
 
 def _row(w: Array) -> Any:
@@ -76,12 +82,44 @@ def symmetric_values(a: Array, *, uplo: Any = "L") -> Array:
     return np.linalg.eigvalsh(_symmetric(a), uplo)
 
 
-def _symmetric_values_rule(g: Array, a: Array, uplo: str) -> Any:
+@op(linear=["h"])
+def symmetric_weighted(a: Array, h: Array, *, uplo: Any = "L", fixed: bool = True) -> Array:
+    """y = v diag(h) v^T, with the eigenvectors v of (a + a^T) / 2.   h' = diag(v^T g v),  a' = v (p * v^T g v) v^T.
+
+    p_ij = (h_j - h_i) / (w_j - w_i), with the eigenvalues w. Where w_i = w_j, it is 0 if h_i = h_j and h is `fixed`, not a
+    function of a; else NaN.
+    """
+    v = np.linalg.eigh(_symmetric(a), uplo)[1]
+    return np.asarray(np.matmul(v * _row(h), _t(v)))
+
+
+@op(linear=["x"])
+def symmetric_diagonal(a: Array, x: Array, *, uplo: Any = "L") -> Array:
+    """y = diag(v^T x v), with the eigenvectors v of (a + a^T) / 2.   x' = v diag(g) v^T,  a' as for y = <v diag(g) v^T, x>."""
+    v = np.linalg.eigh(_symmetric(a), uplo)[1]
+    return np.asarray((v * np.matmul(x, v)).sum(axis=-2))
+
+
+def _symmetric_turned(x: Array, a: Array, h: Array, uplo: str, fixed: bool) -> Any:
+    """The gradient in a of <v diag(h) v^T, x>."""
     v: Any = symmetric_vectors(a, uplo=uplo)
-    return matmul(v * _row(g), _t(v))
+    w = _quotients(v, _symmetric(a), v)
+    turned = matmul(_t(v), matmul(_symmetric(x), v))
+    return _symmetric(matmul(matmul(v, _slopes(_row(h), w, fixed) * turned), _t(v)))
 
 
-symmetric_values.vjp(a=_symmetric_values_rule)
+def _fixed(g: Array) -> bool:
+    return not getattr(g, "requires_grad", False)
+
+
+symmetric_values.vjp(a=lambda g, a, uplo: symmetric_weighted(a, g, uplo=uplo, fixed=_fixed(g)))
+symmetric_values.jvp(a=lambda t, a, uplo: symmetric_diagonal(a, t, uplo=uplo))
+symmetric_weighted.vjp(
+    a=lambda g, a, h, uplo, fixed: _symmetric_turned(g, a, h, uplo, fixed),
+    h=lambda g, a, uplo: symmetric_diagonal(a, g, uplo=uplo),
+)
+symmetric_diagonal.vjp(a=lambda g, a, x, uplo: _symmetric_turned(x, a, g, uplo, _fixed(g)),
+                       x=lambda g, a, uplo: symmetric_weighted(a, g, uplo=uplo, fixed=_fixed(g)))  # fmt: skip
 
 
 @op
@@ -123,7 +161,8 @@ def eigvalsh(a: Array, UPLO: str = "L") -> Tensor:
     """The eigenvalues of symmetric matrices, ascending.   a' = v diag(g) v^T, with the eigenvectors v.
 
     Where eigenvalues are equal, this is the gradient for one choice of v: it is exact for functions that are symmetric in them,
-    as their sum is. Second derivatives are NaN there.
+    as their sum is. Second derivatives are exact there for linear functions, such as the largest eigenvalue where others are
+    equal; they are NaN if g depends on a, or differs among equal eigenvalues.
 
     The arguments and errors are those of :func:`eigh`.
     """
@@ -237,13 +276,54 @@ def singular_values(a: Array) -> Array:
     return np.linalg.svd(a, compute_uv=False)
 
 
-def _singular_values_rule(g: Array, a: Array) -> Any:
-    m, y = a.shape[-2], singular_vectors(a)
-    u: Any = y[..., :m, :]
-    return matmul(u * _row(g), _t(y[..., m:, :]))
+@op(linear=["h"])
+def singular_weighted(a: Array, h: Array, *, fixed: bool = True) -> Array:
+    """y = u diag(h) v^T, with the singular vectors u and v of a.   h' = diag(u^T g v).
+
+    a' = u (p * (x + x^T) / 2 + q * (x - x^T) / 2) v^T + (1 - u u^T) g v (h / s) v^T + u (h / s) u^T g (1 - v v^T), with
+    x = u^T g v, p_ij = (h_j - h_i) / (s_j - s_i) and q_ij = (h_j + h_i) / (s_j + s_i). Where s_i = s_j, p_ij is as for
+    :func:`symmetric_weighted`. What is to be divided by 0 within rounding gives 0 if h is `fixed`, else NaN.
+    """
+    u, _, vt = np.linalg.svd(a, full_matrices=False)
+    return np.asarray(np.matmul(u * _row(h), vt))
 
 
-singular_values.vjp(a=_singular_values_rule)
+@op(linear=["x"])
+def singular_diagonal(a: Array, x: Array) -> Array:
+    """y = diag(u^T x v), with the singular vectors u and v of a.   x' = u diag(g) v^T,  a' as for y = <u diag(g) v^T, x>."""
+    u, _, vt = np.linalg.svd(a, full_matrices=False)
+    return np.asarray((u * np.matmul(x, _t(vt))).sum(axis=-2))
+
+
+def _singular_turned(x: Array, a: Array, h: Array, fixed: bool) -> Any:
+    """The gradient in a of <u diag(h) v^T, x>."""
+    m, n = a.shape[-2:]
+    y: Any = singular_vectors(a)
+    u, v, h = y[..., :m, :], y[..., m:, :], _row(h)
+    s = _quotients(u, a, v)
+    turned, slopes, over = matmul(_t(u), matmul(x, v)), _slopes(h, s, fixed), h * _reciprocal(s, fixed)
+    odd = (h + _t(h)) * _reciprocal(s + _t(s), fixed)
+    whole = matmul(matmul(u, (slopes * (turned + _t(turned)) + odd * (turned - _t(turned))) * 0.5), _t(v))
+    if m > n:
+        beside = matmul(x, v)
+        whole = whole + matmul((beside - matmul(u, matmul(_t(u), beside))) * over, _t(v))
+    if n > m:
+        beside = matmul(_t(x), u)
+        whole = whole + matmul(u, _t((beside - matmul(v, matmul(_t(v), beside))) * over))
+    return whole
+
+
+def _reciprocal(s: Array, fixed: bool) -> Any:
+    """1 / s. Where s is 0 within rounding, singular values have a kink, like |x| at 0: it is 0 there if `fixed`, else NaN."""
+    zero = s <= 16 * np.finfo(s.dtype).eps * max(s, axis=(-2, -1), keepdims=True)
+    return where(zero, 0 if fixed else math.nan, 1 / where(zero, 1, s))
+
+
+singular_values.vjp(a=lambda g, a: singular_weighted(a, g, fixed=_fixed(g)))
+singular_values.jvp(a=lambda t, a: singular_diagonal(a, t))
+singular_weighted.vjp(a=lambda g, a, h, fixed: _singular_turned(g, a, h, fixed), h=lambda g, a: singular_diagonal(a, g))
+singular_diagonal.vjp(a=lambda g, a, x: _singular_turned(x, a, g, _fixed(g)),
+                      x=lambda g, a: singular_weighted(a, g, fixed=_fixed(g)))  # fmt: skip
 
 
 @op
@@ -312,7 +392,8 @@ def svd(a: Array, full_matrices: bool = True, compute_uv: bool = True, hermitian
 def svdvals(x: Array) -> Tensor:
     """The singular values of matrices, descending.   x' = U diag(g) Vh, which at 0 is one of the subgradients.
 
-    Where they are equal, it is exact for functions that are symmetric in them; second derivatives are NaN there.
+    Where they are equal, it is exact for functions that are symmetric in them. Second derivatives are as for :func:`eigvalsh`;
+    a value of 0 has a kink, like the absolute value at 0, and adds 0 to them.
     """
     _matrix("svdvals", x)
     return singular_values(x)

@@ -202,8 +202,11 @@ def _matrices(call: Call) -> Any:
     return call.run(call.values[0])
 
 
-@rule(linalg.cofactors)
-def _cofactors(call: Call) -> Any:
+@rule(
+    linalg.cofactors, decomposition.symmetric_diagonal, decomposition.symmetric_weighted, decomposition.singular_diagonal,
+    decomposition.singular_weighted,
+)  # fmt: skip
+def _all_full(call: Call) -> Any:
     return call.run(*(call.full(i) for i in range(len(call.values))))
 
 
