@@ -219,16 +219,15 @@ def _plain(value: Any) -> Any:
 def fitted(data: dict[str, Any], space: float, limit: int | None) -> str:
     """The data as JSON for a page. Parts are left out until it fits into `space` bytes."""
     less = compact(data)
-    text = embedded(less)
     left_out = []
     for what, strip in STRIPS.items():
-        if len(text) <= space:
+        if _fits(less, space):
             break
         strip(less)
         left_out.append(what)
         note = f"To keep the page small, {', '.join(left_out)} were left out; save(path, max_bytes=None) keeps them."
         less["notes"] = [*data["notes"], note]
-        text = embedded(less)
+    text = embedded(less)
     if len(text) <= space:
         return text
     least = len(text) + (limit or 0) - space
@@ -236,6 +235,18 @@ def fitted(data: dict[str, Any], space: float, limit: int | None) -> str:
         f"Page.save: the page of {len(data['nodes'])} values needs {least:,.0f} bytes and more, and `max_bytes` is {limit:,}; "
         "give max_bytes=None, or show a part of the model"
     )
+
+
+def _fits(data: dict[str, Any], space: float) -> bool:
+    """Whether the JSON of these data has at most `space` characters. No more nodes are written than that needs."""
+    if space == math.inf:
+        return True
+    space -= len(embedded({**data, "nodes": []})) - 1
+    for node in data["nodes"]:
+        space -= len(embedded(node)) + 1
+        if space < 0:
+            return False
+    return True
 
 
 def _slopes(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
