@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,6 +16,7 @@ from ...nn import Module
 from ...tensor import Tensor
 from .arguments import Axes, checked_names, dynamic, traces_of
 from .arguments import input_names as names_of_inputs
+from .encode import encoded, size_of, with_inputs
 from .errors import OnnxError, package
 from .model import PRODUCER, GraphModule
 from .table import WRITERS
@@ -33,6 +35,9 @@ IR = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23
 
 NAMING = "2"
 """The producer's version in a file. From 2 on the names of nodes tell apart the calls of a module."""
+
+LARGE = 1 << 16
+"""The least bytes of a parameter that protobuf does not copy."""
 
 LARGEST = (1 << 31) - 1
 """The maximum size of a file in bytes: protobuf's limit."""
@@ -91,23 +96,20 @@ def export(
     traces = traces_of(model, arrays, axes)
     made = _Export(model, traces, opset, inputs, axes, output_names)
     proto = made.proto()
-    size = proto.ByteSize()
+    size = size_of(proto, made.large)
     if size > LARGEST:
         raise OnnxError(f"export: the file would have {size} bytes; the format can have {LARGEST}")
     try:
-        onnx.checker.check_model(proto, full_check=True)
+        onnx.checker.check_model(with_inputs(proto, made.large), full_check=True)
     except Exception as error:
         node = re.search(r"node name: ([^)]*)\)|Name: (\S+)", str(error))
         place = made.writer.written.get(node[1] or node[2], "the model") if node else "the model"
         raise OnnxError(
             f"export: {place} becomes nodes that the checker of the package onnx refuses: {error}"
         ) from error
-    data = proto.SerializeToString()
-    if isinstance(path, str | os.PathLike):
-        with replacing(Path(path)) as file:
-            file.write(data)
-    else:
-        path.write(data)
+    with replacing(Path(path)) if isinstance(path, str | os.PathLike) else nullcontext(path) as file:
+        for piece in encoded(proto, made.large):
+            file.write(piece)
 
 
 class _Export:
@@ -122,6 +124,7 @@ class _Export:
         self.output_names = self._output_names(model, output_names)
         self.writer = Writer(traces, opset, _state_names(model))
         self.helper = package("export").helper
+        self.large: dict[str, np.ndarray] = {}  # initializers that the proto lacks
 
     def _output_names(self, model: Module, given: Sequence[str] | None) -> list[str]:
         count = len(self.outputs)
@@ -135,7 +138,7 @@ class _Export:
         return ["output"] if count == 1 else [f"output_{i}" for i in range(count)]
 
     def proto(self) -> Any:
-        """The model in ONNX's form."""
+        """The model in ONNX's form, without the `large` initializers."""
         w = self.writer
         clash = (set(self.input_names) & set(self.output_names)) | (
             (set(self.input_names) | set(self.output_names)) & w.taken
@@ -262,10 +265,12 @@ class _Export:
             node.output[:] = [names.get(n, n) for n in node.output]
         nodes = _alive(nodes, set(self.output_names))
         used = {n for node in nodes for n in node.input}
-        constants = {name: _tensor(name, v.constant) for name, v in w.constants.items() if name in used}
-        state = set(w.parameters.values())
-        initializers = [tensor for name, tensor in constants.items() if name in state]
-        others = [(name, tensor) for name, tensor in constants.items() if name not in state]
+        constants = {n: v.constant for n, v in w.constants.items() if n in used and v.constant is not None}
+        names_of_state = set(w.parameters.values())
+        state = {name: array for name, array in constants.items() if name in names_of_state}
+        self.large = {name: array for name, array in state.items() if array.nbytes >= LARGE}
+        initializers = [_tensor(name, array) for name, array in state.items() if name not in self.large]
+        others = [(name, _tensor(name, array)) for name, array in constants.items() if name not in names_of_state]
         nodes = [
             *(helper.make_node("Constant", [], [name], name=name, value=tensor) for name, tensor in others),
             *nodes,
