@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
 from tinygrad_cnn.extra.live import live as module
+from tinygrad_cnn.extra.live import server
 from tinygrad_cnn.extra.live.board import POINTS, Board, Reader, Series
 from tinygrad_cnn.extra.live.measure import Layers, Predictions, norm
 from tinygrad_cnn.extra.show import page as pages
@@ -476,6 +477,20 @@ def test_closing_ends_the_connections(live, listen):
     assert live.address == ""
     while listening.answer.readline():  # until the end, which comes
         pass
+
+
+def test_idle_connections_make_few_threads_and_end(live, monkeypatch):
+    monkeypatch.setattr(server, "IDLE", 0.2)
+    live.step(loss=1.0)
+    url, before = urlsplit(live.address), threading.active_count()
+    idle = [socket.create_connection((url.hostname, url.port), timeout=10) for _ in range(150)]
+    refused = [each.recv(1) for each in idle[server.MOST :]]
+    assert refused == [b""] * (150 - server.MOST)
+    assert threading.active_count() - before <= server.MOST
+    assert [each.recv(1) for each in idle[: server.MOST]] == [b""] * server.MOST
+    assert get(live.address)[0] == 200
+    for each in idle:
+        each.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")

@@ -7,7 +7,7 @@ import secrets
 import socket
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Event, Semaphore, Thread
 from typing import Any
 
 from ...system import PORTS_ARE_HELD
@@ -45,6 +45,12 @@ def page(data: str) -> str:
     texts = {"LIVESTYLE": asset("live.css", __package__)}
     return document("live.html", MODULES, texts, __package__).replace("@DATA@", data)
 
+
+MOST = 40
+"""The most connections at a time, each of which has a thread. A browser opens six at most."""
+
+IDLE = 10.0
+"""Seconds after which a connection that asks for nothing is closed."""
 
 POLL = 0.05
 """Seconds after which the server looks whether it is to end: as long as `close` may take."""
@@ -94,7 +100,26 @@ class _Http(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     allow_reuse_address = PORTS_ARE_HELD
+    request_queue_size = 128  # connections that wait to be answered
     owner: Server
+
+    def __init__(self, *arguments: Any) -> None:
+        self._free = Semaphore(MOST)
+        super().__init__(*arguments)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread, or close the connection if there are too many."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and make room for another connection."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Print nothing: a browser that closes its connection is not an error."""
@@ -102,8 +127,11 @@ class _Http(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Http
-    timeout = 60
     protocol_version = "HTTP/1.1"
+
+    def setup(self) -> None:
+        super().setup()
+        self.connection.settimeout(IDLE)
 
     def do_GET(self) -> None:
         owner = self.server.owner
