@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ..checks import check_path
-from . import npz, safetensors
+from . import npz, safetensors, torch_file
 from .atomic import replacing
 from .errors import CheckpointError
 from .structure import pack, unpack
@@ -57,18 +57,21 @@ def save(path: PathLike, state: Any) -> None:
 def load(path: PathLike) -> Any:
     """The state that :func:`save` wrote; from a file of another origin, a flat dict of its arrays.
 
+    A .pth, .pt or .ckpt file is one that ``torch.save`` wrote, of dicts, lists, plain values and tensors of numbers, which
+    become arrays (bfloat16 as float32). It may not hold anything else: a file that names other classes or functions is refused.
+
     Untrusted files are safe: nothing in them is executed, sizes are compared with the file before memory is allocated, and
-    checksums show damage (except in a .safetensors file of another origin). Compressed archives are refused, since a small
-    one can decompress to any size.
+    checksums show damage (except in a .safetensors file of another origin, and in one of PyTorch before 1.6). Compressed
+    archives are refused, since a small one can decompress to any size.
 
     Raises:
-        CheckpointError: a ValueError with file and reason, if the file is damaged or of another format.
-        ValueError: if its name does not end in .npz or .safetensors.
+        CheckpointError: a ValueError with file and reason, if the file is damaged, of another format, or holds something else.
+        ValueError: if its name ends otherwise.
         OSError: if the file does not exist or cannot be read.
     """
     check_path("load", path)
     file_path = Path(path)
-    suffix = _suffix("load", file_path)
+    suffix = _suffix("load", file_path, torch_file.SUFFIXES)
     if suffix == ".safetensors":
         safetensors.package("load")
     if not stat.S_ISREG(file_path.stat().st_mode):
@@ -76,6 +79,8 @@ def load(path: PathLike) -> Any:
     with open(file_path, "rb") as file:
         try:
             size = os.fstat(file.fileno()).st_size
+            if suffix in torch_file.SUFFIXES:
+                return torch_file.read(file, size)
             arrays, text = npz.read(file, size) if suffix == ".npz" else safetensors.read(file_path)
             return arrays if text is None else unpack(arrays, text)
         except Exception as error:  # parsers raise exceptions of any type on damaged bytes
@@ -83,10 +88,11 @@ def load(path: PathLike) -> Any:
             raise CheckpointError(f"load: {file_path} cannot be read: {reason}") from error
 
 
-def _suffix(caller: str, path: Path) -> str:
+def _suffix(caller: str, path: Path, more: tuple[str, ...] = ()) -> str:
     suffix = path.suffix.lower()
-    if suffix not in {".npz", ".safetensors"}:
-        pickled = suffix in {".pt", ".pth", ".ckpt", ".bin", ".pkl"}
-        why = "; files of torch.save are pickles, which run code, and are neither written nor read" if pickled else ""
-        raise ValueError(f"{caller}: `path` is {str(path)!r}; it must end in .npz or .safetensors{why}")
+    if suffix not in {".npz", ".safetensors", *more}:
+        pickled = suffix in torch_file.SUFFIXES or suffix in {".bin", ".pkl"}
+        why = "; pickles are not written, and read only from files of torch.save that end in .pth" if pickled else ""
+        names = " or ".join([", ".join((".npz", *more)), ".safetensors"])
+        raise ValueError(f"{caller}: `path` is {str(path)!r}; it must end in {names}{why}")
     return suffix
