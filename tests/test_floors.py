@@ -25,6 +25,7 @@ LAYERS = [
     ("transforms", "autograd", "checks"),
     ("optim", "nn", "data", "metrics"),
     ("io", "testing"),
+    ("vision",),
     ("training",),
     ("extra",),
     ("__init__",),

@@ -48,7 +48,7 @@ from .ops.transcendental import *
 from .tensor import Tensor, get_default_dtype, set_default_dtype
 
 if TYPE_CHECKING:
-    from . import autograd, data, functional, io, linalg, metrics, nn, optim, testing, training
+    from . import autograd, data, functional, io, linalg, metrics, nn, optim, testing, training, vision
     from .extra import distributed, onnx
     from .extra import show as viz
     from .extra import sklearn as sklearn
@@ -117,6 +117,7 @@ __all__ = [
     "save",
     "testing",
     "training",
+    "vision",
 ]
 __all__ += ["set_default_dtype", "set_num_threads", "show", "use_numba", "viz"]
 __all__ += ops.activation.__all__
@@ -185,7 +186,7 @@ _above.later.update(
 _LATER = {
     **{name: f".{module}:{name}" for module, names in _NAMES.items() for name in names.split()},
     **{name: f".{name}" for name in ("autograd", "data", "functional", "io", "linalg", "metrics", "nn", "optim", "testing")},
-    "training": ".training",
+    "training": ".training", "vision": ".vision",
     **{name: f".extra.{name}" for name in ("distributed", "onnx", "sklearn", "special")}, "viz": ".extra.show",
     "evaluate": ".training:evaluate", "fit": ".training:fit", "predict": ".training:predict", "load": ".io:load",
     "save": ".io:save", "show": ".extra.show:show",
