@@ -27,7 +27,7 @@ NAMESPACES = {
     "": "torch", "functional": "torch.nn.functional", "linalg": "torch.linalg", "autograd": "torch.autograd", "nn": "torch.nn",
     "nn.init": "torch.nn.init", "optim": "torch.optim", "optim.lr_scheduler": "torch.optim.lr_scheduler",
     "data": "torch.utils.data", "data.transforms": "torchvision.transforms", "ops.random": "torch.random",
-    "training": "keras.callbacks", "metrics": "keras.metrics",
+    "vision.transforms": "torchvision.transforms", "training": "keras.callbacks", "metrics": "keras.metrics",
 }  # fmt: skip
 """The table for each public module."""
 

@@ -38,7 +38,7 @@ MYGRAD_NNET = {
     "tg.cross_entropy": "softmax_crossentropy", "tg.nll_loss": "negative_log_likelihood", "nn.init.xavier_normal_":
     "glorot_normal", "nn.init.xavier_uniform_": "glorot_uniform", "nn.init.kaiming_normal_": "he_normal",
     "nn.init.kaiming_uniform_": "he_uniform", "(there is no such loss: write it from ops)":
-    "focal_loss softmax_focal_loss multiclass_hinge",
+    "softmax_focal_loss multiclass_hinge", "tg.vision.ops.sigmoid_focal_loss": "focal_loss",
 }  # fmt: skip
 """Names of ``mygrad.nnet``."""
 

@@ -196,23 +196,18 @@ _DATA = {
 _TRANSFORMS = {
     "tg.data.ToFloat(), on arrays of shape (N, C, H, W), which images.transpose(0, 3, 1, 2) makes of (N, H, W, C)":
     "ToTensor PILToTensor ToImage ToDtype ConvertImageDtype ConvertDtype ToPureTensor",
-    "tg.data.RandomCrop(size, padding=...), or x[..., top:bottom, left:right]": """
-        CenterCrop Pad RandomZoomOut RandomIoUCrop""",
-    "(tg.data.RandomCrop has one size, and does not resize)": "RandomResizedCrop",
-    "x[..., top:bottom, left:right] for each crop, and x[..., ::-1] to mirror it": "FiveCrop TenCrop",
-    "tg.data.Resize": "Scale", "tg.data.Resize, which has one size": "RandomResize ScaleJitter",
-    "(x * weights[:, None, None]).sum(axis=1, keepdims=True), with weights .299, .587 and .114": "Grayscale RandomGrayscale",
-    "1 - x, or 255 - x": "RandomInvert",
-    "(a function from arrays to arrays: tg.data.ColorJitter draws brightness, contrast, saturation and hue alone)": """
-        RandomPosterize RandomSolarize RandomAutocontrast RandomEqualize RandomAdjustSharpness RandomPhotometricDistort
-        RandomChannelPermutation""",
-    "tg.data.Cutout, whose squares have one size and are in each image": "RandomErasing",
-    "tg.data.MixUp, which blends whole images and not rectangles": "CutMix",
-    "(a function from arrays to arrays: tg.data.RandomAffine keeps lines parallel)": "RandomPerspective ElasticTransform",
-    "a function from arrays to arrays": "Lambda LinearTransformation GaussianBlur GaussianNoise ToPILImage",
-    "tg.data.Compose of tg.data.RandomAffine and tg.data.ColorJitter":
-    "AutoAugment RandAugment TrivialAugmentWide AugMix RandomApply RandomChoice RandomOrder",
-    "tg.data.transforms": "v2 transforms functional",
+    **{f"tg.vision.transforms.{name}": name for name in (
+        "CenterCrop", "CutMix", "GaussianBlur", "Grayscale", "Lambda", "Pad", "RandAugment", "RandomAdjustSharpness",
+        "RandomApply", "RandomAutocontrast", "RandomChoice", "RandomEqualize", "RandomErasing", "RandomGrayscale",
+        "RandomInvert", "RandomOrder", "RandomPerspective", "RandomPosterize", "RandomResizedCrop", "RandomSolarize",
+        "TrivialAugmentWide", "functional")},
+    "tg.vision.transforms.RandomResizedCrop, or x[..., top:bottom, left:right]": "FiveCrop TenCrop RandomZoomOut RandomIoUCrop",
+    "tg.vision.transforms.Resize": "Scale RandomResize ScaleJitter",
+    "tg.vision.transforms.ColorJitter": "RandomPhotometricDistort RandomChannelPermutation",
+    "tg.vision.transforms.RandomAffine": "ElasticTransform",
+    "tg.vision.transforms.Lambda": "LinearTransformation GaussianNoise ToPILImage",
+    "tg.vision.transforms.TrivialAugmentWide": "AutoAugment AugMix", "tg.vision.transforms": "v2 transforms",
+    "(interpolations are strings: \"nearest\", \"bilinear\", \"bicubic\")": "InterpolationMode",
 }  # fmt: skip
 
 _RANDOM = {

@@ -1,0 +1,200 @@
+"""Images read at other places: through a homography (3, 3) for each image, and at another size.
+
+A homography takes a point (x, y, 1) of the new image to one of the old image, up to a factor.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .transform import Moved, Size, fills
+
+Array: TypeAlias = NDArray[Any]
+
+PIXELS = 1 << 14
+"""Pixels that are read at once, so that intermediate arrays stay in the cache."""
+
+
+class Warp(Moved):
+    """A change by homographies (N, 3, 3) from the new images of `size` to the old ones."""
+
+    def __init__(self, matrices: Array, size: Size, interpolation: str, fill: Any, shift: Array | None = None) -> None:
+        self._matrices, self._size, self._interpolation = matrices, size, interpolation
+        self._fill, self._mask_fill = fills(fill)
+        self._shift = shift
+
+    def images(self, x: Array) -> Array:
+        """Images (N, C, H, W)."""
+        return warp(x, self._matrices, self._size, self._interpolation, self._fill)
+
+    def masks(self, x: Array, chosen: slice) -> Array:
+        """Masks, by the nearest pixel."""
+        flat = x.reshape(len(x), math.prod(x.shape[1:-2]), *x.shape[-2:])
+        return warp(flat, self._matrices[chosen], self._size, "nearest", self._mask_fill).reshape(
+            *x.shape[:-2], *self._size
+        )
+
+    def corners(self, points: Array, n: int) -> Array:
+        """Points that the homography takes to these."""
+        moved: Array = (
+            np.concatenate([points, np.ones_like(points[..., :1])], axis=-1) @ np.linalg.inv(self._matrices[n]).T
+        )
+        moved = moved[..., :2] / moved[..., 2:]
+        if self._shift is not None:
+            moved = moved - self._shift[n]
+        return moved
+
+
+def warp(x: Array, matrices: Array, size: Size, interpolation: str, fill: Any) -> Array:
+    """Images (N, C, H, W) read through homographies (N, 3, 3): bilinear or the nearest pixel, and `fill` outside of the image.
+
+    `fill` is a number, or one for each channel. Integers are rounded to the nearest.
+    """
+    y = np.empty((*x.shape[:2], *size), x.dtype)
+    if not y.size:
+        return y
+    if not x.size:
+        y[:] = np.asarray(fill).reshape(-1, 1, 1)
+        return y
+    group = max(1, PIXELS // math.prod(size))
+    for start in range(0, len(x), group):
+        some = slice(start, start + group)
+        _read(x[some], matrices[some], interpolation, np.broadcast_to(np.asarray(fill), x.shape[1:2]), y[some])
+    return y
+
+
+def _read(x: Array, matrices: Array, interpolation: str, fill: Array, out: Array) -> None:
+    count, (height, width) = len(x), x.shape[-2:]
+    work = x.dtype if x.dtype.kind == "f" and x.dtype.itemsize >= 4 else np.dtype(np.float32)
+    m = matrices.astype(work)[:, :, :, None, None]
+    column = (np.arange(out.shape[3], dtype=work) + work.type(0.5))[None, None, :]
+    row = (np.arange(out.shape[2], dtype=work) + work.type(0.5))[None, :, None]
+    across, down = (m[:, i, 0] * column + (m[:, i, 1] * row + m[:, i, 2]) for i in (0, 1))  # (n, H', W')
+    if (matrices[:, 2] != (0, 0, 1)).any():
+        below = m[:, 2, 0] * column + (m[:, 2, 1] * row + m[:, 2, 2])
+        across, down = across / below, down / below
+    # A frame is around the images, to which places outside are clipped: the first pixel is at 1.
+    across, down = (_inside(place, n) for place, n in ((across, width), (down, height)))
+    first = (np.arange(count) * ((height + 2) * (width + 2)))[:, None, None]
+    if interpolation == "nearest":
+        at = first + np.rint(down).astype(np.intp) * (width + 2) + np.rint(across).astype(np.intp)
+        frame = np.empty((count, height + 2, width + 2), x.dtype)
+        for channel in range(x.shape[1]):
+            frame[:] = fill[channel]
+            frame[:, 1:-1, 1:-1] = x[:, channel]
+            out[:, channel] = frame.take(at)
+        return
+    # How much of the four pixels is inside. What is read is weighted by it once more, as in torchvision.
+    share = np.minimum(np.minimum(across, width + 1 - across), 1)
+    share *= np.minimum(np.minimum(down, height + 1 - down), 1)
+    left, top = across.astype(np.intp), down.astype(np.intp)
+    np.minimum(left, width, out=left)
+    np.minimum(top, height, out=top)
+    across -= left
+    down -= top
+    at = first + top * (width + 2) + left
+    padded = np.zeros((count, height + 2, width + 2), work)
+    for channel in range(x.shape[1]):
+        padded[:, 1:-1, 1:-1] = x[:, channel]
+        a, b = padded.take(at), padded.take(at + 1)
+        c, d = padded.take(at + (width + 2)), padded.take(at + (width + 3))
+        a += (b - a) * across
+        c += (d - c) * across
+        a += (c - a) * down
+        a = share * (a - fill[channel]) + fill[channel]
+        out[:, channel] = np.rint(a, out=a) if x.dtype.kind in "biu" else a
+
+
+def _inside(place: Array, size: int) -> Array:
+    """Continuous places along an axis as those of pixels in the framed image."""
+    place += place.dtype.type(0.5)
+    return np.clip(place, 0, size + 1, out=place)
+
+
+def resized(x: Array, boxes: Array, size: Size, interpolation: str, antialias: bool) -> Array:
+    """The boxes (N, 4), (top, left, height, width), of images (N, C, H, W), resized to (N, C, *size)."""
+    y = np.empty((*x.shape[:2], *size), x.dtype)
+    known: dict[tuple[int, int], tuple[Array, int]] = {}
+
+    def weights(old: int, new: int) -> tuple[Array, int]:
+        if (old, new) not in known:
+            shares = _weights(old, new, interpolation, antialias)
+            known[old, new] = _in_steps(shares) if x.dtype == np.uint8 else (shares.astype(work), 0)
+        return known[old, new]
+
+    work = x.dtype if x.dtype.kind == "f" and x.dtype.itemsize >= 4 else np.dtype(np.float32)
+    for n, (top, left, height, width) in enumerate(boxes.tolist()):
+        part = x[n, :, top : top + height, left : left + width]
+        if interpolation.startswith("nearest"):
+            exact = interpolation == "nearest-exact"
+            rows, columns = (_nearest(a, b, exact) for a, b in ((height, size[0]), (width, size[1])))
+            y[n] = part[:, rows[:, None], columns]
+            continue
+        if width != size[1]:
+            across, bits = weights(width, size[1])
+            part = _stored(part.astype(across.dtype, copy=False) @ across.T, bits, x.dtype)
+        if height != size[0]:
+            down, bits = weights(height, size[0])
+            part = _stored(down @ part.astype(down.dtype, copy=False), bits, x.dtype)
+        y[n] = np.rint(part) if x.dtype.kind in "iu" and part.dtype.kind == "f" else part
+    return y
+
+
+def _in_steps(shares: Array) -> tuple[Array, int]:
+    """Shares as whole numbers of at most 15 bits, and the bits after their point: the arithmetic of PyTorch for uint8 images.
+
+    Sums are exact, in any order: below 2^24 in float32, and else in float64.
+    """
+    largest, bits = shares.max(), 0
+    while bits < 22 and int(0.5 + largest * (1 << (bits + 1))) < 1 << 15:
+        bits += 1
+    scaled = shares * (1 << bits)
+    whole = np.trunc(scaled + np.copysign(0.5, scaled))
+    return whole.astype(np.float32 if np.abs(whole).sum(axis=1).max() * 255 < 1 << 23 else np.float64), bits
+
+
+def _stored(sums: Array, bits: int, dtype: np.dtype[Any]) -> Array:
+    """Sums as they are stored between the two axes: of uint8 images rounded, of others as they are."""
+    if dtype != np.uint8:
+        return sums
+    sums *= sums.dtype.type(2.0**-bits)
+    sums += sums.dtype.type(0.5)
+    return np.clip(np.floor(sums, out=sums), 0, 255, out=sums)
+
+
+def _nearest(old: int, new: int, exact: bool) -> Array:
+    places = (np.arange(new, dtype=np.float32) + np.float32(0.5 if exact else 0)) * np.float32(old / new)
+    return np.minimum(places.astype(np.intp), old - 1)
+
+
+def _weights(old: int, new: int, interpolation: str, antialias: bool) -> Array:
+    """The share of each old pixel in each new one along an axis, (new, old)."""
+    ratio = old / new
+    reach = max(ratio, 1.0) if antialias else 1.0
+    centres = (np.arange(new)[:, None] + 0.5) * ratio - 0.5
+    if interpolation == "bilinear":
+        if not antialias:
+            centres = centres.clip(0, old - 1)
+        shares = np.maximum(0, 1 - abs(np.arange(old) - centres) / reach)
+    elif antialias:
+        shares = cubic(abs(np.arange(old) - centres) / reach, -0.5)
+    else:  # neighbours beyond the ends are those at the ends
+        shares = np.zeros((new, old))
+        first = np.floor(centres).astype(np.intp)
+        for k in (-1, 0, 1, 2):
+            np.add.at(
+                shares, (np.arange(new)[:, None], (first + k).clip(0, old - 1)), cubic(abs(first + k - centres), -0.75)
+            )
+    normal: Array = shares / shares.sum(axis=1, keepdims=True)
+    return normal
+
+
+def cubic(d: Array, a: float) -> Array:
+    """Keys's cubic kernel at distances of at least 0."""
+    near = ((a + 2) * d - (a + 3)) * d * d + 1
+    far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+    return np.where(d <= 1, near, np.where(d < 2, far, 0))
