@@ -98,14 +98,14 @@ def planned(calls: Sequence[Call], results: Collection[Value]) -> Plan:
 def _planned(call: Call) -> Value | None:
     """The output of a call, if it can be placed in a buffer.
 
-    With `out`, NumPy before 2.2 sums reversed memory from its end, and without from its start, which gives other bits.
+    With `out`, NumPy goes through reversed memory from its end, and without from its start, which may give other bits.
     """
     out = call.outputs[0] if call.outputs else None
     if call.op is None or out is None or out.base is not None or call.op.signature.residuals:
         return None
     if not call.op.takes_out and out.nbytes > COPIED_BYTES:
         return None
-    if not call.op.elementwise and any(stride < 0 for value in call.reads for stride in value.strides):
+    if any(stride < 0 for value in call.reads for stride in value.strides):
         return None
     return out if out.size and is_dense(out.shape, out.strides, out.dtype.itemsize) else None
 

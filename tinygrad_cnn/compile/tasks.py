@@ -302,11 +302,11 @@ def as_arrays(ufunc: np.ufunc, inputs: Sequence[Any], out: np.ndarray) -> list[A
 def takes_out(op: Op, slot: Slot, inputs: Sequence[Slot]) -> bool:
     """Whether an op can fill given memory with this value.
 
-    With `out`, NumPy before 2.2 sums reversed memory from its end, and without from its start, which gives other bits.
+    With `out`, NumPy goes through reversed memory from its end, and without from its start, which may give other bits.
     """
     if not op.takes_out or op.signature.residuals or not slot.nbytes:
         return False
-    if not op.elementwise and any(min(x.strides, default=0) < 0 for x in inputs if not x.is_number):
+    if any(min(x.strides, default=0) < 0 for x in inputs if not x.is_number):
         return False
     return is_dense(slot.shape, slot.strides, slot.dtype.itemsize)
 

@@ -25,10 +25,10 @@ def prepare(
     function: OfBlock, out: np.ndarray | None, *arrays: Any, block: int | None = None
 ) -> Callable[[], Any] | None:
     """A task that computes `function` of 1-d blocks of arrays of one shape, in their dtype (float64 for integers) and memory
-    order. None for several arrays that differ. A block has BLOCK elements, or `block`."""
+    order. None for several arrays that differ in these. A block has BLOCK elements, or `block`."""
     inputs = [np.asarray(a) for a in arrays]
     first = next((a for a in inputs if not _repeats(a)), inputs[0])
-    dtype = first.dtype if first.dtype.kind == "f" else np.dtype(np.float64)
+    dtype = first.dtype.newbyteorder("=") if first.dtype.kind == "f" else np.dtype(np.float64)
     if len(inputs) > 1 and any(a.shape != first.shape or a.dtype != dtype for a in inputs):
         return None
     y = np.empty_like(first, dtype) if out is None else out
@@ -36,7 +36,7 @@ def prepare(
         return lambda: y
     flat = _flat(inputs, y)
     if flat is None:
-        if len(inputs) > 1 and out is None:  # NumPy chooses the memory order
+        if len(inputs) > 1:  # NumPy chooses the memory order
             return None
         return partial(with_workspace, _buffered, function, [*inputs, y], np.result_type(dtype, np.float32))
     if y.size < chunks.LARGE:

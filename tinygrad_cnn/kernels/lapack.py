@@ -18,10 +18,15 @@ def alone(function: OpFunction[Any]) -> None:
     raw = function.op.raw
 
     def prepare(out: np.ndarray | None, *inputs: Any, **params: Any) -> Callable[[], Any]:
-        compute = partial(blas_alone, partial(raw, *inputs, **params))
-        return compute if out is None else lambda: _copied(out, compute())
+        return task(out, partial(raw, *inputs, **params))
 
     accelerate(function, prepare)
+
+
+def task(out: np.ndarray | None, compute: Callable[[], Any]) -> Callable[[], Any]:
+    """A task that computes with single-threaded BLAS."""
+    alone = partial(blas_alone, compute)
+    return alone if out is None else lambda: _copied(out, alone())
 
 
 def _copied(out: np.ndarray, y: Any) -> np.ndarray:

@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy import ndarray
 
-from . import thin
+from ..ops.matmul import linear
+from . import lapack, thin
 from .parallel.threads import blas_alone, each
 
 SMALL, FEW = 1 << 18, 1 << 13
@@ -134,15 +135,22 @@ def _shared(out: np.ndarray | None, a: np.ndarray, b: np.ndarray) -> Callable[[]
 
 
 def prepare_linear(out: np.ndarray | None, x: Any, w: Any, b: Any = None) -> Callable[[], Any] | None:
-    """A task for x w^T + b; None if an operand needs a copy or conversion first, or the shapes do not match."""
-    if x.__class__ is not np.ndarray or w.__class__ is not np.ndarray or w.ndim != 2:
+    """A task for x w^T + b; None if the shapes do not match."""
+    if (
+        x.__class__ is not ndarray
+        or w.__class__ is not ndarray
+        or w.ndim != 2
+        or not x.ndim
+        or x.shape[-1] != w.shape[1]
+    ):
         return None
-    if b is not None and (b.__class__ is not np.ndarray or b.shape != w.shape[:1] or not b.dtype == w.dtype == x.dtype):
-        return None
+    fits = x.ndim == 2 or x.flags.c_contiguous
+    if b is not None:
+        fits = fits and b.__class__ is ndarray and b.shape == w.shape[:1] and b.dtype == w.dtype == x.dtype
+    if not fits:  # BLAS alone: with several threads it may round otherwise
+        return lapack.task(out, partial(linear.op.raw, x, w, b))
     if x.ndim == 2:
         product = prepare(out, x, w.T)
-    elif not x.ndim or not x.flags.c_contiguous:
-        return None
     else:
         rows, y = math.prod(x.shape[:-1]), (*x.shape[:-1], len(w))
         flat = prepare(None if out is None else out.reshape(rows, len(w)), x.reshape(rows, x.shape[-1]), w.T)

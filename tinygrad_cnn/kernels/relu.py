@@ -24,15 +24,15 @@ except ImportError:
 SHORT = 1 << 12
 """Up to this many elements, finding out whether they lie side by side takes longer than it gains."""
 
-BOUNDS = {char: (np.zeros((), char), np.array(np.inf, char)) for char in "fd"}
-"""0 and infinity for each dtype. For float16, clip is slow."""
+BOUNDS: dict[Any, Any] = {np.dtype(char): (np.zeros((), char), np.array(np.inf, char)) for char in "fd"}
+"""0 and infinity for each dtype, in native byte order. For float16, clip is slow."""
 
 
 def prepare(out: np.ndarray | None, a: Any) -> Callable[[], Any] | None:
     """A task for max(a, 0), in the memory order of a; `out` may be a."""
-    if a.__class__ is not ndarray or a.dtype.char not in BOUNDS:
+    if a.__class__ is not ndarray or a.dtype not in BOUNDS:
         return None
-    bounds = BOUNDS[a.dtype.char]
+    bounds = BOUNDS[a.dtype]
     if out is None and a.size <= SHORT:
         return partial(clip, a, *bounds)
     y = np.empty_like(a) if out is None else out
@@ -44,13 +44,13 @@ def prepare(out: np.ndarray | None, a: Any) -> Callable[[], Any] | None:
 
 def rectified(a: Any) -> Any:
     """max(a, 0), if there are few elements."""
-    if a.__class__ is ndarray and a.size <= SHORT and a.dtype.char in BOUNDS:
-        return clip(a, *BOUNDS[a.dtype.char])
+    if a.__class__ is ndarray and a.size <= SHORT and a.dtype in BOUNDS:
+        return clip(a, *BOUNDS[a.dtype])
     return None
 
 
 def _rectify(target: np.ndarray, source: np.ndarray) -> None:
-    clip(source, *BOUNDS[source.dtype.char], target)
+    clip(source, *BOUNDS[source.dtype], target)
 
 
 def prepare_leaky(out: np.ndarray | None, a: Any, slope: Any) -> Callable[[], Any] | None:

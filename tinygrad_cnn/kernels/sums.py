@@ -42,7 +42,7 @@ def prepare(
 ) -> Callable[[], Any]:
     """A task for np.sum over `axes`, divided by `share`, rounded once."""
     add = None
-    if a.__class__ is ndarray:
+    if a.__class__ is ndarray and a.dtype.isnative:
         if axes == (0,) and not keepdims and a.ndim == 2:
             add = _by_ones(out, a)
         if add is None and (exact := _exactly(a.shape, a.strides, a.dtype.char, axes)) is not None:
@@ -228,7 +228,13 @@ def _by_ones(out: np.ndarray | None, a: np.ndarray) -> Callable[[], Any] | None:
 @lru_cache(maxsize=1024)
 def _ones_for(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray | None:
     """The ones that sum the rows of an array, in float64 if float32 would lose precision; None if BLAS should not."""
-    if len(shape) != 2 or not 0 < shape[0] <= BLOCK or dtype.char not in "fd" or math.prod(shape) >= 2 * SMALL:
+    if (
+        len(shape) != 2
+        or not 0 < shape[0] <= BLOCK
+        or dtype.char not in "fd"
+        or not dtype.isnative
+        or math.prod(shape) >= 2 * SMALL
+    ):
         return None  # BLAS would use several threads from there on
     return ones(shape[0], dtype if shape[0] <= SHORT else np.dtype(np.float64))
 

@@ -397,7 +397,7 @@ def gelu(a: Array, *, approximate: str = "none") -> Array:
     if approximate == "tanh":
         return _gelu_tanh(a)
     a = in_floats(a)
-    return (np.maximum(a, -FLAT_SQUARED, dtype=np.float64) * normal_probability(a)).astype(a.dtype)
+    return (np.maximum(a, -FLAT_SQUARED, dtype=np.float64) * normal_probability(a)).astype(a.dtype.newbyteorder("="))
 
 
 def normal_probability(a: Array) -> Any:

@@ -223,7 +223,7 @@ def erf(a: Array) -> Array:
     """y = 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to a, to 1e-15.   a' = g 2 / sqrt(pi) e^(-a^2)."""
     a = np.asarray(a)
     y = np.asarray(np.vectorize(math.erf, otypes=[np.float64])(a))
-    return y.astype(a.dtype) if a.dtype.kind == "f" else y
+    return y.astype(a.dtype.newbyteorder("=")) if a.dtype.kind == "f" else y
 
 
 @in_float32
