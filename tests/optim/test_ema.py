@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.kernels import update
-from tinygrad_cnn.ops import in_place
+from tinygrad_cnn.ops import updates
 from tinygrad_cnn.optim import EMA
 
 from .common import assert_same, leaf
@@ -63,7 +63,7 @@ def test_pieces_do_not_matter(layout, tuning):
     start, later = np.random.default_rng(0).normal(size=(2, 3, 7))
     results = []
     for piece in (5, 32768):
-        tuning(in_place, PIECE=piece)
+        tuning(updates, PIECE=piece)
         tuning(update, LONG=piece)
         p = tg.from_numpy(layout(start))
         ema = EMA([p], 0.75)

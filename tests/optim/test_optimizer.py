@@ -472,7 +472,6 @@ def test_a_model_or_a_schedule_in_the_place_of_a_list_is_answered():
     optimizer = tg.optim.SGD(model.parameters())
     for call in (
         lambda: tg.optim.SGD(model),
-        lambda: tg.optim.EMA(model),
         lambda: tg.optim.clip_grad_norm_(model, 1.0),
         lambda: tg.optim.clip_grad_value_(model, 1.0),
     ):

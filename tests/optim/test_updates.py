@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.kernels import update
-from tinygrad_cnn.ops import in_place
+from tinygrad_cnn.ops import updates
 
 from .optimizers import NUMBERS, every_elementwise_variant, every_row, every_variant
 
@@ -74,7 +74,7 @@ def test_layout_and_pieces_do_not_matter(optimizer, options, layout, shape, piec
     rng = np.random.default_rng(0)
     start, gradients = rng.normal(size=shape), rng.normal(size=(3, *shape))
     expected, _ = run(optimizer, options, start, gradients, np.array)
-    tuning(in_place, PIECE=piece)
+    tuning(updates, PIECE=piece)
     tuning(update, LONG=piece)
     p, stepping = run(optimizer, options, start, gradients, layout)
     np.testing.assert_array_equal(p.numpy(), expected.numpy())
@@ -153,7 +153,7 @@ def test_a_gradient_in_the_memory_of_the_parameter_is_read_before_it_is_written(
     start = np.array([1.0, -2.0, 3.0, -4.0, 5.0, -6.0])
     views = [(start, start), (start, start[::-1]), (start[1:], start[:-1]), (start[:-1], start[1:])]
     expected = [run(optimizer, options, p, [g.copy()], np.array)[0].numpy() for p, g in views]
-    tuning(in_place, PIECE=piece)
+    tuning(updates, PIECE=piece)
     tuning(update, LONG=piece)
     for (values, gradient), result in zip(views, expected, strict=True):
         before = start.copy()
@@ -200,9 +200,3 @@ def test_a_recorded_gradient_counts_as_its_values(optimizer, options):
         assert p.is_leaf
         results.append(p.tolist())
     assert results[0] == results[1]
-
-
-def test_the_steps_that_repeat_are_those_of_optimizers_that_exist():
-    for path in in_place.repeats:
-        module, _, name = path.rpartition(".")
-        assert getattr(vars(tg.optim)[module.rpartition(".")[2]], name).__module__ == module.rpartition(".")[0], path

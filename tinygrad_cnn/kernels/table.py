@@ -13,7 +13,6 @@ from ..ops import (
     conv,
     decomposition,
     elementwise,
-    in_place,
     index,
     linalg,
     normalization,
@@ -24,6 +23,7 @@ from ..ops import (
     shape,
     softmax,
     transcendental,
+    updates,
 )
 from ..ops import dropout as dropout_ops
 from ..ops import matmul as matmul_ops
@@ -126,6 +126,4 @@ for function in (
 ):  # fmt: skip
     lapack.alone(function)
 
-in_place.apply, in_place.together = update.in_pieces, update.together
-in_place.repeats["tinygrad_cnn.optim.adam.Adam.update"] = update.repeat_adam  # optim is imported when it is used
-in_place.repeats["tinygrad_cnn.optim.sgd.SGD.update"] = update.repeat_sgd
+updates.attach(update.in_pieces)

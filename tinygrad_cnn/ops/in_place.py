@@ -1,15 +1,10 @@
-"""What changes a Tensor: a leaf is written in place, and ``x[i] = v`` gives any other a new value.
-
-And how an optimizer's rule is applied to the memory of a parameter.
-"""
+"""What changes a Tensor: a leaf is written in place, and ``x[i] = v`` gives any other a new value."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from operator import call
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -18,7 +13,6 @@ from ..core.grad_mode import is_grad_enabled
 from ..core.graph import Tensor
 from ..core.node import Argument
 from ..core.registry import namespace
-from ..core.scope import silent
 from ..core.versions import mark_written
 from . import replaced
 from .data import TensorLike
@@ -122,36 +116,6 @@ def operator(sign: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, A
         return self.copy_(result)
 
     return write
-
-
-PIECE = 49152
-"""The most elements that a rule is given at once on one thread: few enough to stay in the cache through its dozen passes, and
-enough to keep the calls of NumPy few."""
-
-
-def whole(rule: Callable[..., object], p: np.ndarray, g: np.ndarray, *kept: np.ndarray) -> None:
-    """Call ``rule(p, g, *kept, t, u)``. It writes all but `g`, and may use t and u for scratch."""
-    with silent:
-        rule(p, g.copy() if np.may_share_memory(p, g) else g, *kept, np.empty_like(p), np.empty_like(p))
-
-
-apply: Callable[..., None] = whole
-"""How a rule is applied to a large parameter: :func:`whole`, until a kernel takes its place."""
-
-Repeat: TypeAlias = Callable[..., Callable[[np.ndarray], object] | None]
-
-repeats: dict[str, Repeat] = {}
-"""By the path of an optimizer's `update`, what prepares steps that repeat. ``repeat(p, state, group, t, u)`` returns a function
-of the gradient that does the same as ``update(p, g, state, group, False, t, u)``, or None. Kernels add theirs."""
-
-
-def in_turn(steps: Sequence[Callable[[np.ndarray], object]]) -> Callable[..., object]:
-    """A function of the gradients of several parameters that takes the step of each."""
-    return lambda *gradients: deque(map(call, steps, gradients), 0)  # which calls each
-
-
-together: Callable[[Sequence[Callable[[np.ndarray], object]]], Callable[..., object]] = in_turn
-"""How steps that repeat are taken: :func:`in_turn`, until a kernel takes its place."""
 
 
 def assign(x: Any, key: Any, value: Any) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..checks import checked, flag, number
 from ..core.scope import silent
-from ..ops.in_place import PIECE
+from ..ops.updates import PIECE
 from ..tensor import Tensor, get_default_dtype
 from .hyperparameters import Array, several
 

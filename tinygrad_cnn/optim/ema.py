@@ -11,7 +11,7 @@ import numpy as np
 from ..checks import Loadable, checked, flag, read, whole
 from ..core.tracing import deferred
 from ..core.versions import mark_written
-from ..ops import in_place
+from ..ops import updates
 from ..tensor import Tensor
 from .hyperparameters import Array, several, share
 from .state import Slot
@@ -100,7 +100,7 @@ class EMA(Loadable):
         decay = min(self.decay, self.updates / (self.updates + 9)) if self.warmup else self.decay
         for i, (p, average) in enumerate(zip(self._parameters, self._kept, strict=True)):
             if i < self._count:
-                in_place.apply(partial(_approach, 1 - decay), average, p._array)
+                updates.apply(partial(_approach, 1 - decay), average, p._array)
             else:
                 np.copyto(average, p._array)
 

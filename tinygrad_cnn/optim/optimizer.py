@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextvars import Context
 from operator import attrgetter, is_
 from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar, overload
 
@@ -21,7 +20,7 @@ from ..core.grad_mode import enable_grad
 from ..core.scope import silent
 from ..core.versions import marking
 from ..frames import warn_user
-from ..ops import in_place, replaced
+from ..ops import replaced, updates
 from ..tensor import Tensor
 from .hyperparameters import INITIAL_LR, Array, declared, several
 from .state import STEP, Slot
@@ -35,11 +34,6 @@ T = TypeVar("T")
 
 _array_of_grad = attrgetter("_grad._array")
 
-_quiet = Context()
-"""Where NumPy neither warns nor raises: with np.errstate(all="raise") a step would stop halfway. A context runs in one thread
-at a time, so each step takes a copy, which costs less than entering np.errstate."""
-_quiet.run(np.seterr, all="ignore")
-
 
 class _Step(NamedTuple):
     """A prepared step."""
@@ -49,9 +43,8 @@ class _Step(NamedTuple):
     key: list[Any]
     """Objects that it depends on, and that must stay the same."""
     tasks: list[tuple[Any, ...]]
-    """For each parameter with a gradient."""
-    repeat: Callable[..., object] | None
-    """Does all tasks, given the gradients, if every parameter has one that is a function of its gradient."""
+    """For each parameter with a gradient its place among the gradients, its array, state and options, whether a slot is new,
+    whether there are numbers to advance, and scratch, or None twice for an update in pieces."""
     mark: Callable[[], None]
     """Marks the parameters with a gradient as written."""
 
@@ -277,26 +270,18 @@ class Optimizer(Loadable, ABC):
         if step is None or kinds != step.kinds or len(key) != len(step.key) or not all(map(is_, key, step.key)):
             step = self._prepared(kinds, key, gradients)
         step.mark()
-        if step.repeat is None:
-            self._update_each(step.tasks, gradients)
-        else:
-            _quiet.copy().run(step.repeat, *gradients)
+        self._update_each(step.tasks, gradients)
 
-    @silent
-    def _update_each(self, tasks: list[tuple[Any, ...]], gradients: Sequence[Array | None]) -> None:
-        for place, repeat, more in tasks:
-            if more is None:
-                repeat(gradients[place])
-                continue
-            p, state, group, new, advances, t, u = more
+    @silent  # with np.errstate(all="raise") a step would stop halfway
+    def _update_each(self, tasks: list[tuple[Any, ...]], gradients: Sequence[Array]) -> None:
+        update = self.update
+        for place, p, state, group, new, advances, t, u in tasks:
             if advances:
                 self.advance(state, group)
-            if repeat is not None:
-                repeat(gradients[place])
-            elif t is None:
+            if t is None:
                 self._update_in_pieces(p, gradients[place], state, group, new)
             else:
-                self.update(p, gradients[place], state, group, new, t, u)
+                update(p, gradients[place], state, group, new, t, u)
             if advances:
                 self.conclude(state, group)
 
@@ -313,8 +298,6 @@ class Optimizer(Loadable, ABC):
             )
         kind = type(self)
         overridden = kind.advance is not Optimizer.advance or kind.conclude is not Optimizer.conclude
-        update = getattr(self.update, "__func__", None)  # None for an instance's own
-        prepare = update and in_place.repeats.get(f"{update.__module__}.{update.__qualname__}")
         pairs = zip(self.param_groups, groups, strict=True)
         repeatable = all(group[name] is value for group, options in pairs for name, value in options.items())
         tasks = []
@@ -323,15 +306,8 @@ class Optimizer(Loadable, ABC):
                 self.state.setdefault(p, {}).update(missing)
                 repeatable = False
             state, group, (t, u) = self.state.get(p, {}), groups[number], self._scratch_for(p._array)
-            repeat = None
-            if prepare is not None and t is not None and u is not None and not missing:
-                repeat = prepare(p._array, state, group, t, u)
-            advances = overridden or STEP in state
-            more = (p._array, state, group, bool(missing), advances, t, u)
-            tasks.append((place, repeat, more if advances or repeat is None else None))
-        repeats: list[Any] = [repeat for _, repeat, more in tasks if more is None]
-        together = in_place.together(repeats) if len(repeats) == len(gradients) else None
-        step = _Step(kinds, key, tasks, together, marking(*(p._array for *_, p in given)))
+            tasks.append((place, p._array, state, group, bool(missing), overridden or STEP in state, t, u))
+        step = _Step(kinds, key, tasks, marking(*(p._array for *_, p in given)))
         self._cache = step if repeatable else None
         return step
 
@@ -360,13 +336,13 @@ class Optimizer(Loadable, ABC):
             *slots, t, u = slots_t_u
             self.update(p, g, {**state, **dict(zip(arrays, slots, strict=True))}, group, new, t, u)
 
-        in_place.apply(rule, p, g, *arrays.values())
+        updates.apply(rule, p, g, *arrays.values())
 
     def _scratch_for(self, data: Array) -> tuple[Array | None, Array | None]:
         """Two scratch arrays of the shape of a parameter that is updated whole, in memory that all of them share."""
-        if self.elementwise and data.size > in_place.PIECE:
+        if self.elementwise and data.size > updates.PIECE:
             return None, None
-        size = max(in_place.PIECE, data.size)
+        size = max(updates.PIECE, data.size)
         if data.dtype not in self._scratch or self._scratch[data.dtype][0].size < size:
             self._scratch[data.dtype] = np.empty(size, data.dtype), np.empty(size, data.dtype)
         t, u = (piece[: data.size].reshape(data.shape) for piece in self._scratch[data.dtype])
