@@ -215,4 +215,5 @@ def __dir__() -> list[str]:
 _remedies.publish(globals())
 
 if _os.environ.get("TINYGRAD_CNN_NUMBA", "0") not in ("", "0"):
-    import_module(".extra.numba", __name__).use_numba()
+    _tile = _os.environ.get("TINYGRAD_CNN_WINOGRAD", "4")
+    import_module(".extra.numba", __name__).use_numba(winograd={"0": 0, "2": 2, "4": 4}.get(_tile, _tile))

@@ -8,7 +8,7 @@ from ...core.acceleration import Prepare, Task, accelerate
 from ...core.signature import asked
 from ...ops import activation, conv, normalization, pool, reduce, scan, shape, softmax
 from ...ops.losses import classification
-from . import depthwise, elements, layers, rows, scans
+from . import depthwise, elements, layers, rows, scans, winograd
 from . import pool as pooling
 
 KERNELS: list[tuple[Any, Prepare]] = [
@@ -21,8 +21,11 @@ KERNELS: list[tuple[Any, Prepare]] = [
     (classification.softmax_nll, rows.prepare_nll),
     (classification.softmax_nll_pull, rows.prepare_nll_pull),
     (conv.convolve, depthwise.prepare),
+    (conv.convolve, winograd.prepare),
     (conv.convolve_dw, depthwise.prepare_dw),
+    (conv.convolve_dw, winograd.prepare_dw),
     (conv.convolve_dx, depthwise.prepare_dx),
+    (conv.convolve_dx, winograd.prepare_dx),
     (normalization.correlations, layers.prepare_correlations),
     (normalization.moments, layers.prepare_moments),
     (normalization.normalized, layers.prepare_normalized),
@@ -48,21 +51,19 @@ def is_attached() -> bool:
     return bool(_before)
 
 
-def attach(on: bool) -> None:
-    """Attach the compiled kernels before the ops' own, or the latter alone."""
-    if on == is_attached():
+def attach(on: bool, tile: int) -> None:
+    """Attach the compiled kernels before the ops' own, with Winograd's tiles of this size; or let the latter alone compute."""
+    if on == is_attached() and (not on or tile == winograd.largest):
         return
+    for function, (before, eager) in _before.items():
+        accelerate(function, before, along=function.op.along, in_place=function.op.in_place, eager=eager)
+    _before.clear()
     if on:
+        winograd.largest = tile
         _before.update({function: (function.op.prepare or definition, function.op.eager) for function, _ in KERNELS})
-    for function, prepare in KERNELS:
-        before, eager = _before[function]
-        how = {"along": function.op.along, "in_place": function.op.in_place}
-        if on:
-            accelerate(function, either(prepare, before), **how)
-        else:
-            accelerate(function, before, **how, eager=eager)
-    if not on:
-        _before.clear()
+        for function, prepare in KERNELS:  # one before the other, if an op has several
+            prepare = either(prepare, function.op.prepare or definition)
+            accelerate(function, prepare, along=function.op.along, in_place=function.op.in_place)
 
 
 def definition(out: Any, *inputs: Any, **params: Any) -> None:
