@@ -28,20 +28,18 @@ HOW = {"stride": (1, 1), "dilation": (1, 1), "groups": 1}
 
 
 @pytest.fixture(params=[2, 4])
-def tile(request, monkeypatch):
+def tile(request, tuning, monkeypatch):
     """Tiles with so many outputs along an axis, for all sizes."""
-    monkeypatch.setattr(winograd, "GAIN", 1e6)
+    extra = {2: 10**9 if request.param == 4 else 0, 4: 0}
+    tuning(winograd, GAIN=1e6, EXTRA=extra, EXTRA_DW=extra)
     monkeypatch.setattr(winograd, "largest", request.param)
-    for extra in ("EXTRA", "EXTRA_DW"):
-        monkeypatch.setattr(winograd, extra, {2: 10**9 if request.param == 4 else 0, 4: 0})
     return request.param
 
 
 @pytest.fixture
-def blocks(monkeypatch):
+def blocks(tuning):
     """Blocks of few tiles, so that small images have several, and sums several lanes."""
-    monkeypatch.setattr(winograd, "FEWEST", 3)
-    monkeypatch.setattr(winograd, "MOST", 3)
+    tuning(winograd, FEWEST=3, MOST=3)
 
 
 @pytest.fixture
