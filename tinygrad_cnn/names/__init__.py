@@ -13,6 +13,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from ..core import remedies
+from .assigned import adapt
 from .attributes import PACKAGE, answer_misses, answer_misses_of_tensors, remedy, with_page
 from .calls import explaining, has_foreign
 from .foreign_modules import below, enter
@@ -125,6 +126,7 @@ def _open(kind: Any, has_methods: bool) -> None:
             names = _parameters(function)
             if names is not None and not any(n[0] == "*" for n in names):
                 setattr(kind, name, _wrapped(function, name.removeprefix("__call__"), ["self", *names[1:]]))
+    adapt(kind)
     theirs = CLASSES.get(kind.__name__)
     if theirs == "torch.nn.Module":
         kind.to = modules.with_devices(kind.to)

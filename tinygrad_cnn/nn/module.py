@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from textwrap import indent
 from types import MappingProxyType
@@ -22,9 +21,6 @@ from .state import IncompatibleKeys, prepare
 from .summary import Summary, summarize
 
 __all__ = ["Module"]
-
-PLACES = {"input": 0, "input1": 0, "log_input": 0, "input2": 1}
-"""PyTorch's names of the inputs of modules, and their positions."""
 
 Kind: TypeAlias = Literal["parameter", "buffer", "transient buffer", "module"]
 
@@ -74,8 +70,8 @@ class Module:
             changed = pre_hook(self, args)
             if changed is not None:
                 args = changed if isinstance(changed, tuple) else (changed,)
-        if kwargs and not PLACES.keys().isdisjoint(kwargs):
-            kwargs = self._named_as_here(kwargs)
+        if kwargs:
+            kwargs = self._keywords(kwargs)
         watch = None
         if self._backward_hooks or self._backward_pre_hooks:
             watch = Watch(self, [*self._backward_hooks.values()], [*self._backward_pre_hooks.values()])
@@ -94,21 +90,9 @@ class Module:
             return Tensor._of(np.asarray(output))
         return tuple(map(Module._returned, output)) if type(output) is tuple else output
 
-    def _named_as_here(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The keywords of a call, with PyTorch's names of inputs replaced if a module of this package is called.
-
-        A parameter ``*inputs`` has no name that could replace one, and with ``**named`` every name is the module's own.
-        """
-        parameters = inspect.signature(self.forward).parameters.values()
-        names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-        if any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return kwargs
-        if getattr(self.forward, "__module__", "").partition(".")[0] != __name__.partition(".")[0]:
-            return kwargs
-        ours = {k: names[i] for k, i in PLACES.items() if k in kwargs and k not in names and i < len(names)}
-        if not kwargs.keys().isdisjoint(ours.values()):
-            return kwargs  # the input is given twice, which Python refuses
-        return {ours.get(name, name): value for name, value in kwargs.items()}
+    def _keywords(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The keywords of a call by the names that ``forward`` has: a seam for those of other libraries."""
+        return kwargs
 
     # Registration
 

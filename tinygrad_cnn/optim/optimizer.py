@@ -26,9 +26,6 @@ from .hyperparameters import INITIAL_LR, Array, declared, several
 from .state import STEP, Slot
 from .state_dict import read
 
-RATES = ("lr", "learning_rate")
-"""Names by which other libraries set the learning rate."""
-
 Params: TypeAlias = Iterable[Tensor] | Iterable[Options]
 T = TypeVar("T")
 
@@ -146,14 +143,6 @@ class Optimizer(Loadable, ABC):
     def conflict(self, options: Options, where: str) -> str | None:
         """What is wrong with options that are valid one by one, or None; `where` names the group in the message."""
         return None
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in RATES and "param_groups" in vars(self) and not hasattr(type(self), name):
-            raise AttributeError(
-                f"{self._name}: `{name}` is no attribute, and setting it would change nothing; write the rate of each group: "
-                f"for group in optimizer.param_groups: group['lr'] = {value!r:.20}"
-            )
-        object.__setattr__(self, name, value)
 
     # Groups
 

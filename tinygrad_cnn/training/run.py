@@ -106,16 +106,6 @@ class Run(Loadable):
             f"Run: a callback sets stop to {value!r:.60}, which would change nothing; call run.stop(reason)"
         )
 
-    @property
-    def stop_training(self) -> bool:  # Keras's name
-        return bool(self.stopped)
-
-    @stop_training.setter
-    def stop_training(self, value: Any) -> None:
-        self.stop = value
-
-    should_stop = stop_training  # Lightning's
-
     def check_parts(self) -> None:
         """ValueError if a callback replaced the model, the loss or the optimizer, which the steps go on using."""
         for name, part in self._used.items():

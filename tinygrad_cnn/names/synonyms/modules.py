@@ -23,9 +23,9 @@ def with_devices(convert: Callable[..., Any]) -> Callable[..., Any]:
         check_device(owner, device)
         rest = [x for x in args if not (x is None or isinstance(x, bool))]
         converted = [x.dtype if isinstance(x, tg().Tensor) else x for x in rest if not is_processor(x)]
-        if not converted and not named and (args or device):
+        if not converted and not named and (device or any(x is not None for x in args)):
             return self
-        return convert(self, *converted, **named)
+        return convert(self, *(converted or args), **named)
 
     return to
 
