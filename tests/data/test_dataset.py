@@ -316,3 +316,26 @@ def test_arrays_in_the_place_of_a_dataset_are_answered():
         with pytest.raises(TypeError, match=message):
             call()
     assert len(tg.data.DataLoader(x, transform=np.float32)) == 6
+
+
+@given(st.integers(2, 6), st.integers(6, 40), st.booleans(), st.integers(0, 99))
+def test_folds_hold_out_each_example_once(k, n, stratified, seed):
+    labels = np.random.default_rng(seed).integers(0, 3, n)
+    folds = data.k_fold(np.arange(n), k, labels if stratified else None, rng=seed)
+    assert len(folds) == k
+    assert sorted(i for _, part in folds for i in part.indices) == list(range(n))
+    for rest, part in folds:
+        assert n // k <= len(part) <= -(-n // k)
+        assert sorted([*rest.indices, *part.indices]) == list(range(n))
+        if stratified:
+            for label in range(3):
+                share = (labels[part.indices] == label).sum()
+                assert abs(share - (labels == label).sum() * len(part) / n) < 2
+    again = data.k_fold(np.arange(n), k, labels if stratified else None, rng=seed)
+    assert [list(part.indices) for _, part in folds] == [list(part.indices) for _, part in again]
+
+
+@pytest.mark.parametrize(("k", "error"), [(1, ValueError), (7, ValueError), (2.5, TypeError), ("5", TypeError)])
+def test_a_number_of_folds_that_is_none_is_named(k, error):
+    with pytest.raises(error, match=f"k_fold: `k` is {k!r}; "):
+        data.k_fold(np.arange(6), k)

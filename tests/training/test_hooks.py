@@ -21,7 +21,7 @@ METHODS = [
     ("onEpochEnd", "self, run", "use on_epoch_end(run)"),
     ("epoch_end", "self, run", "use on_epoch_end(run)"),
     ("after_fit", "self", "use on_fit_end(run)"),
-    ("on_load", "self", "The hooks are on_fit_begin, on_epoch_begin, on_gradients, on_step_end, on_validation_batch, "),
+    ("on_load", "self", "The hooks are on_fit_begin, on_epoch_begin, on_gradients, on_step_end, on_validation_begin, "),
     ("on_epoch_end", "self, epoch, logs=None", "its `epoch` would be the run; that is run.epoch; it is called as on_epoch_end"),
     ("on_fit_end", "self, logs=None", "there are no `logs`"),
     ("on_step_end", "self, trainer, module", "takes (trainer, module) (missing a required argument: 'module')"),

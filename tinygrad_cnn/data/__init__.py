@@ -9,14 +9,14 @@ from .loader import DataLoader
 from .mnist_family import FASHION_MNIST_CLASSES, fashion_mnist, mnist, mnist5k
 from .readers import *
 from .sampler import ClassSampler, Sampler, SubsetRandomSampler, WeightedRandomSampler
-from .split import random_split, stratified_split
+from .split import k_fold, random_split, stratified_split
 from .transforms import *
 
 __all__ = [
     "FASHION_MNIST_CLASSES", "ClassSampler", "ConcatDataset", "DataLoader", "Dataset", "Sampler", "Subset",
     "SubsetRandomSampler", "TensorDataset", "WeightedRandomSampler", "collate", "digits", "enlarge",
 ]  # fmt: skip
-__all__ += ["fashion_mnist", "mnist", "mnist5k", "random_split", "stratified_split", "transforms"]
+__all__ += ["fashion_mnist", "k_fold", "mnist", "mnist5k", "random_split", "stratified_split", "transforms"]
 __all__ += readers.__all__
 __all__ += transforms.__all__
 

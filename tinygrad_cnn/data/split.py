@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import checked, whole
 from ..ops.random import Seed, generator
 from ..tensor import Tensor
 from .dataset import Array, Dataset, Subset, as_array, as_dataset
@@ -68,6 +69,40 @@ def stratified_split(
     place = np.empty(len(order))
     place[by_class] = (np.arange(len(order)) - np.repeat(starts, counts) + 0.5) / np.repeat(counts, counts)
     return _cut(dataset, order[np.argsort(place, kind="stable")], sizes)
+
+
+def k_fold(
+    dataset: Dataset | Sequence[Any] | Array | Tensor, k: int = 5, labels: Any = None, rng: Seed = None
+) -> list[tuple[Subset, Subset]]:
+    """Cross-validation: `dataset` in k random parts of nearly equal size, each once held out, with all others to train on.
+
+    Args:
+        dataset, rng: as for :func:`random_split`.
+        k: the number of parts, at least 2.
+        labels: the class of each example, so that each part has the classes in the same proportions; None for any parts.
+
+    Returns:
+        For each part the examples to train on, and those held out.
+
+    Raises:
+        TypeError, ValueError: if `k` is not a whole number from 2 to the number of examples, or there is not one label for
+            each example.
+
+    >>> import tinygrad_cnn as tg
+    >>> x, y = tg.data.digits()
+    >>> folds = tg.data.k_fold(tg.data.TensorDataset(x, y), 5, labels=y, rng=0)
+    >>> [(len(train), len(held_out)) for train, held_out in folds]
+    [(1437, 360), (1437, 360), (1438, 359), (1438, 359), (1438, 359)]
+    """
+    dataset = as_dataset(dataset)
+    checked("k_fold", {"k": whole(2)}, {"k": k})
+    if k > len(dataset):
+        raise ValueError(f"k_fold: `k` is {k}; the dataset has {len(dataset)} examples")
+    shares = [1 / k] * k
+    parts = random_split(dataset, shares, rng) if labels is None else stratified_split(dataset, shares, labels, rng)
+    indices = [np.asarray(part.indices) for part in parts]
+    others = [np.concatenate(indices[:i] + indices[i + 1 :]) for i in range(k)]
+    return [(Subset(dataset, rest), part) for rest, part in zip(others, parts, strict=True)]
 
 
 def _cut(dataset: Dataset, order: NDArray[np.int64], sizes: list[int]) -> list[Subset]:

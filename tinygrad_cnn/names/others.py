@@ -81,7 +81,8 @@ KERAS_CALLBACKS = {
     "a tg.training.Callback with these methods": "LambdaCallback RemoteMonitor", "tg.training.GradientNorms": "GradientNorm",
     "tg.fit(stop_on_nan=True)": "TerminateOnNaN",
     "tg.fit(model, (x, y), loss, optimizer, epochs=...)": "Trainer LightningModule",
-    "tg.optim.EMA": "SwapEMAWeights StochasticWeightAveraging", "(the history has 'lr')": "LearningRateMonitor",
+    "tg.training.AverageWeights": "SwapEMAWeights StochasticWeightAveraging EMAWeightAveraging WeightAveraging",
+    "(the history has 'lr')": "LearningRateMonitor",
 }  # fmt: skip
 """Callbacks of ``keras.callbacks``, and of Lightning."""
 
@@ -128,7 +129,10 @@ _HOOKS = {
     "on_step_end": "on_batch_end on_train_batch_end on_training_step_end after_batch after_step on_train_step_end",
     "on_validation_batch": "on_validation_batch_end on_test_batch_end on_val_batch_end",
     "on_epoch_end": """
-        on_train_epoch_end on_validation_end on_validation_epoch_end on_test_end on_val_end after_epoch on_validate_end""",
+        on_train_epoch_end on_validation_epoch_end after_epoch""",
+    "on_validation_begin": """
+        on_validation_start on_validation_epoch_start on_test_begin on_test_start on_val_begin on_val_start before_validate""",
+    "on_validation_end": "on_test_end on_val_end on_validate_end after_validate",
     "on_fit_end": "on_train_end on_training_end on_exception on_keyboard_interrupt after_fit after_train",
 }  # fmt: skip
 HOOKS = {theirs: ours for ours, names in _HOOKS.items() for theirs in names.split()}

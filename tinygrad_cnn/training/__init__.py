@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from ..core.remedies import hint, publish
 from ..metrics import correct
+from .averaging import AverageWeights
 from .callbacks import Callback, EachEpoch, EachStep, EarlyStopping
 from .checkpoint import Checkpoint
 from .finder import LRFinder
@@ -18,9 +19,9 @@ from .run import Run
 from .state import restore, snapshot
 
 __all__ = [
-    "CSVLog", "Callback", "Checkpoint", "EachEpoch", "EachStep", "EarlyStopping", "GradientNorms", "History", "Interrupt",
-    "LRFinder", "Live", "Means", "Progress", "Run", "TensorBoard", "correct", "eval_step", "evaluate", "fit", "predict",
-    "restore", "snapshot", "train_step",
+    "AverageWeights", "CSVLog", "Callback", "Checkpoint", "EachEpoch", "EachStep", "EarlyStopping", "GradientNorms", "History",
+    "Interrupt", "LRFinder", "Live", "Means", "Progress", "Run", "TensorBoard", "correct", "eval_step", "evaluate", "fit",
+    "predict", "restore", "snapshot", "train_step",
 ]  # fmt: skip
 
 if TYPE_CHECKING:

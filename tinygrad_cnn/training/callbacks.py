@@ -50,8 +50,14 @@ class Callback:
     def on_step_end(self, run: Run) -> None:
         """After each step of the optimizer."""
 
+    def on_validation_begin(self, run: Run) -> None:
+        """Before a validation, with the weights that were trained."""
+
     def on_validation_batch(self, run: Run, parts: Sequence[Tensor], output: Any) -> None:
         """After each batch of a validation, with its parts, the target last, and the output of the model."""
+
+    def on_validation_end(self, run: Run) -> None:
+        """After a validation, also after an error in it. Callbacks are called in reverse order, as exits of contexts are."""
 
     def on_epoch_end(self, run: Run) -> None:
         """After an epoch and its validation, with the epoch in ``run.history``."""

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import check_path, checked, flag
+from ..checks import check_path, checked, flag, number, whole
 from ..metrics import resolved
 from ..optim import LRScheduler, Optimizer
+from .accumulate import AccumulatingSteps
 from .arguments import (
     Data,
     Loss,
@@ -47,6 +48,7 @@ def fit(
     scheduler: LRScheduler | EachEpoch | EachStep | None = None, validate: Data | None = None,
     callbacks: Iterable[Callback] = (), compile: bool = True, progress: bool = True,
     stop_on_nan: bool = False, resume: str | os.PathLike[str] | None = None, distributed: Distributed | None = None,
+    clip_norm: float | None = None, accumulate: int = 1,
 ) -> History:  # fmt: skip
     """Train a model: for each batch loss(model(x), y), its gradients, and a step of the optimizer.
 
@@ -88,6 +90,12 @@ def fit(
         distributed: the shards of each batch and the processes that share them, see
             :class:`tinygrad_cnn.distributed.World`. The results do not depend on the number of processes.
 
+        clip_norm: in each step, clip the gradients of all parameters together to this norm, after `on_gradients` of the
+            callbacks: see :func:`~tinygrad_cnn.optim.clip_grad_norm_`.
+        accumulate: how many batches a step goes through. It takes the gradients of the mean loss over all their examples: those
+            of one large batch, if the loss is a mean over examples and no layer looks at several, as batch norm does. The last
+            step of an epoch may have fewer batches.
+
     Returns:
         For each epoch "loss" and the metrics, over the outputs before each update; with `validate` "val_loss" and the
         metrics as "val_accuracy" and so on, after the epoch; "lr", the rate of the first group at the start of the
@@ -124,10 +132,20 @@ def fit(
     check_optimizer(optimizer, model, loss)
     check_distributed(distributed)
     stepper = _stepper(scheduler, optimizer)
+    table = {"accumulate": whole(1), **({} if clip_norm is None else {"clip_norm": _norm})}
+    own: dict[str, Any] = checked("fit", table, locals())
+    if accumulate > 1 and distributed is not None:
+        raise ValueError(
+            f"fit: `accumulate` is {accumulate!r}, and `distributed` is given, which cuts each batch into shards that are "
+            "accumulated; give it larger batches and more shards"
+        )
     check_keys("fit", keys)
     if is_arrays(loader):
         loader = in_order(loader, keys, whole="fit: `loader`")
-    of_batches = {"keys": keys_of_batches(loader, keys), "validate_keys": keys_of_batches(validate, keys)}
+    of_batches: dict[str, Any] = {
+        "keys": keys_of_batches(loader, keys),
+        "validate_keys": keys_of_batches(validate, keys),
+    }
     loss = weighted(loss, class_weight, loader)
     loader = loader_of("fit", loader, batch_size, True if shuffle is None and is_arrays(loader) else shuffle)
     if validate is not None:
@@ -138,9 +156,10 @@ def fit(
     _check_schedules(ordered, optimizer)
     run = Run(
         model, loader, loss, optimizer, epochs=int(epochs), validate=validate, scheduler=stepper,
-        callbacks=ordered, distributed=distributed, metrics=resolved(metrics, loss), **of_batches,
+        callbacks=ordered, distributed=distributed, metrics=resolved(metrics, loss), **own, **of_batches,
     )  # fmt: skip
-    steps = (Steps if distributed is None else distributed.steps_of)(run, compile)
+    here = Steps if run.accumulate == 1 else AccumulatingSteps
+    steps = (here if distributed is None else distributed.steps_of)(run, compile)
     steps.start(resume)
     watch = Watch(run, stop_on_nan)
     with numpy_warnings(), modes(model), Interrupt() as interrupt, steps:
@@ -161,6 +180,9 @@ def fit(
     if run.batch and not run.trained:  # after checkpoints have saved, which a resumed run continues from
         _note(run, steps, run.means.result(), run.train_seconds)
     return run.history
+
+
+_norm = number("a finite number above 0, or None", lambda x: 0 < x < math.inf)
 
 
 def _ordered(scheduler: Callback | None, callbacks: Iterable[Callback], progress: bool, rank: int) -> list[Callback]:
@@ -246,7 +268,12 @@ def _epoch(run: Run, steps: Steps, interrupt: Interrupt, watch: Watch) -> None:
     run.trained = True
     record = run.means.result()
     if run.validate is not None:
-        means = steps.validated(interrupt)
+        run.call("on_validation_begin")
+        try:
+            means = steps.validated(interrupt)
+        finally:
+            for callback in reversed(run.callbacks):
+                callback.on_validation_end(run)
         if means is None:
             return
         if not means.examples:

@@ -68,6 +68,8 @@ class Run(Loadable):
     metrics: Sequence[Metric] | None = None
     keys: Keys | None = None
     validate_keys: Keys | None = None
+    clip_norm: float | None = None
+    accumulate: int = 1
 
     def __post_init__(self) -> None:
         self.history = History()
@@ -122,17 +124,21 @@ class Run(Loadable):
 
     @property
     def batches(self) -> int | None:
-        """How many batches an epoch has, or None if the loader does not know."""
-        return len(self.loader) if isinstance(self.loader, Sized) else None
+        """How many steps an epoch has, or None if the loader does not know."""
+        return -(-len(self.loader) // self.accumulate) if isinstance(self.loader, Sized) else None
 
     def rest(self) -> Iterator[Batch]:
         """The batches of the current epoch that are left.
 
-        A loader with a state gives the batches from its position on; any other has the first `batch` ones skipped.
+        A loader with a state gives the batches from its position on; any other has those of the first `batch` steps skipped.
         """
         if self.trained:
             return iter(())
-        return iter(self.loader) if hasattr(self.loader, "state_dict") else islice(self.loader, self.batch, None)
+        return (
+            iter(self.loader)
+            if hasattr(self.loader, "state_dict")
+            else islice(self.loader, self.batch * self.accumulate, None)
+        )
 
     # State
 

@@ -9,6 +9,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from ..io import CheckpointError, load
+from ..optim import clip_grad_norm_
 from ..tensor import Tensor
 from .batches import tensors
 from .callbacks import Callback
@@ -63,6 +64,8 @@ class Steps:
         self._compile = compile
         listening = _overriding("on_gradients", run)
         self._watching = _overriding("on_validation_batch", run)
+        if run.clip_norm is not None:
+            listening.append(_clipped)
         self._before_update = partial(_each, listening, run) if listening else None
         update = train_step(
             run.model, run.loss, run.optimizer, before_update=self._before_update, metrics=run.metrics
@@ -141,6 +144,11 @@ def _overriding(event: str, run: Run) -> list[Callable[..., None]]:
     """The callbacks' methods for an event, but those that do nothing."""
     methods = [getattr(callback, event) for callback in run.callbacks]
     return [method for method in methods if getattr(method, "__func__", None) is not getattr(Callback, event)]
+
+
+def _clipped(run: Run) -> None:
+    """Clip the gradients of all parameters that the optimizer moves, together."""
+    clip_grad_norm_([p for group in run.optimizer.param_groups for p in group["params"]], run.clip_norm or 0.0)
 
 
 def _each(functions: Sequence[Callable[[Run], None]], run: Run) -> None:

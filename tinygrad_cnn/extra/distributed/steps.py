@@ -96,6 +96,7 @@ class DistributedSteps(Steps):
             weights = str(run.loss.weights) if isinstance(run.loss, ClassWeighted) else None
             keys = None if run.keys is None else ", ".join(run.keys)
             others = {"metrics": names, "class_weight": weights, "keys": keys, "compile": self._compile}
+            others |= {"clip_norm": None if run.clip_norm is None else str(run.clip_norm)}
             world.compare({**{name: getattr(run, name) for name in parts}, **others})
 
             def first() -> Any:
