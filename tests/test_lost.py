@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import math
-import re
 import operator
 import pickle
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -338,7 +338,9 @@ def test_storing_a_tensor_in_one_place_of_an_array_warns():
             "array[2] += t",
             "array.flat[1] = t",
         ):
-            with pytest.raises((UserWarning, RuntimeError, ValueError)) as raised:  # NumPy may put a ValueError before it
+            with pytest.raises(
+                (UserWarning, RuntimeError, ValueError)
+            ) as raised:  # NumPy may put a ValueError before it
                 exec(store, {"array": array, "t": t})
             chain = f"{raised.value} {raised.value.__cause__}"
             assert "t.item() if only the value" in chain or "t.detach() or t.numpy()" in chain or "flat" in store
@@ -372,7 +374,9 @@ def test_options_that_are_numbers_warn(name):
     """NumPy and ops ask for a Python number, as ``float(t)`` does."""
     a, option = np.arange(1, 4, dtype=np.float32), ASKS_FOR_A_NUMBER[name]
     for t in (t0(), t0() * 2):
-        with pytest.raises((UserWarning, TypeError, ValueError)) as raised:  # NumPy may put a ValueError of its own before it
+        with pytest.raises(
+            (UserWarning, TypeError, ValueError)
+        ) as raised:  # NumPy may put a ValueError of its own before it
             option(a, t)
         assert re.search("t.item\\(\\)|ddof", f"{raised.value} {raised.value.__cause__}")
     with tg.no_grad():

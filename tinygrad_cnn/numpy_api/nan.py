@@ -133,7 +133,14 @@ def nanpercentile(
     a: Array, q: Array, axis: Axis = None, *, method: str = "linear", keepdims: bool = False, weights: Array = None
 ) -> Tensor:
     """:func:`nanquantile` of q / 100, for q from 0 to 100."""
-    return nanquantile(a, np.asarray(constant("nanpercentile", "q", q), np.float64) / 100, axis, method=method, keepdims=keepdims, weights=weights)
+    return nanquantile(
+        a,
+        np.asarray(constant("nanpercentile", "q", q), np.float64) / 100,
+        axis,
+        method=method,
+        keepdims=keepdims,
+        weights=weights,
+    )
 
 
 @implements(np.nanquantile)

@@ -116,7 +116,7 @@ def cross(a: Array, b: Array, axisa: int = -1, axisb: int = -1, axisc: int = -1,
         raise ValueError(f"cross: the vectors have sizes {a.shape[at]} and {b.shape[at]}; they must have size 3, or 2")
     if sizes == {2}:
         (a0, a1), (b0, b1) = ((moveaxis(x, at, 0)[0], moveaxis(x, at, 0)[1]) for x in (a, b))
-        return a0 * b1 - a1 * b0  # type: ignore[no-any-return]
+        return a0 * b1 - a1 * b0
     a, b = (x if x.shape[at] == 3 else pad(x, [(0, int(i == at % x.ndim)) for i in range(x.ndim)]) for x in (a, b))
     return _cross(a, b, axis=at) if along else moveaxis(_cross(a, b, axis=at), -1, axisc)
 

@@ -97,7 +97,14 @@ def percentile(
     a: Array, q: Array, axis: Axis = None, *, method: str = "linear", keepdims: bool = False, weights: Array = None
 ) -> Tensor:
     """:func:`quantile` of q / 100, for q from 0 to 100."""
-    return quantile(a, np.asarray(constant("percentile", "q", q), np.float64) / 100, axis, method=method, keepdims=keepdims, weights=weights)
+    return quantile(
+        a,
+        np.asarray(constant("percentile", "q", q), np.float64) / 100,
+        axis,
+        method=method,
+        keepdims=keepdims,
+        weights=weights,
+    )
 
 
 @implements(np.quantile)

@@ -11,6 +11,7 @@ import numpy as np
 from ..core.graph import Array, Tensor, implements, op
 from ..core.tracing import tracer
 from . import lists
+from .data import plain
 from .elementwise import copy, where
 from .shape import broadcast_to, sum_to
 
@@ -180,6 +181,7 @@ def _plain(part: Any) -> Any:
         return part
     if isinstance(part, Sequence) and not isinstance(part, str | bytes) and not hasattr(part, "__array__"):
         return np.asarray(part, dtype=None if part else np.intp)
+    part = plain(part, "index")
     if not hasattr(part, "__array__"):
         return part
     if tracer().follows_rules:

@@ -357,8 +357,8 @@ class Tensor(Methods):
         """The only element. A warning for a Tensor that requires a gradient, unless under :class:`no_grad`."""
         if self.requires_grad and is_grad_enabled():
             warn_user(
-                f"{name}: a Tensor that requires a gradient becomes a Python number, and the gradient is lost; use ops, such as "
-                "tg.sin for math.sin and index_set for array[i] = t, and t.item() if only the value is meant"
+                f"{name}: a Tensor that requires a gradient becomes a Python number, and the gradient is lost; use ops, such "
+                "as tg.sin for math.sin and index_set for array[i] = t, and t.item() if only the value is meant"
             )
         return self.item()
 
