@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.kernels import batch_norm, layer_norm
+from tinygrad_cnn.kernels import lines, normalization
 
 from .benchmarks import accuracy
 from .benchmarks.accuracy import ALLOWED, EPS, FUNCTIONS, ULP, WHOLE, Function, Situation
@@ -51,8 +51,8 @@ def situations(draw, function: Function) -> Situation:
 def kernels():
     """Kernels also where definitions, in float64, take less time."""
     with tuned() as tune:
-        tune(batch_norm, FEW=1)
-        tune(layer_norm, FEW=1)
+        tune(normalization, FEW=1)
+        tune(lines, FEW=1)
         yield
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import tinygrad_cnn as tg
 from tinygrad_cnn.compile import memory, program
 from tinygrad_cnn.compile.rules import Call, Value
-from tinygrad_cnn.kernels import batch_norm, blocking, channelwise, layer_norm
+from tinygrad_cnn.kernels import blocking, cells, channelwise, lines, normalization
 from tinygrad_cnn.kernels.conv import cached_im2col
 from tinygrad_cnn.kernels.parallel import chunks, task
 from tinygrad_cnn.ops.conv import convolve
@@ -48,9 +48,10 @@ def skewed(seed):
         tune(program, LARGE=0)
         tune(cached_im2col, MOST=0, MOST_TURNED=0)
         tune(blocking, ALONE=-1)
-        tune(channelwise, SMALL=1, LONG=1, LARGE=1, ALONE=1)
-        tune(batch_norm, FEW=1)
-        tune(layer_norm, FEW=1)
+        tune(channelwise, LONG=1)
+        tune(cells, LARGE=1)
+        tune(lines, FEW=1)
+        tune(normalization, FEW=1)
         tune(chunks, SMALL=1, LARGE=0)
         yield
 

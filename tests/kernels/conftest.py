@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tinygrad_cnn.kernels import (
-    batch_norm,
+    cells,
     channelwise,
     extrema,
-    group_norm,
-    layer_norm,
+    lines,
     norm,
+    normalization,
     piecewise,
     relu,
     resample,
@@ -30,9 +30,10 @@ def as_many_threads():
 
 
 TINY = {
-    batch_norm: {"FEW": 1}, channelwise: {"SMALL": 1, "LONG": 16, "ALONE": 1}, chunks: {"SMALL": 1, "LARGE": 2},
-    extrema: {"SHORT": 1}, group_norm: {"FEW": 1, "BLOCK": 16, "LEAST": 2}, layer_norm: {"FEW": 1, "LONGEST": 7, "LONG": 16},
-    norm: {"FEW": 1}, piecewise: {"SHORT": 1, "LONG": 7}, relu: {"LARGE": 2, "SHORT": 1},
+    cells: {"BLOCK": 16, "LEAST": 2, "LONGEST": 7}, channelwise: {"LONG": 16}, chunks: {"SMALL": 1, "LARGE": 2},
+    extrema: {"SHORT": 1}, lines: {"FEW": 1, "LONG": 16},
+    norm: {"FEW": 1}, normalization: {"FEW": 1, "FEW_SCALED": 1},
+    piecewise: {"SHORT": 1, "LONG": 7}, relu: {"LARGE": 2, "SHORT": 1},
     resample: {"FEW": 1}, rows: {"SMALL": 1, "BLOCK": 7}, scatter: {"WIDE": 1},
     update: {"LONG": 5}, where: {"LARGE": 2, "LONG": 1},
 }  # fmt: skip

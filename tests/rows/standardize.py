@@ -107,6 +107,18 @@ CASES = [
         )
         for size in ((3, 2), (2, 1, 1))
     ),
+    Case(
+        ops.normalized_by,
+        (WHOLE, Arg((3,)), Arg((3,), 0.5), Arg((3,)), Arg((3,))),
+        lambda x, m, v, w, b, eps: (x - m[:, None]) / np.sqrt(v + eps)[:, None] * w[:, None] + b[:, None],
+        {"eps": 0.5},
+    ),
+    Case(
+        ops.normalized_by,
+        (WHOLE, Arg((3,)), Arg((3,), 0.5)),
+        lambda x, m, v, eps: (x - m[:, None]) / np.sqrt(v + eps)[:, None],
+        {"eps": 0.5},
+    ),
     Case(affine.product_to, (WHOLE, WHOLE), lambda a, b, shape: (a * b).sum((0, 2)).reshape(shape), {"shape": (3, 1)}),
     Case(affine.affine, (WHOLE, Arg((3, 1)), Arg((1, 3, 1))), lambda x, w, b: x * w + b),
     Case(affine.affine, (WHOLE, Arg((3, 1))), lambda x, w: x * w),

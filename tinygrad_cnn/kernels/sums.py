@@ -110,12 +110,6 @@ def total(
     return prepare(out, a, axes, keepdims, share)()
 
 
-def means(a: np.ndarray, axes: tuple[int, ...]) -> Any:
-    """The mean of a over `axes`, with keepdims."""
-    y = wide(a, axes)() / (math.prod(a.shape[i] for i in axes) or 1)
-    return y.reshape([1 if i in axes else n for i, n in enumerate(a.shape)]).astype(a.dtype)
-
-
 Sum: TypeAlias = Callable[[np.ndarray | None, np.ndarray, tuple[int, ...], bool, float], Callable[[], Any]]
 """How :func:`prepare` makes its task."""
 

@@ -29,7 +29,6 @@ from ..ops import dropout as dropout_ops
 from ..ops import matmul as matmul_ops
 from ..ops.losses import classification, regression
 from . import (
-    batch_norm,
     copies,
     dropout,
     erf,
@@ -50,6 +49,7 @@ from . import (
     update,
     where,
 )
+from . import normalization as norms
 from . import pool as pooling
 from .conv import convolution
 
@@ -109,12 +109,13 @@ accelerate(pool.take_elements, pooling.prepare_take, along=("a", "which", "y"))
 accelerate(pool.sum_windows, pooling.prepare_sum, along=("x", "y"))
 accelerate(pool.spread_windows, pooling.prepare_spread, along=("u", "y"))
 
-accelerate(affine.affine, batch_norm.prepare_affine, along=("x", "y"))
-accelerate(affine.product_to, batch_norm.prepare_product_to)
-accelerate(normalization.moments, batch_norm.prepare_moments, along=("x",))
-accelerate(normalization.normalized, batch_norm.prepare_normalized, along=("x", "y"), in_place=True)
-accelerate(normalization.correlations, batch_norm.prepare_correlations, along=("u", "x"))
-accelerate(normalization.normalized_dx, batch_norm.prepare_normalized_dx, along=("u", "x", "y"), in_place=True)
+accelerate(affine.affine, norms.prepare_affine, along=("x", "y"))
+accelerate(affine.product_to, norms.prepare_product_to)
+accelerate(normalization.moments, norms.prepare_moments, along=("x",))
+accelerate(normalization.normalized, norms.prepare_normalized, along=("x", "y"), in_place=True)
+accelerate(normalization.normalized_by, norms.prepare_normalized_by, along=("x", "y"))
+accelerate(normalization.correlations, norms.prepare_correlations, along=("u", "x"))
+accelerate(normalization.normalized_dx, norms.prepare_normalized_dx, along=("u", "x", "y"), in_place=True)
 
 for function in (
     decomposition.complete_basis, decomposition.general_values, decomposition.general_vectors, decomposition.pseudoinverse,

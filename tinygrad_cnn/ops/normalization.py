@@ -19,7 +19,7 @@ import numpy as np
 from ..core.graph import Array, op
 from . import lists
 from .affine import affine, product_to, repeated
-from .elementwise import maximum
+from .elementwise import astype, maximum
 from .half import in_float32
 from .in_place import update_
 from .real import is_integer, not_negative, positive, real
@@ -40,6 +40,9 @@ __all__ = [
 ]
 
 Axes = tuple[int, ...]
+
+NEAR = 4
+"""A mean whose square exceeds the variance by no more than this factor costs no digits when it is taken out of a sum."""
 
 
 class Over(NamedTuple):
@@ -198,6 +201,68 @@ normalized_dx.jvp(
 )
 
 
+@op
+def normalized_by(x: Array, mean: Array, variance: Array, w: Array = None, b: Array = None, *, eps: float) -> Array:
+    """y = (x - mean) r w + b, with r = 1 / sqrt(variance + eps), and numbers for the channels, the second axis of x.
+
+    x' = g r w,  mean' = -sum of x',  variance' = -w w' r^2 / 2,  w' = sum of g (x - mean) r,  b' = sum of g.
+    """
+    factor, shift = by_channel(x, mean, variance, w, b, eps)
+    return x * factor + shift
+
+
+def by_channel(x: Array, mean: Array, variance: Array, w: Array, b: Array, eps: float) -> tuple[np.ndarray, np.ndarray]:
+    """r w and b - mean r w, computed in float64, in the form that broadcasts to x."""
+    factor = 1 / np.sqrt(variance.astype(np.float64) + eps)
+    factor = factor if w is None else factor * w
+    shift = -mean * factor if b is None else b - mean * factor
+    form = (-1, *(1 for _ in x.shape[2:]))
+    return _rounded(factor, x, mean, variance, w, b).reshape(form), _rounded(shift, x, mean, variance, w, b).reshape(
+        form
+    )
+
+
+@normalized_by.joint_vjp("x", "mean", "variance", "w", "b")
+def _normalized_by_vjp(
+    g: Array,
+    x: Array,
+    mean: Array,
+    variance: Array,
+    w: Array,
+    eps: float,
+    needs: Sequence[bool],
+    in_shapes: Sequence[Any],
+) -> tuple[Array | None, ...]:
+    form = (*get_shape(mean), *(1 for _ in get_shape(x)[2:]))
+    r = (variance + eps) ** -0.5
+    factor = _times(r, w)
+    dx = astype(affine(g, reshape(factor, shape=form)), x.dtype) if needs[0] else None
+    if not any(needs[1:]):
+        return dx, None, None, None, None
+    total = reshape(sum_to(g, shape=form), shape=get_shape(mean))
+    product = None
+    if any(needs[1:4]):
+        product = (reshape(product_to(g, x, shape=form), shape=get_shape(mean)) - mean * total) * r
+    return (
+        dx,
+        astype(-total * factor, mean.dtype) if needs[1] else None,
+        astype(product * factor * r * -0.5, variance.dtype) if needs[2] else None,
+        astype(product, w.dtype) if needs[3] else None,
+        total if needs[4] else None,
+    )
+
+
+def _by_factor(t: Array, x: Array, mean: Array, variance: Array, w: Array, eps: float) -> Array:
+    form = (*get_shape(mean), *(1 for _ in get_shape(x)[2:]))
+    return affine(t, reshape(_times((variance + eps) ** -0.5, w), shape=form))
+
+
+normalized_by.jvp(
+    x=_by_factor,
+    w=lambda t, x, mean, variance, eps: normalized_by(x, mean, variance, t, eps=eps),
+)
+
+
 def batch_norm(
     x: Array,
     running_mean: Array,
@@ -232,7 +297,7 @@ def batch_norm(
     rank = len(get_shape(x))
     shape = (1, channels, *[1] * (rank - 2))
     if not training:
-        return _by_running("batch_norm", x, running_mean, running_var, weight, bias, eps, shape)
+        return _by_running("batch_norm", x, running_mean, running_var, weight, bias, eps)
     axis = (0, *range(2, rank))
     return _by_batch("batch_norm", x, running_mean, running_var, weight, bias, momentum, eps, axis, shape)
 
@@ -262,7 +327,7 @@ def instance_norm(
     rank = len(get_shape(x))
     shape = (1, channels, *[1] * (rank - 2))
     if not use_input_stats:
-        return _by_running("instance_norm", x, running_mean, running_var, weight, bias, eps, shape)
+        return _by_running("instance_norm", x, running_mean, running_var, weight, bias, eps)
     axis = tuple(range(2, rank))
     return _by_batch("instance_norm", x, running_mean, running_var, weight, bias, momentum, eps, axis, shape)
 
@@ -432,19 +497,14 @@ def _by_rows(x: Array, weight: Array, bias: Array, over: Over) -> Tensor:
     return normalized(x, weight, bias, moments(x, over=over), over=over)
 
 
-def _by_running(
-    name: str, x: Array, mean: Array, var: Array, weight: Array, bias: Array, eps: float, shape: tuple[int, ...]
-) -> Tensor:
+def _by_running(name: str, x: Array, mean: Array, var: Array, weight: Array, bias: Array, eps: float) -> Tensor:
     if mean is None or var is None:
         label = "running_mean" if mean is None else "running_var"
         raise ValueError(f"{name}: `{label}` is None; it is needed unless the statistics of the input are used")
     if hasattr(x, "_node"):
         mean, var = _shared(name, "running_mean", mean), _shared(name, "running_var", var)
-    scale = (var + eps) ** -0.5
-    scale = scale if weight is None else scale * weight
-    shift = -mean * scale
-    shift = shift if bias is None else shift + bias
-    return affine(x, reshape(scale, shape=shape), reshape(shift, shape=shape))
+    y: Tensor = normalized_by(x, mean, var, weight, bias, eps=eps)
+    return y
 
 
 def _update(name: str, running_mean: Array, running_var: Array, stats: Array, n: int, momentum: Any) -> None:

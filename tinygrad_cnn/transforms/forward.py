@@ -102,8 +102,11 @@ def pushed(
     op, sig = node.op, node.op.signature
     if not tensors:
         saved = node.saved
-    elif saved is None:  # labels and indices too, so that a tracer sees their use
-        saved = tuple([Tensor._of(a) if isinstance(a, np.ndarray) else a for a in op.saved_tensors(node)])
+    elif saved is None:  # labels and indices too, so that a tracer sees their use; residuals have no place in the graph
+        own = zip(sig.saved, op.saved_tensors(node), strict=True)
+        saved = tuple(
+            [Tensor._of(a) if isinstance(a, np.ndarray) and name not in sig.residuals else a for name, a in own]
+        )
     shape = node.shape if n is None else (n, *node.shape)
     values = dict(zip(sig.saved, saved, strict=True))
     values.update(zip(sig.params, node.params, strict=True))

@@ -129,6 +129,20 @@ def _normalized(call: Call) -> Any:
     return shape.moveaxis(y, 1, 0) if call.op in (normalization.moments.op, normalization.correlations.op) else y
 
 
+@rule(normalization.normalized_by)
+def _normalized_by(call: Call) -> Any:
+    if call.only(0):
+        return shape.reshape(call.run(_merged(call.values[0]), *call.values[1:]), shape=(call.n, *call.out))
+    small = [None if v is None else _channels(call, i) for i, v in enumerate(call.values) if i]
+    y = call.run(_grouped(call.full(0)), *small)
+    return shape.moveaxis(shape.reshape(y, shape=(call.out[0], call.n, *call.out[1:])), 1, 0)
+
+
+def _channels(call: Call, i: int) -> Any:
+    """Numbers of channels as those of the groups of all samples."""
+    return shape.reshape(call.full(i), shape=(call.n * call.out[1],))
+
+
 @rule(affine.affine)
 def _affine(call: Call) -> Any:
     ndim = len(call.out)

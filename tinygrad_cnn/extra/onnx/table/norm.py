@@ -171,51 +171,15 @@ def _moments(w: Any, x: Any, *, over: Any, out: Any) -> Any:
 
 @writes(af.affine)
 def _affine(w: Any, x: Any, weight: Any, b: Any = None, *, out: Any) -> Any:
-    found = _batch_statistics(w, weight, b)
-    if found is not None and len(x.shape) > 1:
-        epsilon, mean, var, scale, bias = found
-        one, zero = (w.constant(np.full(mean.shape, fill, out.dtype)) for fill in (1, 0))
-        return w.node(
-            "BatchNormalization",
-            x,
-            one if scale is None else scale,
-            zero if bias is None else bias,
-            mean,
-            var,
-            epsilon=epsilon,
-        )
     x, weight = w.same(out.dtype, x, weight)
     y = w.node("Mul", x, weight)
     return y if b is None else w.node("Add", y, w.as_dtype(b, out.dtype))
 
 
-def _batch_statistics(w: Any, weight: Any, b: Any) -> Any:
-    """eps, mean, variance, scale and bias, if the scale and shift come from a batch normalization by running statistics.
-
-    They were computed as (var + eps)^-0.5 scale and -mean (var + eps)^-0.5 scale + bias, and reshaped.
-    """
-    scale_record = w.made(weight, s.reshape)
-    shift_record = None if b is None else w.made(b, s.reshape)
-    if scale_record is None or shift_record is None:
-        return None
-    whole, shift = w.value(scale_record.inputs[0]), w.value(shift_record.inputs[0])
-    scale = bias = None
-    power = w.made(whole, e.pow)
-    if power is None:
-        product = w.made(whole, e.mul)
-        if product is None:
-            return None
-        power, scale = w.made(w.value(product.inputs[0]), e.pow), w.value(product.inputs[1])
-    total = None if power is None or power.inputs[1] != -0.5 else w.made(w.value(power.inputs[0]), e.add)
-    added = w.made(shift, e.add)
-    if added is not None:
-        shift, bias = w.value(added.inputs[0]), w.value(added.inputs[1])
-    moved = w.made(shift, e.mul)
-    negative = None if moved is None else w.made(w.value(moved.inputs[0]), e.neg)
-    if total is None or negative is None or w.value(moved.inputs[1]) is not whole:
-        return None
-    mean, var, epsilon = w.value(negative.inputs[0]), w.value(total.inputs[0]), total.inputs[1]
-    values = [v for v in (mean, var, scale, bias) if v is not None]
-    if not isinstance(epsilon, float) or any(len(v.shape) != 1 or v.constant is None for v in values):
-        return None
-    return epsilon, mean, var, scale, bias
+@writes(n.normalized_by)
+def _normalized_by(
+    w: Any, x: Any, mean: Any, variance: Any, weight: Any = None, b: Any = None, *, eps: float, out: Any
+) -> Any:
+    small = [w.constant(np.full(mean.shape, fill, out.dtype)) if a is None else a for a, fill in ((weight, 1), (b, 0))]
+    x, *small = (w.as_dtype(a, out.dtype) for a in (x, *small, mean, variance))
+    return w.node("BatchNormalization", x, *small, epsilon=float(eps))
