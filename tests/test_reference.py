@@ -77,6 +77,17 @@ def test_the_index_has_every_page():
     assert [page for page in PAGES if f"]({page})" not in text or f"\n{page[:-3]}\n" not in text] == []
 
 
+def test_the_page_of_all_names_has_each_once():
+    """`python docs/list_names.py` writes it. It has names of extras that may be absent here."""
+    text = (DOCS / "api" / "names.md").read_text(encoding="utf-8")
+    found = re.findall(r"^\| `([\w.]+)` \|", text, re.MULTILINE)
+    shown = [entry.shown for entries in names.pages().values() for entry in entries]
+    missing = {*shown} - {*found}
+    assert not missing, f"docs/api/names.md lacks {sorted(missing)}: run python docs/list_names.py"
+    gone = [name for name in found if name not in shown and not name.startswith(("tg.special.", "tg.sklearn."))]
+    assert not gone, f"docs/api/names.md has {gone}, which no page shows: run python docs/list_names.py"
+
+
 def test_a_page_lists_imports_only():
     with pytest.raises(ValueError, match="'import numpy' is not of the form `from module import name, name`"):
         names.listed("import numpy\n")
