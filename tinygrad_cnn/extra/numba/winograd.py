@@ -106,7 +106,10 @@ def prepare_dw(
     grid, (o, c) = _grid(m, u.shape[2:], padding), shape[:2]
     deep, wide = _part(o), _part(c)
     lanes = _lanes(_blocks(grid, len(x), grid.points * (o + c), SUM_BYTES), grid.points * o * c)
-    totals = buffer((len(lanes), grid.points, o // deep, c // wide, deep, wide), FLOAT32)
+    sizes, between = (o // deep, c // wide, deep, wide), _step(o * c)
+    steps = between, deep * c, deep * wide, wide, 1
+    memory = buffer((len(lanes) * grid.points * between,), FLOAT32)
+    totals = _view(memory, (grid.points * between, *steps), (len(lanes), grid.points, *sizes))
     correlate, finish = (tiles.pulled_4, tiles.correlations_4) if m == 4 else (tiles.pulled_2, tiles.correlations_2)
 
     def arrange(lane: int) -> list[Call]:
@@ -125,18 +128,19 @@ def prepare_dw(
             if block is lanes[lane][0]:
                 calls.append(partial(np.matmul, left, right, totals[lane]))
             else:
-                term = scratch("winograd term", totals.shape[1:], FLOAT32)
+                term = _view(_points("winograd term", grid, o * c)[0], steps, (grid.points, *sizes))
                 calls += [partial(np.matmul, left, right, term), partial(np.add, totals[lane], term, totals[lane])]
         return calls
 
     def end() -> None:
-        if finish(totals, found, np.empty(LINE, np.float32)) != 0:
+        if finish(memory, found, np.empty(LINE, np.float32), between, (len(lanes), *sizes)) != 0:
             np.copyto(found, convolution.convolve_dw(None, x, u, shape=shape, padding=padding, **ONES)())
         if found is not w:
             np.copyto(w, found)
 
-    images = [slice(lane[0].images.start, lane[-1].images.stop) for lane in lanes]
-    return Work(range(len(lanes)), arrange, (), [end], images, _is_little(u, o * c), w)
+    return Work(
+        range(len(lanes)), arrange, (), [end], None, _is_little(u, o * c), w
+    )  # no images: `end` may read x and u
 
 
 def _convolve(m: int, x: Array, w: Array, b: Array | None, out: Array | None, padding: Any, *, turned: bool) -> Work:
@@ -146,21 +150,25 @@ def _convolve(m: int, x: Array, w: Array, b: Array | None, out: Array | None, pa
     y = like("last", (len(x), into, *sizes), FLOAT32) if out is None else out
     grid, deep, wide = _grid(m, sizes, padding), _part(of), _part(into)
     terms, pieces = of // deep, into // wide
-    filters = buffer((grid.points, terms, pieces, deep, wide), FLOAT32)
+    apart = _step(of * into)
+    memory = buffer((grid.points * apart,), FLOAT32)
+    filters = _view(memory, (apart, deep * into, deep * wide, wide, 1), (grid.points, terms, pieces, deep, wide))
     shift = np.zeros(into, np.float32) if b is None else b
     down, across = (9 * into, 9) if turned else (9, 9 * of)
     fill = tiles.filters_4 if m == 4 else tiles.filters_2
     finish = tiles.outputs_4 if m == 4 else tiles.outputs_2
 
     def begin() -> None:
-        fill(np.ascontiguousarray(w), filters, np.empty(LINE, np.float32), down, across, turned)
+        fill(
+            np.ascontiguousarray(w), memory, np.empty(LINE, np.float32), apart, filters.shape[1:], down, across, turned
+        )
 
     def arrange(block: Block) -> list[Call]:
         count, first = _count(grid, block), block.rows.start
         pixels, step = _points("winograd pixels", grid, count * of)
-        products, apart = _points("winograd products", grid, count * terms * into)
+        products, between = _points("winograd products", grid, count * terms * into)
         left = _view(pixels, (step, deep, 0, of, 1), (grid.points, terms, pieces, count, deep))
-        right = _view(products, (apart, count * into, wide, into, 1), (grid.points, terms, pieces, count, wide))
+        right = _view(products, (between, count * into, wide, into, 1), (grid.points, terms, pieces, count, wide))
         line = scratch("winograd line", (LINE,), FLOAT32)
         part = last_view(y[block.images])
         target = part if part.flags.c_contiguous else scratch("winograd images", part.shape, FLOAT32)
@@ -168,7 +176,7 @@ def _convolve(m: int, x: Array, w: Array, b: Array | None, out: Array | None, pa
 
         def end() -> None:
             shape = block.rows.stop - first, grid.columns, first, rows.stop
-            if finish(products, target, np.ascontiguousarray(shift), line, apart, terms, *shape) != 0:
+            if finish(products, target, np.ascontiguousarray(shift), line, between, terms, *shape) != 0:
                 around = Geometry((3, 3), sizes, (1, 1), padding, (1, 1))
                 seen, pads = rows_of(x, Block(block.images, rows), around)
                 by = w[:, :, ::-1, ::-1].swapaxes(0, 1) if turned else w
@@ -249,10 +257,15 @@ def _count(grid: Grid, block: Block) -> int:
 
 
 def _points(name: str, grid: Grid, size: int) -> tuple[Array, int]:
-    """Scratch for `size` numbers at each point, and the distance between points: an odd number of cache lines, since the caches
-    have few places for numbers that are a power of two apart."""
-    step = size + (LANES if size // LANES % 2 == 0 else 0)
+    """Scratch for `size` numbers at each point, and the distance between points."""
+    step = _step(size)
     return scratch(name, (grid.points * step,), FLOAT32), step
+
+
+def _step(size: int) -> int:
+    """The distance between points with `size` numbers: an odd number of cache lines, since the caches have few places for
+    numbers that are a power of two apart."""
+    return size + (LANES if size // LANES % 2 == 0 else 0)
 
 
 def _view(a: Array, steps: Sequence[int], shape: Sequence[int]) -> Array:

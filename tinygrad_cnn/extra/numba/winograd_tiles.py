@@ -369,12 +369,12 @@ def pulled_2(u: Array, z: Array, line: Array, step: int, rows: int, columns: int
 
 
 @loop
-def filters_4(w: Array, g: Array, line: Array, down: int, across: int, turned: bool) -> None:
-    """g[36 points, terms, pieces, deep, wide] = G w G^T, for filters from `terms deep` channels to `pieces wide` channels,
-    which are `down` and `across` numbers apart in w; their elements are taken from the last to the first if `turned`."""
-    _, terms, pieces, deep, wide = g.shape
-    flat, source = g.reshape(-1), w.reshape(-1)
-    step = terms * pieces * deep * wide
+def filters_4(w: Array, g: Array, line: Array, step: int, shape: Any, down: int, across: int, turned: bool) -> None:
+    """g[36 points, terms, pieces, deep, wide] = G w G^T, with `step` numbers from point to point and `shape` the other four,
+    for filters from `terms deep` channels to `pieces wide` channels, which are `down` and `across` numbers apart in w. Their
+    elements are taken from the last to the first if `turned`."""
+    terms, pieces, deep, wide = shape
+    source = w.reshape(-1)
     for n in range(0, pieces * wide, LANES):
         for c in range(terms * deep):
             _elements(source, line, c * down + n * across, across, turned)
@@ -385,15 +385,14 @@ def filters_4(w: Array, g: Array, line: Array, down: int, across: int, turned: b
             for i in range(6):
                 j = (9 + 3 * i) * LANES
                 d = _filter_4(load(line, j), load(line, j + LANES), load(line, j + 2 * LANES))
-                _store_6(flat, 6 * i * step + at, step, d)
+                _store_6(g, 6 * i * step + at, step, d)
 
 
 @loop
-def filters_2(w: Array, g: Array, line: Array, down: int, across: int, turned: bool) -> None:
+def filters_2(w: Array, g: Array, line: Array, step: int, shape: Any, down: int, across: int, turned: bool) -> None:
     """The same for F(2 x 2)."""
-    _, terms, pieces, deep, wide = g.shape
-    flat, source = g.reshape(-1), w.reshape(-1)
-    step = terms * pieces * deep * wide
+    terms, pieces, deep, wide = shape
+    source = w.reshape(-1)
     for n in range(0, pieces * wide, LANES):
         for c in range(terms * deep):
             _elements(source, line, c * down + n * across, across, turned)
@@ -404,7 +403,7 @@ def filters_2(w: Array, g: Array, line: Array, down: int, across: int, turned: b
             for i in range(4):
                 j = (9 + 3 * i) * LANES
                 d = _filter_2(load(line, j), load(line, j + LANES), load(line, j + 2 * LANES))
-                _store_4(flat, 4 * i * step + at, step, d)
+                _store_4(g, 4 * i * step + at, step, d)
 
 
 @helper
@@ -416,18 +415,17 @@ def _elements(source: Array, line: Array, at: int, across: int, turned: bool) ->
 
 
 @loop
-def correlations_4(d: Array, w: Array, line: Array) -> float:
-    """w[O, C, 3, 3] = G^T (the sum over the lanes) G, of d[lanes, 36 points, O / tall, C / wide, tall, wide]. The result is a
-    NaN if w has numbers that are not finite, else 0."""
-    lanes, _, above, beside, tall, wide = d.shape
-    flat, target = d.reshape(-1), w.reshape(-1)
-    step = above * beside * tall * wide
+def correlations_4(d: Array, w: Array, line: Array, step: int, shape: Any) -> float:
+    """w[O, C, 3, 3] = G^T (the sum over the lanes) G, of d[lanes, 36 points, O / tall, C / wide, tall, wide], with `step`
+    numbers from point to point and `shape` the other five. The result is a NaN if w has numbers that are not finite, else 0."""
+    lanes, above, beside, tall, wide = shape
+    target = w.reshape(-1)
     bad = nothing()
     for o in range(above * tall):
         for c in range(0, beside * wide, LANES):
             at = ((o // tall * beside + c // wide) * tall + o % tall) * wide + c % wide
             for k in range(6):
-                e = _terms_6(flat, at + 6 * k * step, step, lanes, 36 * step)
+                e = _terms_6(d, at + 6 * k * step, step, lanes, 36 * step)
                 s = _summed_4(e[0], e[1], e[2], e[3], e[4], e[5])
                 for j in range(3):
                     store(line, (k * 3 + j) * LANES, s[j])
@@ -442,17 +440,16 @@ def correlations_4(d: Array, w: Array, line: Array) -> float:
 
 
 @loop
-def correlations_2(d: Array, w: Array, line: Array) -> float:
+def correlations_2(d: Array, w: Array, line: Array, step: int, shape: Any) -> float:
     """The same for F(2 x 2)."""
-    lanes, _, above, beside, tall, wide = d.shape
-    flat, target = d.reshape(-1), w.reshape(-1)
-    step = above * beside * tall * wide
+    lanes, above, beside, tall, wide = shape
+    target = w.reshape(-1)
     bad = nothing()
     for o in range(above * tall):
         for c in range(0, beside * wide, LANES):
             at = ((o // tall * beside + c // wide) * tall + o % tall) * wide + c % wide
             for k in range(4):
-                e = _terms_4(flat, at + 4 * k * step, step, lanes, 16 * step)
+                e = _terms_4(d, at + 4 * k * step, step, lanes, 16 * step)
                 s = _summed_2(e[0], e[1], e[2], e[3])
                 for j in range(3):
                     store(line, (k * 3 + j) * LANES, s[j])
