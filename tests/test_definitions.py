@@ -16,6 +16,7 @@ EXTRA = ROOT / PACKAGE / "extra"
 ALIASES = {
     "array_api": [], "autograd": [],
     "distributed": ["tg.distributed"], "onnx": ["tg.onnx"], "show": ["tg.show", "tg.viz", "training.Live"],
+    "jax": ["tg.jax"],
     "sklearn": ["tg.sklearn"], "special": ["tg.special"], "live": ["training.Live"], "tensorboard": ["training.TensorBoard"],
     "numba": ["tg.use_numba"],
 }  # fmt: skip

@@ -31,7 +31,7 @@ BLOCK = re.compile(
 )
 FENCED = re.compile(r"^```(.*?)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-NEEDS = {"extra.special": "scipy", "extra.sklearn": "sklearn", "extra.autograd": "scipy"}
+NEEDS = {"extra.special": "scipy", "extra.sklearn": "sklearn", "extra.jax": "jax", "extra.autograd": "scipy"}
 NEEDS |= {
     f"extra.numba.{name}": "numba"
     for name in (

@@ -98,7 +98,12 @@ def test_without_matplotlib_a_picture_is_refused_before_any_work(name, monkeypat
 
 @pytest.mark.parametrize(
     ("name", "missing", "extra"),
-    [("onnx_finetune", "onnx", "onnx"), ("sklearn_pipeline", "sklearn", "sklearn"), ("survival", "scipy", "scipy")],
+    [
+        ("onnx_finetune", "onnx", "onnx"),
+        ("sklearn_pipeline", "sklearn", "sklearn"),
+        ("train_on_devices", "jax", "jax"),
+        ("survival", "scipy", "scipy"),
+    ],
 )
 def test_a_missing_package_is_named_before_any_work(name, missing, extra, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, missing, None)

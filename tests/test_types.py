@@ -43,7 +43,7 @@ def step(x: Tensor) -> float:
     with tg.enable_grad():
         loss.backward()
     optimizer.step()
-    return loss.item()
+    return float(loss)
 
 reveal_type(predict(w))
 reveal_type(halves(w))
@@ -119,14 +119,14 @@ def _value(node):
 
 
 NAMESPACES = [
-    "autograd", "data", "distributed", "functional", "io", "linalg", "metrics", "nn", "onnx", "optim", "sklearn", "special",
-    "testing", "training", "viz",
+    "autograd", "data", "distributed", "functional", "io", "jax", "linalg", "metrics", "nn", "onnx", "optim",
+    "sklearn", "special", "testing", "training", "viz",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMESPACES)
 def test_the_names_that_completion_shows_are_public(name):
-    pytest.importorskip({"special": "scipy"}.get(name, name if name == "sklearn" else "numpy"))
+    pytest.importorskip({"special": "scipy"}.get(name, name if name in ("jax", "sklearn") else "numpy"))
     module = getattr(tg, name)
     shown = dir(module)
     assert set(module.__all__) <= set(shown)

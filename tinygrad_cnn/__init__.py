@@ -50,6 +50,7 @@ from .tensor import Tensor, get_default_dtype, set_default_dtype
 if TYPE_CHECKING:
     from . import autograd, data, functional, io, linalg, metrics, nn, optim, testing, training, vision
     from .extra import distributed, onnx
+    from .extra import jax as jax
     from .extra import show as viz
     from .extra import sklearn as sklearn
     from .extra import special as special
@@ -187,13 +188,13 @@ _LATER = {
     **{name: f".{module}:{name}" for module, names in _NAMES.items() for name in names.split()},
     **{name: f".{name}" for name in ("autograd", "data", "functional", "io", "linalg", "metrics", "nn", "optim", "testing")},
     "training": ".training", "vision": ".vision",
-    **{name: f".extra.{name}" for name in ("distributed", "onnx", "sklearn", "special")}, "viz": ".extra.show",
+    **{name: f".extra.{name}" for name in ("distributed", "jax", "onnx", "sklearn", "special")}, "viz": ".extra.show",
     "evaluate": ".training:evaluate", "fit": ".training:fit", "predict": ".training:predict", "load": ".io:load",
     "save": ".io:save", "show": ".extra.show:show",
     "use_numba": ".extra.numba:use_numba",
 }  # fmt: skip
 """Names that are imported when they are first used: a module, or a module and the name in it."""
-# `sklearn` and `special` are not in __all__: `import *` must not need other packages.
+# `jax`, `sklearn` and `special` are not in __all__: `import *` must not need other packages.
 
 
 if not TYPE_CHECKING:  # a checker would take every name for an attribute

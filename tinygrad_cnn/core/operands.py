@@ -53,7 +53,7 @@ def call_with_lists(op: Op, inputs: Sequence[Any], params: Sequence[Any]) -> Any
     if any(isinstance(value, namespace["Tensor"]) for value in gathered):
         return op.function(*gathered, **named)
     try:
-        result = op.run(*gathered, **named)
+        result = op.run(*inputs, **named)
     except AttributeError as error:
-        raise explain(op, error, gathered) from error
+        raise explain(op, error, inputs) from error
     return result[0] if op.signature.residuals else result

@@ -231,7 +231,7 @@ def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Tens
     a, at = _along("insert", arr, axis)
     obj = _places(obj)
     a, values = members([a, values])
-    shape, dtype = np.shape(a), np.asarray(getattr(a, "_array", a)).dtype
+    shape, dtype = np.shape(a), getattr(a, "dtype", None) or np.asarray(a).dtype
     n, ndim = shape[at], len(shape)
     values = reshape(values, shape=(1,) * (ndim - np.ndim(values)) + np.shape(values))
     if np.ndim(obj) == 0 and not isinstance(obj, slice):

@@ -11,7 +11,6 @@ import numpy as np
 from ..core.graph import Array, Tensor, implements, op
 from ..core.tracing import tracer
 from . import lists
-from .data import plain
 from .elementwise import copy, where
 from .shape import broadcast_to, sum_to
 
@@ -43,17 +42,6 @@ def add_at_zeros(u: Array, *, index: Any, shape: tuple[int, ...]) -> Array:
 
 getitem.vjp(a=lambda g, in_shape, index: add_at_zeros(g, index=index, shape=in_shape))
 add_at_zeros.vjp(u=lambda g, index: getitem(g, index=index))
-
-
-def _adds(total: Any, g: np.ndarray, index: Any) -> bool:
-    """Add g at `index`, so that the gradients of x[0], x[1], ... are not as many arrays as large as x."""
-    if total.__class__ is not np.ndarray or not _selects_once(index):
-        return False
-    total[index] += g
-    return True
-
-
-getitem.op.adds = _adds
 
 
 @op
@@ -98,15 +86,20 @@ def index_set(x: Array, index: Any, value: Array) -> Tensor:
     """
     x, index = as_tensor_like_index(x, index), plain_index(index)
     try:
-        size = np.asarray(getattr(x, "_array", x))[index].shape
+        size = _array(x)[index].shape
     except IndexError as error:
         raise IndexError(f"index_set: {error} (`x` has shape {np.shape(x)})") from None
     return assigned("index_set", x, index, value, size)
 
 
+def _array(x: Array) -> Any:
+    array = getattr(x, "_array", x)
+    return array if hasattr(array, "dtype") else np.asarray(array)
+
+
 def assigned(name: str, x: Array, index: Any, value: Array, size: tuple[int, ...]) -> Tensor:
     """:func:`assign` of values after a check. TypeError or ValueError, which begins with `name`, if they cannot be assigned."""
-    have, got = (np.asarray(getattr(part, "_array", part)).dtype for part in (x, value))
+    have, got = (_array(part).dtype for part in (x, value))
     if not np.can_cast(got, have, "same_kind"):
         raise TypeError(f"{name}: an array of {have} cannot hold values of {got}; convert one of them with astype")
     if not fits(np.shape(value), size):
@@ -192,7 +185,6 @@ def _plain(part: Any) -> Any:
         return part
     if isinstance(part, Sequence) and not isinstance(part, str | bytes) and not hasattr(part, "__array__"):
         return np.asarray(part, dtype=None if part else np.intp)
-    part = plain(part, "index")
     if not hasattr(part, "__array__"):
         return part
     if tracer().follows_rules:

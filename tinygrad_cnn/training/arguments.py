@@ -98,6 +98,14 @@ def check_distributed(distributed: Any) -> None:
         )
 
 
+def check_engine(engine: Any, distributed: Any) -> None:
+    """TypeError unless `engine` is None or takes the steps of a training; ValueError if `distributed` does, too."""
+    if engine is not None and not hasattr(type(engine), "steps_of"):
+        raise TypeError(f"fit: `engine` is {engine!r:.80}; it must be one, such as tg.jax.Devices()")
+    if engine is not None and distributed is not None:
+        raise ValueError("fit: both `engine` and `distributed` are given, and each takes the steps; leave one out")
+
+
 def is_arrays(data: Any) -> bool:
     """Whether `data` is a tuple of whole arrays or a dict of them, and not of batches."""
     return isinstance(data, tuple | Mapping) and any(

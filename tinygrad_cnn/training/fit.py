@@ -18,6 +18,7 @@ from .arguments import (
     Data,
     Loss,
     check_distributed,
+    check_engine,
     check_loss,
     check_model,
     check_optimizer,
@@ -39,7 +40,7 @@ from .weights import weighted
 
 if TYPE_CHECKING:
     from ..nn import Module
-    from .steps import Distributed
+    from .steps import Distributed, Engine
 
 
 def fit(
@@ -48,7 +49,7 @@ def fit(
     scheduler: LRScheduler | EachEpoch | EachStep | None = None, validate: Data | None = None,
     callbacks: Iterable[Callback] = (), compile: bool = True, progress: bool = True,
     stop_on_nan: bool = False, resume: str | os.PathLike[str] | None = None, distributed: Distributed | None = None,
-    clip_norm: float | None = None, accumulate: int = 1,
+    clip_norm: float | None = None, accumulate: int = 1, engine: Engine | None = None,
 ) -> History:  # fmt: skip
     """Train a model: for each batch loss(model(x), y), its gradients, and a step of the optimizer.
 
@@ -89,12 +90,12 @@ def fit(
             epoch, if the loader has a state or the same batches in every epoch.
         distributed: the shards of each batch and the processes that share them, see
             :class:`tinygrad_cnn.distributed.World`. The results do not depend on the number of processes.
-
         clip_norm: in each step, clip the gradients of all parameters together to this norm, after `on_gradients` of the
             callbacks: see :func:`~tinygrad_cnn.optim.clip_grad_norm_`.
         accumulate: how many batches a step goes through. It takes the gradients of the mean loss over all their examples: those
             of one large batch, if the loss is a mean over examples and no layer looks at several, as batch norm does. The last
             step of an epoch may have fewer batches.
+        engine: where the steps run, such as :class:`tinygrad_cnn.jax.Devices`: on GPUs and TPUs. Here by default.
 
     Returns:
         For each epoch "loss" and the metrics, over the outputs before each update; with `validate` "val_loss" and the
@@ -131,6 +132,7 @@ def fit(
     check_loss("fit", loss)
     check_optimizer(optimizer, model, loss)
     check_distributed(distributed)
+    check_engine(engine, distributed)
     stepper = _stepper(scheduler, optimizer)
     table = {"accumulate": whole(1), **({} if clip_norm is None else {"clip_norm": _norm})}
     own: dict[str, Any] = checked("fit", table, locals())
@@ -138,6 +140,11 @@ def fit(
         raise ValueError(
             f"fit: `accumulate` is {accumulate!r}, and `distributed` is given, which cuts each batch into shards that are "
             "accumulated; give it larger batches and more shards"
+        )
+    if accumulate > 1 and engine is not None:
+        raise ValueError(
+            f"fit: `accumulate` is {accumulate!r}, and `engine` is given, which computes a batch on several devices; give it "
+            "larger batches"
         )
     check_keys("fit", keys)
     if is_arrays(loader):
@@ -159,7 +166,8 @@ def fit(
         callbacks=ordered, distributed=distributed, metrics=resolved(metrics, loss), **own, **of_batches,
     )  # fmt: skip
     here = Steps if run.accumulate == 1 else AccumulatingSteps
-    steps = (here if distributed is None else distributed.steps_of)(run, compile)
+    outer = distributed or engine
+    steps = (here if outer is None else outer.steps_of)(run, compile)
     steps.start(resume)
     watch = Watch(run, stop_on_nan)
     with numpy_warnings(), modes(model), Interrupt() as interrupt, steps:

@@ -27,6 +27,13 @@ except ModuleNotFoundError:  # the folder may be absent
     compiled = Compiled = ()  # type: ignore[assignment, misc]
 
 
+class Engine(Protocol):
+    """What ``fit(engine=...)`` needs to know of what takes the steps elsewhere, such as on JAX's devices."""
+
+    def steps_of(self, run: Run, compile: bool) -> Steps:
+        """The steps that `fit` takes: a :class:`Steps` that overrides what is done differently there."""
+
+
 class Distributed(Stateful, Protocol):
     """What ``fit(distributed=...)`` needs to know of the processes that share a training, such as a World's.
 

@@ -1,0 +1,100 @@
+"""Every row of the case tables on JAX: the value, its dtype and the gradients are the library's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn as tg
+from tinygrad_cnn.testing.cases import Case, Draws
+
+from ..rows import CASES
+from . import needs
+
+jax = needs.jax()
+
+from tinygrad_cnn.extra.jax.definitions import ROWS  # noqa: E402 - it needs jax
+
+DRAWS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "keep_mask"}
+"""Functions that draw from a key here, so that their numbers are others."""
+
+VALUES = "not known while JAX traces|size of its result|Boolean index"
+SPECIAL = "which jax.numpy and jax.scipy.special do not have|no form here"
+
+REFUSED = {
+    **dict.fromkeys(("argwhere", "nonzero", "trim_zeros"), VALUES),
+    **dict.fromkeys(("eig", "eigvals", "general_values", "general_vectors"), VALUES),
+    **dict.fromkeys(("i0e", "i1", "i1e", "iv", "ive", "j0", "j1", "jv", "y0", "y1", "yn", "yv"), SPECIAL),
+    **dict.fromkeys(
+        ("bessel_i", "bessel_j", "bessel_y", "scaled_bessel", "scaled_bessel_of", "stdtr", "student"), SPECIAL
+    ),
+}
+"""Functions that are errors, and what their messages say."""
+
+PARTLY = {
+    "one_hot-(2,)": VALUES,
+    **dict.fromkeys(("gammainc", "gammaincc", "betainc", "upper_gamma", "lower_beta"), SPECIAL),
+}
+"""Rows that are errors, or whose gradients are."""
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{n}-{case.name}" for n, case in enumerate(CASES)])
+@pytest.mark.part(60)
+def test_the_value_and_the_gradients_of_a_row(case: Case):
+    arrays = case.draw(Draws(np.random.default_rng(0)))
+    moving = needs.floats(case, arrays)
+    y, u, grads = needs.eager(case.call, arrays, moving)
+    name = case.function.__name__
+    if (pattern := REFUSED.get(name) or PARTLY.get(name) or PARTLY.get(case.name)) is not None:
+        with pytest.raises(tg.jax.JaxError, match=pattern):
+            needs.on_jax(case.call, arrays, moving, u)
+        return
+    value, found = needs.on_jax(case.call, arrays, moving, u)
+    assert value.shape == y.shape
+    assert value.dtype == y.dtype
+    if case.function.__name__ in DRAWS:
+        return
+    np.testing.assert_allclose(value, y, rtol=1e-9, atol=1e-11)
+    for g, h in zip(found, grads, strict=True):
+        np.testing.assert_allclose(g, h, rtol=1e-9, atol=1e-10)
+
+
+# The tests notice a wrong row
+
+
+def changed(y: Any) -> Any:
+    """A result that is a little wrong."""
+    value = y.value if hasattr(y, "value") else y
+    return value * 1.001 if value.dtype.kind == "f" else ~value if value.dtype == bool else value + 1
+
+
+CHECKED = [name for name in ROWS if name.rpartition(".")[2] not in {*DRAWS, "drawn_slopes"}]
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("name", CHECKED)
+def test_a_wrong_row_is_noticed(name, monkeypatch):
+    right = ROWS[name]
+    cases = [case for case in CASES if case.function.__name__ == name.rpartition(".")[2]]
+    monkeypatch.setitem(ROWS, name, lambda *xs, **how: changed(right(*xs, **how)))
+    with pytest.raises(AssertionError, match="Not equal|dtype"):
+        test_the_value_and_the_gradients_of_a_row(cases[0])
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{n}-{case.name}" for n, case in enumerate(CASES)])
+@pytest.mark.part(25)
+def test_a_row_in_float32(case: Case):
+    """Its error beside float64 is not much larger than the library's own, and its dtype is the same."""
+    arrays = case.draw(Draws(np.random.default_rng(0)))
+    narrow = [a.astype(np.float32) if a.dtype.kind == "f" else a for a in arrays]
+    if case.function.__name__ in {*REFUSED, *DRAWS} or PARTLY.get(case.name.split("-")[0]) or case.name in PARTLY:
+        pytest.skip("an error, or a draw")
+    exact, ours = (case.call(*map(tg.Tensor, given)).numpy() for given in (arrays, narrow))
+    found, _ = needs.on_jax(case.call, narrow, [], None)
+    assert found.dtype == ours.dtype
+    scale = np.finfo(np.float32).eps * max(1.0, float(np.max(np.abs(exact), initial=0)))
+    if exact.dtype.kind == "f" and np.isfinite(exact).all():
+        bound = 8 * np.max(np.abs(ours - exact), initial=0) + 256 * scale
+        np.testing.assert_allclose(found, exact, rtol=0, atol=bound)

@@ -1,0 +1,30 @@
+"""Functions and models on JAX's devices: GPUs, TPUs, or several of them.
+
+Needs the packages jax and optax: pip install 'tinygrad_cnn[jax]'.
+"""
+
+try:
+    import jax as _jax  # noqa: F401
+    import optax as _optax  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"tinygrad_cnn.jax needs the package {error.name}, which is not installed; pip install 'tinygrad_cnn[jax]'",
+        name=error.name,
+    ) from error
+
+from ...core.remedies import publish
+from . import rows as _rows  # noqa: F401 - it registers what ops compute
+from .devices import Devices
+from .errors import JaxError
+from .functions import apply, function, load, state
+from .optimizers import transformation
+
+__all__ = ["Devices", "JaxError", "apply", "function", "load", "state", "transformation"]
+
+
+def __dir__() -> list[str]:
+    """Public names only."""
+    return list(__all__)
+
+
+publish(globals())
