@@ -21,7 +21,7 @@ from numpy.lib.stride_tricks import as_strided
 from ...kernels.blocking import ALONE, Block, Geometry, copy_channels_last, rows_of
 from ...kernels.conv import convolution
 from ...kernels.parallel.task import Call, Work, halved
-from ...kernels.parallel.workspace import buffer, scratch
+from ...kernels.parallel.workspace import KEPT_BYTES, buffer, scratch
 from ...ops.windows import Sizes, last_view
 from . import winograd_tiles as tiles
 from .images import like
@@ -229,7 +229,7 @@ def _grid(m: int, sizes: Any, padding: Any) -> Grid:
 
 def _blocks(grid: Grid, n: int, numbers: int, size: int) -> list[Block]:
     """Blocks of whole images, or of rows of tiles of one image, of so many bytes, with so many `numbers` for each tile."""
-    most = min(MOST, max(FEWEST, size // (4 * numbers)))
+    most = min(MOST, max(FEWEST, size // (4 * numbers)), max(1, KEPT_BYTES // (4 * numbers)))
     images = most // (grid.rows * grid.columns)
     if images:
         return [Block(part, slice(0, grid.rows)) for part in halved(n, images)]
