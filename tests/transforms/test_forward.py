@@ -23,6 +23,7 @@ from ..rows import CASES
 
 TRANSPOSED = {
     ("cholesky", "a"), ("correlations", "x"), ("general_values", "a"), ("general_vectors", "a"), ("normalized_dx", "x"),
+    *(("recurrence", name) for name in ("into", "w", "h", "c", "b", "p")),
     ("normalized_by", "b"), ("normalized_by", "mean"), ("normalized_by", "variance"),
     ("pseudoinverse", "a"), ("qr_packed", "a"), ("singular_vectors", "a"),
     ("singular_diagonal", "a"), ("singular_weighted", "a"), ("symmetric_vectors", "a"), ("symmetric_diagonal", "a"),

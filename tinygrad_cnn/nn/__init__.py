@@ -14,6 +14,7 @@ from . import (
     padding,
     parameter,
     pool,
+    recurrent,
     resize,
 )
 from . import functional as functional
@@ -32,6 +33,7 @@ from .normalization import *
 from .padding import *
 from .parameter import *
 from .pool import *
+from .recurrent import *
 from .resize import *
 
 __all__ = ["functional_call", "init", "models"]
@@ -47,6 +49,7 @@ __all__ += normalization.__all__
 __all__ += padding.__all__
 __all__ += parameter.__all__
 __all__ += pool.__all__
+__all__ += recurrent.__all__
 __all__ += resize.__all__
 
 

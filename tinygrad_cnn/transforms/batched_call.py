@@ -162,17 +162,24 @@ class _Sample(Tracer):
         array = id(value._array)
         return _Use(value, array, value._node is None and array in self.recorded)
 
+    def _is_residual(self, value: Any) -> bool:
+        base = value if not isinstance(value, np.ndarray) or value.base is None else value.base
+        return id(value) in self.residuals or id(base) in self.residuals
+
     def _check_residuals(self, op: Op, values: Args) -> None:
-        for value in values if self.residuals else ():
-            base = value if not isinstance(value, np.ndarray) or value.base is None else value.base
-            if id(value) in self.residuals or id(base) in self.residuals:
-                raise ValueError(
-                    f"vmap: {op.name} is given a residual of another op, which differs from sample to sample; compute it by a "
-                    "separate op, and not as a residual"
-                )
+        if self.residuals and any(map(self._is_residual, values)):
+            raise _given_a_residual(op)
 
     def vjp(self, node: Any, g: Any, saved: Args, parents: Args) -> Args:
-        self._check_residuals(node.op, saved)
+        if self.residuals and any(map(self._is_residual, saved)):
+            saved = tuple([_Differing() if self._is_residual(value) else value for value in saved])
+            try:
+                return self._pulled(node, g, saved, parents)
+            except (AttributeError, TypeError) as error:
+                raise _given_a_residual(node.op) from error
+        return self._pulled(node, g, saved, parents)
+
+    def _pulled(self, node: Any, g: Any, saved: Args, parents: Args) -> Args:
         index = () if node.op in (getitem.op, add_at_zeros.op) else _arrays(node.params)
         if self._differs([*map(id, index)]):
             raise ValueError(
@@ -239,6 +246,25 @@ class _Sample(Tracer):
         """Restore the states of generators. The draws of the first sample are repeated with those of the other samples."""
         for generator, state in self.states:
             generator.bit_generator.state = state
+
+
+class _Differing:
+    """What rules get in place of a residual that differs from sample to sample. It has no value: a rule computes without it."""
+
+    def __eq__(self, other: object) -> bool:
+        raise TypeError("vmap: the residual differs from sample to sample")
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __bool__(self) -> bool:
+        raise TypeError("vmap: the residual differs from sample to sample")
+
+
+def _given_a_residual(op: Op) -> ValueError:
+    return ValueError(
+        f"vmap: {op.name} is given a residual of another op, which differs from sample to sample; compute it by a separate op, "
+        "and not as a residual"
+    )
 
 
 def _residuals(output: Tensor) -> list[Any]:

@@ -25,12 +25,13 @@ from ...ops import (
     matmul,
     normalization,
     pool,
+    recurrent,
     reduce,
     shape,
 )
 from ...ops.losses import classification, regression
 from . import units
-from .call import Call, Shape, flat, moved, rule
+from .call import Call, Shape, flat, looped, moved, rule
 
 MANY = 1 << 22
 """The most elements of windows that are copied for all samples at once."""
@@ -154,6 +155,21 @@ def _product_to(call: Call) -> Any:
     ones = (1,) * (len(call.shapes[0]) - len(call.out))
     y = call.run(call.full(0), call.full(1), shape=(call.n, *ones, *call.out))
     return shape.reshape(y, shape=(call.n, *call.out))
+
+
+@rule(recurrent.recurrence)
+def _recurrence(call: Call) -> Any:
+    """All samples as one batch, unless the weights differ from sample to sample."""
+    values, states = list(call.values), [i for i in (0, 2, 3) if i < len(call.values) and call.values[i] is not None]
+    if any(batched for i, batched in enumerate(call.batched) if i not in states):
+        return looped(call)
+    for i in states:
+        full = call.full(i)
+        values[i] = _merged(full) if i else shape.moveaxis(full, 0, 1)
+    steps, n, size = call.shapes[0]
+    values[0] = shape.reshape(values[0], shape=(steps, call.n * n, size))
+    y = shape.reshape(call.run(*values), shape=(steps, call.n, n, call.out[2]))
+    return shape.moveaxis(y, 1, 0)
 
 
 # Matrices
