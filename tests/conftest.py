@@ -6,13 +6,9 @@ import signal
 import pytest
 
 from tinygrad_cnn import nn
-from tinygrad_cnn.compile import compiled, trial
 
 from . import profiles
 from .tuning import tuned
-
-# All calls of compiled functions follow a course, from the first on: `tests/compile/test_trial.py` looks at the defaults.
-trial.PLAIN, trial.ORDER = 0, ()
 
 
 def pytest_addoption(parser):
@@ -30,10 +26,6 @@ def pytest_generate_tests(metafunc):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    if not compiled.COUNTS:
-        for item in items:
-            if item.get_closest_marker("prepares"):
-                item.add_marker(pytest.mark.skip(reason="compiled functions run plainly: Python counts no references"))
     profiles.leave_out_slow(config, items)
 
 

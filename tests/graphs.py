@@ -32,19 +32,9 @@ def write(t: Tensor, values: Any) -> None:
     t._array[...] = values
 
 
-def memory_of(compiled: Any) -> int:
-    """The bytes in which the ops of a compiled function compute what it can see."""
-    return compiled.course.blocks.nbytes
-
-
-def steps_of(compiled: Any) -> int:
-    """How many op calls a compiled function knows, in all branches."""
-    return compiled.course.count
-
-
 def programs_of(compiled: Any) -> list[Any]:
     """The prepared backward walks of a compiled function."""
-    return [walk.program for walks in compiled.course.walks.values() for walk in walks if walk.program is not None]
+    return compiled.walks.programs  # type: ignore[no-any-return]
 
 
 def buffers_of(program: Any) -> dict[Any, Any]:

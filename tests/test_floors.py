@@ -150,7 +150,7 @@ def test_only_strategies_imports_hypothesis():
     assert users == {"strategies"}
 
 
-ABSENT = [f"tinygrad_cnn.{name}" for name in ("compile.course", "extra.show", "nn", "optim", "testing")]
+ABSENT = [f"tinygrad_cnn.{name}" for name in ("compile.walks", "extra.show", "nn", "optim", "testing")]
 LOADS = f"""
 import sys
 sys.modules["hypothesis"] = None  # as if it were not installed

@@ -128,7 +128,6 @@ def test_reductions_of_reversed_memory(function, axis):
             np.testing.assert_array_equal(eager, replayed, strict=True)
 
 
-@pytest.mark.prepares
 def test_memory_of_a_walk_does_not_touch():
     """NumPy before 2.0.2 takes touching arrays for overlapping ones, and computes exp and others of these with other bits."""
     w = tg.Tensor(np.ones((8, 8)), requires_grad=True)  # in whole cache lines

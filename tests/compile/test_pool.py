@@ -72,27 +72,6 @@ def test_layers_share_buffers_and_leave_the_bits_of_eager():
         np.testing.assert_array_equal(a.numpy(), b.numpy(), strict=True)
 
 
-def test_forward_layers_share_one_buffer():
-    rng = np.random.default_rng(0)
-    x = tg.Tensor(rng.normal(size=(4, 64, 16, 16)).astype(np.float32))
-    w = tg.Tensor(rng.normal(0, 0.05, (64, 64, 3, 3)).astype(np.float32))
-
-    def layers(n):
-        def run():
-            h = x
-            for _ in range(n):
-                h = tg.conv2d(h, w, padding=1)
-            return h.numpy().copy()
-
-        return run
-
-    for n in (1, 5):
-        compiled = tg.compile(layers(n))
-        for _ in range(5):
-            np.testing.assert_array_equal(compiled(), layers(n)(), strict=True)
-        assert compiled.course.pool.nbytes == w.numpy().nbytes, n
-
-
 def test_large_buffers_are_where_the_arena_has_no_values():
     pool, u8 = Pool(), np.dtype(np.uint8)
     with pool.lends():
@@ -111,26 +90,6 @@ def test_large_buffers_are_where_the_arena_has_no_values():
     assert np.shares_memory(arena, f)
     assert not np.shares_memory(e, f)
     assert pool.nbytes == arena.nbytes + b.nbytes + d.nbytes
-
-
-def test_steps_walks_and_branches_share_one_arena():
-    """Of two batch sizes, by turns: the arena is that of the larger one, whichever was recorded first."""
-    for order in ((4, 16), (16, 4), (16,)):
-        (eager, left), (function, right) = convolutions(), convolutions()
-        compiled = tg.compile(function)
-        rng = np.random.default_rng(2)
-        for i in range(8 * len(order)):
-            x = rng.normal(size=(order[i % len(order)], 3, 16, 16)).astype(np.float32)
-            assert compiled(x) == eager(tg.Tensor(x)), i
-        for a, b in zip(left, right, strict=True):
-            np.testing.assert_array_equal(a.numpy(), b.numpy(), strict=True)
-        course = compiled.course
-        programs = [walk.program for walks in course.walks.values() for walk in walks]
-        assert len(programs) == len(order)
-        assert not any(program.plan.is_small for program in programs)
-        arena = course.pool.arena(0)
-        assert arena.nbytes == max(program.plan.size for program in programs)
-        assert all(program.nbytes < program.plan.size for program in programs)  # their gradients alone
 
 
 def test_an_op_during_a_walk_leaves_its_values_alone():

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextvars
 import gc
-import sys
-import threading
-import weakref
 from collections import namedtuple
 
 import numpy as np
@@ -15,7 +11,7 @@ import pytest
 import tinygrad_cnn as tg
 from tinygrad_cnn.core.acceleration import accelerate
 
-from ..graphs import array_of, programs_of, steps_of
+from ..graphs import programs_of
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.int64])
@@ -24,26 +20,6 @@ def test_a_numpy_number_as_a_parameter_is_compared_by_value(kind):
     f = tg.compile(lambda x, axis: x.sum(axis=kind(axis)) * 2)
     for axis in (0, 0, 0, 1, 1, 0, 1):
         assert f(x, axis).tolist() == (x.sum(axis) * 2).tolist()
-
-
-@pytest.mark.skipif(sys.platform == "emscripten", reason="a browser's Python cannot start threads")
-def test_a_call_by_another_thread_in_the_same_context_is_no_step():
-    x = np.arange(3.0)
-
-    @tg.compile
-    def f(x, elsewhere):
-        if elsewhere:
-            thread = threading.Thread(target=contextvars.copy_context().run, args=(lambda: x * 2,))
-            thread.start()
-            thread.join()
-        return (x * 2).sum()
-
-    for _ in range(4):
-        assert f(x, False).item() == 6
-    before = steps_of(f)
-    for _ in range(4):
-        assert f(x, True).item() == 6
-    assert steps_of(f) == before
 
 
 def test_a_longer_and_a_shorter_parameter_are_others():
@@ -270,17 +246,6 @@ def test_an_array_in_the_place_of_a_leaf():
         assert y.requires_grad is isinstance(given[0], tg.Tensor)
 
 
-def test_calls_with_and_without_a_graph_are_two_branches():
-    w = leaf(1.0, 2.0)
-    f = tg.compile(lambda: (w * 2).sum())
-    for _ in range(4):
-        f().backward()
-        with tg.no_grad():
-            assert not f().requires_grad
-    assert w.grad.tolist() == [8, 8]
-    assert steps_of(f) == 4
-
-
 def test_a_list_that_changes_is_another_parameter():
     x, axes = tg.Tensor(np.arange(6.0).reshape(2, 3)), [0, 1]
     f = tg.compile(lambda x: tg.sum(x, axis=axes) * 2)
@@ -325,11 +290,9 @@ def test_a_leaf_on_the_memory_of_a_value_is_a_place_of_its_own():
         (h * 3).sum().backward()
         return h.grad
 
-    for calls in range(6):
+    for _ in range(6):
         assert f().tolist() == [3, 3]
-        if calls == 2:
-            known = steps_of(f)
-    assert steps_of(f) == known
+    assert len(programs_of(f)) == 1
 
 
 def test_gradients_that_are_held_are_no_new_program_in_each_call():
@@ -340,25 +303,6 @@ def test_gradients_that_are_held_are_no_new_program_in_each_call():
     held += [f() for _ in range(4)]
     assert programs == programs_of(f)
     assert [lists_of(each) for each in held] == [[[2, 4]]] * 8
-
-
-def test_a_large_value_that_is_used_twice_is_given_back_with_its_last_use():
-    x = tg.Tensor(np.ones(4096))
-    alive = []
-
-    @tg.compile
-    def f():
-        h = x * 2
-        seen = weakref.ref(array_of(h))
-        y, z = h + 1, h * 3
-        del h
-        alive.append(seen() is not None)
-        return y + z
-
-    for _ in range(4):
-        f()
-    assert alive[0]
-    assert not alive[-1]
 
 
 def test_a_rule_that_returns_what_it_was_given_from_some_call_on():
@@ -383,22 +327,6 @@ def test_integers_are_compared_with_a_number_between_them():
     f = tg.compile(lambda x: x >= 2.5)
     for _ in range(4):
         assert f(x).tolist() == [False, True]
-
-
-@pytest.mark.parametrize("detaches", [False, True])
-@pytest.mark.parametrize("free", [False, True])
-def test_an_operand_that_is_given_twice_is_one_step_in_every_call(free, detaches):
-    f = tg.compile(lambda x: (x * (x.detach() if detaches else x)).sum())
-    for n in range(8):
-        x = tg.Tensor(np.array([1.0, n]), requires_grad=free)
-        y = f(x)
-        assert y.item() == 1 + n * n
-        if free:
-            y.backward()
-            assert x.grad.tolist() == ([1, n] if detaches else [2, 2 * n])
-        if n == 3:
-            known = steps_of(f)
-    assert steps_of(f) == known
 
 
 def test_one_operand_in_two_places_and_two_operands():

@@ -156,7 +156,6 @@ def test_a_residual_network(seed):
             np.testing.assert_array_equal(a.numpy(), b.numpy(), strict=True)
 
 
-@pytest.mark.prepares
 def test_what_goes_together():
     step, x, y, _ = stepping(32)
     compiled = tg.compile(step)
@@ -166,7 +165,6 @@ def test_what_goes_together():
     assert any("normalized_dx convolve_dx convolve_dw add greater where correlations" in stream for stream in found)
 
 
-@pytest.mark.prepares
 @pytest.mark.parametrize(("shape", "filters"), [((3, 128, 8, 4), (512, 64, 3, 3)), ((8, 256, 8, 16), (64, 128, 3, 3))])
 def test_groups_of_a_convolution_that_are_not_cut_by_images(shape, filters):
     rng = np.random.default_rng(0)
@@ -192,7 +190,6 @@ def test_little_goes_one_after_the_other():
     assert not streams_of(compiled)
 
 
-@pytest.mark.prepares
 def test_memory_is_shared_by_what_is_written_in_place_alone(monkeypatch):
     """Of what the calls of a group read and make, while some may be at their first images and others at their last."""
     plans = []
@@ -207,7 +204,7 @@ def test_memory_is_shared_by_what_is_written_in_place_alone(monkeypatch):
     assert several
     for group in several:
         values = {v.root for call in group for v in (*call.reads, call.outputs[0])}
-        buffers = {found.buffers[v] for v in values if v in found.buffers and not found.buffers[v].lasts}
+        buffers = {found.buffers[v] for v in values if v in found.buffers}
         spans = sorted((buffer.offset, buffer.offset + buffer.size) for buffer in buffers)
         assert all(one[1] <= other[0] for one, other in pairwise(spans))
         for buffer in buffers:

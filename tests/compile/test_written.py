@@ -18,7 +18,6 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn, optim
-from tinygrad_cnn.compile import trial
 
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -634,13 +633,8 @@ def a_thread_computes_inside(wrap):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("plain", "order"), [(0, ()), (2, trial.ORDER), (1, (0, 1, 1, 0) * 4)], ids=["at once", "tried", "mixed"]
-)
 @pytest.mark.parametrize("run", PROGRAMS, ids=lambda f: f.__name__)
-def test_a_compiled_program_leaves_what_the_plain_one_does(run, plain, order, tuning):
-    """However many of the first calls are plain, or on trial."""
+def test_a_compiled_program_leaves_what_the_plain_one_does(run):
     if run is a_thread_computes_inside and sys.platform == "emscripten":
         pytest.skip("a browser's Python cannot start threads")
-    tuning(trial, PLAIN=plain, ORDER=order)
     assert seen(run(tg.compile)) == seen(run(lambda function: function))

@@ -1,10 +1,8 @@
-"""``compile``: the function runs as written in every call, and the work below its Python is done with what earlier calls
-prepared.
+"""``compile``: the function runs as written in every call, and its backward passes run as programs.
 
-`compiled` makes a call: it activates the `course` of the function, a tracer that the ops ask for their results. A course
-knows the ops that earlier calls called, in order. An op call that is the expected one runs a prepared task (`tasks`) in
-memory of its own (`blocks`); any other call is made plainly, and recorded as a branch. `rules` records the ops of a
-backward walk, and `program` runs them as one flat list, in memory that `memory` plans. `trial` tells whether that saves time.
+`compiled` makes a call: it sets who is asked for the gradients of a walk. `walks` knows the structures of earlier graphs
+(`graphs`). `rules` records the ops of a backward walk, and `program` runs them as one flat list of tasks (`tasks`), in memory
+that `memory` plans.
 
 All of it is imported when something is compiled for the first time.
 """
@@ -33,23 +31,21 @@ def compile(function: Callable[P, R], /, *, cache_size: int = 8) -> Compiled[P, 
 @overload
 def compile(*, cache_size: int = 8) -> Callable[[Callable[P, R]], Compiled[P, R]]: ...
 def compile(function: Any = None, /, *, cache_size: int = 8) -> Any:
-    """The same function, faster: its Python runs in every call, and what the ops do below it is prepared once.
+    """The same function, with faster backward passes: its Python runs in every call, and what a walk does is prepared once.
 
-    The third call records the ops that `function` calls. In later calls, an op whose inputs come from the same places with
-    the same shapes, dtypes and memory orders runs a task that is prepared, in memory that is kept. A backward pass through
-    such ops runs as one flat list. Results, gradients and side effects are those of the plain call, bit for bit. An op call
-    that differs from the record runs plainly, with all that follow, and is recorded as a branch. If a few timed calls show
-    that this saves nothing, later calls are plain.
+    The second backward pass through graphs of one structure (the same ops, parameters, edges, shapes, dtypes and memory orders)
+    is recorded, and runs as one flat list from the third on, in memory that is kept. Results, gradients and side effects are
+    those of the plain call, bit for bit. A pass through another graph is plain, and known when it comes again.
 
-    Inside, arrays among the arguments are Tensors. Memory that the caller still holds, through a Tensor, a view, an array
-    or a graph, is never overwritten.
+    Inside, arrays among the arguments are Tensors. What the function, its caller or the rules of their ops are given is theirs:
+    its memory is not used again.
 
     Args:
         function: any function; it may return anything.
-        cache_size: how many branches are recorded; calls that take another one run plainly from where they differ.
+        cache_size: how many backward passes are kept; those through other graphs are plain.
 
     Returns:
-        A callable with ``describe()``, which returns the recorded ops and the memory, and ``clear()``.
+        A callable with ``describe()``, which returns the prepared operations and the memory, and ``clear()``.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> w = tg.Tensor([1.0, 2.0], requires_grad=True)

@@ -15,12 +15,16 @@ from dataclasses import dataclass
 from math import inf
 
 from ..core.signature import OUTPUT
-from .blocks import ALIGNMENT
 from .rules import Call, Value
 from .tasks import COPIED_BYTES, is_dense
 
+ALIGNMENT = 64
+
 NUMBER = (bool, int, float, str, type(None))
 """Types of parameters that apply to all images of a batch."""
+
+RESULT_BYTES = 1 << 19
+"""Larger gradients that the walk gives are computed in new memory, and not copied."""
 
 LEAST = 1 << 12
 """Smaller arrays are not worth a place in a group."""
@@ -34,17 +38,12 @@ MOST_BYTES = 1 << 24
 
 @dataclass(eq=False, slots=True)
 class Buffer:
-    """Bytes for one value, or for several values that overwrite each other in place: in the arena, or alone if they last."""
+    """Bytes of the arena for one value, or for several values that overwrite each other in place."""
 
     size: int
     start: int  # the first group that writes it
     end: tuple[float, float]  # the last group that reads it, and the last call
     offset: int = 0
-
-    @property
-    def lasts(self) -> bool:
-        """Whether it holds a gradient that the walk gives."""
-        return self.end[0] == inf
 
 
 @dataclass(slots=True)
@@ -61,7 +60,7 @@ class Plan:
     def gaps(self, i: int, end: int) -> list[tuple[int, int]]:
         """Start and end of each part of the arena, which ends there, that no value needs while group i runs."""
         found, start = [], 0
-        live = {b for b in self.buffers.values() if not b.lasts and b.start <= i <= b.end[0]}
+        live = {b for b in self.buffers.values() if b.start <= i <= b.end[0]}
         for buffer in sorted(live, key=lambda buffer: buffer.offset):
             found.append((start, buffer.offset))
             start = buffer.offset + buffer.size
@@ -84,14 +83,14 @@ def planned(calls: Sequence[Call], results: Collection[Value]) -> Plan:
         for call in group:
             k += 1
             out = _planned(call)
-            if out is None:
-                continue
+            if out is None or (out.nbytes > RESULT_BYTES and last[out][0] == inf):
+                continue  # a large gradient that the walk gives is not copied: its memory is new
             buffer = _overwritten(call, out, k, buffers, whole)
             if buffer is None:
                 buffer = Buffer((out.nbytes // ALIGNMENT + 1) * ALIGNMENT, i, last[out])
             buffer.end = max(buffer.end, last[out])
             buffers[out] = buffer
-    size = place([buffer for buffer in dict.fromkeys(buffers.values()) if not buffer.lasts])
+    size = place(list(dict.fromkeys(buffers.values())))
     return Plan(groups, buffers, last, size, is_small)
 
 

@@ -2,179 +2,165 @@
 
 from __future__ import annotations
 
+import ctypes
 import operator
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from sys import getrefcount
+from math import inf
 from typing import Any
-from weakref import getweakrefcount
 
 import numpy as np
 
 from ..allocator import give_back
-from ..core import tracing
-from ..core.graph import Op
+from ..core.backward import Finished
 from ..kernels.parallel.chunks import LARGE
 from ..kernels.parallel.task import Call as Prepared
 from ..kernels.parallel.task import Stage, Work, borders, streamed, streams
 from ..kernels.parallel.threads import blas_alone, get_num_threads
 from ..kernels.parallel.workspace import Pool, aligned
-from ..tensor import Tensor
-from .blocks import Block
-from .kept import LISTED
+from .graphs import Root
 from .memory import by_image, planned
-from .rules import Call, Value, Walk, fitted, like, mapped, tangent
-from .slots import Slot
-from .tasks import bound, readable
+from .rules import Call, Value, Walk, like, mapped, own, pulled
+from .tasks import COPIED_BYTES, bound, is_dense
 
 MUCH = 1 << 24
 """Before so many bytes are allocated for good, what earlier calls freed is given back: it lies in holes of many sizes."""
 
 
-class Program:
-    """The calls of a walk, prepared for the arrays that its course has now."""
+PLACES = 4
+"""For so many places of saved values, calls stay prepared."""
 
-    def __init__(self, walk: Walk, pool: Pool) -> None:
+
+class Program:
+    """The calls of a walk, prepared.
+
+    Small saved values are copied to where the calls read them. Large ones are read where they lie: in a loop, the same calls
+    mostly find the same free memory, and where they do not, the calls that read it are prepared anew.
+    """
+
+    def __init__(self, walk: Walk, pool: Pool, saved: Sequence[Any]) -> None:
         self._walk = walk
         self.plan = planned(walk.calls, [value for _, value in walk.results])
         self._fixed: dict[Value, Any] = {}  # the arrays that are the same in every run
-        self._moving: list[Value] = []  # values that are read from the slots in every run
-        self._copied: list[Slot] = []
+        self._copied: list[tuple[int, np.ndarray]] = []
+        self._moving: list[tuple[int, Value]] = []
         if self.plan.size > MUCH:
             give_back()
-        # Nothing else runs during a walk of much memory (see `Course.walk`), so its values and all scratch share an arena.
+        # Nothing else runs during a walk of much memory, so its values and all scratch share an arena.
         arena = aligned(self.plan.size) if self.plan.is_small else pool.arena(self.plan.size)
         self._place_values(arena)
+        self._see(saved)
         self._shared: dict[Value, dict[Any, Any]] = {}
-        self._prepared: dict[Call, Any] = {}
         self.streams: list[list[str]] = []  # the names of calls that go together
         self._calls: list[Callable[[], object]] = []
         self._ends: list[tuple[int, int]] = []  # how many calls complete a result, and its number
+        self._places: Sequence[Any] = ()  # of this run
         numbers = {value: k for k, (_, value) in enumerate(walk.results)}
         dying: dict[float, list[Value]] = {}
         for i, group in enumerate(self.plan.groups):
-            with pool.lends(None if self.plan.is_small else partial(self.plan.gaps, i, arena.nbytes)):
+            gaps = None if self.plan.is_small else partial(self.plan.gaps, i, arena.nbytes)
+            self._lends = partial(pool.lends, gaps)  # tasks of this group take their scratch there
+            with self._lends():
                 self._calls += self._grouped(group)
             for value in [value for call in group for value in call.made if value not in self._fixed]:
                 dying.setdefault(self.plan.last[value.root][0], []).append(value)
             self._ends += [(len(self._calls), numbers[v]) for call in group for v in call.made if v in numbers]
             if dead := dying.pop(i, None):
                 self._calls.append(partial(_release, dead))
-        self._left = [*dying.pop(float("inf"), []), *self._moving]
-        self._lent: list[Tensor] = []  # gradients that are the same Tensors in every run
-        self._results = [(slot, self._result(value)) for slot, value in walk.results]
-        self._given = self._same_in_every_run()
-        self._held = [self._block.raw, *self._lent, *(t._array for t in self._lent)]
-        known = LISTED + 2 + (self._given is not None)
-        self._counts = [self._block.limit + 1, *[known] * len(self._lent), *[LISTED + 1] * len(self._lent)]
-        self.is_loose = any(slot.moves for slot in walk.leaves)  # whether two leaves may be one in another call
-        self.nbytes = self._block.size + (self.plan.size if self.plan.is_small else 0)  # but for what is the pool's
+        self._left = [*dying.pop(inf, []), *[value for _, value in self._moving]]
+        self._forget()
+        self._results = [(number, self._result(value)) for number, value in walk.results]
+        self.nbytes = self.plan.size if self.plan.is_small else 0  # else they are the pool's
 
     # Running
 
     def run(
-        self, roots: Sequence[tuple[Any, Any]], finished: Callable[[Any, Any], object] | None
-    ) -> dict[Any, Any] | None:
-        """The gradients of the walk, which begins with the given ones; None if some of the last run are still held."""
-        if list(map(getrefcount, self._held)) != self._counts or any(map(getweakrefcount, self._lent)):
-            self._walk.copies = True
-            return None
+        self, places: Sequence[Any], saved: Sequence[Any], roots: Sequence[Root], finished: Finished | None
+    ) -> dict[Any, np.ndarray]:
+        """The gradients of the walk, which begins with the given ones, by their places."""
         for array, (_, g) in zip(self._roots, roots, strict=True):
             array[...] = g
-        if self._given is not None and finished is None:
-            deque(map(operator.call, self._calls), 0)  # which calls each
-            return self._given.copy()
-        for slot in self._copied:
-            np.copyto(slot.fixed, slot.array)  # type: ignore[arg-type]
-        for value in self._moving:
-            value.array = _found(value)
+        for i, fixed in self._copied:
+            np.copyto(fixed, saved[i])
         try:
+            self._see(saved)
+            self._places = places
             if self.plan.is_small:
                 return self._run(finished)
             return blas_alone(self._run, finished)  # BLAS threads would spin and slow the kernels' threads
         finally:
-            for value in self._left:
-                value.array = None
+            self._forget()
 
-    def _run(self, finished: Callable[[Any, Any], object] | None) -> dict[Any, Any]:
+    def _forget(self) -> None:
+        self._places = ()
+        for value in self._left:
+            value.array = None
+
+    def _run(self, finished: Finished | None) -> dict[Any, np.ndarray]:
+        places = self._places
         if finished is None:
-            deque(map(operator.call, self._calls), 0)
-            return {slot.node: g if g is not None else make() for slot, (g, make) in self._results}
-        found: dict[Any, Any] = {}
+            deque(map(operator.call, self._calls), 0)  # which calls each
+            return {places[i]: get() for i, get in self._results}
+        found: dict[Any, np.ndarray] = {}
         done = 0
         for end, number in self._ends:
             for call in self._calls[done:end]:
                 call()
             done = max(done, end)
-            slot, (g, make) = self._results[number]
-            found[slot.node] = array = make() if g is None else g._array.view()
-            finished(slot.node, array)
+            i, get = self._results[number]
+            found[places[i]] = g = get()
+            finished(places[i], g)
         for call in self._calls[done:]:
             call()
         return found
-
-    def serves(self) -> bool:
-        """Whether the leaves of this call are different ones, as they were when the walk was recorded."""
-        leaves = self._walk.leaves
-        return len({slot.node for slot in leaves}) == len(leaves)
 
     # Values
 
     def _place_values(self, arena: np.ndarray) -> None:
         """Find the arrays of values that are the same in every run."""
-        self._starts, size = {}, 0
-        for buffer in dict.fromkeys(self.plan.buffers.values()):
-            if buffer.lasts:
-                self._starts[buffer], size = size, size + buffer.size
-        self._block = Block(size)
         for value, buffer in self.plan.buffers.items():
-            if buffer.lasts:
-                self._fixed[value] = self._block.inner(value.shape, value.dtype, value.strides, self._starts[buffer])
-            else:
-                self._fixed[value] = np.ndarray(value.shape, value.dtype, arena, buffer.offset, value.strides)
+            self._fixed[value] = np.ndarray(value.shape, value.dtype, arena, buffer.offset, value.strides)
         self._roots = [like(root.shape, root.dtype, root.strides) for root in self._walk.roots]
         self._fixed.update(zip(self._walk.roots, self._roots, strict=True))
-        readers: dict[Value, list[Op | None]] = {}
-        for call in [call for group in self.plan.groups for call in group]:
-            for value in call.reads:
-                readers.setdefault(value, []).append(call.op)
-        for value, ops in readers.items():
+        for value in dict.fromkeys([value for group in self.plan.groups for call in group for value in call.reads]):
             if value.origin == "constant":
                 self._fixed[value] = value.array
             elif value.origin == "saved":
-                self._moving.append(value)
-            elif value.origin == "slot":
-                array = readable(value.source, ops)
-                if array is None:
-                    self._moving.append(value)
-                    continue
-                self._fixed[value] = array
-                if value.source.copied and value.source not in self._copied:
-                    self._copied.append(value.source)
+                self._place_saved(value)
 
-    def _result(self, value: Value) -> tuple[Tensor | None, Any]:
-        """A gradient that everybody may hold: a Tensor, or what makes an array."""
-        buffer = self.plan.buffers.get(value.root)
-        if buffer is not None and not self._walk.copies:
-            start = self._starts[buffer] + value.start
-            t = Tensor._of(self._block.outer(value.shape, value.dtype, value.strides, start))
-            self._lent.append(t)
-            return t, None
-        if value in self._fixed:
-            return None, partial(np.array, self._fixed[value])
-        return None, lambda: value.array
+    def _place_saved(self, value: Value) -> None:
+        if 0 < value.nbytes <= COPIED_BYTES and is_dense(value.shape, value.strides, value.dtype.itemsize):
+            self._fixed[value] = fixed = like(value.shape, value.dtype, value.strides)
+            self._copied.append((value.source, fixed))
+        else:
+            self._moving.append((value.source, value))
 
-    def _same_in_every_run(self) -> dict[Any, Tensor] | None:
-        """The Tensors that are all that the walk gives, by their leaves, if nothing but the root is read anew in a run."""
-        reads = self._copied or self._left or any(slot.moves or not slot.is_outside for slot, _ in self._results)
-        if reads or not self.plan.is_small or len(self._lent) < len(self._results):
-            return None
-        return {slot.node: t for (slot, _), t in zip(self._results, self._lent, strict=True)}
+    def _see(self, saved: Sequence[Any]) -> None:
+        """Let the calls read these saved values, until the end of the run."""
+        for i, value in self._moving:
+            value.array = saved[i]
+            value.address = address(saved[i])
+
+    def _result(self, value: Value) -> Callable[[], np.ndarray]:
+        """A function that returns a gradient in memory of its own."""
+        if (fixed := self._fixed.get(value)) is not None:
+            return fixed.copy if fixed.flags.c_contiguous else partial(fixed.copy, "K")
+        return lambda: value.array  # type: ignore[return-value]
 
     def _filled(self, tree: Any) -> Any:
-        """`tree` with its values replaced by their arrays; they are all fixed."""
-        return mapped(lambda x: self._fixed[x] if isinstance(x, Value) else x, tree)
+        """`tree` with its values replaced by arrays for calls that are prepared."""
+        return mapped(self._placed, tree)
+
+    def _placed(self, x: Any) -> Any:
+        if not isinstance(x, Value):
+            return x
+        fixed = self._fixed.get(x)
+        return at(x.address, x) if fixed is None else fixed
+
+    def _is_fixed(self, call: Call) -> bool:
+        """Whether a call is prepared once: its arrays are the same in every run."""
+        return all(v is None or v in self._fixed for v in (*call.outputs, *call.reads))
 
     # Calls
 
@@ -204,18 +190,20 @@ class Program:
             return [function for call in calls for function in self._call(call)]
         self.streams.append([call.name for call in calls])
         cuts = streams(stages, _largest(calls[0]).shape[0], max(2, get_num_threads()))
-        return [streamed(stages, cuts).prepared()]
+        if all(self._is_fixed(call) for call in calls):
+            return [streamed(stages, cuts).prepared()]
+        return [self._following(calls, lambda: streamed([self._stage(call) for call in calls], cuts).prepared())]  # type: ignore[misc]
 
     def _stage(self, call: Call) -> Stage | None:
         """A call as a stage of a stream; None if it cannot be one."""
         op, out = call.op, call.outputs[0]
         assert op is not None
         assert out is not None
-        if not op.elementwise:
-            work = self._bound(call)
-            return work if isinstance(work, Work) and work.images is not None else None
-        if any(v not in self._fixed for v in call.reads):
+        if not self._is_ready(call):
             return None
+        if not op.elementwise:
+            work = self._bind(call)
+            return work if isinstance(work, Work) and work.images is not None else None
         along, whole = by_image(call), self._fixed[out]
         inputs = [(self._filled(x), isinstance(x, Value) and x in along) for x in call.inputs]
         params = self._filled(call.params)
@@ -229,15 +217,16 @@ class Program:
     def _call(self, call: Call) -> list[Callable[[], object]]:
         """The functions of a call."""
         if call.op is None:
-            return [partial(self._pull if call.forward is None else self._push, call)]
+            return [partial(self._pull, call)]
         out = call.outputs[0]
         assert out is not None
         if self._is_fixed_view(call, out):
             return []
         op, fixed = call.op, out in self._fixed
-        task = self._bound(call) if fixed else None
+        task = self._bind(call) if self._is_ready(call) else None
         if task is not None:
-            return [task.prepared() if isinstance(task, Work) else task]
+            prepared = task.prepared() if isinstance(task, Work) else task
+            return [prepared] if self._is_fixed(call) else [self._following([call], lambda: self._prepared(call))]
         if all(isinstance(x, Value) or not isinstance(x, list | tuple | dict | slice) for x in call.inputs):
             holders = [x if isinstance(x, Value) else Value(x, "constant") for x in call.inputs]
             for holder in holders:
@@ -275,48 +264,49 @@ class Program:
 
     def _pull(self, call: Call) -> None:
         """Call the rules of a node."""
-        slot: Any = call.slot
-        node = slot.node
-        wanted = tuple([place and place.node for place in call.parents])
-        g = self._current(call.inputs[0])
-        token = tracing._tracer.set(tracing.NO_TRACER)
-        try:
-            pulled = node.op.pull(g, node.saved, node.params, wanted)
-        finally:
-            tracing._tracer.reset(token)
-        results = fitted(node.op, pulled, wanted, g, node.saved)
+        node = self._places[call.node]
+        parents = tuple([None if i is None else self._places[i] for i in call.parents])
+        results = pulled(node, own(self._current(call.inputs[0]), node.op), parents)
         for value, r in zip(call.outputs, results, strict=True):
             if value is not None:
                 value.array = r if r.strides == value.strides else _in_form(r, value, node.op.name)
 
-    def _push(self, call: Call) -> None:
-        """Call the forward rules of a node."""
-        slot: Any = call.slot
-        assert call.forward is not None
-        t, value = tangent(slot.node, mapped(self._current, call.inputs), *call.forward), call.made[0]
-        value.array = t if t is None or t.strides == value.strides else _in_form(t, value, call.name)
+    def _is_ready(self, call: Call) -> bool:
+        """Whether a call can be prepared: its arrays are fixed, or saved values."""
+        read = all(v in self._fixed or v.origin == "saved" for v in call.reads)
+        return read and all(v in self._fixed for v in call.made)
 
-    def _bound(self, call: Call) -> Any:
-        """The call as work, or as a function without arguments, if its arrays are fixed and its op can prepare it."""
-        if call not in self._prepared:
-            self._prepared[call] = self._bind(call)
-        return self._prepared[call]
+    def _prepared(self, call: Call) -> Callable[[], object]:
+        task = self._bind(call)
+        return task.prepared() if isinstance(task, Work) else task
+
+    def _following(self, calls: Sequence[Call], prepare: Callable[[], Callable[[], object]]) -> Callable[[], object]:
+        """A function that makes some calls, which are prepared for the places where saved values lie in that run."""
+        values = [*dict.fromkeys([v for call in calls for v in call.reads if v not in self._fixed])]
+        lends, known = self._lends, dict[tuple[int, ...], Callable[[], object]]()
+
+        def run() -> None:
+            places = tuple([value.address for value in values])
+            task = known.get(places)
+            if task is None:
+                with lends():
+                    task = prepare()
+                if len(known) >= PLACES:
+                    known.clear()
+                known[places] = task
+            task()
+
+        return run
 
     def _bind(self, call: Call) -> Any:
+        """The call as work, or as a function without arguments; None if its op cannot prepare it."""
         op, out = call.op, call.outputs[0]
-        if op is None or out is None or any(v not in self._fixed for v in call.reads):
-            return None
+        assert op is not None
+        assert out is not None
         first, shared = call.inputs[0] if call.inputs else None, None
         if op.shares and isinstance(first, Value):
-            shared = self._shared_of(first)
+            shared = self._shared.setdefault(first, {})
         return bound(op, self._fixed[out], self._filled(call.inputs), self._filled(call.params), shared)
-
-    def _shared_of(self, value: Value) -> dict[Any, Any]:
-        """What kernels keep for calls that read a value first, in the function as in the walk."""
-        if value.origin == "slot":
-            slot: Slot = value.source
-            return slot.shared
-        return self._shared.setdefault(value, {})
 
     def _is_fixed_view(self, call: Call, out: Value) -> bool:
         """Whether the call makes a view of a fixed array: the view is then made once, and fixed too."""
@@ -349,13 +339,18 @@ class Program:
         return found
 
 
-def _found(value: Value) -> Any:
-    """The array of a value from outside the walk."""
-    if value.origin == "slot":
-        return value.source.array
-    slot, i, j = value.source
-    saved = slot.node.saved[i]
-    return saved if j < 0 else saved[j]
+def address(array: np.ndarray) -> int:
+    """Where the first element of an array lies."""
+    return array.__array_interface__["data"][0]  # type: ignore[no-any-return]
+
+
+def at(address: int, value: Value) -> np.ndarray:
+    """The array of a value at an address. It does not keep the memory alive: it is used while another array does."""
+    reach = [(n - 1) * stride for n, stride in zip(value.shape, value.strides, strict=True)]
+    before = -sum([r for r in reach if r < 0])
+    size = before + sum([r for r in reach if r > 0]) + value.dtype.itemsize
+    memory = (ctypes.c_char * size).from_address(address - before)
+    return np.ndarray(value.shape, value.dtype, memory, before, value.strides)
 
 
 def _release(values: Sequence[Value]) -> None:

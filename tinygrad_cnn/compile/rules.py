@@ -7,14 +7,16 @@ its node.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import ref
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from ..core import tracing
+from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from ..core.gradients import fit, input_name, unusable
 from ..core.graph import Op
 from ..core.node import Node
@@ -22,12 +24,8 @@ from ..core.tracing import NO_TRACER, Args, performed
 from ..core.versions import owner
 from ..kernels.parallel.workspace import aligned
 from ..tensor import Tensor
-from ..transforms.forward import forward_rule, pushed
-from .slots import Slot, is_ours
-
-if TYPE_CHECKING:
-    from .program import Program
-
+from .graphs import Graph
+from .params import is_ours
 
 LARGE = 1 << 16
 """The record of a walk does not keep arrays of this many bytes alive."""
@@ -38,6 +36,9 @@ def like(shape: tuple[int, ...], dtype: np.dtype[Any], strides: tuple[int, ...])
     return np.ndarray(shape, dtype, aligned(math.prod(shape) * dtype.itemsize), 0, strides)
 
 
+_plainly = tracing._current(NO_TRACER)
+
+
 class _Opaque(Exception):
     """Raised in a rule that cannot be recorded op by op."""
 
@@ -45,14 +46,13 @@ class _Opaque(Exception):
 class Value:
     """An array in a backward walk: its form, and in a run the array, unless that is the same in every run."""
 
-    __slots__ = ("array", "base", "dtype", "nbytes", "origin", "shape", "size", "source", "start", "strides")
+    __slots__ = ("address", "array", "base", "dtype", "nbytes", "origin", "shape", "size", "source", "start", "strides")
 
-    def __init__(self, array: Any, origin: str, source: Any = None) -> None:
+    def __init__(self, array: Any, origin: str, source: int = -1) -> None:
         self.array = array if origin == "constant" else None
-        self.origin = origin  # "call", "slot", "saved", "root" or "constant"
-        self.source = (
-            source  # of a slot: it; of a saved value: the slot of its node, and its positions among the saved values
-        )
+        self.origin = origin  # "call", "saved", "root" or "constant"
+        self.source = source  # of a saved value: its number in the graph
+        self.address = 0  # of a large saved value in this run
         self.base: Value | None = None  # the value of whose memory this one is a view
         self.start = 0  # where it begins in that memory
         if isinstance(array, np.ndarray):
@@ -66,10 +66,10 @@ class Value:
 
 
 class Call:
-    """A call of an op, or of all rules of the node of `slot`. Inputs and parameters are nested tuples and lists of values and
+    """A call of an op, or of all rules of a node. Inputs and parameters are nested tuples and lists of values and
     constants."""
 
-    __slots__ = ("along", "forward", "inputs", "made", "name", "op", "outputs", "params", "parents", "reads", "slot")
+    __slots__ = ("along", "inputs", "made", "name", "node", "op", "outputs", "params", "parents", "reads")
 
     def __init__(
         self,
@@ -79,53 +79,37 @@ class Call:
         reads: list[Value],
         outputs: tuple[Value | None, ...],
         op: Op | None,
-        slot: Slot | None = None,
-        parents: tuple[Slot | None, ...] = (),
-        forward: tuple[int | None] | None = None,
+        node: int = -1,
+        parents: tuple[int | None, ...] = (),
     ) -> None:
         self.name, self.inputs, self.params, self.outputs, self.op = name, inputs, params, outputs, op
         self.made = [value for value in outputs if value is not None]
-        self.slot = slot
+        self.node = node
         self.parents = parents  # of the node, those that are wanted
-        self.forward = forward  # of forward rules: the number of tangents
         self.along: set[Value] | None = None  # see `memory.by_image`
         self.reads = reads  # the values among inputs and parameters
 
 
 @dataclass(eq=False, repr=False)
 class Walk:
-    """What a backward walk from some slots did: the calls, the nodes that it visited, and the gradients that it gave."""
+    """What a backward walk did: the calls, the gradients with which it began, and those that it gave, by the numbers of the
+    places in its graph."""
 
+    graph: Graph
     calls: list[Call]
     roots: list[Value]
-    visited: list[Slot]
-    results: list[tuple[Slot, Value]]
-    wanted: frozenset[Slot] | None
-    leaves: list[Slot]  # all that the call had from outside with a node, each another one
-    starts: list[Slot]  # of a forward walk: where its roots are
-    fails: bool  # whether it cannot be repeated from the record
-    copies: bool = False  # whether the gradients of a walk were still held in a later one
-    uses: int = 0
-    program: Program | None = None
-
-    def serves(self, roots: Sequence[tuple[Any, Any]], wanted: Collection[Any] | None) -> bool:
-        """Whether gradients come in with the memory orders of the recorded call, and are wanted as they were there."""
-        for (_, g), root in zip(roots, self.roots, strict=True):
-            if g.strides != root.strides:
-                return False
-        if wanted is None or self.wanted is None:
-            return wanted is None and self.wanted is None
-        return wanted == {slot.node for slot in self.wanted}
+    results: list[tuple[int, Value]]
 
 
 class Rules(tracing.Tracer):
-    """Records one walk. `places` are the slots of the nodes of the call."""
+    """Records one walk, through a graph with these places and saved values."""
 
     follows_rules = True
 
-    def __init__(self, places: dict[Any, Slot]) -> None:
-        self._places = places
-        self._sources: dict[Any, Value] = {}  # by slot, or by the place of a saved value
+    def __init__(self, graph: Graph, places: Sequence[Any], saved: Sequence[Any]) -> None:
+        self._graph = graph
+        self._recording = enable_grad if is_grad_enabled() else no_grad  # where the walk began
+        self._numbers = {place: i for i, place in enumerate(places)}
         self._values: dict[int, Value] = {}  # by the id of its array, while that is alive
         self._owners: dict[int, tuple[Value, int]] = {}  # of memory: the value that was first there, and its start
         self._alive: list[np.ndarray] = []
@@ -134,8 +118,8 @@ class Rules(tracing.Tracer):
         self._reads: list[Value] = []  # the values that a call takes
         self.calls: list[Call] = []
         self.roots: list[Value] = []
-        self.visited: list[Slot] = []
-        self.fails = False
+        for i in graph.arrays:
+            self._known(saved[i], "saved", i)
 
     def root(self, g: Any) -> Tensor:
         """An incoming gradient as a Tensor."""
@@ -144,25 +128,14 @@ class Rules(tracing.Tracer):
         self.roots.append(self._known(array, "root"))
         return Tensor._of(array)
 
-    def recorded(
-        self, results: dict[Any, Tensor], wanted: Collection[Any] | None, leaves: list[Slot], starts: list[Slot]
-    ) -> Walk:
-        """The record of the walk, which has ended with these gradients."""
-        found, places = [], self._places
-        for place, g in results.items():
-            value = self._values.get(id(g._array))
-            if place not in places or value is None or value.root.origin != "call":
-                self.fails = True
-            else:
-                found.append((places[place], value))
-        slots = None
-        if wanted is not None:
-            slots = frozenset([places[place] for place in wanted if place in places])
-            # In another call, what an outside op computed may depend on what is wanted.
-            self.fails |= any(isinstance(slot.node, Node) for slot in leaves)
+    def recorded(self, results: dict[Any, Tensor]) -> Walk | None:
+        """The record of the walk, which has ended with these gradients; None if it cannot be repeated from the record."""
+        found = [(self._numbers[place], self._values.get(id(g._array))) for place, g in results.items()]
         self._watched.clear()
         self._alive.clear()
-        return Walk(self.calls, self.roots, self.visited, found, slots, leaves, starts, self.fails)
+        if any(value is None or value.root.origin != "call" for _, value in found):
+            return None
+        return Walk(self._graph, self.calls, self.roots, [(i, value) for i, value in found if value is not None])
 
     # Events
 
@@ -189,15 +162,11 @@ class Rules(tracing.Tracer):
         raise _Opaque
 
     def vjp(self, node: Node, g: Tensor, saved: Args, parents: Args) -> Args:
-        slot = self._places.get(node)
-        if slot is None or slot.step is None:
-            self.fails = True  # a node that no step of the course made
-            return tuple([r if r is None else _tensor(r) for r in node.op.pull(g, saved, node.params, parents)])
-        self.visited.append(slot)
+        number = self._numbers[node]
         mark = len(self.calls)
-        if is_ours(node.op) and not slot.step.varies:
-            given = self._saved(slot, node)
+        if self._graph.compares[number]:
             self._suspects = False
+            given = tuple([tuple(map(_wrapped, v)) if v.__class__ is tuple else _wrapped(v) for v in node.saved or ()])
             try:
                 found = node.op.pull(g, given, node.params, parents)
                 if not self._suspects and not any(isinstance(r, np.ndarray | np.generic) for r in found):
@@ -205,81 +174,16 @@ class Rules(tracing.Tracer):
             except (_Opaque, TypeError):
                 pass
             del self.calls[mark:]
-            found = given = ()
-        token = tracing._tracer.set(NO_TRACER)
-        try:
-            pulled = node.op.pull(g._array, node.saved, node.params, parents)
-        finally:
-            tracing._tracer.reset(token)
-        results = fitted(node.op, pulled, parents, g._array, node.saved or ())
+            del given
+        with _plainly, self._recording():
+            results = pulled(node, own(g._array, node.op), parents)
         outputs = tuple([r if r is None else self._made(r) for r in results])
-        wanted = tuple([p and self._places.get(p) for p in parents])
-        if any(p is not None and place is None for p, place in zip(parents, wanted, strict=True)):
-            self.fails = True
+        wanted = tuple([None if p is None else self._numbers[p] for p in parents])
         self._reads = []
-        self.calls.append(Call(f"{node.op.name}'", self._of((g,)), {}, self._reads, outputs, None, slot, wanted))
+        self.calls.append(Call(f"{node.op.name}'", self._of((g,)), {}, self._reads, outputs, None, number, wanted))
         return tuple([r if r is None else Tensor._of(r) for r in results])
 
-    def forward(
-        self, node: Node, given: Sequence[Tensor | None], tensors: bool, create: bool, n: int | None
-    ) -> Tensor | None:
-        """The tangent of a node's output, as :func:`pushed` gives it, recorded op by op or as one call of all its rules."""
-        slot = self._places.get(node)
-        if slot is None or slot.step is None:
-            self.fails = True
-            return pushed(node, given, tensors, create, n)
-        self.visited.append(slot)
-        mark, sig = len(self.calls), node.op.signature
-        served = sig.inputs if sig.variadic else [n for n, g in zip(sig.served, given, strict=True) if g is not None]
-        has_rules = all(forward_rule(node.op, name) for name in served)  # else a walk within this one is not recorded
-        if is_ours(node.op) and not slot.step.varies and has_rules:
-            self._suspects = False
-            try:
-                t = pushed(node, given, tensors, create, n, self._saved(slot, node))
-                if not self._suspects and (t is None or isinstance(t, Tensor)):
-                    return t
-            except (_Opaque, TypeError):
-                pass
-            del self.calls[mark:]
-        own = tangent(node, [None if g is None else g._array for g in given], n)
-        if own is None:
-            return None
-        self._reads = []
-        inputs, made = self._of(tuple(given)), self._made(own)
-        self.calls.append(Call(f"{node.op.name} forward", inputs, {}, self._reads, (made,), None, slot, (), (n,)))
-        return Tensor._of(own)
-
     # Values
-
-    def _saved(self, slot: Slot, node: Node) -> tuple[Any, ...]:
-        """What a node saved, with Tensors in place of arrays, each known by the slot that it is from."""
-        step, found = slot.step, []
-        assert step is not None
-        for i, (value, what) in enumerate(zip(node.saved or (), step.saved, strict=True)):
-            if isinstance(what, int):
-                found.append(self._wrapped(value, step.uses[what].slot))
-            elif what == "all":
-                found.append(tuple([self._wrapped(a, use.slot) for a, use in zip(value, step.uses, strict=True)]))
-            elif what == "y":
-                found.append(self._wrapped(value, slot))
-            elif isinstance(value, tuple):
-                found.append(tuple([self._wrapped(a, (slot, i, j)) for j, a in enumerate(value)]))
-            else:
-                found.append(self._wrapped(value, (slot, i, -1)))
-        return tuple(found)
-
-    def _wrapped(self, array: Any, source: Any) -> Any:
-        """A saved array as a Tensor. One array may be in several slots, which other calls give different arrays."""
-        if not isinstance(array, np.ndarray):
-            return array
-        found, known = self._values.get(id(array)), self._sources.get(source)
-        if found is None or found is not known:
-            array = array if found is None else array.view()
-            if known is None:
-                self._sources[source] = self._known(array, "slot" if isinstance(source, Slot) else "saved", source)
-            else:
-                self._watch(self._values, array, known)
-        return Tensor._of(array)
 
     def _of(self, tree: Any) -> Any:
         return mapped(self._refer, tree)
@@ -301,7 +205,7 @@ class Rules(tracing.Tracer):
     def _made(self, array: np.ndarray) -> Value:
         return self._values.get(id(array)) or self._known(array, "call")
 
-    def _known(self, array: np.ndarray, origin: str, source: Any = None) -> Value:
+    def _known(self, array: np.ndarray, origin: str, source: int = -1) -> Value:
         value = Value(array, origin, source)
         self._watch(self._values, array, value)
         memory = owner(array)
@@ -348,21 +252,22 @@ def fitted(op: Op, gradients: Sequence[Any], parents: Sequence[Any], g: Any, sav
     return found
 
 
-def tangent(node: Node, given: Sequence[Any], n: int | None) -> np.ndarray | None:
-    """The tangent of a node's output, in memory of its own."""
-    token = tracing._tracer.set(NO_TRACER)
-    try:
-        t = pushed(node, given, False, False, n)
-    finally:
-        tracing._tracer.reset(token)
-    if t is None:
-        return None
-    t = np.asarray(t)
-    return t.copy("K") if t.base is not None or any(t is a for a in (*given, *(node.saved or ()))) else t
+def _wrapped(value: Any) -> Any:
+    return Tensor._of(value) if isinstance(value, np.ndarray) else value
 
 
-def _tensor(r: Any) -> Any:
-    return Tensor._of(np.asarray(r)) if isinstance(r, np.ndarray | np.generic) else r
+def pulled(node: Any, g: np.ndarray, parents: Sequence[Any]) -> list[Any]:
+    """The gradients that the rules of a node give on arrays: see :func:`fitted`."""
+    return fitted(node.op, node.op.pull(g, node.saved, node.params, parents), parents, g, node.saved)
+
+
+def own(g: np.ndarray, op: Op) -> np.ndarray:
+    """A gradient for the rules of an op: a copy if they are not this library's, since they may keep it."""
+    if is_ours(op):
+        return g
+    memory = g[tuple([slice(None) if stride else slice(0, 1) for stride in g.strides])].copy("K")
+    strides = [memory.strides[i] if stride else 0 for i, stride in enumerate(g.strides)]
+    return as_strided(memory, g.shape, strides)
 
 
 NESTED = frozenset({tuple, list, dict, slice})

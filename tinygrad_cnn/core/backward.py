@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import nullcontext
 from operator import attrgetter
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from numpy import ndarray
 
@@ -32,8 +32,23 @@ from .gradients import (
 from .graph import Array
 from .node import Place, hooked
 from .registry import above
+from .scope import Scoped
 
 Finished: TypeAlias = Callable[[Place, Array], None]
+
+
+class Repeats(Protocol):
+    """Who may know the gradients of a walk from earlier ones: see ``compile/``."""
+
+    def walk(
+        self, roots: Sequence[tuple[Place, Array]], wanted: Collection[Place] | None, retain: bool,
+        finished: Finished | None,
+    ) -> dict[Place, Array] | None:  # fmt: skip
+        """The gradients of a walk that records nothing; None, and it goes on by itself."""
+
+
+repeating: Scoped[Repeats | None] = Scoped("repeating", None)
+"""Who is asked in this context before a walk that records nothing."""
 
 _number = attrgetter("number")
 
@@ -57,8 +72,8 @@ def pull_back(
     Raises:
         RuntimeError: before anything changes, if a visited node was freed or a value it saved has been overwritten.
     """
-    if tracing.watchers and not create and not floor:
-        known = tracing.tracer().walk(roots, wanted, retain, finished)
+    if not create and not floor and (repeats := repeating.get()) is not None:
+        known = repeats.walk(roots, wanted, retain, finished)
         if known is not None:
             return known
     oldest = floor if not wanted else max(floor, min([place.number for place in wanted]))  # nothing older is needed

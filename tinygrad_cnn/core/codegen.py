@@ -16,11 +16,6 @@ from typing import Any
 from .operands import ODD
 from .signature import IN_SHAPE, IN_SHAPES, NEEDS, OUTPUT, PARENTS, Signature
 
-EXPECTED = """\
-    if _watchers and (_t := _tracer().expected(_op, {inputs}, {params})) is not None: return _t
-"""
-"""Any call, while a tracer is active that may know its output."""
-
 ARRAYS = """\
     if not {some_tensor}:
         {inside}try: return {run}
@@ -78,7 +73,7 @@ def emit_call(sig: Signature, first: str) -> str:
         unpack = f"    {xs}_ = {xs}._array; {xs}_n = {xs}._node\n"
         if len(inputs) > 1:
             unpack = "".join([OPERAND.format(n=n, name=sig.name, is_label=n in labels, **s) for n in inputs])
-    source += EXPECTED.format(**s) + ARRAYS.format(run=_run(sig, given, sig.residuals), **s) + unpack
+    source += ARRAYS.format(run=_run(sig, given, sig.residuals), **s) + unpack
     source += TENSORS.format(run=_run(sig, arrays), **s)
     for n in labels:
         source += f"    if {n}_n is not None and _recording(): _refuse(_op, '{n}')\n"

@@ -1,13 +1,13 @@
 """The tracing seam: a :class:`Tracer` sees every op call and every rule in its context, and may answer in their place.
 
-Anomaly detection, ``vmap``, ``show`` and the course of a compiled function are tracers. An op tests :data:`watchers` once:
-while no tracer is active anywhere, a call pays only for testing an empty list.
+Anomaly detection, ``vmap``, ``show`` and what records the walks of a compiled function are tracers. An op tests
+:data:`watchers` once: while no tracer is active anywhere, a call pays only for testing an empty list.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
@@ -17,7 +17,7 @@ from .scope import Block, Scoped, again, both
 if TYPE_CHECKING:
     from ..tensor import Tensor
     from .graph import Op
-    from .node import Leaf, Node
+    from .node import Node
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,26 +36,12 @@ class Tracer:
         """Whether backward rules are given Tensors, so that the ops in them are followed too."""
         return self.outer.follows_rules
 
-    def expected(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
-        """An op is called on `inputs` as they are given. Return its output if that is known; else None, and `call` follows."""
-        return None
-
     def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
         """An op is called on `inputs`: Tensors, and other operands after their conversion. Return its output.
 
         None leaves the call to the op itself, which is what the outermost tracer does.
         """
         return performed(op, inputs, params, self, self.outer)
-
-    def walk(
-        self, roots: Sequence[tuple[Any, Any]], wanted: Collection[Any] | None, retain: bool, finished: Any
-    ) -> dict[Node | Leaf, np.ndarray] | None:
-        """A backward walk begins that records nothing: return its gradients, or None, and it goes on by itself."""
-        return None
-
-    def push(self, starts: Mapping[Any, Any], outputs: Sequence[Any], n: int | None) -> list[Any] | None:
-        """A forward walk begins that records nothing: return its tangents, or None, and it goes on by itself."""
-        return None
 
     def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:
         """The gradients of a node's parents for an incoming gradient g, by the node's rules."""
@@ -94,7 +80,7 @@ class _Performer(Tracer):
     """It performs every event as if there were no tracer."""
 
     follows_rules = False
-    expected = call = read = assign = draw = set_grad = _ignored
+    call = read = assign = draw = set_grad = _ignored
     compute = effect = _called
 
     def vjp(self, node: Node, g: Any, saved: Args, parents: Args) -> Args:

@@ -201,12 +201,12 @@ def _vmapped(f: Callable[..., Any], arrays: Arrays) -> Result:
 
 def _compiled(f: Callable[..., Any], arrays: Arrays) -> Result:
     try:
-        from ..compile import compile, trial
+        from ..compile import compile
     except ModuleNotFoundError:
         return _recorded(f, arrays)
     xs = _tensors(arrays, True)
     step = compile(lambda *xs: _step(f, *xs))
-    for _ in range(trial.PLAIN + 4):  # the first ones record and prepare
+    for _ in range(4):  # the second one records, the third prepares
         result, _ = step(*xs)
     return _results(result), _gradients(xs, [x.grad for x in xs])
 

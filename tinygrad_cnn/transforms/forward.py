@@ -28,7 +28,7 @@ from ..core.gradients import check_recorded, fit, unusable
 from ..core.graph import Array, Op
 from ..core.node import Argument, Node, Place
 from ..core.signature import COTANGENT, IN_SHAPE, OUT_SHAPE, TANGENT, asked
-from ..core.tracing import tracer, watchers
+from ..core.tracing import tracer
 from ..ops import replaced
 from ..ops.shape import broadcast_to
 from ..tensor.tensor import Tensor
@@ -62,19 +62,16 @@ def _derived(op: Op, name: str, forward: Any, backward: Any, elementwise: bool) 
 
 
 def push_forward(
-    starts: Mapping[Place, Array], outputs: Sequence[Place], *, create: bool, n: int | None = None,
-    by: Callable[..., Array | None] | None = None,
-) -> list[Array | None]:  # fmt: skip
+    starts: Mapping[Place, Array], outputs: Sequence[Place], *, create: bool, n: int | None = None
+) -> list[Array | None]:
     """The tangent at each output, given tangents at the `starts`; None for an output that depends on no start.
 
     Tangents are arrays, or Tensors if :func:`in_tensors`; with `n` each has n tangents along its first axis. The results may
-    share memory with the starts. `by` is called in place of :func:`pushed`, by a tracer that records what it does.
+    share memory with the starts.
 
     Raises:
         RuntimeError: if a visited node was freed, or a value it saved has been overwritten.
     """
-    if watchers and not create and by is None and (known := tracer().push(starts, outputs, n)) is not None:
-        return known
     oldest = min(place.number for place in starts)
     order = reached(outputs, oldest)[0][::-1]
     last = {parent: node for node in order if node.number > oldest for parent in node.parents or ()}
@@ -86,7 +83,7 @@ def push_forward(
             if tangents.keys().isdisjoint(node.parents) or node.number <= oldest or node in starts:
                 continue
             given = [None if parent is None else tangents.get(parent) for parent in node.parents]
-            t = (by or pushed)(node, given, tensors, create, n)
+            t = _pushed(node, given, tensors, create, n)
             if t is not None:
                 tangents[node] = t
             for parent in node.parents:
@@ -95,14 +92,11 @@ def push_forward(
     return [tangents.get(place) for place in outputs]
 
 
-def pushed(
-    node: Node, given: Sequence[Array | None], tensors: bool, create: bool, n: int | None, saved: Any = None
-) -> Array | None:
-    """The tangent of a node's output, from the tangents of its parents; `saved` are its saved values in Tensors, if known."""
+def _pushed(node: Node, given: Sequence[Array | None], tensors: bool, create: bool, n: int | None) -> Array | None:
+    """The tangent of a node's output, from the tangents of its parents."""
     op, sig = node.op, node.op.signature
-    if not tensors:
-        saved = node.saved
-    elif saved is None:  # labels and indices too, so that a tracer sees their use; residuals have no place in the graph
+    saved: Any = node.saved
+    if tensors:  # labels and indices too, so that a tracer sees their use; residuals have no place in the graph
         own = zip(sig.saved, op.saved_tensors(node), strict=True)
         saved = tuple(
             [Tensor._of(a) if isinstance(a, np.ndarray) and name not in sig.residuals else a for name, a in own]
