@@ -1,7 +1,7 @@
 """Tell stack frames of the library from those of user code.
 
 Frames are read on the way to an error or a warning, and where a user asks to see the lines of a program: by ``show``,
-``detect_anomaly`` and ONNX export. Of other calls that succeed, only ``float`` of a Tensor that requires a gradient reads one.
+``detect_anomaly`` and ONNX export.
 """
 
 from __future__ import annotations
@@ -10,10 +10,7 @@ import os
 import re
 import sys
 import warnings
-from opcode import opmap
 from types import FrameType
-
-import numpy
 
 PACKAGE = os.path.dirname(__file__) + os.sep
 GENERATED = re.compile(r"<(\w+): (?:call|pull)>")
@@ -36,17 +33,5 @@ def warn_user(text: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the innermost line of user code."""
     frame = caller()
     registry = frame.f_globals.setdefault("__warningregistry__", {})
-    module = frame.f_globals.get("__name__")
+    module = frame.f_globals.get("__name__") or frame.f_code.co_filename  # for None, Python warns of nothing
     warnings.warn_explicit(text, category, frame.f_code.co_filename, frame.f_lineno, module, registry)
-
-
-ASKING = (f"{numpy.__path__[0]}{os.sep}", *(f"{PACKAGE}{folder}{os.sep}" for folder in ("ops", "tensor", "numpy_api")))
-
-
-def asks_unseen(frame: FrameType) -> bool:
-    """Whether NumPy or an op asks for a Python number by itself, as in ``a[i] = t`` or ``np.sum(a, initial=t)``.
-
-    NumPy calls ``__float__`` there, as a user does with ``float(loss)``, and would store the value without its gradient: a
-    silently wrong result. Only the caller's instruction tells the two apart.
-    """
-    return frame.f_code.co_filename.startswith(ASKING) or frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import optim
+from tinygrad_cnn.ops import index
 
 
 def leaf(*values, dtype=np.float64):
@@ -450,3 +451,43 @@ def test_gradients_in_the_order_of_their_leaves_are_the_same_compiled():
         found.append([losses, *(a.numpy().tolist() for a in (x, w, x.grad, w.grad)), x.grad.numpy().strides])
     assert found[0] == found[1]
     assert found[0][-1] == x.numpy().strides
+
+
+def test_single_elements_of_one_array_make_no_array_of_its_size_each(monkeypatch):
+    made = []
+    rule = index.add_at_zeros
+    monkeypatch.setattr(index, "add_at_zeros", lambda *args, **kwargs: made.append(1) or rule(*args, **kwargs))
+    x, w = leaf(*range(200)), np.arange(200.0)
+    sum(x[i] * w[i] for i in range(200)).backward()
+    assert x.grad.tolist() == w.tolist()
+    assert len(made) == 2
+
+
+PARTS = [
+    0,
+    1,
+    -1,
+    slice(None),
+    slice(1, 3),
+    ...,
+    None,
+    (slice(None), 0),
+    (1, -1),
+    np.array([0, 2, 0]),
+    np.array([True, False, True]),
+]
+
+
+@given(st.lists(st.integers(0, len(PARTS) - 1), min_size=1, max_size=7), st.booleans())
+def test_the_sum_of_parts_of_one_array(chosen, of_a_result):
+    """Beside what is added as a whole; d of the sum of squares of parts is twice the value, for each part that has it."""
+    x = tg.Tensor(np.arange(1.0, 10).reshape(3, 3), requires_grad=True)
+    z = x * 1.0 if of_a_result else x
+    y = sum((z[PARTS[i]] ** 2).sum() for i in chosen) + (z * 2).sum()
+    counts = np.zeros((3, 3))
+    for i in chosen:
+        np.add.at(counts, PARTS[i], 1)
+    (again,) = tg.gradients(y, x, create_graph=True)
+    (g,) = tg.gradients(y, x)
+    np.testing.assert_allclose(g, 2 + 2 * counts * x.numpy())
+    np.testing.assert_array_equal(g, again.detach())

@@ -356,3 +356,21 @@ def test_many_vectors_are_stacked_by_one_op():
     )
     with pytest.raises(ValueError, match="shape|dimension"):
         tg.stack([tg.ones(1), tg.ones(2), tg.ones(0)])
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("quantile: `q`", lambda x, w: tg.quantile(x, w[0])),
+        ("quantile: `q`", lambda x, w: tg.quantile(x, [0.5, w[0]])),
+        ("percentile: `q`|quantile: `q`", lambda x, w: tg.percentile(x, w)),
+        ("nanquantile: `q`", lambda x, w: tg.nanquantile(x, w)),
+        ("cov: `aweights`", lambda x, w: tg.cov(x, aweights=w)),
+    ],
+)
+def test_an_argument_without_a_gradient_that_requires_one_is_named(name, call):
+    x, w = tg.Tensor([0.25, 0.5, 1.0]), tg.Tensor([0.25, 0.5, 0.75], requires_grad=True)
+    with pytest.raises(TypeError, match=rf"({name}) requires a gradient.*detach"):
+        call(x, w)
+    with tg.no_grad():
+        call(x, w)

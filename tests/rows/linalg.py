@@ -65,5 +65,13 @@ CASES = [
     Case(products.kron, (Arg((2,)), Arg((2, 1, 3))), np.kron),
     Case(products.cross, (Arg((2, 3)), Arg((3,))), np.cross),
     Case(products.cross, (Arg((3, 2)), Arg((3, 2))), np.cross, {"axis": 0}),
+    Case(products.cross, (Arg((4, 2)), Arg((2,))), lambda a, b: a[..., 0] * b[1] - a[..., 1] * b[0], fixed=True),
+    Case(
+        products.cross,
+        (Arg((2, 4)), Arg((4, 3))),
+        lambda a, b, axisa: np.cross(np.pad(a.T, [(0, 0), (0, 1)]), b),
+        {"axisa": 0},
+        fixed=True,
+    ),
     Case(products.cross, (Arg((3, 2, 3)), Arg((2, 3, 3))), np.cross, {"axisa": 0, "axisb": 1, "axisc": 0}),
 ]

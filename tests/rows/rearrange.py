@@ -36,6 +36,7 @@ CASES = [
     *(Case(ops.diagonal, (CUBE,), np.diagonal, {"offset": k}) for k in (0, 1, -1, 5)),
     Case(ops.diagonal, (CUBE,), np.diagonal, {"offset": -2, "axis1": -1, "axis2": 1}),
     *(Case(ops.diag, (v,), np.diag, {"k": k}) for v in (LINE, MATRIX) for k in (0, 1, -2)),
+    *(Case(f, (Arg((3,)),), g, {"k": k}) for f, g in ((ops.tril, np.tril), (ops.triu, np.triu)) for k in (0, 1, -1)),
     *(Case(f, (CUBE,), g, {"k": k}) for f, g in ((ops.tril, np.tril), (ops.triu, np.triu)) for k in (0, 1, -1)),
     Case(ops.fliplr, (Arg((2, 3, 2)),), np.fliplr),
     Case(ops.flipud, (Arg((2, 3, 2)),), np.flipud),

@@ -20,14 +20,11 @@ from .gradients import (
     LARGE,
     apart,
     check_recorded,
-    fit,
+    fitting,
     in_order,
-    input_name,
     owned,
     shares,
-    started,
     total,
-    unusable,
 )
 from .graph import Array
 from .node import Place, hooked
@@ -76,94 +73,114 @@ def pull_back(
         known = repeats.walk(roots, wanted, retain, finished)
         if known is not None:
             return known
-    oldest = floor if not wanted else max(floor, min([place.number for place in wanted]))  # nothing older is needed
-    nodes, last = reached([place for place, _ in roots], oldest)
-    order = nodes + last if finished is None else _with_each_leaf_early(nodes, last)
-    useful = None if wanted is None or wanted.issuperset(last) else _leading_to(wanted, nodes)
-    grads, borrowed = started(roots, useful)
-    tensors = in_tensors(create)
-    if not tensors and not tracing.watchers:
-        results = _walk(order, grads, borrowed, useful, wanted or (), retain, floor, finished)
+    walk = _Walk(roots, wanted, retain, floor, finished)
+    if create or tracing.watchers:
+        walk.follow(create)
     else:
-        with enable_grad() if create else no_grad() if tensors else nullcontext():
-            followed = _follower(create, tensors)
-            results = _walk(order, grads, borrowed, useful, wanted or (), retain, floor, finished, tensors, followed)
+        walk.run()
+    results = walk.results
     return results if len(set(map(id, results.values()))) == len(results) else apart(results)
 
 
-def _walk(
-    order: Sequence[Any], grads: dict[Any, Array], borrowed: set[Place], useful: Collection[Place] | None,
-    ends: Collection[Place], retain: bool, floor: int, finished: Finished | None, tensors: bool = False,
-    followed: Callable[[Any, Array, Any], Sequence[Any]] | None = None,
-) -> dict[Place, Array]:  # fmt: skip
-    """The walk itself: each gradient is complete when its node comes, goes through the rules, and is added to the parents'.
+class _Walk:
+    """A walk from the newest node to the oldest: the gradients that it knows, and where it goes.
 
-    `grads` are the gradients known so far. `borrowed` are those leaves and `ends` whose gradient may share memory with another
-    array, `sums` the places whose gradient is a sum that this walk made.
+    Args:
+        roots, wanted, retain, floor, finished: as for :func:`pull_back`.
     """
-    results: dict[Place, Array] = {}
-    sums: set[Place] = set()
-    for node in order:
-        if (g := grads.pop(node, None)) is None:  # leads to no wanted place
-            continue
-        if hooked and node.number >= floor and hasattr(node, "hooks"):  # else an outer walk runs them
-            g = node.hooks(g, tensors)
-            borrowed.add(node)  # a hook may have kept its argument
-        op = node.op
-        if op is None or node in ends:
-            if node in borrowed or g.__class__ is not ndarray or not g.flags.carray:
-                g = owned(g, node in borrowed, node)
-            results[node] = g
-            if finished is not None:
-                finished(node, g)
-            if op is None or node.number < floor:
+
+    def __init__(
+        self, roots: Sequence[tuple[Place, Array]], wanted: set[Place] | None, retain: bool, floor: int,
+        finished: Finished | None,
+    ) -> None:  # fmt: skip
+        oldest = floor if not wanted else max(floor, min(map(_number, wanted)))  # nothing older is needed
+        nodes, last = reached([place for place, _ in roots], oldest)
+        self.order = nodes + last if finished is None else _with_each_leaf_early(nodes, last)
+        self.useful = None if wanted is None or wanted.issuperset(last) else _leading_to(wanted, nodes)
+        self.ends: Collection[Place] = wanted or ()
+        self.retain, self.floor, self.finished = retain, floor, finished
+        self.grads: dict[Any, Array] = {}
+        for place, g in roots:
+            if self.useful is None or place in self.useful:
+                self.grads[place] = self.grads[place] + g if place in self.grads else g
+        self.borrowed = {*self.grads}
+        """The leaves and ends whose gradient may share memory with another array, as those of the roots do."""
+        self.sums: set[Place] = set()
+        """The places whose gradient is a sum that this walk made, and may add to in place."""
+        self.results: dict[Place, Array] = {}
+        self.tensors = False
+        self.pull: Callable[[Any, Array, Any], Sequence[Any]] | None = None
+        """What applies the rules of a node, where they are given Tensors or a tracer is told of them."""
+
+    def follow(self, create: bool) -> None:
+        """:meth:`run`, where rules are given Tensors, or a tracer is told of them."""
+        vjp, tensors = tracing.tracer().vjp, in_tensors(create)
+
+        def pull(node: Any, g: Array, parents: Any) -> Sequence[Any]:
+            pulled = vjp(node, g, node.op.saved_tensors(node) if tensors else node.saved, parents)
+            if create:
+                check_recorded(node.op, pulled, parents)
+            return pulled
+
+        self.pull, self.tensors = pull, tensors
+        with enable_grad() if create else no_grad() if tensors else nullcontext():
+            self.run()
+
+    def run(self) -> None:
+        """Each gradient is complete when its node comes. It goes through the rules, and what they return to the parents."""
+        grads, useful, ends, borrowed, sums = self.grads, self.useful, self.ends, self.borrowed, self.sums
+        for node in self.order:
+            if (g := grads.pop(node, None)) is None:  # leads to no wanted place
                 continue
-        if g.size >= LARGE:
-            above.keep_freed_memory()
-            g = in_order(g, node)
-        parents = node.parents if useful is None else tuple([p if p in useful else None for p in node.parents])
-        pulled = op.pull(g, node.saved, node.params, parents) if followed is None else followed(node, g, parents)
-        i = -1
-        for r in pulled:  # no zip or enumerate: they would double the cost of this loop
-            i += 1
-            parent = parents[i]
-            if parent is None:
-                continue
-            try:
-                fits = r.shape == parent.shape and r.dtype is parent.dtype
-            except AttributeError:
-                raise unusable(op, f"the rule for {input_name(op, i)}", r) from None
-            if not fits:
-                r = fit(r, parent, op, i)
-            if parent in grads:
-                grads[parent] = total(grads[parent], r, parent in sums)
-                sums.add(parent)
-                borrowed.discard(parent)
+            if hooked and node.number >= self.floor and hasattr(node, "hooks"):  # else an outer walk runs them
+                g = node.hooks(g, self.tensors)
+                borrowed.add(node)  # a hook may have kept its argument
+            op = node.op
+            if op is None or node in ends:
+                self.end(node, g)
+                if op is None or node.number < self.floor:
+                    continue
+            if g.size >= LARGE:
+                above.keep_freed_memory()
+                g = in_order(g, node)
+            parents = node.parents if useful is None else tuple([p if p in useful else None for p in node.parents])
+            if self.pull is not None:
+                pulled = self.pull(node, g, parents)
+            elif op.adds is not None and parents[0] in sums and op.adds(grads[parents[0]], g, *node.params):
+                pulled = ()
             else:
-                grads[parent] = r
-                if (parent.op is None or parent in ends) and shares(r, g, node.saved, pulled):
-                    borrowed.add(parent)
-        if not retain:
-            node.saved = node.parents = None
-    return results
+                pulled = op.pull(g, node.saved, node.params, parents)
+            i = -1
+            for r in pulled:  # no zip or enumerate: they would double the cost of this loop
+                i += 1
+                parent = parents[i]
+                if parent is None:
+                    continue
+                if r.__class__ is not ndarray or r.shape != parent.shape or r.dtype is not parent.dtype:
+                    r = fitting(r, parent, op, i)
+                if parent in grads:
+                    grads[parent] = total(grads[parent], r, parent in sums)
+                    sums.add(parent)
+                    borrowed.discard(parent)
+                else:
+                    grads[parent] = r
+                    if (parent.op is None or parent in ends) and shares(r, g, node.saved, pulled):
+                        borrowed.add(parent)
+            if not self.retain:
+                node.saved = node.parents = None
+
+    def end(self, place: Any, g: Array) -> None:
+        """Keep the gradient of a leaf or a wanted place, in memory of its own."""
+        if place in self.borrowed or g.__class__ is not ndarray or not g.flags.carray:
+            g = owned(g, place in self.borrowed, place)
+        self.results[place] = g
+        if self.finished is not None:
+            self.finished(place, g)
 
 
 def in_tensors(create: bool) -> bool:
     """Whether the rules are given Tensors: to record what they compute, or for a tracer that follows it."""
     return create or (bool(tracing.watchers) and tracing.tracer().follows_rules)
-
-
-def _follower(create: bool, tensors: bool) -> Callable[[Any, Array, Any], Sequence[Any]]:
-    """How the rules of a node are applied to its gradient, if they are given Tensors or a tracer is told of them."""
-    vjp = tracing.tracer().vjp
-
-    def apply(node: Any, g: Array, parents: Any) -> Sequence[Any]:
-        pulled = vjp(node, g, node.op.saved_tensors(node) if tensors else node.saved, parents)
-        if create:
-            check_recorded(node.op, pulled, parents)
-        return pulled
-
-    return apply
 
 
 def outside(roots: Iterable[Place], since: int) -> set[Place]:

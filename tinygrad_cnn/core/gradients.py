@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,15 @@ from .versions import owner
 
 LARGE = 1 << 15
 """Gradients of at least this many elements are put into the memory order of the forward output."""
+
+
+def fitting(r: Array, parent: Place, op: Op, position: int) -> Array:
+    """What a rule returned, :func:`fit` if need be. TypeError if it is no array."""
+    try:
+        fits = r.shape == parent.shape and r.dtype is parent.dtype
+    except AttributeError:
+        raise unusable(op, f"the rule for {input_name(op, position)}", r) from None
+    return r if fits else fit(r, parent, op, position)
 
 
 def fit(r: Array, parent: Place, op: Op, position: int) -> Array:
@@ -35,18 +44,9 @@ def fit(r: Array, parent: Place, op: Op, position: int) -> Array:
         raise TypeError(
             f"{op.name}: the rule for {input_name(op, position)} returned {r.dtype} for an input of {parent.dtype}"
         )
+    if parent.op is None and (r.dtype.char, parent.dtype.char) == ("d", "f"):
+        above.widened(parent, op)
     return r.astype(parent.dtype)
-
-
-def started(
-    roots: Sequence[tuple[Place, Array]], useful: Collection[Place] | None
-) -> tuple[dict[Any, Array], set[Place]]:
-    """The gradients with which a walk begins, and their places, since they are borrowed: the caller may keep the arrays."""
-    grads: dict[Any, Array] = {}
-    for place, g in roots:
-        if useful is None or place in useful:
-            grads[place] = grads[place] + g if place in grads else g
-    return grads, set(grads)
 
 
 def total(old: Array, r: Array, ours: bool) -> Array:

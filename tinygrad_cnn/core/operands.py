@@ -53,7 +53,7 @@ def call_with_lists(op: Op, inputs: Sequence[Any], params: Sequence[Any]) -> Any
     if any(isinstance(value, namespace["Tensor"]) for value in gathered):
         return op.function(*gathered, **named)
     try:
-        result = op.run(*inputs, **named)
+        result = op.run(*gathered, **named)
     except AttributeError as error:
-        raise explain(op, error, inputs) from error
+        raise explain(op, error, gathered) from error
     return result[0] if op.signature.residuals else result

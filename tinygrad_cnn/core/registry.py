@@ -36,6 +36,9 @@ class _Above:
     laid_out: Callable[..., Any]
     sum_to: Callable[..., Any]
 
+    def widened(self, leaf: Any, op: Op) -> None:
+        """A float64 gradient arrives at a float32 leaf, so the op had another operand of float64. ``nn/`` replaces this."""
+
     def __init__(self) -> None:
         self.later: dict[str, str] = {}
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from numpy.typing import DTypeLike
 
+from ..core.graph import Op
+from ..core.registry import above
+from ..frames import warn_user
 from ..tensor import Tensor
 
 __all__ = ["Parameter"]
@@ -35,3 +38,16 @@ class Parameter(Tensor):
 
     def __reduce__(self) -> tuple[Callable[..., Tensor], tuple[Any, ...]]:
         return partial(type(self), requires_grad=self.requires_grad), (self._array,)
+
+
+def _warn_of_width(leaf: Any, op: Op) -> None:
+    """Warn, once for each place, where float64 met a float32 parameter: all that follows takes twice the time."""
+    if isinstance(leaf.tensor(), Parameter):
+        warn_user(
+            f"{op.name}: a float64 value meets a float32 parameter of shape {leaf.shape}, so what follows is float64, at twice "
+            "the time; convert inputs by astype(np.float32), write constants as Python numbers or in the dtype of x, as in "
+            "tg.where(c, 1.0, 0.0).astype(x.dtype), or create the layer with dtype=np.float64"
+        )
+
+
+vars(above).update(widened=_warn_of_width)

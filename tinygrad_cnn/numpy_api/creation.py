@@ -12,7 +12,7 @@ from ..core import tracing
 from ..core.graph import implements
 from ..core.registry import numpy_ops
 from ..ops.composite import accept_lists
-from ..ops.data import TensorLike
+from ..ops.data import TensorLike, plain
 from ..ops.elementwise import copy, floor, pow
 from ..ops.lists import gather
 from ..ops.random import Seed, generator
@@ -68,7 +68,7 @@ def from_numpy(array: NDArray[Any], *, requires_grad: bool = False) -> Tensor:
     arrays map the same memory at two addresses, unless they are ``np.memmap`` of one file.
 
     Raises:
-        TypeError: if `array` is not an ndarray of numbers or Booleans.
+        TypeError: if `array` is not an ndarray of numbers or Booleans, or is a masked array.
     """
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biufc":
         what, remedy = type(array).__name__, "or use Tensor(...)"
@@ -80,7 +80,7 @@ def from_numpy(array: NDArray[Any], *, requires_grad: bool = False) -> Tensor:
                 "such as labels become by np.unique(labels, return_inverse=True)[1], and numbers by astype(np.float32)"
             )
         raise TypeError(f"from_numpy: `array` is {what}; it must be a numeric ndarray, {remedy}")
-    tensor = Tensor._of(array.view(np.ndarray))
+    tensor = Tensor._of(plain(array, "from_numpy"))
     tensor.requires_grad = requires_grad
     return tensor
 

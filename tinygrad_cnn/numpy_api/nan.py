@@ -15,7 +15,7 @@ from ..ops.compare import isnan, logical_and, logical_not
 from ..ops.composite import accept_lists
 from ..ops.elementwise import where as chosen
 from ..ops.masked import std, var
-from ..ops.real import dtype_if
+from ..ops.real import constant, dtype_if
 from ..ops.reduce import all, max, mean, min, prod, sum
 from ..ops.scan import cumprod, cumsum
 from ..ops.shape import Axis
@@ -133,7 +133,14 @@ def nanpercentile(
     a: Array, q: Array, axis: Axis = None, *, method: str = "linear", keepdims: bool = False, weights: Array = None
 ) -> Tensor:
     """:func:`nanquantile` of q / 100, for q from 0 to 100."""
-    return nanquantile(a, np.asarray(q, np.float64) / 100, axis, method=method, keepdims=keepdims, weights=weights)
+    return nanquantile(
+        a,
+        np.asarray(constant("nanpercentile", "q", q), np.float64) / 100,
+        axis,
+        method=method,
+        keepdims=keepdims,
+        weights=weights,
+    )
 
 
 @implements(np.nanquantile)

@@ -18,7 +18,7 @@ from ..ops.half import in_float32
 from ..ops.matmul import dot, matmul, summed
 from ..ops.rearrange import roll
 from ..ops.reduce import sum
-from ..ops.shape import expand_dims, moveaxis, ravel, reshape
+from ..ops.shape import expand_dims, moveaxis, pad, ravel, reshape
 
 __all__ = ["cross", "inner", "kron", "matvec", "outer", "vdot", "vecdot", "vecmat"]
 
@@ -97,12 +97,13 @@ def cross(a: Array, b: Array, axisa: int = -1, axisb: int = -1, axisc: int = -1,
     a' = b x g,  b' = g x a, summed where they were broadcast.
 
     Args:
-        a, b: vectors of size 3 along `axisa` and `axisb`; the other axes broadcast.
+        a, b: vectors of size 3 along `axisa` and `axisb`; the other axes broadcast. A vector of size 2 has a third element of
+            0; if both are, the result has that element alone, a_0 b_1 - a_1 b_0, and no axis for it.
         axisa, axisb, axisc: the axis of the vectors in a, in b, and in the result.
         axis: all three of them.
 
     Raises:
-        ValueError: if the vectors do not have size 3.
+        ValueError: if the vectors have another size.
     """
     if axis is not None:
         axisa = axisb = axisc = axis
@@ -110,8 +111,13 @@ def cross(a: Array, b: Array, axisa: int = -1, axisb: int = -1, axisc: int = -1,
     if not along:
         a, b = moveaxis(a, axisa, -1), moveaxis(b, axisb, -1)
     at = axisa if along else -1
-    if a.shape[at] != 3 or b.shape[at] != 3:
-        raise ValueError(f"cross: the vectors have sizes {a.shape[at]} and {b.shape[at]}; they must have size 3")
+    sizes = {a.shape[at], b.shape[at]}
+    if not sizes <= {2, 3}:
+        raise ValueError(f"cross: the vectors have sizes {a.shape[at]} and {b.shape[at]}; they must have size 3, or 2")
+    if sizes == {2}:
+        (a0, a1), (b0, b1) = ((moveaxis(x, at, 0)[0], moveaxis(x, at, 0)[1]) for x in (a, b))
+        return a0 * b1 - a1 * b0
+    a, b = (x if x.shape[at] == 3 else pad(x, [(0, int(i == at % x.ndim)) for i in range(x.ndim)]) for x in (a, b))
     return _cross(a, b, axis=at) if along else moveaxis(_cross(a, b, axis=at), -1, axisc)
 
 
@@ -126,6 +132,8 @@ def _cross(a: Array, b: Array, *, axis: int) -> Array:
 @implements(np.linalg.cross)
 def _linalg_cross(x1: Array, x2: Array, *, axis: int = -1) -> Tensor:
     """np.linalg.cross of Tensors."""
+    if np.shape(x1)[axis] != 3 or np.shape(x2)[axis] != 3:
+        raise ValueError(f"cross: `x1` {np.shape(x1)} and `x2` {np.shape(x2)} must have size 3 along axis {axis}")
     return cross(x1, x2, axis=axis)
 
 

@@ -16,7 +16,7 @@ from ..ops.composite import accept_lists
 from ..ops.elementwise import astype, clip, floor, in_floats, maximum, minimum, sqrt, sub, where
 from ..ops.gather import take_along_axis
 from ..ops.matmul import matmul
-from ..ops.real import dtype_of, refuse
+from ..ops.real import constant, dtype_of, refuse
 from ..ops.rearrange import diagonal
 from ..ops.reduce import max, mean, min, reduced_axes, sum
 from ..ops.shape import STATISTICS, Axis, broadcast_to, concatenate, moveaxis, reshape, squeeze, transpose
@@ -97,7 +97,14 @@ def percentile(
     a: Array, q: Array, axis: Axis = None, *, method: str = "linear", keepdims: bool = False, weights: Array = None
 ) -> Tensor:
     """:func:`quantile` of q / 100, for q from 0 to 100."""
-    return quantile(a, np.asarray(q, np.float64) / 100, axis, method=method, keepdims=keepdims, weights=weights)
+    return quantile(
+        a,
+        np.asarray(constant("percentile", "q", q), np.float64) / 100,
+        axis,
+        method=method,
+        keepdims=keepdims,
+        weights=weights,
+    )
 
 
 @implements(np.quantile)
@@ -134,7 +141,7 @@ def quantiles(
     if method not in _PLACES and method not in _STEPS and method not in _NEIGHBOURS:
         known = ", ".join(map(repr, (*_PLACES, *_STEPS, *_NEIGHBOURS)))
         raise ValueError(f"{name}: `method` is {method!r}; it must be one of {known}")
-    parts = np.asarray(q, np.float64)
+    parts = np.asarray(constant(name, "q", q), np.float64)
     if not ((parts >= 0) & (parts <= 1)).all():
         raise ValueError(f"{name}: `q` is {q!r}; it must lie from 0 to 1 (for percentiles, to 100)")
     shape = np.shape(a)
@@ -253,7 +260,7 @@ def cov(
     weights: Any = None
     for name, given in (("fweights", fweights), ("aweights", aweights)):
         if given is not None:
-            given = np.asarray(given)
+            given = np.asarray(constant("cov", name, given))
             if given.shape != (n,) or (given < 0).any():
                 raise ValueError(f"cov: `{name}` must be one number >= 0 for each of the {n} observations")
             weights = given if weights is None else weights * given

@@ -38,6 +38,21 @@ def get_default_dtype() -> np.dtype[Any]:
     return _default_dtype
 
 
+def plain(value: Any, name: str = "Tensor") -> Any:
+    """An array as one of NumPy's own class: a subclass, such as np.matrix, may give operators another meaning.
+
+    TypeError, beginning with `name`, for a masked array, whose mask would be lost. Anything else is returned as it is.
+    """
+    if not isinstance(value, np.ndarray) or value.__class__ is np.ndarray:
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name}: an operand is a masked array, and its mask would be lost; give a.filled(0), or a.data, and where the "
+            "mask is to count, tinygrad_cnn.where(a.mask, 0, x)"
+        )
+    return value.view(np.ndarray)
+
+
 def to_array(data: Any, dtype: DTypeLike | None = None, python: DTypeLike | None = None) -> NDArray[Any]:
     """A new array from an array, numbers or nested lists: arrays keep their dtype, Python numbers get the default one.
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..core.graph import Array, Tensor, implements, op
 from ..core.tracing import tracer
 from . import lists
+from .data import plain
 from .elementwise import copy, where
 from .shape import broadcast_to, sum_to
 
@@ -42,6 +43,17 @@ def add_at_zeros(u: Array, *, index: Any, shape: tuple[int, ...]) -> Array:
 
 getitem.vjp(a=lambda g, in_shape, index: add_at_zeros(g, index=index, shape=in_shape))
 add_at_zeros.vjp(u=lambda g, index: getitem(g, index=index))
+
+
+def _adds(total: Any, g: np.ndarray, index: Any) -> bool:
+    """Add g at `index`, so that the gradients of x[0], x[1], ... are not as many arrays as large as x."""
+    if total.__class__ is not np.ndarray or not _selects_once(index):
+        return False
+    total[index] += g
+    return True
+
+
+getitem.op.adds = _adds
 
 
 @op
@@ -185,6 +197,7 @@ def _plain(part: Any) -> Any:
         return part
     if isinstance(part, Sequence) and not isinstance(part, str | bytes) and not hasattr(part, "__array__"):
         return np.asarray(part, dtype=None if part else np.intp)
+    part = plain(part, "index")
     if not hasattr(part, "__array__"):
         return part
     if tracer().follows_rules:

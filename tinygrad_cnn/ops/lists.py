@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.operands import FINE, NUMPY_NUMBERS
-from .data import get_default_dtype, to_array
+from .data import get_default_dtype, plain, to_array
 
 OBJECT = np.dtype(object)
 
@@ -49,10 +49,12 @@ def adapt(value: Any, name: str = "Tensor", beside: Sequence[Any] = ()) -> Any:
 def gather(value: Any, name: str = "Tensor") -> Any:
     """`value`, unless it is a list, tuple or object array that holds Tensors: then the Tensor stacked from it.
 
+    An array of a subclass becomes one of NumPy's own class.
+
     NumPy's promotion of the Tensors and arrays in it gives the dtype; Python and NumPy scalars do not promote.
 
     Raises:
-        TypeError: beginning with `name`, for an object array that holds no Tensor.
+        TypeError: beginning with `name`, for an object array that holds no Tensor, and for a masked array.
         ValueError: for a ragged list.
     """
     if isinstance(value, _tensor):
@@ -60,7 +62,7 @@ def gather(value: Any, name: str = "Tensor") -> Any:
     if not _holds_tensor(value):
         if getattr(value, "dtype", None) == OBJECT:
             raise TypeError(f"{name}: {_NO_OPERAND}")
-        return value
+        return plain(value, name)
     try:
         return _joined(value, _common(value))
     except ValueError as error:
@@ -120,6 +122,6 @@ def _joined(value: Any, dtype: np.dtype[Any]) -> Any:
     if isinstance(value, _tensor):
         return value
     if not _holds_tensor(value):
-        return _tensor._of(value if isinstance(value, np.ndarray) else to_array(value, dtype))
+        return _tensor._of(plain(value) if isinstance(value, np.ndarray) else to_array(value, dtype))
     joined = _stack([_joined(part, dtype) for part in _parts(value)])
     return joined[0] if isinstance(value, np.ndarray) and not value.ndim else joined

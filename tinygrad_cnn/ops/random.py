@@ -91,6 +91,8 @@ def prepare_rng_state(state: Any) -> Callable[[], None]:
 def stream(seed: int, *path: int, only: str | None = None) -> Block:
     """Seed the library's generator by `seed` and `path` for a ``with`` block, and restore its state at the end.
 
+    Make it where it is entered.
+
     With `only`, a draw from another generator in the block raises ValueError with this text.
     """
     bits = _default().bit_generator

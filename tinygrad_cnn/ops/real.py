@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..core.grad_mode import is_grad_enabled
+
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
@@ -32,6 +34,16 @@ def real(
     if number != number or (holds is not None and not holds(number)):
         raise ValueError(f"{function}: `{parameter}` is {value!r}; it must {rule}{remedy}")
     return number
+
+
+def constant(function: str, parameter: str, value: Any) -> Any:
+    """`value`, a parameter without a gradient; TypeError if it requires one, or is a list with a Tensor that does."""
+    parts = value if isinstance(value, list | tuple) else (value,)
+    if any(getattr(part, "requires_grad", False) for part in parts) and is_grad_enabled():
+        raise TypeError(
+            f"{function}: `{parameter}` requires a gradient but {function} has none for it; pass `{parameter}.detach()`"
+        )
+    return value
 
 
 def is_integer(value: Any) -> TypeIs[int]:

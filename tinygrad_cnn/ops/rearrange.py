@@ -237,8 +237,10 @@ def diagflat(v: Array, k: int = 0) -> Tensor:
 def tril(m: Array, k: int = 0) -> Tensor:
     """y_(..ij) = m_(..ij) where j <= i + k, else 0: the elements on and below the k-th diagonal.   m' = tril(g).
 
+    A vector counts as a square matrix in which it is each row.
+
     Raises:
-        ValueError: if `m` has fewer than two axes.
+        ValueError: if `m` has no axis.
     """
     return where(_below("tril", m, k), m, False)  # unlike 0, False keeps a Boolean m Boolean
 
@@ -247,14 +249,18 @@ def tril(m: Array, k: int = 0) -> Tensor:
 def triu(m: Array, k: int = 0) -> Tensor:
     """y_(..ij) = m_(..ij) where j >= i + k, else 0: the elements on and above the k-th diagonal.   m' = triu(g).
 
+    A vector counts as a square matrix in which it is each row.
+
     Raises:
-        ValueError: if `m` has fewer than two axes.
+        ValueError: if `m` has no axis.
     """
     return where(_below("triu", m, k - 1), False, m)
 
 
 def _below(name: str, m: Array, k: int) -> np.ndarray:
-    if np.ndim(m) < 2:
-        raise ValueError(f"{name}: `m` has shape {np.shape(m)}; it must be a matrix or a stack of them, so 2-D or more")
-    rows, columns = np.shape(m)[-2:]
+    if not np.ndim(m):
+        raise ValueError(
+            f"{name}: `m` has no axis; it must be a matrix or a stack of them, or a vector, the rows of a matrix"
+        )
+    rows, columns = np.shape(m)[-2:] if np.ndim(m) > 1 else np.shape(m) * 2
     return np.tri(rows, columns, k, dtype=bool)

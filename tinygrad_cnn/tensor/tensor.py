@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self
@@ -17,7 +16,7 @@ from ..core.backward import in_tensors, pull_back
 from ..core.grad_mode import differentiating, enable_grad, is_grad_enabled, no_grad
 from ..core.node import Argument, Leaf, Node
 from ..core.registry import above, register_tensor
-from ..frames import asks_unseen, warn_user
+from ..frames import warn_user
 from ..ops import compare, elementwise, index, lists, replaced, shape
 from ..ops.data import TensorLike, to_array
 from ..ops.lists import gather
@@ -344,20 +343,24 @@ class Tensor(Methods):
         return bool(self.item())
 
     def __float__(self) -> float:
-        if self.requires_grad:
-            if asks_unseen(sys._getframe(1)):
-                self._ensure_nothing_lost()
-            elif (name := differentiating.get()) and is_grad_enabled():
-                raise RuntimeError(
-                    f"{name}: in the function that is differentiated, a Tensor becomes a Python float, and the derivative "
-                    "would be lost; use tg.sin or np.sin instead of math.sin, and x.item() if only the value is meant"
-                )
-        return float(self.item())
+        if (name := differentiating.get()) and self.requires_grad and is_grad_enabled():
+            raise RuntimeError(
+                f"{name}: in the function that is differentiated, a Tensor becomes a Python float, and the derivative "
+                "would be lost; use tg.sin or np.sin instead of math.sin, and x.item() if only the value is meant"
+            )
+        return float(self._number("float"))
 
     def __int__(self) -> int:
-        if self.requires_grad and asks_unseen(sys._getframe(1)):
-            self._ensure_nothing_lost()
-        return int(self.item())
+        return int(self._number("int"))
+
+    def _number(self, name: str) -> Any:
+        """The only element. A warning for a Tensor that requires a gradient, unless under :class:`no_grad`."""
+        if self.requires_grad and is_grad_enabled():
+            warn_user(
+                f"{name}: a Tensor that requires a gradient becomes a Python number, and the gradient is lost; use ops, such "
+                "as tg.sin for math.sin and index_set for array[i] = t, and t.item() if only the value is meant"
+            )
+        return self.item()
 
     def __index__(self) -> int:
         if self.dtype.kind not in "iu":

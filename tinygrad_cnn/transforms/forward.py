@@ -154,6 +154,11 @@ def _fitted(t: Array, node: Node, name: str, shape: tuple[int, ...], n: int | No
         raise ValueError(
             f"{node.op.name}: the forward rule for `{name}` returned shape {t.shape} for an output of shape {shape}"
         ) from None
+    if t.dtype.kind == "c" != node.dtype.kind:
+        raise TypeError(
+            f"{node.op.name}: the forward rule for `{name}` returned {t.dtype} for an output of {node.dtype}; ops have no "
+            "rules for complex numbers: compute with the real and the imaginary part"
+        )
     return t if t.dtype == node.dtype else t.astype(node.dtype)
 
 

@@ -44,6 +44,7 @@ class Run:
         self.selected = tuple(args[i] for i in positions)
         for i, argument in zip(positions, self.selected, strict=True):
             found = [leaf for _, leaf in leaves(argument)]
+            refuse_complex(name, f"argument {i}", found)
             if argnums is not None and found and not any(map(is_differentiable, found)):
                 remedy = "pass floating-point numbers, or leave it out of `argnums`"
                 raise TypeError(f"{name}: argument {i} is {kind(found[0])}, which has no derivative; {remedy}")
@@ -227,6 +228,16 @@ def is_differentiable(leaf: Any) -> bool:
     if isinstance(leaf, Tensor | np.ndarray):
         return leaf.dtype.kind == "f"
     return isinstance(leaf, float | np.floating)
+
+
+def refuse_complex(name: str, what: str, values: Iterable[Any]) -> None:
+    """TypeError if one of the leaves of an argument is complex: its derivative would be lost."""
+    for leaf in values:
+        if getattr(getattr(leaf, "dtype", None), "kind", "") == "c" or isinstance(leaf, complex):
+            raise TypeError(
+                f"{name}: {what} is {kind(leaf)}, and ops have no rules for complex numbers; pass the real and the imaginary "
+                "part as two arguments"
+            )
 
 
 def fresh(leaf: Any) -> Tensor:
