@@ -59,7 +59,7 @@ calls = {
     "'Tensor' object has no attribute 'view'": lambda: x.view(6),
     "'Linear' object has no attribute 'cuda'": lambda: model.cuda(),
     "module 'tinygrad_cnn' has no attribute 'cat'": lambda: tg.cat([x]),
-    "module 'tinygrad_cnn.functional' has no attribute 'ctc_loss'": lambda: F.ctc_loss,
+    "module 'tinygrad_cnn.functional' has no attribute 'linear_cross_entropy'": lambda: F.linear_cross_entropy,
     "module 'tinygrad_cnn.training' has no attribute 'ModelCheckpoint'": lambda: tg.training.ModelCheckpoint,
     "sum() got an unexpected keyword argument 'dim'": lambda: x.sum(dim=1),
     "linear() got an unexpected keyword argument 'weight'": lambda: F.linear(x, weight=x),

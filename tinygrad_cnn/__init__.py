@@ -27,6 +27,7 @@ from .ops.gather import *
 from .ops.grid_sample import *
 from .ops.index import *
 from .ops.losses.classification import *
+from .ops.losses.ctc import *
 from .ops.losses.distance import *
 from .ops.losses.regression import *
 from .ops.masked import *
@@ -127,6 +128,7 @@ __all__ += ops.attention.__all__
 __all__ += ops.classification.__all__
 __all__ += ops.conv.__all__
 __all__ += ops.conv_transpose.__all__
+__all__ += ops.ctc.__all__
 __all__ += ops.distance.__all__
 __all__ += ops.dropout.__all__
 __all__ += ops.normalization.__all__

@@ -13,8 +13,9 @@ from ..ops.conv_transpose import *
 from ..ops.dropout import *
 from ..ops.gather import embedding, one_hot
 from ..ops.grid_sample import *
-from ..ops.losses import classification, distance, regression
+from ..ops.losses import classification, ctc, distance, regression
 from ..ops.losses.classification import *
+from ..ops.losses.ctc import *
 from ..ops.losses.distance import *
 from ..ops.losses.regression import *
 from ..ops.matmul import bilinear, linear
@@ -30,6 +31,7 @@ __all__ += ops.attention.__all__
 __all__ += classification.__all__
 __all__ += ops.conv.__all__
 __all__ += ops.conv_transpose.__all__
+__all__ += ctc.__all__
 __all__ += distance.__all__
 __all__ += ops.grid_sample.__all__
 __all__ += ops.dropout.__all__

@@ -136,7 +136,7 @@ _NN = {
     "nn.LocalResponseNorm": "CrossMapLRN2d", "nn.TripletMarginLoss": "TripletMarginWithDistanceLoss",
     "nn.Embedding, and a mean": "EmbeddingBag", "a module of your own with x.reshape and x.swapaxes": "ChannelShuffle",
     "(there is no such loss: write one from ops, or declare an op with tg.op)":
-    "CTCLoss AdaptiveLogSoftmaxWithLoss LinearCrossEntropyLoss",
+    "AdaptiveLogSoftmaxWithLoss LinearCrossEntropyLoss",
     "(there is none: nn.MaxPool2d and nn.AdaptiveMaxPool2d have fixed windows)": "FractionalMaxPool2d FractionalMaxPool3d",
 }  # fmt: skip
 
@@ -171,7 +171,7 @@ _FUNCTIONAL = {
         adaptive_max_pool2d_with_indices adaptive_max_pool3d_with_indices""",
     "tg.softmax((x - tg.log(-tg.log(tg.rand(*x.shape)))) / tau)": "gumbel_softmax", "tg.triplet_margin_loss":
     "triplet_margin_with_distance_loss", "(there is no such loss: write one from ops, or declare an op with tg.op)":
-    "ctc_loss linear_cross_entropy", "(there is none: tg.max_pool2d has fixed windows)":
+    "linear_cross_entropy", "(there is none: tg.max_pool2d has fixed windows)":
     "fractional_max_pool2d fractional_max_pool3d", RECURRENT: "multi_head_attention_forward",
 }  # fmt: skip
 

@@ -6,7 +6,7 @@ Each has a `reduction`: "mean", "sum", or "none" for the loss of each element.
 from __future__ import annotations
 
 from ..core.graph import Array
-from ..ops.losses import classification, distance, regression
+from ..ops.losses import classification, ctc, distance, regression
 from ..ops.losses.base import check_reduction
 from ..ops.losses.regression import mse
 from ..ops.real import real
@@ -14,9 +14,10 @@ from ..tensor import Tensor
 from .layer import Layer
 
 __all__ = [
-    "BCELoss", "BCEWithLogitsLoss", "CosineEmbeddingLoss", "CrossEntropyLoss", "GaussianNLLLoss", "HingeEmbeddingLoss",
-    "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "MarginRankingLoss", "MultiLabelMarginLoss", "MultiLabelSoftMarginLoss",
-    "MultiMarginLoss", "NLLLoss", "PoissonNLLLoss", "SmoothL1Loss", "SoftMarginLoss", "TripletMarginLoss",
+    "BCELoss", "BCEWithLogitsLoss", "CTCLoss", "CosineEmbeddingLoss", "CrossEntropyLoss", "GaussianNLLLoss",
+    "HingeEmbeddingLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "MarginRankingLoss", "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss", "MultiMarginLoss", "NLLLoss", "PoissonNLLLoss", "SmoothL1Loss", "SoftMarginLoss",
+    "TripletMarginLoss",
 ]  # fmt: skip
 
 
@@ -160,6 +161,32 @@ class BCEWithLogitsLoss(_WeightedLoss, function=classification.binary_cross_entr
     def __init__(self, weight: Array = None, reduction: str = "mean", pos_weight: Array = None) -> None:
         super().__init__(weight, reduction)
         self._keep("pos_weight", pos_weight)
+
+
+class CTCLoss(Loss):
+    """-log of the probability of a sequence of labels, summed over its alignments: :func:`~tinygrad_cnn.ctc_loss`.
+
+    Args:
+        blank: the class that spells nothing.
+        reduction: "mean" divides by the lengths of the targets, too; "sum" or "none".
+        zero_infinity: whether a target that does not fit counts as 0.
+
+    >>> import numpy as np, tinygrad_cnn as tg
+    >>> from tinygrad_cnn import nn
+    >>> log_probs = tg.log_softmax(tg.zeros(4, 1, 3), axis=2)
+    >>> round(nn.CTCLoss()(log_probs, [[1, 2]], [4], [2]).item(), 4)  # log(81 / 15) / 2
+    0.8432
+    """
+
+    def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
+        super().__init__(reduction)
+        self.blank, self.zero_infinity = blank, zero_infinity
+
+    def forward(self, log_probs: Array, targets: Array, input_lengths: Array, target_lengths: Array) -> Tensor:
+        """The loss of log_probs (T, N, C) or (T, C), for targets (N, S) or those of all sequences in a row."""
+        return ctc.ctc_loss(
+            log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction, self.zero_infinity
+        )
 
 
 class SoftMarginLoss(Loss, function=classification.soft_margin_loss):

@@ -37,7 +37,7 @@ from . import (
     transcendental,
 )
 from .composite import accept_lists
-from .losses import classification, distance, regression
+from .losses import classification, ctc, distance, regression
 
 __all__ = [
     "activation",
@@ -48,6 +48,7 @@ __all__ = [
     "compare",
     "conv",
     "conv_transpose",
+    "ctc",
     "decomposition",
     "distance",
     "dropout",

@@ -1,5 +1,5 @@
-"""Losses, by the kind of target: numbers, classes, or other vectors at a distance."""
+"""Losses, by the kind of target: numbers, classes, sequences of them, or other vectors at a distance."""
 
-from . import classification, distance, regression
+from . import classification, ctc, distance, regression
 
-__all__ = ["classification", "distance", "regression"]
+__all__ = ["classification", "ctc", "distance", "regression"]
