@@ -73,7 +73,7 @@ def deform_conv2d(
         raise ValueError(f"{name}: `mask` has shape {np.shape(mask)}; it must be {wanted}")
     if bias is not None and np.shape(bias) != filters[:1]:
         raise ValueError(f"{name}: `bias` has shape {np.shape(bias)}; it must be {filters[:1]}")
-    y: Any = _deformed(
+    y: Any = deformed(
         input, offset, weight, mask, steps=steps, pads=pads, gaps=gaps, out=out, groups=groups, parts=parts
     )
     biased: Tensor = y if bias is None else y + reshape(bias, shape=(-1, 1, 1))
@@ -81,9 +81,10 @@ def deform_conv2d(
 
 
 @in_float32
-def _deformed(
+def deformed(
     x: Any, offset: Any, weight: Any, mask: Any, *, steps: Any, pads: Any, gaps: Any, out: Any, groups: int, parts: int
 ) -> Any:  # fmt: skip
+    """:func:`deform_conv2d` of checked arguments; `pads` are those before each axis, `parts` the groups of channels."""
     n, channels, height, width = x.shape
     count, _, *kernel = weight.shape
     taps, positions = kernel[0] * kernel[1], out[0] * out[1]

@@ -127,21 +127,33 @@ def resized(x: Array, boxes: Array, size: Size, interpolation: str, antialias: b
         return known[old, new]
 
     work = x.dtype if x.dtype.kind == "f" and x.dtype.itemsize >= 4 else np.dtype(np.float32)
-    for n, (top, left, height, width) in enumerate(boxes.tolist()):
-        part = x[n, :, top : top + height, left : left + width]
+    for some, (top, left, height, width) in _equal(boxes, max(1, PIXELS // math.prod(size))):
+        part = x[some, :, top : top + height, left : left + width]
         if interpolation.startswith("nearest"):
             exact = interpolation == "nearest-exact"
             rows, columns = (_nearest(a, b, exact) for a, b in ((height, size[0]), (width, size[1])))
-            y[n] = part[:, rows[:, None], columns]
+            y[some] = part[..., rows[:, None], columns]
             continue
         if width != size[1]:
             across, bits = weights(width, size[1])
-            part = _stored(part.astype(across.dtype, copy=False) @ across.T, bits, x.dtype)
+            lines = np.ascontiguousarray(part, across.dtype).reshape(-1, width) @ across.T
+            part = _stored(lines.reshape(*part.shape[:-1], size[1]), bits, x.dtype)
         if height != size[0]:
             down, bits = weights(height, size[0])
             part = _stored(down @ part.astype(down.dtype, copy=False), bits, x.dtype)
-        y[n] = np.rint(part) if x.dtype.kind in "iu" and part.dtype.kind == "f" else part
+        y[some] = np.rint(part) if x.dtype.kind in "iu" and part.dtype.kind == "f" else part
     return y
+
+
+def _equal(boxes: Array, most: int) -> list[tuple[slice, list[int]]]:
+    """Runs of at most so many images with one box."""
+    runs: list[tuple[slice, list[int]]] = []
+    for n, box in enumerate(boxes.tolist()):
+        if runs and runs[-1][1] == box and n - runs[-1][0].start < most:
+            runs[-1] = slice(runs[-1][0].start, n + 1), box
+        else:
+            runs.append((slice(n, n + 1), box))
+    return runs
 
 
 def _in_steps(shares: Array) -> tuple[Array, int]:

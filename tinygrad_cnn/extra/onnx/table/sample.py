@@ -1,4 +1,4 @@
-"""Images sampled at computed positions, and non-maximum suppression of boxes."""
+"""Images sampled at computed positions, deformable convolution, and non-maximum suppression of boxes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy as np
 from ....core.graph import Array
 from ....ops import grid_sample as g
 from ....ops import shape as s
-from .base import Structural, as_dtype, bounded, dtype_of, integers, number, reads, refuse, values
+from ....vision.ops.deform_conv import deformed
+from .base import Structural, Weight, as_dtype, bounded, dtype_of, integers, number, reads, refuse, values
+from .conv import Ints, window
 
 PADDINGS = ("zeros", "border", "reflection")
 MODES = {"linear": "bilinear", "bilinear": "bilinear", "cubic": "bicubic", "bicubic": "bicubic", "nearest": "nearest"}
@@ -36,6 +38,41 @@ def _grid_sample(
 @reads("AffineGrid")
 def _affine_grid(theta: Array, size: Structural, *, align_corners: int = 0) -> Array:
     return g.affine_places(theta, bounded(integers(size), "AffineGrid")[2:], bool(align_corners))
+
+
+@reads("DeformConv")
+def _deform_conv(
+    x: Array, w: Weight, offset: Array, b: Weight = None, mask: Array = None, *, dilations: Ints = None, group: int = 1,
+    kernel_shape: Ints = None, offset_group: int = 1, pads: Ints = None, strides: Ints = None,
+) -> Array:  # fmt: skip
+    """As :func:`~tinygrad_cnn.vision.ops.deform_conv2d`, with other padding before than after."""
+    shape, ws, moved = np.shape(x), np.shape(w), np.shape(offset)
+    refuse(len(shape) != 4 or len(ws) != 4, f"an input {shape} and filters {ws}; only images (N, C, H, W) are read")
+    refuse(
+        kernel_shape is not None and tuple(kernel_shape) != ws[2:],
+        f"`kernel_shape` is {kernel_shape}, but the filters are {ws}",
+    )
+    steps, pairs, spread = window(shape[2:], ws[2:], strides, dilations, pads, "NOTSET")
+    out = tuple(
+        (n + sum(pair) - d * (k - 1) - 1) // step + 1
+        for n, pair, d, k, step in zip(shape[2:], pairs, spread, ws[2:], steps, strict=True)
+    )
+    refuse(min(out) < 1, f"a window {ws[2:]} is larger than the input {shape[2:]} padded {pairs}")
+    fits = group >= 1 and shape[1] == ws[1] * group and not ws[0] % group
+    refuse(not fits, f"an input {shape} and filters {ws} do not fit `group` {group}")
+    taps = ws[2] * ws[3]
+    wanted = (shape[0], 2 * offset_group * taps, *out)
+    refuse(
+        offset_group < 1 or bool(shape[1] % offset_group) or moved != wanted,
+        f"`offset` has shape {moved}, not {wanted}",
+    )
+    refuse(mask is not None and np.shape(mask) != (shape[0], offset_group * taps, *out), "`mask` has another shape")
+    bounded([shape[0], shape[1] * taps, *out], "DeformConv")
+    y = deformed(
+        x, offset, w, mask, steps=steps, pads=[before for before, _ in pairs], gaps=spread, out=out, groups=offset_group,
+        parts=group,
+    )  # fmt: skip
+    return y if b is None else y + s.reshape(b, shape=(-1, 1, 1))
 
 
 @reads("NonMaxSuppression")
