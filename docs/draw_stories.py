@@ -27,6 +27,8 @@ EXAMPLES = (
     "physics",
     "meta_gradient",
     "ode",
+    "segmentation",
+    "detection",
 )
 
 

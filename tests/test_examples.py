@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 NAMES = [
     "logistic_regression", "custom_op", "denoising_autoencoder", "adversarial", "physics", "meta_gradient", "ode",
-    "ridge_hyperparameters",
+    "ridge_hyperparameters", "segmentation", "detection",
 ]  # fmt: skip
 DRAWS = importlib.util.find_spec("matplotlib") is not None
 
@@ -184,6 +184,42 @@ def test_the_linear_filter_and_the_measure_of_the_denoising():
     fitted, *_ = np.linalg.lstsq(np.hstack([noisy, ones]), clean, rcond=None)
     least = psnr(np.hstack([noisy, ones]) @ fitted, clean)  # no linear filter of these images is better
     assert least - 0.05 < psnr(linear_filter(clean, noisy), clean) <= least
+
+
+@pytest.mark.slow
+def test_segmentation(quick):
+    out = quick("segmentation")
+    assert number(r"^ground +IoU ([\d.]+)$", out) > 0.9
+    assert number(r"^mean +IoU ([\d.]+)$", out) > 0.4, "all ground gives 0.2"
+
+
+@pytest.mark.slow
+def test_detection(quick):
+    assert number(r"^mean +AP ([\d.]+)$", quick("detection")) > 0.15
+
+
+def test_the_average_precision_of_the_detection():
+    example = load("detection")
+    truth = [np.array([[0.0, 0, 10, 10], [20, 20, 30, 30]]), np.array([[5.0, 5, 15, 15]])]
+    labels = [np.array([0, 0]), np.array([0])]
+    right = [(boxes, kinds, np.full(len(boxes), 0.5)) for boxes, kinds in zip(truth, labels, strict=True)]
+    assert example.average_precision(right, truth, labels, 0) == 1
+    twice = [(boxes.repeat(2, axis=0), kinds.repeat(2), np.array([0.9, 0.1] * len(boxes))) for boxes, kinds, _ in right]
+    assert example.average_precision(twice, truth, labels, 0) == 1, "a box that is found again comes later"
+    wrong = [(truth[0] + 50, labels[0], np.array([0.9, 0.8])), right[1]]
+    assert example.average_precision(wrong, truth, labels, 0) == pytest.approx(
+        1 / 3 / 3
+    )  # the third is right, of three
+    assert example.average_precision([(b[:0], k[:0], s[:0]) for b, k, s in right], truth, labels, 0) == 0
+
+
+def test_each_shape_of_the_detection_has_an_anchor():
+    example = load("detection")
+    boxes = np.array([[3.0, 3, 13, 15], [30, 30, 34, 60]])
+    classes, targets = example.matched(boxes, np.array([2, 1]))
+    assert {2, 1} <= set(classes.tolist())
+    assert (targets[classes == 2] == boxes[0].astype(np.float32)).all()
+    assert (example.matched(boxes[:0], np.array([]))[0] == -1).all()
 
 
 @pytest.mark.slow
