@@ -81,7 +81,10 @@ def test_the_record_is_of_this_table():
 
 
 def test_every_layer_is_in_the_table():
-    apart = {"MaxUnpool2d", "CTCLoss"}  # one takes two outputs of a pool, the other lengths; they have tests of their own
+    apart = {
+        "MaxUnpool2d",
+        "CTCLoss",
+    }  # one takes two outputs of a pool, the other lengths; they have tests of their own
     apart |= {"Module", "Parameter", *(name for name, *_ in RECURRENT)}
     assert {layer.__name__ for layer in LAYERS} - apart == {case.name for case in CASES}
 
