@@ -80,19 +80,21 @@ class _Given:
     def __init__(self, fills: bool) -> None:
         self._fills = fills  # whether lists and dicts are changed
         self._seen: dict[int, Any] = {}  # lists and dicts by their id
-        self._arrays: dict[int, tuple[Tensor, np.ndarray]] = {}  # by the id of the Tensor
+        self._known: dict[int, tuple[Any, Any]] = {}  # by the id of a Tensor or of a tuple of them, what it stands for
 
     def tensors(self, tree: Any) -> Any:
         """Nested lists, tuples and dicts with Tensors in place of arrays."""
         if isinstance(tree, np.ndarray) and tree.dtype.kind in "biufc":
             t = Tensor._of(replaced.apart(tree if tree.__class__ is np.ndarray else np.asarray(tree)))
-            self._arrays[id(t)] = t, tree
+            self._known[id(t)] = t, tree
             return t
         if isinstance(tree, tuple):
             parts = [self.tensors(part) for part in tree]
             if all(map(operator.is_, tree, parts)):
                 return tree
-            return tree._make(parts) if hasattr(tree, "_make") else tuple(parts)
+            made = tree._make(parts) if hasattr(tree, "_make") else tuple(parts)
+            self._known[id(made)] = made, tree
+            return made
         if isinstance(tree, list | dict) and self._fills and id(tree) not in self._seen:
             self._seen[id(tree)] = tree
             for key, part in _items(tree):
@@ -108,7 +110,7 @@ class _Given:
         """Put the arrays back into lists and dicts, wherever the function left their Tensors."""
         for tree in self._seen.values():
             for key, part in _items(tree):
-                if (known := self._arrays.get(id(part))) is not None:
+                if (known := self._known.get(id(part))) is not None:
                     tree[key] = known[1]
 
 
