@@ -160,6 +160,8 @@ def here(value: Any) -> Any:
         return NUMPY if value is np else MATH
     if callable(value) and value.__hash__ is not None and value in _here:
         return _here[value]
+    if isinstance(value, types.FunctionType) and hasattr(value, "op"):
+        return _here.setdefault(value, _nested(value))
     if isinstance(value, types.ModuleType):
         return _Module(value) if value.__name__.startswith("tinygrad_cnn.") else value
     if (
@@ -179,6 +181,25 @@ def here(value: Any) -> Any:
     for cell, original in zip(cells, value.__closure__ or (), strict=True):
         cell.cell_contents = here(original.cell_contents)
     return made
+
+
+def _nested(function: Any) -> Callable[..., Any]:
+    """An op as definitions call it: of Arrays, by its own definition."""
+    op: Op = function.op
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        tensors = any(hasattr(x, "_node") for x in (*args, *kwargs.values()))
+        if tensors or not has_arrays((args, kwargs)):
+            return function(*args, **kwargs)
+        bound = inspect.signature(function).bind(*args, **kwargs)
+        bound.apply_defaults()
+        given = {name: value for name, value in bound.arguments.items() if name not in op.signature.composed}
+        inputs = [given.pop(name) for name in op.signature.inputs]
+        found = defined(op)(*(inputs[0] if op.signature.variadic else inputs), **given)
+        y = found[0] if op.signature.residuals else found
+        return Array(y) if isinstance(y, jax.Array) else y
+
+    return call
 
 
 def _names(code: types.CodeType) -> set[str]:
