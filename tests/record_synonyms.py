@@ -19,7 +19,8 @@ def plain(value: Any) -> list[Any]:
     """A result, as its kind and values that JSON has."""
     if hasattr(value, "tolist"):
         dtype = str(value.dtype).removeprefix("torch.")
-        return ["tensor", dtype, list(value.shape), value.tolist()]
+        values = (value + 0).real if dtype.startswith("complex") else value
+        return ["tensor", dtype, list(value.shape), values.tolist()]
     return ["value", list(value) if isinstance(value, tuple) else value]
 
 

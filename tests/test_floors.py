@@ -21,7 +21,7 @@ LAYERS = [
     ("ops",),
     ("tensor",),
     ("numpy_api",),
-    ("functional", "linalg"),
+    ("functional", "linalg", "fft"),
     ("transforms", "autograd", "checks"),
     ("optim", "nn", "data", "metrics"),
     ("io", "testing"),

@@ -13,11 +13,12 @@ from .core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from .core.graph import op
 from .core.registry import above as _above
 from .numpy_api.creation import *
-from .ops import compare, elementwise, random, reduce, scan, shape, transcendental
+from .ops import compare, complex_numbers, elementwise, random, reduce, scan, shape, transcendental
 from .ops.activation import *
 from .ops.adaptive_pool import *
 from .ops.attention import *
 from .ops.compare import *
+from .ops.complex_numbers import *
 from .ops.conv import *
 from .ops.conv_transpose import *
 from .ops.dropout import *
@@ -49,7 +50,7 @@ from .ops.transcendental import *
 from .tensor import Tensor, get_default_dtype, set_default_dtype
 
 if TYPE_CHECKING:
-    from . import autograd, data, functional, io, linalg, metrics, nn, optim, testing, training, vision
+    from . import autograd, data, fft, functional, io, linalg, metrics, nn, optim, testing, training, vision
     from .extra import distributed, onnx
     from .extra import jax as jax
     from .extra import show as viz
@@ -100,6 +101,7 @@ __all__ = [
     "distributed",
     "enable_grad",
     "evaluate",
+    "fft",
     "fit",
     "functional",
     "get_default_dtype",
@@ -139,6 +141,7 @@ __all__ += ops.softmax.__all__
 __all__ += numpy_api.creation.__all__
 __all__ += ops.running.__all__
 __all__ += compare.__all__
+__all__ += complex_numbers.__all__
 __all__ += ops.einsum.__all__
 __all__ += elementwise.__all__
 __all__ += ops.gather.__all__
@@ -168,7 +171,8 @@ _NAMES = {
     "numpy_api.select": "argpartition choose compress extract meshgrid partition searchsorted select trim_zeros",
     "numpy_api.statistics": "average corrcoef cov median percentile ptp quantile",
     "transforms.anomaly": "AnomalyError detect_anomaly",
-    "transforms.autograd": "grad gradients hessian hvp jacfwd jacobian jacrev jvp linearize value_and_grad vjp",
+    "transforms.autograd": """
+        grad gradients hessian holomorphic_grad hvp jacfwd jacobian jacrev jvp linearize value_and_grad vjp""",
     "transforms.checkpoint": "checkpoint",
     "transforms.implicit": "implicit",
     "transforms.ravel": "ravel_pytree",
@@ -188,7 +192,8 @@ _above.later.update(
 
 _LATER = {
     **{name: f".{module}:{name}" for module, names in _NAMES.items() for name in names.split()},
-    **{name: f".{name}" for name in ("autograd", "data", "functional", "io", "linalg", "metrics", "nn", "optim", "testing")},
+    **{name: f".{name}" for name in ("autograd", "data", "fft", "functional", "io", "linalg", "metrics", "nn", "optim")},
+    "testing": ".testing",
     "training": ".training", "vision": ".vision",
     **{name: f".extra.{name}" for name in ("distributed", "jax", "onnx", "sklearn", "special")}, "viz": ".extra.show",
     "evaluate": ".training:evaluate", "fit": ".training:fit", "predict": ".training:predict", "load": ".io:load",

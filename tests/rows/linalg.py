@@ -60,7 +60,7 @@ CASES = [
     Case(products.vecdot, (Arg((2, 3)), Arg((4, 1, 3))), np.vecdot),
     Case(products.vecdot, (Arg((3, 2)), Arg((3, 2))), np.vecdot, {"axis": 0}),
     Case(products.matvec, (Arg((2, 3, 4)), Arg((4,))), lambda a, b: np.einsum("...ij,...j->...i", a, b)),
-    Case(products.vecmat, (Arg((3,)), Arg((2, 3, 4))), lambda a, b: np.einsum("...i,...ij->...j", a, b)),
+    Case(products.vecmat, (Arg((3,)), Arg((2, 3, 4))), lambda a, b: np.einsum("...i,...ij->...j", np.conj(a), b)),
     Case(products.kron, (Arg((2, 3)), Arg((3, 2))), np.kron),
     Case(products.kron, (Arg((2,)), Arg((2, 1, 3))), np.kron),
     Case(products.cross, (Arg((2, 3)), Arg((3,))), np.cross),

@@ -136,7 +136,7 @@ CASES = [
     Case(
         fn.normalize,
         (Arg((2, 3), low=0.5),),
-        lambda x, axis=1: x / np.sqrt((x**2).sum(axis, keepdims=True)),
+        lambda x, axis=1: x / np.sqrt((np.abs(x) ** 2).sum(axis, keepdims=True)),
     ),
     Case(
         fn.normalize,

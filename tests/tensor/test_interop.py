@@ -127,13 +127,13 @@ def test_ufunc_methods_are_refused(x):
 def test_a_function_without_an_op_is_refused(x):
     with pytest.raises(TypeError, match="np.*histogram: no op records it on Tensors.*counts have no derivative"):
         np.histogram(x)
-    with pytest.raises(TypeError, match="np.fft"):
-        np.fft.fft(x)
+    with pytest.raises(TypeError, match="np.unique"):
+        np.unique(x)
 
 
 ARRAY = np.array([[3.0, 1.0, 1.0], [0.0, 2.0, 2.0]])
 CALLS = {
-    "unique": np.unique, "fft": np.fft.fft, "histogram": lambda a: np.histogram(a, bins=3),
+    "unique": np.unique, "histogram": lambda a: np.histogram(a, bins=3),
     "list": lambda a: np.union1d(a, [7.0]),
     "bincount": lambda a: np.bincount(a.astype(int)[0]), "along": lambda a: np.apply_along_axis(sorted, 1, a),
     "reduce": np.add.reduce, "accumulate": lambda a: np.maximum.accumulate(a, axis=1), "ufunc": np.spacing,

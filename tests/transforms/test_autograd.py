@@ -637,27 +637,3 @@ class TestErrors:
             with pytest.raises(KeyError, match="inside"):
                 tg.grad(fails)(1.0)
             assert not tg.is_grad_enabled()
-
-
-COMPLEX = np.array([1 + 2j, 3j])
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda z: tg.jvp(lambda x: x * x, (z,), (z,)),
-        lambda z: tg.jvp(lambda x, y: x * y, (np.ones(2), tg.Tensor(z)), (np.ones(2), None)),
-        lambda z: tg.linearize(lambda x: x * x, [z]),
-        lambda z: tg.vjp(lambda x: x * x, z[0]),
-        lambda z: tg.vjp(lambda x: x * x, complex(z[0])),
-        lambda z: tg.grad(lambda p: (p["a"] * p["a"]).sum())({"a": np.ones(2), "b": z}),
-        lambda z: tg.hvp(lambda x: (x * x).sum(), (z,), (z,)),
-        lambda z: tg.jacfwd(lambda x: x * x)(z),
-        lambda z: tg.hessian(lambda x: (x * x).sum())(z),
-        lambda z: tg.jvp(lambda x: abs(x * z), (np.ones(2),), (np.ones(2),)),
-        lambda z: tg.grad(lambda x: abs(x * z).sum())(np.ones(2)),
-    ],
-)
-def test_complex_numbers_are_an_error_and_no_derivative_of_zero(call):
-    with pytest.raises(TypeError, match="complex"):
-        call(COMPLEX)

@@ -145,6 +145,8 @@ def emit_pull(sig: Signature) -> str:
     source = "def _pull(g, saved, params, parents):\n"
     if not sig.rules:
         return source + ("    raise _lacking(_op, parents)\n" if sig.lacks_rules else "    return ()\n")
+    if sig.variadic and not sig.takes_complex:
+        source += "    if 'c' in [_n.dtype.kind for _n in parents if _n is not None]: _real_only(_op, parents)\n"
     if sig.saved:
         source += f"    {_tuple(sig.saved)} = saved\n"
     if sig.params:
@@ -166,6 +168,9 @@ def emit_pull(sig: Signature) -> str:
             "    return _found\n"
         )
     source += f"    {_tuple([*map('{}_n'.format, sig.served)])} = parents\n"
+    if not sig.takes_complex:
+        found = " or ".join([f"({n}_n is not None and {n}_n.dtype.kind == 'c')" for n in sig.served])
+        source += f"    if {found}: _real_only(_op, parents)\n"
     for inputs, names in sig.rules.items():
         source += _emit_rule(inputs, names)
     return source + f"    return {_tuple([*map('_{}'.format, sig.served)])}\n"

@@ -41,6 +41,18 @@ def refuse(op: Op, name: str) -> None:
     raise TypeError(f"{op.name}: `{name}` requires a gradient but {op.name} has none for it; pass `{name}.detach()`")
 
 
+def real_only(op: Op, parents: Sequence[Any]) -> None:
+    """TypeError for the first of these parents that is complex, in an op whose rules hold for real inputs alone."""
+    sig = op.signature
+    for i, parent in enumerate(parents):
+        if parent is not None and parent.dtype.kind == "c":
+            name = f"{sig.inputs[0]}[{i}]" if sig.variadic else sig.served[i]
+            raise TypeError(
+                f"{op.name}: `{name}` is {parent.dtype} and requires a gradient, but the rules of {op.name} hold for real "
+                "inputs; compose it of ops that take complex ones, of real(z) and imag(z), or pass z.detach()"
+            )
+
+
 def lacking(op: Op, parents: Sequence[Any]) -> Exception:
     """The error of a gradient through an op without rules."""
     name, sig = op.name, op.signature

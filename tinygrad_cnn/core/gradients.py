@@ -40,7 +40,12 @@ def fit(r: Array, parent: Place, op: Op, position: int) -> Array:
             ) from None
     if r.dtype == parent.dtype:
         return r
-    if r.dtype.kind not in "biuf":
+    if (
+        r.dtype.kind == "c" and parent.dtype.kind == "f" and op.signature.takes_complex
+    ):  # dx is real: Re(r dx) = Re(r) dx
+        r = above.real(r)
+        return r if r.dtype == parent.dtype else r.astype(parent.dtype)
+    if r.dtype.kind not in ("biufc" if parent.dtype.kind == "c" else "biuf"):
         raise TypeError(
             f"{op.name}: the rule for {input_name(op, position)} returned {r.dtype} for an input of {parent.dtype}"
         )

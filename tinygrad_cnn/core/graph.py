@@ -19,7 +19,7 @@ import numpy as np
 from . import codegen, operands
 from .acceleration import Accelerated, into_out
 from .codegen import build_and_call, rule_name
-from .errors import explain, lacking, miscounted, refuse
+from .errors import explain, lacking, miscounted, real_only, refuse
 from .grad_mode import _recording
 from .node import Node
 from .registry import implements as implements
@@ -89,6 +89,7 @@ class Op(Accelerated):
         linear: tuple[str, ...] = (),
         composed: tuple[str, ...] = (),
         differentiable: bool = True,
+        complex: bool = False,
     ) -> None:
         self.raw = ufunc or raw
         self.numpy = ufunc or numpy
@@ -101,7 +102,7 @@ class Op(Accelerated):
         """``adds(total, g, *params)`` adds the gradient of the one input to an array in place, if that takes less time."""
         self.forward_rules: dict[str, Callable[..., Any]] = {}
         given = parameters(raw)
-        self.signature = declared(raw, given, residuals, ufunc, linear, composed, differentiable)
+        self.signature = declared(raw, given, residuals, ufunc, linear, composed, differentiable, complex)
         self.globals: dict[str, Any] = {
             **namespace,
             "__name__": raw.__module__,
@@ -270,6 +271,7 @@ def op(
     linear: Sequence[str] = (),
     composed: Sequence[str] = (),
     differentiable: bool = True,
+    complex: bool = False,
 ) -> Callable[[Callable[Concatenate[Any, P], Any]], OpFunction[P]]: ...
 def op(
     raw: Any = None,
@@ -283,6 +285,7 @@ def op(
     linear: Sequence[str] = (),
     composed: Sequence[str] = (),
     differentiable: bool = True,
+    complex: bool = False,
 ) -> Any:
     """Make a function on ndarrays into an op, which is recorded when it is called with a Tensor.
 
@@ -309,6 +312,8 @@ def op(
             is given them, and the op's inputs and parameters. They are not parameters of the op.
         differentiable: False for an op that has no gradient by intention, such as a draw or a step function. It has no rules,
             and its results require no gradient.
+        complex: the rules hold for complex inputs, too. The rule of a holomorphic function does as it stands, since the
+            gradient of a real f in z = x + i y is df/dx - i df/dy. Without it, a gradient in a complex input is an error.
 
     Raises:
         TypeError: at declaration, if a name is reserved, a rule asks for a name that does not exist, or the number of
@@ -331,7 +336,16 @@ def op(
                 f"op: it is given {raw!r:.60}; it must be a function, defined by `def`; options are given by name"
             )
         made = Op(
-            raw, elementwise, tuple(residuals), numpy, in_place, ufunc, tuple(linear), tuple(composed), differentiable
+            raw,
+            elementwise,
+            tuple(residuals),
+            numpy,
+            in_place,
+            ufunc,
+            tuple(linear),
+            tuple(composed),
+            differentiable,
+            complex,
         )
         registry[f"{raw.__module__}.{raw.__qualname__}"] = made
         if made.numpy is not None:
@@ -345,5 +359,5 @@ namespace.update(
     _Node=Node, _new=object.__new__, _ndarray=np.ndarray, _asarray=np.asarray, _count=tick, _recording=_recording.get,
     _watchers=watchers, _tracer=tracer, _FINE=operands.FINE, _NUMBERS=operands.NUMBERS,
     _operand=operands.operand, _operands=operands.operands, _inside=operands.call_with_lists, _explain=explain, _refuse=refuse,
-    _lacking=lacking, _miscounted=miscounted,
+    _lacking=lacking, _miscounted=miscounted, _real_only=real_only,
 )  # fmt: skip

@@ -34,6 +34,7 @@ class _Above:
     copy: Callable[..., Any]
     keep_freed_memory: Callable[[], None]
     laid_out: Callable[..., Any]
+    real: Callable[..., Any]
     sum_to: Callable[..., Any]
 
     def widened(self, leaf: Any, op: Op) -> None:

@@ -44,6 +44,10 @@ class Signature:
     composed: tuple[str, ...]
     """Keywords of calls that a function composed of ops computes."""
     differentiable: bool
+    linear: tuple[str, ...]
+    """Inputs in which the op is linear."""
+    complex: bool
+    """Whether the rules are declared to hold for complex inputs."""
     run: str = "_raw({0})"
     """Source of the output, given that of the arguments: by the definition, or by the kernel."""
     rules: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
@@ -57,6 +61,11 @@ class Signature:
 
     def __post_init__(self) -> None:
         self.served = self.inputs if self.differentiable else ()
+
+    @property
+    def takes_complex(self) -> bool:
+        """Whether the rules hold for complex inputs: it is declared, or the op is linear in each input that has a rule."""
+        return self.complex or {*self.served} <= {*self.linear}
 
     @property
     def lacks_rules(self) -> bool:
@@ -141,6 +150,7 @@ def declared(
     linear: tuple[str, ...] = (),
     composed: tuple[str, ...] = (),
     differentiable: bool = True,
+    complex: bool = False,
 ) -> Signature:
     """The signature of an op defined by `raw`, or by `ufunc` with raw's names. TypeError if the declaration is ill-formed."""
     variadic = [p.name for p in given if p.kind is p.VAR_POSITIONAL]
@@ -182,5 +192,15 @@ def declared(
             f"{len(names)} and 1, and they must agree: declare a function with a body"
         )
     return Signature(
-        raw.__name__, names, keywords, required, residuals, bool(variadic), optional, composed, differentiable
+        raw.__name__,
+        names,
+        keywords,
+        required,
+        residuals,
+        bool(variadic),
+        optional,
+        composed,
+        differentiable,
+        linear,
+        complex,
     )

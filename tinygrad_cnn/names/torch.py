@@ -10,7 +10,7 @@ from . import others
 IN_PLACE = "(recorded values are never written in place: use {0}, which returns a new Tensor, or copy_ on a leaf)"
 DEVICES = "(there is one device, the processor: leave it out)"
 RECURRENT = "(recurrent layers and transformers are out of scope: this is a library for convolutional networks)"
-COMPLEX = "(Tensors are real: take the real and imaginary parts as two Tensors)"
+COMPLEX = "(there is none; docs/complex.md says what takes complex numbers)"
 SPARSE = "(Tensors are dense)"
 QUANTIZED = "(there is no quantization)"
 MIXED = "(each dtype is computed as it is: there is no autocast)"
@@ -65,9 +65,9 @@ _TORCH = {
         autocast amp GradScaler is_autocast_enabled get_autocast_dtype set_float32_matmul_precision
         get_float32_matmul_precision""",
     FIXED: "use_deterministic_algorithms are_deterministic_algorithms_enabled set_deterministic_debug_mode",
-    COMPLEX: """
-        complex view_as_real view_as_complex polar complex64 complex128 cfloat cdouble conj conj_physical real imag angle
-        is_complex is_conj resolve_conj stft istft complex32 chalf""",
+    "x + 1j * y": "complex", "tg.stack([z.real, z.imag], axis=-1)": "view_as_real", "x[..., 0] + 1j * x[..., 1]":
+    "view_as_complex", "r * tg.exp(1j * angle)": "polar", "tg.conj": "conj_physical", "z": "resolve_conj",
+    COMPLEX: "is_conj stft istft complex32 chalf",
     SPARSE: "sparse sparse_coo_tensor sparse_csr_tensor sparse_csc_tensor sparse_coo sparse_csr sparse_csc nested jagged",
     QUANTIZED: "quantization ao quantize_per_tensor quantize_per_channel dequantize qint8 quint8 qint32", VIEWS:
     "as_strided as_strided_scatter", "tg.scatter_reduce": "index_reduce", "tg.grid_sample": "grid_sampler", "tg.dropout2d":
@@ -96,9 +96,8 @@ _TENSOR = {
         cuda is_cuda is_cpu is_mps pin_memory is_pinned get_device xpu ipu mtia is_meta layout dim_order is_xpu
         record_stream is_shared""",
     "(use threads: tg.set_num_threads)": "share_memory_",
-    COMPLEX: """
-        real imag conj conjugate conj_physical angle H mH cfloat cdouble chalf is_conj resolve_conj is_neg resolve_neg stft
-        istft""",
+    "x.conj()": "conjugate conj_physical", "x.conj().mT": "H mH", "tg.angle(x)": "angle",
+    COMPLEX: "chalf is_conj is_neg resolve_neg stft istft",
     SPARSE: """
         is_sparse to_sparse to_dense sparse_mask sparse_dim dense_dim coalesce is_coalesced indices values is_sparse_csr
         to_sparse_coo to_sparse_csr to_sparse_csc is_nested to_padded_tensor""",

@@ -91,7 +91,7 @@ def gradient(f: Array, *varargs: Array, axis: Axis = None, edge_order: int = 1) 
         ValueError: if an axis has too few samples, `edge_order` is neither 1 nor 2, or coordinates do not fit.
         TypeError: if there are not as many `varargs` as axes.
     """
-    f = in_floats(f)
+    f = in_floats(f, complex=True)
     axes = tuple(range(f.ndim)) if axis is None else different_axes("gradient", axis, f.ndim)
     if len(varargs) not in (0, 1, len(axes)):
         raise TypeError(

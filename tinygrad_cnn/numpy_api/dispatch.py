@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.grad_mode import is_grad_enabled
 from ..core.registry import numpy_ops
+from ..ops import fourier  # noqa: F401 - it registers
 from ..ops.lists import gather
 from ..tensor import Tensor
 from . import arguments as numpy_arguments

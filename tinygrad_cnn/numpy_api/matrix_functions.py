@@ -77,7 +77,7 @@ def matrix_norm(x: Array, *, keepdims: bool = False, ord: float | str = "fro") -
     """
     if np.ndim(x) < 2:
         raise ValueError(f"matrix_norm: `x` has shape {np.shape(x)}; it must be a matrix, or a stack of them")
-    x = in_floats(x)
+    x = in_floats(x, complex=True)
     y: Any
     if ord == "fro":
         y = reduce.norm(x, 2, (-2, -1))

@@ -69,6 +69,10 @@ def nancumprod(a: Array, axis: int | None = None, *, dtype: DTypeLike | None = N
 
 def _extreme(extreme: Any, least: float, a: Array, axis: Axis, keepdims: bool, initial: Any, where: Array) -> Any:
     a = a if hasattr(a, "dtype") else np.asarray(a)
+    if a.dtype.kind == "c":
+        raise TypeError(
+            f"{'nanmax' if extreme is max else 'nanmin'}: `a` is {a.dtype}, and complex numbers have no order; take abs(a)"
+        )
     if a.dtype.kind != "f":  # which has no NaN
         return extreme(a, axis=axis, keepdims=keepdims, initial=initial, where=where)
     y = extreme(chosen(isnan(a), least, a), axis=axis, keepdims=keepdims, initial=initial, where=where)

@@ -9,6 +9,7 @@ import numpy as np
 from ..core.graph import Array, Tensor, implements
 from ..core.registry import numpy_ops
 from ..core.remedies import publish
+from ..ops.complex_numbers import conjugate
 from ..ops.composite import accept_lists
 from ..ops.conv import conv1d
 from ..ops.decomposition import eigvals, pseudoinverse
@@ -113,7 +114,7 @@ def convolve(a: Array, v: Array, mode: str = "full") -> Tensor:
 
 @implements(np.correlate)
 def correlate(a: Array, v: Array, mode: str = "valid") -> Tensor:
-    """y_k = the sum of a_(i+k) v_i of two sequences, with the modes of :func:`convolve`.
+    """y_k = the sum of a_(i+k) conj(v_i) of two sequences, with the modes of :func:`convolve`.
 
     a' = g convolved with v,  v' = a correlated with g.
 
@@ -121,6 +122,7 @@ def correlate(a: Array, v: Array, mode: str = "valid") -> Tensor:
         ValueError: if they are not 1-D or are empty, or for another mode.
     """
     a, v = _sequences("correlate", a, v)
+    v = conjugate(v)
     if v.shape[0] > a.shape[0]:
         return flip(_correlated("correlate", v, a, mode))
     return _correlated("correlate", a, v, mode)  # type: ignore[no-any-return]
@@ -207,7 +209,7 @@ def poly(seq_of_zeros: Array) -> Tensor:
         ValueError: if the zeros are neither 1-D nor a square matrix.
         LinAlgError: if the eigenvalues of the matrix are complex.
     """
-    zeros = in_floats(atleast_1d(seq_of_zeros))
+    zeros = in_floats(atleast_1d(seq_of_zeros), complex=True)
     if np.ndim(zeros) == 2:
         zeros = eigvals(zeros)
     if np.ndim(zeros) != 1:

@@ -12,6 +12,7 @@ import numpy as np
 from ..core.graph import Array, Tensor, implements
 from ..core.registry import numpy_ops
 from ..core.remedies import publish
+from ..ops.complex_numbers import conjugate
 from ..ops.composite import accept_lists
 from ..ops.elementwise import astype, mul
 from ..ops.half import in_float32
@@ -41,17 +42,19 @@ def outer(a: Array, b: Array) -> Tensor:
 
 @implements(np.vdot)
 def vdot(a: Array, b: Array) -> Tensor:
-    """y = the sum of the products of all elements of a and b, of as many.   a' = g b,  b' = g a.
+    """y = the sum of the products of all elements of conj(a) and b, of as many.   a' = conj(g b),  b' = g conj(a).
 
     Raises:
         ValueError: if their numbers of elements disagree.
     """
-    return dot(ravel(a), ravel(b))
+    return dot(conjugate(ravel(a)), ravel(b))
 
 
 @implements(np.vecdot, np.linalg.vecdot)
 def vecdot(x1: Array, x2: Array, *, axis: int = -1) -> Tensor:
-    """y = the sums of products of vectors along `axis`, the other axes broadcast.   x1' = g x2,  x2' = g x1.
+    """y = the sums of products of vectors, conj(x1) and x2, along `axis`, the other axes broadcast.
+
+    x1' = conj(g x2),  x2' = g conj(x1).
 
     Raises:
         ValueError: if the vectors have different lengths.
@@ -61,7 +64,7 @@ def vecdot(x1: Array, x2: Array, *, axis: int = -1) -> Tensor:
         raise ValueError(
             f"vecdot: axis {axis} of `x1` {np.shape(x1)} and of `x2` {np.shape(x2)} must have the same size"
         )
-    y: Any = mul(left, right)
+    y: Any = mul(conjugate(left), right)
     return astype(sum(y, axis=-1), y.dtype)  # type: ignore[no-any-return]
 
 
@@ -71,8 +74,8 @@ def matvec(x1: Array, x2: Array) -> Tensor:
 
 
 def vecmat(x1: Array, x2: Array) -> Tensor:
-    """y = vectors (..., m) times matrices (..., m, n), the leading axes broadcast.   x1' = x2 g,  x2' = x1 g^T."""
-    return matmul(expand_dims(x1, -2), x2)[..., 0, :]
+    """y = vectors conj(x1), (..., m), times matrices (..., m, n), the leading axes broadcast.   x1' = x2 g,  x2' = x1 g^T."""
+    return matmul(expand_dims(conjugate(x1), -2), x2)[..., 0, :]
 
 
 if hasattr(np, "matvec"):  # new in NumPy 2.2

@@ -38,8 +38,7 @@ WRITES = frozenset(_named("copyto fill_diagonal place put put_along_axis putmask
 
 _REASONS = {
     "its result is complex, and complex Tensors are not recorded; write real and imaginary parts as two Tensors": """
-        roots sort_complex fft.fft fft.fft2 fft.fftn fft.hfft fft.ifft
-        fft.ifft2 fft.ifftn fft.ihfft fft.irfft fft.irfft2 fft.irfftn fft.rfft fft.rfft2 fft.rfftn""",
+        roots sort_complex""",
     "it writes into an array, and nothing recorded is ever written; use tinygrad_cnn.index_set or where": """
         copyto fill_diagonal place put put_along_axis putmask""",
     "it is about files; use tinygrad_cnn.save, or t.numpy()": "save savetxt savez savez_compressed",

@@ -12,6 +12,7 @@ from ..core.graph import Array, Tensor, implements, op
 from ..core.registry import numpy_ops
 from ..core.remedies import publish
 from ..ops.compare import isinf, isnan, logical_not
+from ..ops.complex_numbers import conjugate, imag, real
 from ..ops.composite import accept_lists
 from ..ops.elementwise import astype, clip, floor, in_floats, maximum, minimum, sqrt, sub, where
 from ..ops.gather import take_along_axis
@@ -63,7 +64,9 @@ def average(
     else:
         weights = full_weights("average", weights, shape, axis, axes)
         total = sum(weights, axis=axes, keepdims=keepdims)
-        y = sum(in_floats(a) * weights, axis=axes, keepdims=keepdims) / total  # small integers would overflow
+        y = (
+            sum(in_floats(a, complex=True) * weights, axis=axes, keepdims=keepdims) / total
+        )  # small integers would overflow
     return (y, total if total.dtype == y.dtype else astype(total, y.dtype)) if returned else y
 
 
@@ -255,7 +258,7 @@ def cov(
     if dtype is not None:
         x = astype(x if hasattr(x, "dtype") else np.asarray(x), dtype_of("cov", dtype))
     else:
-        x = in_floats(x)
+        x = in_floats(x, complex=True)
     n = x.shape[1]
     weights: Any = None
     for name, given in (("fweights", fweights), ("aweights", aweights)):
@@ -273,7 +276,7 @@ def cov(
     w = None if weights is None else weights.astype(x.dtype)
     centred = x - (mean(x, axis=1, keepdims=True) if w is None else sum(x * w, axis=1, keepdims=True) / float(total))
     other = centred if w is None else centred * w
-    c = matmul(centred, transpose(other)) * (1 / float(freedom) if freedom > 0 else math.nan)
+    c = matmul(centred, transpose(conjugate(other))) * (1 / float(freedom) if freedom > 0 else math.nan)
     return squeeze(c)
 
 
@@ -289,8 +292,12 @@ def corrcoef(x: Array, y: Array = None, rowvar: bool = True, *, dtype: DTypeLike
     c: Any = cov(x, y, rowvar, dtype=dtype)
     if not np.ndim(c):
         return c / c  # type: ignore[no-any-return]
-    s: Any = sqrt(diagonal(c))
-    return clip(c / s[:, None] / s[None, :], -1.0, 1.0)
+    s: Any = sqrt(real(diagonal(c)))
+    r: Any = c / s[:, None] / s[None, :]
+    if r.dtype.kind != "c":
+        return clip(r, -1.0, 1.0)
+    parts: list[Any] = [clip(part, -1.0, 1.0) for part in (real(r), imag(r))]
+    return parts[0] + parts[1] * 1j  # type: ignore[no-any-return]
 
 
 accept_lists(globals(), numpy_ops)

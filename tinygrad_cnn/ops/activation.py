@@ -184,6 +184,7 @@ def softshrink(a: Array, lambd: float = 0.5) -> Tensor:
         ValueError: if it is negative.
     """
     width = not_negative("softshrink", "lambd", lambd)
+    a = in_floats(a)
     return sub(a, clip(a, -width, width))
 
 
@@ -292,6 +293,7 @@ def softplus(a: Array, *, beta: float = 1.0, threshold: float = 20.0) -> Array:
         ValueError: if `beta` is not above 0.
     """
     beta, threshold = positive("softplus", "beta", beta), real("softplus", "threshold", threshold)
+    a = in_floats(a)
     z = _scaled(a, beta)
     return where(z > threshold, a, np.maximum(a, 0) + np.log1p(np.exp(-np.abs(z))) / beta)
 

@@ -13,7 +13,7 @@ from .shape import broadcast_to, sum_to
 __all__: list[str] = []
 
 
-@op(linear=["x", "w"])
+@op(linear=["x", "w"], complex=True)
 def affine(x: Array, w: Array, b: Array = None) -> Array:
     """y = x w + b, with w and b broadcast to x's shape; b may be None.   x' = g w,  w' = sum of g x,  b' = sum of g."""
     return x * w if b is None else x * w + b

@@ -31,7 +31,7 @@ def _split(a: Array, axis: int, groups: int) -> Array:
     return a.reshape(*a.shape[:axis], groups, a.shape[axis] // groups, *a.shape[axis + 1 :])
 
 
-@op(linear=["x", "w"])
+@op(linear=["x", "w"], complex=True)
 @in_float32
 def convolve(
     x: Array, w: Array, b: Array = None, *, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int

@@ -98,4 +98,4 @@ def array_namespace(x: Tensor, *, api_version: str | None = None) -> Any:
 
 def to_complex(x: Tensor) -> complex:
     """The value of a Tensor with one element, as Python's complex number."""
-    return complex(x.__float__())
+    return complex(x._number("complex"))

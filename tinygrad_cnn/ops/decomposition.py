@@ -17,6 +17,7 @@ import numpy as np
 from ..core.grad_mode import is_grad_enabled
 from ..core.graph import Array, Tensor, implements, op
 from .compare import greater, logical_and
+from .complex_numbers import conjugate, real
 from .elementwise import abs, where
 from .linalg import mirrored, solve_columns, square
 from .matmul import matmul
@@ -60,7 +61,9 @@ def _quotients(u: Array, a: Array, v: Array) -> Any:
 
 
 def _symmetric(a: Array) -> Any:
-    return a * 0.5 + a.swapaxes(-1, -2) * 0.5  # halves of integers are float64, whose sums do not wrap around
+    return (
+        a * 0.5 + conjugate(a).swapaxes(-1, -2) * 0.5
+    )  # halves of integers are float64, whose sums do not wrap around
 
 
 # Symmetric matrices
@@ -334,7 +337,7 @@ def singular_vectors(a: Array) -> Array:
     f = (v^T v' - v'^T v) / gaps, and the gaps s_j^2 - s_i^2.
     """
     u, _, vt = np.linalg.svd(a, full_matrices=False)
-    return np.concatenate([u, np.swapaxes(vt, -1, -2)], axis=-2)
+    return np.concatenate([u, conjugate(np.swapaxes(vt, -1, -2))], axis=-2)
 
 
 def _singular_vectors_rule(g: Array, y: Array, a: Array) -> Any:
@@ -385,7 +388,7 @@ def svd(a: Array, full_matrices: bool = True, compute_uv: bool = True, hermitian
             f"svd: `full_matrices` of {np.shape(a)} asks for columns that have no derivative; pass full_matrices=False"
         )
     y = singular_vectors(a)
-    return SVDResult(y[..., :m, :], s, _t(y[..., m:, :]))
+    return SVDResult(y[..., :m, :], s, conjugate(_t(y[..., m:, :])))
 
 
 @implements(np.linalg.svdvals)
@@ -475,7 +478,7 @@ def qr(a: Array, mode: str = "reduced") -> Any:
     y: Any = qr_packed(a[..., :, :m] if n > m else a)
     q, r = y[..., :m, :], y[..., m:, :]
     if n > m:
-        r = concatenate([r, matmul(_t(q), a[..., :, m:])], axis=-1)
+        r = concatenate([r, matmul(conjugate(_t(q)), a[..., :, m:])], axis=-1)
     return r if mode == "r" else QRResult(q, r)
 
 
@@ -552,7 +555,7 @@ def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Tensor, Any, 
     x: Any = matmul(pseudoinverse(a, rtol=cut), b)
     rank = sum(greater(s, cut * s[:1]))
     error: Any = matmul(a, x) - b
-    residuals = reshape(sum(error * error, axis=0), shape=(-1,))
+    residuals = reshape(real(sum(error * conjugate(error), axis=0)), shape=(-1,))
     return x, residuals if shape[0] > shape[1] else residuals[:0], rank, s
 
 

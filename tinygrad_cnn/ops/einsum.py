@@ -22,7 +22,7 @@ __all__ = ["einsum"]
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-@op
+@op(complex=True)
 def contract(*operands: Array, subscripts: str) -> Array:
     """y = the product of the operands, summed over each letter that is not in the output; no ellipsis, explicit output.
 

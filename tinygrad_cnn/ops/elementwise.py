@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..core.graph import Array, Tensor, implements, op
+from ..core.graph import Array, OpFunction, Tensor, implements, op
 from .compare import isfinite, isnan
 from .real import dtype_of
 from .ufunc import ufuncs
 
 __all__ = [
-    "abs", "add", "ceil", "clip", "copy", "div", "exp", "fabs", "floor", "fmax", "fmin", "lerp", "log", "maximum", "minimum",
-    "mul", "neg", "pow", "reciprocal", "round", "sign", "sqrt", "square", "sub", "where",
+    "abs", "add", "ceil", "clip", "conj", "copy", "div", "exp", "fabs", "floor", "fmax", "fmin", "lerp", "log", "maximum",
+    "minimum", "mul", "neg", "pow", "reciprocal", "round", "sign", "sqrt", "square", "sub", "where",
 ]  # fmt: skip
 
 unary, binary = ufuncs(__name__)
 
 
-@op(elementwise=True, numpy=np.where)
+@op(elementwise=True, numpy=np.where, complex=True)
 def where(condition: Array, a: Array, b: Array) -> Array:
     """y = a where `condition` holds, else b.   a' = g where `condition` holds, else 0;   b' = g elsewhere."""
     return np.where(condition, a, b)
@@ -47,8 +47,10 @@ def _pow_base(g: Array, a: Array, b: Array) -> Array:
 
 
 def _pow_exponent(g: Array, y: Array, a: Array) -> Array:
-    if isinstance(a, int | float):
+    if isinstance(a, int | float | complex):
         a = np.asarray(a, y.dtype)
+    elif a.dtype.kind != y.dtype.kind:  # a real base of a complex power
+        a = astype(a, y.dtype)
     return g * y * log(where((a == 0) & isfinite(y), 1, a))
 
 
@@ -62,16 +64,24 @@ def _kept(g: Array, loses: Array, ties: Array) -> Array:
     return where(ties, g * 0.5, where(loses, 0, g))
 
 
-add = binary(np.add, "y = a + b.   a' = g,  b' = g.", a=lambda g: g, b=lambda g: g)
-sub = binary(np.subtract, "y = a - b.   a' = g,  b' = -g.", "sub", a=lambda g: g, b=lambda g: -g)
-mul = binary(np.multiply, "y = a b.   a' = g b,  b' = g a.", "mul", a=lambda g, b: g * b, b=lambda g, a: g * a)
+add = binary(np.add, "y = a + b.   a' = g,  b' = g.", complex=True, a=lambda g: g, b=lambda g: g)
+sub = binary(np.subtract, "y = a - b.   a' = g,  b' = -g.", "sub", complex=True, a=lambda g: g, b=lambda g: -g)
+mul = binary(
+    np.multiply, "y = a b.   a' = g b,  b' = g a.", "mul", complex=True, a=lambda g, b: g * b, b=lambda g, a: g * a
+)
 div = binary(
-    np.divide, "y = a / b.   a' = g / b,  b' = -g y / b.", "div", a=lambda g, b: g / b, b=lambda g, y, b: -g * y / b
+    np.divide,
+    "y = a / b.   a' = g / b,  b' = -g y / b.",
+    "div",
+    complex=True,
+    a=lambda g, b: g / b,
+    b=lambda g, y, b: -g * y / b,
 )
 pow = binary(
     np.power,
     "y = a^b.   a' = g b a^(b-1), and 0 where b = 0;   b' = g y log a, and 0 where a = 0 and b >= 0.",
     "pow",
+    complex=True,
     a=_pow_base,
     b=_pow_exponent,
 )
@@ -100,19 +110,35 @@ fmin = binary(
     b=lambda g, a, b: _split(g, (b < a) | (isnan(a) & (b == b)), a == b),
 )
 
-neg = unary(np.negative, "y = -a.   a' = -g.", "neg", a=lambda g: -g)
-exp = unary(np.exp, "y = e^a.   a' = g y.", a=lambda g, y: g * y)
-log = unary(np.log, "y = log a.   a' = g / a.", a=lambda g, a: g / a)
-sqrt = unary(np.sqrt, "y = a^(1/2).   a' = g / (2 y).", a=lambda g, y: g / (2 * y))
-square = unary(np.square, "y = a^2.   a' = 2 g a.", a=lambda g, a: g * a * 2)
-reciprocal = unary(np.reciprocal, "y = 1 / a.   a' = -g y^2.", a=lambda g, y: -g * y * y)
+neg = unary(np.negative, "y = -a.   a' = -g.", "neg", complex=True, a=lambda g: -g)
+exp = unary(np.exp, "y = e^a.   a' = g y.", complex=True, a=lambda g, y: g * y)
+log = unary(np.log, "y = log a.   a' = g / a.", complex=True, a=lambda g, a: g / a)
+sqrt = unary(np.sqrt, "y = a^(1/2).   a' = g / (2 y).", complex=True, a=lambda g, y: g / (2 * y))
+square = unary(np.square, "y = a^2.   a' = 2 g a.", complex=True, a=lambda g, a: g * a * 2)
+reciprocal = unary(np.reciprocal, "y = 1 / a.   a' = -g y^2.", complex=True, a=lambda g, y: -g * y * y)
 
 
 def _abs_rule(g: Array, a: Array) -> Array:
+    if a.dtype.kind == "c":
+        size = abs(a)
+        return g * conj(a) / where(size == 0, 1, size)
     return where(a > 0, g, where(a < 0, -g, 0))
 
 
-abs = unary(np.abs, "y = |a|.   a' = g sign(a), which is 0 at 0.", "abs", a=_abs_rule)
+abs = unary(
+    np.abs,
+    "y = |a|.   a' = g sign(a), of a complex a g conj(a) / |a|, which is 0 at 0.",
+    "abs",
+    complex=True,
+    a=_abs_rule,
+)
+conj: OpFunction[[]] = unary(
+    np.conjugate,
+    "y = a with the sign of its imaginary part changed.   a' = conj(g).",
+    "conj",
+    complex=True,
+    a=lambda g: conj(g),
+)
 fabs = unary(np.fabs, "y = |a|, in floating point for integers too.   a' = g sign(a), which is 0 at 0.", a=_abs_rule)
 sign = unary(np.sign, "y = -1, 0 or 1: the sign of a.   a' = 0.", a=zero_gradient)
 floor = unary(np.floor, "y = the largest integer that is not above a.   a' = 0.", a=zero_gradient)
@@ -161,7 +187,7 @@ def _numpy_clip(a: Array, a_min: Array = None, a_max: Array = None, *, min: Arra
     return clip(a, a_min if min is None else min, a_max if max is None else max)
 
 
-@op(elementwise=True)
+@op(elementwise=True, complex=True)
 def lerp(a: Array, b: Array, weight: Array) -> Array:
     """y = a (1 - weight) + b weight.   a' = g (1 - weight),  b' = g weight,  weight' = g (b - a)."""
     return a * (1 - weight) + b * weight
@@ -172,19 +198,19 @@ lerp.vjp(a=lambda g, weight: g * (1 - weight),
          weight=lambda g, a, b: g * (b - a))  # fmt: skip
 
 
-@op(elementwise=True, numpy=np.copy)
+@op(elementwise=True, numpy=np.copy, complex=True)
 def copy(a: Array, *, order: str = "K") -> Array:
     """y = a, copied, in C order or ("K") in the memory order of a.   a' = g."""
     return np.array(a, order=order)  # type: ignore[call-overload]
 
 
-@op(elementwise=True)
+@op(elementwise=True, complex=True)
 def laid_out(a: Array, *, axes: tuple[int, ...]) -> Array:
     """y = a, copied to memory in which the axes follow in this order.   a' = g."""
     return np.array(np.transpose(a, axes), order="C").transpose(np.argsort(axes))
 
 
-@op(elementwise=True)
+@op(elementwise=True, complex=True)
 def cast(a: Array, *, dtype: DTypeLike) -> Array:
     """y = a in another floating-point dtype.   a' = g, in a's dtype."""
     y = np.asarray(a, dtype=dtype)
@@ -202,16 +228,27 @@ def cast_discrete(a: Array, *, dtype: DTypeLike) -> Array:
     return np.asarray(a).astype(dtype)
 
 
+REAL = "the function is one of real numbers, and the argument is complex; take real(z), imag(z) or abs(z)"
+
+
 def astype(a: Array, dtype: DTypeLike) -> Array:
     """y = a in another dtype; integers and Booleans have no gradient.   a' = g, in a's dtype."""
     wanted = np.dtype(dtype)
     return a if a.dtype == wanted else (cast if wanted.kind in "fc" else cast_discrete)(a, dtype=wanted)
 
 
-def in_floats(a: Array) -> Any:
-    """`a`, with integers and Booleans as float64: in their own dtype, sums and products could wrap around."""
+def in_floats(a: Array, *, complex: bool = False) -> Any:
+    """`a`, with integers and Booleans as float64: in their own dtype, sums and products could wrap around.
+
+    TypeError for complex numbers, unless they are allowed.
+    """
     a = a if hasattr(a, "dtype") else np.asarray(a)
-    return a if a.dtype.kind in "fc" else astype(a, np.float64)
+    kind = a.dtype.kind
+    if kind == "f" or (complex and kind == "c"):
+        return a
+    if kind == "c":
+        raise TypeError(REAL)
+    return astype(a, np.float64)
 
 
 def converted(name: str, y: Array, dtype: DTypeLike | None, casting: str | None = None) -> Array:

@@ -102,7 +102,7 @@ def index_add(x: Array, axis: int, index: Array, src: Array, *, alpha: float = 1
     return add(x, add_taken(src if alpha == 1 else mul(src, alpha), index, axis=at, shape=shape))
 
 
-@op
+@op(complex=True)
 def embedding(indices: Array, weight: Array, *, padding_idx: int | None = None) -> Array:
     """Rows of a table: y[...] = weight[indices[...]].   weight' = g summed into the rows that were read.
 

@@ -56,7 +56,7 @@ def _adds(total: Any, g: np.ndarray, index: Any) -> bool:
 getitem.op.adds = _adds
 
 
-@op
+@op(complex=True)
 def assign(a: Array, value: Array, *, index: Any) -> Array:
     """y = a, but y[index] = value.   a' = g with zeros at `index`,  value' = g[index] where the value was written last."""
     out = np.array(a, order="C")

@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.grad_mode import is_grad_enabled
 from ..core.graph import Array, Tensor, implements, op
+from .complex_numbers import conj, real
 from .elementwise import mul
 from .matmul import matmul
 from .rearrange import tril, triu
@@ -59,7 +61,7 @@ def _factored(name: str, must: str, remedy: str, function: Callable[..., Any], *
 _INVERTIBLE = ("invertible", "add a small multiple of the identity, or use a least-squares solution")
 
 
-@op(numpy=np.linalg.inv)
+@op(numpy=np.linalg.inv, complex=True)
 def inv(a: Array) -> Array:
     """y = a^-1.   a' = -y^T g y^T.
 
@@ -78,8 +80,10 @@ def _transposed(m: Array) -> Array:
 
 
 def mirrored(a: Array, upper: bool = False) -> Any:
-    """The symmetric matrices that have the lower triangle of `a`, or the upper one."""
+    """The symmetric matrices, Hermitian ones of a complex `a`, that have the lower triangle of `a`, or the upper one."""
     half: Any = triu if upper else tril
+    if a.dtype.kind == "c":  # with a real diagonal
+        return half(a) + conj(_transposed(half(a))) - np.eye(a.shape[-1], dtype=a.dtype) * real(a)
     return half(a) + _transposed(half(a, 1 if upper else -1))
 
 
@@ -87,7 +91,7 @@ inv.vjp(a=lambda g, y: matmul(matmul(_transposed(y), -g), _transposed(y)))
 inv.jvp(a=lambda t, y: matmul(matmul(y, -t), y))
 
 
-@op(linear=["b"])
+@op(linear=["b"], complex=True)
 def solve_columns(a: Array, b: Array) -> Array:
     """y = a^-1 b, with a (..., n, n) and b (..., n, k).   b' = a^-T g,  a' = -b' y^T, summed over broadcast axes."""
     return _factored("solve", *_INVERTIBLE, np.linalg.solve, a, b)
@@ -121,7 +125,7 @@ def solve(a: Array, b: Array) -> Tensor:
     return solve_columns(a, reshape(b, shape=(n, 1)))[..., 0]
 
 
-@op(numpy=np.linalg.det)
+@op(numpy=np.linalg.det, complex=True)
 def det(a: Array) -> Array:
     """y = det a.   a' = g C, with C the cofactors of a: y a^-T where a is invertible.
 
@@ -137,7 +141,7 @@ def det(a: Array) -> Array:
     return np.linalg.det(a)
 
 
-@op
+@op(complex=True)
 def cofactors(*arrays: Array) -> Array:
     """y = the gradient of D^k det(a)[x_1, ..., x_k] in a: the cofactors of a for k = 0, from arrays = (a, x_1, ..., x_k).
 
@@ -214,7 +218,7 @@ def det_sign(a: Array) -> Array:
     return np.linalg.slogdet(a)[0]
 
 
-@op
+@op(complex=True)
 def log_abs_det(a: Array) -> Array:
     """y = log |det a|, -inf for a singular matrix.   a' = g a^-T."""
     return np.linalg.slogdet(a)[1]
@@ -238,6 +242,11 @@ def slogdet(a: Array) -> SlogdetResult:
         LinAlgError: (a ValueError) if `a` is not square; in the backward pass, if it is singular.
     """
     square("slogdet", a)
+    if getattr(a, "requires_grad", False) and a.dtype.kind == "c" and is_grad_enabled():
+        raise TypeError(
+            f"slogdet: `a` is {a.dtype} and requires a gradient, which the phase of a complex determinant has, too; use "
+            "log(abs(det(a))) and angle(det(a)), or a.detach()"
+        )
     return SlogdetResult(det_sign(a), log_abs_det(a))
 
 

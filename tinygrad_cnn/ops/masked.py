@@ -14,6 +14,8 @@ from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements
 from . import reduce
+from .complex_numbers import imag
+from .complex_numbers import real as real_part
 from .elementwise import add, astype, maximum, minimum, mul, sqrt, square
 from .elementwise import where as chosen
 from .real import dtype_of, is_integer, real
@@ -156,6 +158,13 @@ def var(
     """
     less = _correction("var", correction, ddof)
     a = _array(a, dtype, "var")
+    if a.dtype.kind == "c":
+        middles = [None, None] if mean is None else [real_part(mean), imag(mean)]
+        parts: list[Any] = [
+            var(part, axis, keepdims=keepdims, correction=less, mean=middle, where=where)
+            for part, middle in zip([real_part(a), imag(a)], middles, strict=True)
+        ]
+        return parts[0] + parts[1]  # type: ignore[no-any-return]
     if mean is None and where is None:
         return _result(variance(a, axis=axis, keepdims=keepdims, correction=less), dtype)  # type: ignore[no-any-return]
     return astype(_spread("var", a, axis, keepdims, less, mean, where), dtype or _floating(a))  # type: ignore[no-any-return]
@@ -172,6 +181,11 @@ def std(
     """
     less = _correction("std", correction, ddof)
     a = _array(a, dtype, "std")
+    if a.dtype.kind == "c":
+        wide = astype(a, np.complex128)
+        spread = var(wide, axis, keepdims=keepdims, correction=less, mean=mean, where=where)
+        equal = spread == 0
+        return astype(chosen(equal, 0, sqrt(chosen(equal, 1, spread))), a.real.dtype)  # type: ignore[no-any-return]
     if mean is None and where is None:
         return _result(deviation(a, axis=axis, keepdims=keepdims, correction=less), dtype)  # type: ignore[no-any-return]
     middle = None if mean is None else _array(mean, np.float64, "std")  # squares of float32 would overflow
@@ -186,7 +200,7 @@ def _correction(function: str, correction: float, ddof: float | None) -> float:
 
 def _floating(a: Any) -> Any:
     """The dtype of a mean."""
-    return a.dtype if a.dtype.kind == "f" else np.dtype(np.float64)
+    return a.dtype if a.dtype.kind in "fc" else np.dtype(np.float64)
 
 
 def _spread(name: str, a: Any, axis: Axis, keepdims: bool, less: float, middle: Array, where: Array) -> Any:

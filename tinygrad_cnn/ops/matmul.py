@@ -81,7 +81,7 @@ def _matmul_b(g: Array, a: Array, in_shape: tuple[int, ...]) -> Array:
 matmul.vjp(a=_matmul_a, b=_matmul_b)
 
 
-@op(linear=["x", "w"])
+@op(linear=["x", "w"], complex=True)
 def linear(x: Array, w: Array, b: Array = None) -> Array:
     """y = x w^T + b.   x' = g w,  w' = g^T x,  b' = g, the last two summed over the leading axes.
 

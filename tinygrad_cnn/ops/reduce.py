@@ -16,11 +16,13 @@ from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements, op
 from ..core.scope import errors
-from .elementwise import abs, in_floats, pow, sign, where, zero_gradient
+from .complex_numbers import imag
+from .complex_numbers import real as real_part
+from .elementwise import REAL, abs, in_floats, pow, sign, where, zero_gradient
 from .half import in_float32
 from .real import is_integer, real
 from .scan import accumulator, cumprod, neighbour, reversed_along, rounded
-from .shape import Axis, broadcast_to, reshape, sum_to, transpose
+from .shape import Axis, broadcast_to, reshape, stack, sum_to, transpose
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "logsumexp", "max", "mean", "min", "norm", "prod", "sum",
@@ -66,8 +68,11 @@ def restore(g: Array, in_shape: tuple[int, ...], axis: Axis, keepdims: bool) -> 
 
 
 def floating(a: Array) -> Any:
-    """`a` as an array that can hold -inf: integers become floats, as in np.exp."""
-    return np.asarray(a, np.result_type(a, np.float16))
+    """`a` as an array that can hold -inf: integers become floats, as in np.exp. TypeError for complex numbers."""
+    dtype = np.result_type(a, np.float16)
+    if dtype.kind == "c":
+        raise TypeError(REAL)
+    return np.asarray(a, dtype)
 
 
 @op(numpy=np.sum, linear=["a"], composed=["dtype", "initial", "where"])
@@ -184,7 +189,7 @@ def all(
     return np.all(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims)
 
 
-@op(numpy=np.prod, composed=["dtype", "initial", "where"])
+@op(numpy=np.prod, complex=True, composed=["dtype", "initial", "where"])
 def prod(
     a: Array, *, axis: Axis = None, keepdims: bool = False, dtype: DTypeLike | None = None,
     initial: float | None = None, where: Array = None,
@@ -229,7 +234,9 @@ centre.vjp(a=lambda g, axis: centre(g, axis=axis))
 def _variance(a: Array, axis: Axis, keepdims: bool, correction: float) -> Any:
     """The variance in at least float64, so that squares neither overflow nor underflow."""
     axes = _axes_of_mean(axis, np.ndim(a))
-    return sum(np.square(_centred(a, axis)), axis=axes, keepdims=keepdims) * _freedom(np.shape(a), axis, correction)
+    return sum(np.square(_centred(in_floats(a), axis)), axis=axes, keepdims=keepdims) * _freedom(
+        np.shape(a), axis, correction
+    )
 
 
 @op
@@ -396,7 +403,13 @@ def norm(
     if isinstance(ord, str):
         raise ValueError(f"norm: `ord` is {ord!r}; it must be a number, inf or -inf")
     ord = real("norm", "ord", 2 if ord is None else ord)
-    a = in_floats(a)
+    a = in_floats(a, complex=True)
+    if a.dtype.kind == "c":
+        if ord == 2:  # of the real and imaginary parts, which is smooth where single elements are 0
+            parts = stack([real_part(a), imag(a)])
+            y: Any = power_norm(parts, p=2, axis=(0, *(i + 1 for i in reduced_axes(axis, a.ndim))), keepdims=keepdims)
+            return y[0] if keepdims else y  # type: ignore[no-any-return]
+        a = abs(a)
     if ord == 1:
         return sum(abs(a), axis=axis, keepdims=keepdims)
     if math.isinf(ord):

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.graph import Array, OpFunction, Tensor, implements, op
 from .compare import isinf, isnan, signbit
+from .complex_numbers import imag, real
 from .elementwise import copy, in_floats, where, zero_gradient
 from .elementwise import round as rounded
 from .elementwise import sign as sign_of
@@ -115,6 +116,9 @@ def nan_to_num(
         )
     x = x if hasattr(x, "shape") else np.asarray(x)
     dtype = x.dtype
+    if dtype.kind == "c":
+        parts: Any = [nan_to_num(part(x), True, nan, posinf, neginf) for part in (real, imag)]
+        return parts[0] + parts[1] * 1j  # type: ignore[no-any-return]
     if dtype.kind != "f":
         return positive(x)
     limits = np.finfo(dtype)

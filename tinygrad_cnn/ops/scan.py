@@ -20,7 +20,7 @@ from .shape import pad_constant, reshape, slice_axis
 __all__ = ["cumprod", "cumsum"]
 
 
-@op(linear=["b"])
+@op(linear=["b"], complex=True)
 def recurrence(a: Array, b: Array, *, axis: int = -1, reverse: bool = False) -> Array:
     """y_j = b_j + a_j y_(j-1) along `axis`, from y_(-1) = 0; with `reverse` y_j = b_j + a_j y_(j+1).
 
@@ -84,7 +84,7 @@ def _cumsum_rule(g: Array, in_shape: tuple[int, ...], axis: int | None) -> Array
 cumsum.vjp(a=_cumsum_rule)
 
 
-@op(numpy=np.cumprod, composed=["dtype"])
+@op(numpy=np.cumprod, complex=True, composed=["dtype"])
 def cumprod(a: Array, *, axis: int | None = None, dtype: DTypeLike | None = None) -> Array:
     """y_j = a_0 a_1 ... a_j along `axis`, of the flattened array by default.
 

@@ -133,7 +133,7 @@ broadcast_to.vjp(a=lambda g, in_shape: sum_to(g, shape=in_shape))
 sum_to.vjp(a=lambda g, in_shape: broadcast_to(g, shape=in_shape))
 
 
-@op(numpy=np.concatenate, residuals=["ends"], composed=["dtype", "casting"])
+@op(numpy=np.concatenate, complex=True, residuals=["ends"], composed=["dtype", "casting"])
 def concatenate(
     *arrays: Array, axis: int | None = 0, dtype: DTypeLike | None = None, casting: str | None = None
 ) -> Array:
@@ -314,7 +314,7 @@ def flatten(a: Array, start_axis: int | str = 0, end_axis: int = -1, *, order: s
 PadWidth: TypeAlias = int | Sequence[int] | Sequence[Sequence[int]] | dict[int, int | tuple[int, int]]
 
 
-@op
+@op(complex=True)
 def pad_constant(a: Array, *, pad_width: Sequence[tuple[int, int]], value: float = 0.0) -> Array:
     """y = a inside a border of `value`, `pad_width` giving (before, after) per axis.   a' = g without the border."""
     return np.pad(a, pad_width or ((0, 0),), constant_values=value)

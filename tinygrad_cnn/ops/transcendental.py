@@ -56,11 +56,13 @@ hypot = binary(
     b=lambda g, y, b: _hypot_rule(g, y, b),
 )
 
-exp2 = unary(np.exp2, "y = 2^a.   a' = g y log 2.", a=lambda g, y: g * y * LOG2)
-expm1 = unary(np.expm1, "y = e^a - 1, accurate near 0.   a' = g e^a.", a=lambda g, a: g * exp(a))
-log2 = unary(np.log2, "y = log a / log 2.   a' = g / (a log 2).", a=lambda g, a: g / LOG2 / a)
-log10 = unary(np.log10, "y = log a / log 10.   a' = g / (a log 10).", a=lambda g, a: g / LOG10 / a)
-log1p = unary(np.log1p, "y = log(1 + a), accurate near 0.   a' = g / (1 + a).", a=lambda g, a: g / (1 + a))
+exp2 = unary(np.exp2, "y = 2^a.   a' = g y log 2.", complex=True, a=lambda g, y: g * y * LOG2)
+expm1 = unary(np.expm1, "y = e^a - 1, accurate near 0.   a' = g e^a.", complex=True, a=lambda g, a: g * exp(a))
+log2 = unary(np.log2, "y = log a / log 2.   a' = g / (a log 2).", complex=True, a=lambda g, a: g / LOG2 / a)
+log10 = unary(np.log10, "y = log a / log 10.   a' = g / (a log 10).", complex=True, a=lambda g, a: g / LOG10 / a)
+log1p = unary(
+    np.log1p, "y = log(1 + a), accurate near 0.   a' = g / (1 + a).", complex=True, a=lambda g, a: g / (1 + a)
+)
 cbrt = unary(np.cbrt, "y = a^(1/3), negative for a negative a.   a' = g / (3 y^2).", a=lambda g, y: g / 3 / y / y)
 
 
@@ -71,42 +73,61 @@ def float_power(a: Array, b: Array) -> Tensor:
     return pow(a, b)
 
 
+def _hypot_of_one(a: Array) -> Array:
+    """sqrt(1 + a^2), on the branch of a complex a that arctan and arcsinh have; of a real a without overflow."""
+    return sqrt(1 + a * 1j) * sqrt(1 - a * 1j) if a.dtype.kind == "c" else hypot(1, a)
+
+
 DEGREE = math.pi / 180
 deg2rad = unary(np.deg2rad, "y = a degrees in radians.   a' = g pi / 180.", a=lambda g: g * DEGREE)
 rad2deg = unary(np.rad2deg, "y = a radians in degrees.   a' = g 180 / pi.", a=lambda g: g * (1 / DEGREE))
 implements(np.radians)(deg2rad)
 implements(np.degrees)(rad2deg)
 
-sin = unary(np.sin, "y = sin a.   a' = g cos a.", a=lambda g, a: g * cos(a))
-cos: OpFunction[[]] = unary(np.cos, "y = cos a.   a' = -g sin a.", a=lambda g, a: -g * sin(a))
-tan = unary(np.tan, "y = tan a.   a' = g (1 + y^2).", a=lambda g, y: g * (1 + y * y))
+sin = unary(np.sin, "y = sin a.   a' = g cos a.", complex=True, a=lambda g, a: g * cos(a))
+cos: OpFunction[[]] = unary(np.cos, "y = cos a.   a' = -g sin a.", complex=True, a=lambda g, a: -g * sin(a))
+tan = unary(np.tan, "y = tan a.   a' = g (1 + y^2).", complex=True, a=lambda g, y: g * (1 + y * y))
 arcsin = unary(
     np.arcsin,
     "y = the angle in [-pi/2, pi/2] whose sine is a.   a' = g / sqrt(1 - a^2).",
+    complex=True,
     a=lambda g, a: g / sqrt((1 - a) * (1 + a)),
 )
 arccos = unary(
     np.arccos,
     "y = the angle in [0, pi] whose cosine is a.   a' = -g / sqrt(1 - a^2).",
+    complex=True,
     a=lambda g, a: -g / sqrt((1 - a) * (1 + a)),
 )
 arctan = unary(
     np.arctan,
     "y = the angle in (-pi/2, pi/2) whose tangent is a.   a' = g / (1 + a^2).",
-    a=lambda g, a: g / (h := hypot(1, a)) / h,
+    complex=True,
+    a=lambda g, a: g / (h := _hypot_of_one(a)) / h,
 )
 
-sinh = unary(np.sinh, "y = (e^a - e^-a) / 2.   a' = g cosh a.", a=lambda g, a: g * cosh(a))
-cosh: OpFunction[[]] = unary(np.cosh, "y = (e^a + e^-a) / 2.   a' = g sinh a.", a=lambda g, a: g * sinh(a))
-tanh = unary(np.tanh, "y = sinh a / cosh a.   a' = g (1 - y^2).", a=lambda g, y: g * (1 - y * y))
-arcsinh = unary(np.arcsinh, "y = the number whose sinh is a.   a' = g / sqrt(1 + a^2).", a=lambda g, a: g / hypot(1, a))
+sinh = unary(np.sinh, "y = (e^a - e^-a) / 2.   a' = g cosh a.", complex=True, a=lambda g, a: g * cosh(a))
+cosh: OpFunction[[]] = unary(
+    np.cosh, "y = (e^a + e^-a) / 2.   a' = g sinh a.", complex=True, a=lambda g, a: g * sinh(a)
+)
+tanh = unary(np.tanh, "y = sinh a / cosh a.   a' = g (1 - y^2).", complex=True, a=lambda g, y: g * (1 - y * y))
+arcsinh = unary(
+    np.arcsinh,
+    "y = the number whose sinh is a.   a' = g / sqrt(1 + a^2).",
+    complex=True,
+    a=lambda g, a: g / _hypot_of_one(a),
+)
 arccosh = unary(
     np.arccosh,
     "y = the number from 0 up whose cosh is a.   a' = g / sqrt(a^2 - 1).",
+    complex=True,
     a=lambda g, a: g / sqrt(a - 1) / sqrt(a + 1),
 )
 arctanh = unary(
-    np.arctanh, "y = the number whose tanh is a.   a' = g / (1 - a^2).", a=lambda g, a: g / ((1 - a) * (1 + a))
+    np.arctanh,
+    "y = the number whose tanh is a.   a' = g / (1 - a^2).",
+    complex=True,
+    a=lambda g, a: g / ((1 - a) * (1 + a)),
 )
 
 

@@ -18,11 +18,13 @@ def _declaring(
 ) -> Callable[..., OpFunction[P]]:
     """A function that declares ops of a module, with the input names of `inputs`."""
 
-    def declare(ufunc: np.ufunc, doc: str, name: str = "", **rules: Callable[..., Any]) -> OpFunction[P]:
+    def declare(
+        ufunc: np.ufunc, doc: str, name: str = "", *, complex: bool = False, **rules: Callable[..., Any]
+    ) -> OpFunction[P]:
         raw = FunctionType(inputs.__code__, {}, name or ufunc.__name__)
         raw.__qualname__, raw.__doc__ = raw.__name__, doc
         raw.__module__ = module
-        function: OpFunction[P] = op(ufunc=ufunc, differentiable=differentiable)(raw)
+        function: OpFunction[P] = op(ufunc=ufunc, differentiable=differentiable, complex=complex)(raw)
         if rules:
             function.vjp(**rules)
         return function
@@ -41,7 +43,8 @@ def ufuncs(
 ) -> tuple[Callable[..., OpFunction[[]]], Callable[..., OpFunction[[Array]]]]:
     """Two functions that declare a module's ops of one and of two inputs.
 
-    They are called ``unary(ufunc, doc, name, a=rule)`` and ``binary(ufunc, doc, name, a=rule, b=rule)``. The results of ops
+    They are called ``unary(ufunc, doc, name, a=rule)`` and ``binary(ufunc, doc, name, a=rule, b=rule)``, with
+    ``complex=True`` if the rules hold for complex inputs. The results of ops
     that are not differentiable are Booleans or integers.
     """
     return _declaring(module, _one, differentiable), _declaring(module, _two, differentiable)

@@ -180,6 +180,10 @@ class Optimizer(Loadable, ABC):
             which = f"{self._name}: parameter {i} of group {number}"
             if not isinstance(p, Tensor):
                 raise TypeError(f"{which} is a {type(p).__name__}; it must be a Tensor")
+            if p.dtype.kind == "c":
+                raise TypeError(
+                    f"{which} is {p.dtype}; it must be real: optimize real and imaginary parts as two Tensors"
+                )
             if not p.is_leaf:
                 raise ValueError(f"{which} is not a leaf but the result of an op; optimize the Tensors it came from")
             if not p.requires_grad:

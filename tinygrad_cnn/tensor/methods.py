@@ -11,6 +11,7 @@ from typing import Any
 from ..ops import (
     activation,
     compare,
+    complex_numbers,
     data,
     elementwise,
     gather,
@@ -49,6 +50,7 @@ METHODS = {
     activation: "gelu relu silu softplus",
     elementwise: """
         abs ceil clip copy exp floor log maximum minimum pow reciprocal round sign sqrt square""",
+    complex_numbers: "conj",
     data: "to_device",
     gather: "take",
     in_place: "copy_",
@@ -103,6 +105,7 @@ for _module, _names in METHODS.items():
     for _name in _names.split():
         setattr(Methods, _name, getattr(_module, _name))
 Methods.device, Methods.mT = "cpu", property(shape.matrix_transpose)
+Methods.real, Methods.imag = property(complex_numbers.real), property(complex_numbers.imag)
 for _name, _function in PLAIN.items():
     setattr(Methods, f"__{_name}__", _function)
 for _name, (_sign, _function) in BINARY.items():

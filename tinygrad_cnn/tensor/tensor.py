@@ -17,7 +17,7 @@ from ..core.grad_mode import differentiating, enable_grad, is_grad_enabled, no_g
 from ..core.node import Argument, Leaf, Node
 from ..core.registry import above, register_tensor
 from ..frames import warn_user
-from ..ops import compare, elementwise, index, lists, replaced, shape
+from ..ops import compare, complex_numbers, elementwise, index, lists, replaced, shape
 from ..ops.data import TensorLike, to_array
 from ..ops.lists import gather
 from ..ops.real import dtype_of
@@ -129,7 +129,7 @@ class Tensor(Methods):
         if not value:
             self._node = None
         elif self._node is None:
-            if self.dtype.kind != "f":
+            if self.dtype.kind not in "fc":
                 raise TypeError(
                     f"requires_grad: only floating-point Tensors have gradients, this one is {self.dtype}; "
                     "convert it with astype(np.float32) first"
@@ -355,12 +355,13 @@ class Tensor(Methods):
 
     def _number(self, name: str) -> Any:
         """The only element. A warning for a Tensor that requires a gradient, unless under :class:`no_grad`."""
+        value = self.item()
         if self.requires_grad and is_grad_enabled():
             warn_user(
                 f"{name}: a Tensor that requires a gradient becomes a Python number, and the gradient is lost; use ops, such "
                 "as tg.sin for math.sin and index_set for array[i] = t, and t.item() if only the value is meant"
             )
-        return self.item()
+        return value
 
     def __index__(self) -> int:
         if self.dtype.kind not in "iu":
@@ -429,8 +430,13 @@ def _sum_of_gradients(old: Tensor, g: Any, create: bool) -> Tensor:
 
 
 @cache
-def _one(dtype: np.dtype[Any]) -> NDArray[Any]:
-    """The incoming gradient of most backward walks: a read-only 1."""
+def _one(dtype: np.dtype[Any], name: str) -> NDArray[Any]:
+    """The incoming gradient of most backward walks: a read-only 1. TypeError if the result is complex."""
+    if dtype.kind == "c":
+        raise TypeError(
+            f"{name}: the result is {dtype}, and only a real number has an implied gradient of 1; take abs, real or imag of "
+            "it, pass the gradient, or use holomorphic_grad for a holomorphic function"
+        )
     one = np.ones((), dtype)
     one.flags.writeable = False
     return one
@@ -453,7 +459,8 @@ def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: boo
                 f"{name}: the Tensor has shape {array.shape}; only a single element has an implied gradient of 1: reduce it "
                 "with sum() or mean(), or pass the gradient"
             )
-        g = _one(array.dtype) if not array.ndim else np.ones(array.shape, array.dtype)
+        g = _one(array.dtype, name)
+        g = np.broadcast_to(g, array.shape).copy() if array.ndim else g
         return output._node, Tensor._of(g) if tensors else g
     gradient = gather(gradient, name)
     array = gradient._array if isinstance(gradient, Tensor) else np.asarray(gradient)
@@ -461,8 +468,8 @@ def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: boo
         raise ValueError(
             f"{name}: the gradient has shape {array.shape} but the Tensor has shape {output.shape}; they must agree"
         )
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: the gradient has dtype {array.dtype}; it must hold real numbers")
+    if array.dtype.kind not in ("biufc" if output.dtype.kind == "c" else "biuf"):
+        raise TypeError(f"{name}: the gradient has dtype {array.dtype}; it must hold real numbers, as the result does")
     if not tensors:
         return output._node, array.astype(output.dtype, copy=False)
     start = gradient if isinstance(gradient, Tensor) else Tensor._of(array)
@@ -479,5 +486,6 @@ register_tensor(
     copy=elementwise.copy,
     keep_freed_memory=keep_by_default,
     laid_out=elementwise.laid_out,
+    real=complex_numbers.real,
     sum_to=shape.sum_to,
 )

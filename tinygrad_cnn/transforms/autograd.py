@@ -36,6 +36,7 @@ __all__ = [
     "grad",
     "gradients",
     "hessian",
+    "holomorphic_grad",
     "hvp",
     "jacfwd",
     "jacobian",
@@ -152,6 +153,8 @@ def grad(*args: Any, **kwargs: Any) -> Any:
     has a Tensor for every floating-point leaf (a Tensor, an array or a Python float), in its shape and dtype, zero if `f`
     does not depend on it; and None for other leaves. A Python float counts as float64.
 
+    The gradient in a complex z = x + i y is df/dx - i df/dy.
+
     No ``grad`` is changed. The gradient is part of a graph only if gradients are recorded where it is called, and it depends
     on a Tensor outside that requires a gradient: so ``grad(grad(f))`` works, and no graph is left.
 
@@ -166,7 +169,7 @@ def grad(*args: Any, **kwargs: Any) -> Any:
         A function with f's arguments: its gradient for an integer `argnums`, a tuple of them for a sequence.
 
     Raises:
-        TypeError: when called, if f's result is not a floating-point number, or an argument has no such leaf.
+        TypeError: when called, if f's result is not a real floating-point number, or an argument has no floating-point leaf.
         ValueError: when called, if f's result has several elements, or `argnums` does not fit the arguments.
 
     >>> import tinygrad_cnn as tg
@@ -228,6 +231,35 @@ def value_and_grad(
         )
 
     return named_after(f, value_and_gradient)
+
+
+def holomorphic_grad(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
+    """The derivative f'(z) of a holomorphic function with one complex result, by complex arguments, in their structure.
+
+    Nothing checks that f is holomorphic: of another function it is the gradient of the real part of f.
+
+    Raises:
+        TypeError: when called, if an argument or the result is not complex.
+        ValueError: as :func:`grad`.
+
+    >>> import tinygrad_cnn as tg
+    >>> tg.holomorphic_grad(lambda z: z**3)(1.0 + 2.0j).item()  # 3 z^2
+    (-9+12j)
+    """
+    check_callable("holomorphic_grad", f)
+
+    def derivative(*args: P.args, **kwargs: P.kwargs) -> Any:
+        run = Run("holomorphic_grad", f, args, kwargs, argnums)
+        y = run.scalar(run.result)
+        for what, x in (("an argument", run.inputs), ("the result", [y])):
+            if wrong := [each for each in x if each.dtype.kind != "c"]:
+                raise TypeError(
+                    f"holomorphic_grad: {what} is {kind(wrong[0])}; it must be complex; use grad for real ones"
+                )
+        found = run.pull([(y, np.ones(y.shape, y.dtype))], create=run.open, retain=run.open)
+        return run.detached(run.like_arguments(found))
+
+    return named_after(f, derivative)
 
 
 def _as_numpy(leaf: Any, like: Any = None) -> Any:

@@ -387,7 +387,7 @@ class _Batch:
 
 def _nothing(inputs: Sequence[Any], one: np.ndarray) -> Any:
     """The output for no samples: it has no elements, and its gradients are zero. `one` is the output of a sample."""
-    parts = [reshape(x, shape=(-1,))[:0] for x in inputs if isinstance(x, Tensor | np.ndarray) and x.dtype.kind == "f"]
+    parts = [reshape(x, shape=(-1,))[:0] for x in inputs if isinstance(x, Tensor | np.ndarray) and x.dtype.kind in "fc"]
     y = concatenate(parts) if parts else np.zeros(0, one.dtype)
     return astype(as_tensor(reshape(y, shape=(0, *one.shape))), one.dtype)
 
@@ -417,7 +417,7 @@ def as_tensor(value: Any) -> Tensor:
 def _stand_in(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
     """A sample where there is none, which functions can take: numbers from 0 to 1 that differ, their square matrices positive
     definite; or integers that are 0, since they may be indices."""
-    if dtype.kind != "f" or 0 in shape:
+    if dtype.kind not in "fc" or 0 in shape:
         return np.zeros(shape, dtype)
     size = math.prod(shape)
     numbers = np.arange(1, size + 1).reshape(shape) / (size + 1) / (shape or (1,))[-1]
@@ -427,6 +427,6 @@ def _stand_in(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
 def _sample(value: Tensor, n: int) -> Tensor:
     """The first sample, or a stand-in for it. It has a node, which shows where f detaches values from the graph."""
     sample = Tensor._of(np.asarray(value._array[0]) if n else _stand_in(value.shape[1:], value.dtype))
-    if sample.dtype.kind == "f" and is_grad_enabled():
+    if sample.dtype.kind in "fc" and is_grad_enabled():
         sample._node = Argument(sample)
     return sample

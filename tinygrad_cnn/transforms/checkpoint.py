@@ -189,7 +189,7 @@ def _listed(forms: list[tuple[tuple[int, ...], np.dtype[Any]]]) -> str:
     return ", ".join(f"{dtype} {shape}" for shape, dtype in forms) or "nothing with a gradient"
 
 
-_op = Op(_rerun)
+_op = Op(_rerun, complex=True)
 _op.name = "checkpoint"  # in errors and pictures
 _op.joint_vjp("inputs")(_gradients)
 

@@ -23,10 +23,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..core.backward import in_tensors, pull_back, reached
+from ..core.errors import real_only
 from ..core.grad_mode import enable_grad, no_grad
 from ..core.gradients import check_recorded, fit, unusable
 from ..core.graph import Array, Op
 from ..core.node import Argument, Node, Place
+from ..core.registry import above
 from ..core.signature import COTANGENT, IN_SHAPE, OUT_SHAPE, TANGENT, asked
 from ..core.tracing import tracer
 from ..ops import replaced
@@ -101,6 +103,8 @@ def _pushed(node: Node, given: Sequence[Array | None], tensors: bool, create: bo
         saved = tuple(
             [Tensor._of(a) if isinstance(a, np.ndarray) and name not in sig.residuals else a for name, a in own]
         )
+    if not sig.takes_complex:
+        real_only(op, [parent if t is not None else None for parent, t in zip(node.parents or (), given, strict=True)])
     shape = node.shape if n is None else (n, *node.shape)
     values = dict(zip(sig.saved, saved, strict=True))
     values.update(zip(sig.params, node.params, strict=True))
@@ -154,11 +158,13 @@ def _fitted(t: Array, node: Node, name: str, shape: tuple[int, ...], n: int | No
         raise ValueError(
             f"{node.op.name}: the forward rule for `{name}` returned shape {t.shape} for an output of shape {shape}"
         ) from None
-    if t.dtype.kind == "c" != node.dtype.kind:
-        raise TypeError(
-            f"{node.op.name}: the forward rule for `{name}` returned {t.dtype} for an output of {node.dtype}; ops have no "
-            "rules for complex numbers: compute with the real and the imaginary part"
-        )
+    if t.dtype.kind == "c" and node.dtype.kind == "f":  # y is real: only the real part of dy/dx dx counts
+        if not node.op.signature.takes_complex:
+            raise TypeError(
+                f"{node.op.name}: the forward rule for `{name}` returned {t.dtype} for an output of {node.dtype}; it must "
+                "return real numbers, unless the op is declared with complex=True"
+            )
+        t = above.real(t)
     return t if t.dtype == node.dtype else t.astype(node.dtype)
 
 

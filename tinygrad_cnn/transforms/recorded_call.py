@@ -44,7 +44,6 @@ class Run:
         self.selected = tuple(args[i] for i in positions)
         for i, argument in zip(positions, self.selected, strict=True):
             found = [leaf for _, leaf in leaves(argument)]
-            refuse_complex(name, f"argument {i}", found)
             if argnums is not None and found and not any(map(is_differentiable, found)):
                 remedy = "pass floating-point numbers, or leave it out of `argnums`"
                 raise TypeError(f"{name}: argument {i} is {kind(found[0])}, which has no derivative; {remedy}")
@@ -95,7 +94,7 @@ class Run:
             )
         return y
 
-    def pull(self, roots: Sequence[tuple[Tensor, Tensor | None]], *, create: bool, retain: bool) -> list[Tensor]:
+    def pull(self, roots: Sequence[tuple[Tensor, Any]], *, create: bool, retain: bool) -> list[Tensor]:
         """Gradients of sum <y, u> with respect to the inputs, for roots (y, u)."""
         starts = [incoming(self.name, y, u, create) for y, u in roots if y._node is not None]
         places = [x._node for x in self.inputs]
@@ -136,6 +135,11 @@ class Run:
         if not is_differentiable(leaf):
             return None
         y = as_tensor(leaf)
+        if y.dtype.kind == "c":
+            raise TypeError(
+                f"{self.name}: f returned {kind(y)}, whose real and imaginary parts have derivatives of their own; "
+                "return both, or use holomorphic_grad for a holomorphic function, and jacfwd for real arguments"
+            )
 
         def pull(u: Tensor) -> list[Tensor]:
             return self.pull([(y, u)], create=self.open, retain=True)
@@ -148,6 +152,11 @@ class Run:
     def columns(self, outputs: Sequence[Tensor]) -> list[list[Tensor]]:
         """For each output its derivatives by the inputs, of shape y's shape + x's shape: a push for each element of these."""
         found: list[list[Tensor]] = [[] for _ in outputs]
+        if wrong := [x for x in self.inputs if x.dtype.kind == "c"]:
+            raise TypeError(
+                f"{self.name}: an argument is {kind(wrong[0])}, which moves in two directions; give its real and imaginary "
+                "parts as two arguments, or use jvp and hvp"
+            )
         for i, x in enumerate(self.inputs):
 
             def along(t: Tensor, n: int | None = None, i: int = i) -> list[Tensor]:
@@ -226,18 +235,8 @@ def _own(t: Any, y: Tensor, memory: Sequence[np.ndarray], n: int | None) -> Tens
 def is_differentiable(leaf: Any) -> bool:
     """Whether a leaf can have a derivative: a Tensor, array or Python number of floating-point dtype."""
     if isinstance(leaf, Tensor | np.ndarray):
-        return leaf.dtype.kind == "f"
-    return isinstance(leaf, float | np.floating)
-
-
-def refuse_complex(name: str, what: str, values: Iterable[Any]) -> None:
-    """TypeError if one of the leaves of an argument is complex: its derivative would be lost."""
-    for leaf in values:
-        if getattr(getattr(leaf, "dtype", None), "kind", "") == "c" or isinstance(leaf, complex):
-            raise TypeError(
-                f"{name}: {what} is {kind(leaf)}, and ops have no rules for complex numbers; pass the real and the imaginary "
-                "part as two arguments"
-            )
+        return leaf.dtype.kind in "fc"
+    return isinstance(leaf, float | complex | np.floating | np.complexfloating)
 
 
 def fresh(leaf: Any) -> Tensor:
@@ -254,7 +253,7 @@ def shaped(name: str, what: str, value: Any, shape: tuple[int, ...], dtype: np.d
     tensor = as_tensor(value)
     if tensor.shape != shape:
         raise ValueError(f"{name}: {what} has shape {tensor.shape} but belongs to shape {shape}; they must agree")
-    if tensor.dtype.kind not in "biuf":
+    if tensor.dtype.kind not in ("biufc" if dtype.kind == "c" else "biuf"):
         raise TypeError(f"{name}: {what} has dtype {tensor.dtype}; it must hold real numbers")
     return tensor if tensor.dtype == dtype else tensor.astype(dtype)
 

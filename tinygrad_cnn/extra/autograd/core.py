@@ -25,7 +25,7 @@ from ...transforms.batched_call import as_tensor
 from ...transforms.pytree import leaves, matched, rebuild
 from ...transforms.recorded_call import Run, directions, fresh, is_differentiable, shaped
 from .extend import defjvp, defjvp_argnum, defjvp_argnums, defvjp, defvjp_argnum, defvjp_argnums, primitive
-from .trees import NESTED, as_recordable, plain, recorded, refuse_complex
+from .trees import NESTED, as_recordable, plain, recorded
 from .vspaces import VSpace, vspace
 
 __all__ = [
@@ -42,7 +42,7 @@ class Recorded(Run):
     """The recorded call fun(x) of a function of one argument.
 
     Raises:
-        TypeError: if x has no floating-point number, or x or the result has a complex one.
+        TypeError: if x has no floating-point number.
     """
 
     def __init__(self, name: str, fun: Callable[[Any], Any], x: Any) -> None:
@@ -57,7 +57,6 @@ class Recorded(Run):
         if isinstance(y, Tensor) and y._node is not None:
             self.open = self.recorded and _lives(outside([y._node], self.since))
             return
-        refuse_complex(name, y)
         found = [leaf for _, leaf in leaves(y) if recorded(leaf)]
         self.open = self.recorded and self._reaches_out(found)
         if not found:
@@ -75,12 +74,10 @@ class Recorded(Run):
             given = _placed(x)
             placed = lendable = self.inputs = [given]
             self.differentiable = [recorded(given)]
-        if False in self.differentiable:
-            refuse_complex(self.name, x)
-            if True not in self.differentiable:
-                raise TypeError(
-                    f"{self.name}: the argument is {kind(placed[0])}, which has no derivative; give floating-point numbers"
-                )
+        if True not in self.differentiable and self.differentiable:
+            raise TypeError(
+                f"{self.name}: the argument is {kind(placed[0])}, which has no derivative; give floating-point numbers"
+            )
         with differentiating(self.name), lent(lendable):
             return fun(given)
 
@@ -111,7 +108,7 @@ class Recorded(Run):
     def jacobian(self, leaf: Any) -> Any:
         """The derivatives of one leaf of the result: rows one by one if they are few, which costs less than a batch of them."""
         y = as_tensor(leaf)
-        if not 0 < y.size <= FEW:
+        if not 0 < y.size <= FEW or y.dtype.kind == "c":
             return super().jacobian(leaf)
         units = np.eye(y.size, dtype=y.dtype).reshape(-1, *y.shape)
         rows = [self._pulled([(y, u)], self.open, retain=True) for u in units]
@@ -153,11 +150,11 @@ def _joined(rows: Sequence[Any], shape: tuple[int, ...]) -> Any:
 def _placed(leaf: Any) -> Any:
     """A Tensor with a new node for a floating-point leaf, in memory of its own; an array of integers is one of float64."""
     if isinstance(leaf, Tensor):
-        return fresh(leaf) if leaf._array.dtype.kind == "f" else leaf
-    if isinstance(leaf, float):
+        return fresh(leaf) if leaf._array.dtype.kind in "fc" else leaf
+    if isinstance(leaf, float | complex):
         array = np.array(leaf)
-    elif leaf.__class__ is np.ndarray and leaf.dtype.kind in "iuf":
-        array = np.array(leaf, None if leaf.dtype.kind == "f" else np.float64)
+    elif leaf.__class__ is np.ndarray and leaf.dtype.kind in "iufc":
+        array = np.array(leaf, None if leaf.dtype.kind in "fc" else np.float64)
     else:
         return fresh(leaf) if is_differentiable(leaf) else leaf
     argument = Tensor._of(array)

@@ -104,8 +104,13 @@ def deriv(fun: Callable[[Any], Any], x: Any) -> Any:
 
 @unary_to_nary
 def holomorphic_grad(fun: Callable[[Any], Any], x: Any) -> Any:
-    """:func:`grad`: Tensors are real."""
-    return _with_gradient("holomorphic_grad", fun, x)[1]
+    """The derivative f'(x) of a holomorphic function with one complex result."""
+    pull, y = _make_vjp(fun, x)
+    if np.asarray(y).dtype.kind != "c":
+        raise TypeError(
+            f"holomorphic_grad: the function returned {y!r:.60}; it must be complex: use grad for real functions"
+        )
+    return pull(np.ones(np.shape(y), np.asarray(y).dtype))
 
 
 @unary_to_nary

@@ -49,7 +49,7 @@ class Rules:
 
     def _op(self, single: bool, forward: bool) -> Function:
         """The op that records calls: of one input or of a list, with a forward rule, or without, for the transposed rule."""
-        made = Op(_result_of_one if single else _result)
+        made = Op(_result_of_one if single else _result, complex=True)
         made.name = self.name if self.name.isidentifier() else "primitive"
         if single:
             made.vjp(x=_pull_one)
@@ -128,9 +128,7 @@ class Call:
 
     def _floating(self, array: np.ndarray) -> bool:
         """Whether a result has a derivative."""
-        if array.dtype.kind == "c":
-            raise TypeError(f"{self.rules.name}: the result is complex, and Tensors are real")
-        return array.dtype.kind == "f"
+        return array.dtype.kind in "fc"
 
     @property
     def argnums(self) -> tuple[int, ...]:

@@ -49,10 +49,10 @@ def check_vjp(f: Callable[[Any], Any], x: Any) -> None:
     pull, y = core.make_vjp(f, x)
     space, out = vspace(x), vspace(y)
     v, u = space.randn(), out.randn()
-    found = pull(u)
+    found = pull(out.covector(u))
     assert vspace(found) == space, f"the gradient of {_name(f)} is in {vspace(found)}, and its argument in {space}"
     numeric = out.inner_prod(u, make_numerical_jvp(f, x)(v))
-    analytic = space.inner_prod(v, found)
+    analytic = space.inner_prod(v, space.covector(found))
     assert scalar_close(numeric, analytic), (
         f"Derivative (VJP) check of {_name(f)} failed with arg {x}: analytic {analytic}, numeric {numeric}"
     )

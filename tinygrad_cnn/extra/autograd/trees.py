@@ -72,15 +72,4 @@ def as_recordable(leaf: Any) -> Any:
     """A float, or an array of integers, as an array of float64; any other leaf unchanged."""
     if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "iu":
         return leaf.astype(np.float64)
-    return np.asarray(leaf) if isinstance(leaf, float) else leaf
-
-
-def refuse_complex(name: str, tree: Any) -> None:
-    """TypeError if a leaf is complex."""
-    if isinstance(tree, float | Tensor):
-        return
-    for path, leaf in leaves(tree):
-        if isinstance(leaf, complex) or (isinstance(leaf, np.ndarray | np.generic) and leaf.dtype.kind == "c"):
-            raise TypeError(
-                f"{name}: the value{path} is complex, and Tensors are real; give real and imaginary parts as two arrays"
-            )
+    return np.asarray(leaf) if isinstance(leaf, float | complex) else leaf

@@ -19,26 +19,23 @@ class VSpace:
         shape: of an array or a number; for a tuple, list or dict, one VSpace for each part.
         size: the number of real dimensions.
         dtype, ndim: of an array or a number; None otherwise.
-        iscomplex: False.
+        iscomplex: whether an array is complex: it has two real dimensions for each element.
 
     Raises:
-        TypeError: if a part is not a real floating-point number or array.
+        TypeError: if a part is not a floating-point number or array.
     """
-
-    iscomplex = False
 
     def __init__(self, value: Any) -> None:
         self._leaves: list[np.ndarray] = []
         for path, leaf in leaves(value):
             array = leaf._array if isinstance(leaf, Tensor) else np.asarray(leaf)
-            if array.dtype.kind == "c":
-                raise TypeError(f"vspace: the value{path} is complex, and Tensors are real; give two arrays")
-            if array.dtype.kind != "f":
+            if array.dtype.kind not in "fc":
                 raise TypeError(f"vspace: the value{path} is {leaf!r:.60}; it must be a floating-point number or array")
             self._leaves.append(array)
         self._like = value
         single = None if isinstance(value, NESTED) else self._leaves[0]
-        self.size = sum(leaf.size for leaf in self._leaves)
+        self.iscomplex = any(leaf.dtype.kind == "c" for leaf in self._leaves)
+        self.size = sum(leaf.size * (1 + (leaf.dtype.kind == "c")) for leaf in self._leaves)
         self.dtype = None if single is None else single.dtype
         self.ndim = None if single is None else single.ndim
         if single is not None:
@@ -61,15 +58,16 @@ class VSpace:
 
     def randn(self) -> Any:
         """Normally distributed numbers, from NumPy's global generator."""
-        return self._made(lambda a: np.asarray(np.random.randn(*a.shape), a.dtype))  # noqa: NPY002 - np.random.seed sets it
+        return self._made(_drawn)
 
     def standard_basis(self) -> Iterator[Any]:
-        """The values of which one element is 1 and the others are 0, in order."""
+        """The values of which one element is 1, or 1j where it is complex, and the others are 0, in order."""
         for k, leaf in enumerate(self._leaves):
             for i in range(leaf.size):
-                made = [np.zeros(a.shape, a.dtype) for a in self._leaves]
-                made[k].flat[i] = 1
-                yield rebuild(self._like, made)
+                for unit in (1, 1j) if leaf.dtype.kind == "c" else (1,):
+                    made = [np.zeros(a.shape, a.dtype) for a in self._leaves]
+                    made[k].flat[i] = unit
+                    yield rebuild(self._like, made)
 
     def add(self, x: Any, y: Any) -> Any:
         """x + y."""
@@ -80,12 +78,15 @@ class VSpace:
         return rebuild(x, [leaf * a for _, leaf in leaves(x)])
 
     def inner_prod(self, x: Any, y: Any) -> Any:
-        """The sum of the products of the elements of x and y."""
-        return sum((a * b).sum() for (_, a), (_, b) in zip(leaves(_arrays(x)), leaves(_arrays(y)), strict=True))
+        """The sum of the products of the elements of x and y, its real part of complex ones."""
+        return sum(
+            np.real((np.conj(a) * b).sum())
+            for (_, a), (_, b) in zip(leaves(_arrays(x)), leaves(_arrays(y)), strict=True)
+        )
 
     def covector(self, x: Any) -> Any:
-        """x itself: real spaces are their own duals."""
-        return x
+        """x itself, its conjugate in a complex space."""
+        return rebuild(x, [np.conj(leaf) for _, leaf in leaves(x)]) if self.iscomplex else x
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, VSpace):
@@ -105,6 +106,12 @@ class VSpace:
 def vspace(value: Any) -> VSpace:
     """The space that a value belongs to."""
     return VSpace(value)
+
+
+def _drawn(like: np.ndarray) -> Any:
+    """Normally distributed numbers of a form."""
+    drawn = np.random.randn(*like.shape)  # noqa: NPY002 - np.random.seed sets it
+    return np.asarray(drawn + 1j * np.random.randn(*like.shape) if like.dtype.kind == "c" else drawn, like.dtype)  # noqa: NPY002
 
 
 def _arrays(tree: Any) -> Any:

@@ -16,6 +16,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from ...core.graph import Array, OpFunction, op
+from ...ops.elementwise import REAL
 
 # The ufuncs themselves: with SCIPY_ARRAY_API=1, SciPy has functions around them, which choose a library by the argument.
 scipy = SimpleNamespace(
@@ -26,6 +27,8 @@ scipy = SimpleNamespace(
 def floating(*inputs: Any) -> np.dtype[Any]:
     """The dtype of a function of the inputs: their own if it is floating-point, and float64 for integers and numbers."""
     dtype = np.result_type(*inputs)
+    if dtype.kind == "c":
+        raise TypeError(REAL)
     return dtype if dtype.kind == "f" else np.dtype(np.float64)
 
 

@@ -233,6 +233,11 @@ def is_floating_point(input: Any) -> bool:
     return bool(input.dtype.kind == "f")
 
 
+def is_complex(input: Any) -> bool:
+    """`x.dtype.kind == 'c'`"""
+    return bool(input.dtype.kind == "c")
+
+
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """`tg.zeros(*size)`"""
     check_device("empty", device)
@@ -289,7 +294,8 @@ _cuda.__doc__ = "a namespace in which is_available() is False"
 _DTYPES = {
     np.float16: "float16 half", np.float32: "float32 float", np.float64: "float64 double", np.int8: "int8",
     np.int16: "int16 short", np.int32: "int32 int", np.int64: "int64 long", np.uint8: "uint8", np.uint16: "uint16",
-    np.uint32: "uint32", np.uint64: "uint64", np.bool_: "bool",
+    np.uint32: "uint32", np.uint64: "uint64", np.bool_: "bool", np.complex64: "complex64 cfloat",
+    np.complex128: "complex128 cdouble",
 }  # fmt: skip
 
 _RENAMED = {

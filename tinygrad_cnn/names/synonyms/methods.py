@@ -107,11 +107,6 @@ def element_size(self: Any) -> int:
     return int(self.dtype.itemsize)
 
 
-def is_complex(self: Any) -> bool:
-    """`x.dtype.kind == 'c'`"""
-    return bool(self.dtype.kind == "c")
-
-
 def add(self: Any, other: Any, *, alpha: float = 1) -> Any:
     """`x + y`"""
     return self + functions._scaled(other, alpha)
@@ -191,7 +186,7 @@ def _converted(name: str, dtype: Any) -> Any:
 
 _DTYPES = {
     "float": np.float32, "double": np.float64, "half": np.float16, "short": np.int16, "int": np.int32, "long": np.int64,
-    "byte": np.uint8, "char": np.int8, "bool": np.bool_,
+    "byte": np.uint8, "char": np.int8, "bool": np.bool_, "cfloat": np.complex64, "cdouble": np.complex128,
 }  # fmt: skip
 
 _RENAMED = {
@@ -210,7 +205,7 @@ _OPERATORS: dict[str, tuple[Callable[..., Any], str]] = {
 
 _FUNCTIONS = """
     unsqueeze chunk unbind narrow t mm bmm mv addmm baddbmm addcmul addcdiv clamp clamp_min clamp_max rsqrt frac index_select
-    take_along_dim repeat_interleave clone numel is_floating_point bernoulli
+    take_along_dim repeat_interleave clone numel is_complex is_floating_point bernoulli
 """
 """Those of ``torch`` with the Tensor as the first argument."""
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...core.graph import Array, Tensor
 from ...frames import warn_user
-from ..elementwise import in_floats
+from ..elementwise import REAL, in_floats
 from ..reduce import mean, sum
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -71,6 +71,8 @@ def as_array(value: Array) -> Tensor:
 def numbers(value: Array, dtype: np.dtype[Any]) -> Tensor:
     """`value` in a floating-point dtype: its own, or `dtype`, so that integers with float32 do not become float64."""
     given: Any = value if hasattr(value, "dtype") else np.asarray(value, dtype)
+    if given.dtype.kind == "c":
+        raise TypeError(REAL)
     return given if given.dtype.kind == "f" else given.astype(dtype)  # type: ignore[no-any-return]
 
 

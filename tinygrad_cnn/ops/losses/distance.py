@@ -42,7 +42,8 @@ def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) ->
             f"cosine_similarity: `x1` {np.shape(x1)} and `x2` {np.shape(x2)} do not broadcast; from the right, sizes must be "
             "equal or 1"
         ) from None
-    wide = [x if np.shape(x) == shape else broadcast_to(x, shape=shape) for x in (x1, x2)]
+    wide = [in_floats(x) for x in (x1, x2)]
+    wide = [x if x.shape == shape else broadcast_to(x, shape=shape) for x in wide]
     return _similarity(as_array(wide[0]), as_array(wide[1]), axis, eps)
 
 

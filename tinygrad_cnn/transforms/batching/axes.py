@@ -11,6 +11,7 @@ import numpy as np
 from ...numpy_api import select, statistics
 from ...ops import (
     elementwise,
+    fourier,
     gather,
     index,
     rearrange,
@@ -52,6 +53,16 @@ def _as_it_is(call: Call) -> Any:
 def _along_axes(call: Call) -> Any:
     ndim, axis = len(call.shapes[0]), call.params["axis"]
     return call.run(call.values[0], axis=tuple(range(1, ndim + 1)) if axis is None else moved(axis, ndim))
+
+
+@rule(fourier.dft)
+def _dft(call: Call) -> Any:
+    return call.run(call.values[0], axes=moved(call.params["axes"], len(call.shapes[0])))
+
+
+@rule(fourier.half_dft, fourier.real_inverse)
+def _along_one_axis(call: Call) -> Any:
+    return call.run(call.values[0], axis=moved(call.params["axis"], len(call.shapes[0])))
 
 
 @rule(reduce.share)
