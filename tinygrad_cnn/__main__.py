@@ -20,7 +20,7 @@ TRAIN = 1437
 EXTRAS = {
     "plot": "matplotlib", "progress": "tqdm", "scipy": "scipy", "safetensors": "safetensors", "images": "PIL", "onnx": "onnx",
     "sklearn": "sklearn", "tensorboard": "tensorboardX", "mpi": "mpi4py", "data": "mlxtend", "test": "hypothesis",
-    "numba": "numba",
+    "numba": "numba", "jax": "jax",
 }  # fmt: skip
 """The extras of the package, and a module that each brings."""
 

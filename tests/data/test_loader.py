@@ -546,7 +546,7 @@ def test_an_iterator_over_tensors_can_be_closed():
 def test_habits_of_pytorch_on_a_batch_get_their_hints():
     ((x,),) = DataLoader(np.ones((2, 3)), batch_size=2)
     for call, hint in [
-        (lambda: x.view(6), "reshape"),
+        (lambda: x.size(0), "not callable"),
         (lambda: x.cuda(), "CPU|processor"),
     ]:
         with pytest.raises((TypeError, AttributeError), match=hint):

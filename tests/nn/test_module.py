@@ -337,7 +337,7 @@ def test_an_optimizer_from_before_says_so(kind):
 
     def closure():
         optimizer.zero_grad()
-        loss = model(np.ones((2, 3))).sum()
+        loss = model(np.ones((2, 3), model.weight.dtype)).sum()
         loss.backward()
         return loss
 

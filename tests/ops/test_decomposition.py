@@ -214,7 +214,7 @@ WIDE = np.ones((2, 3))
         (lambda: linalg.tensorinv(WIDE, 0), "tensorinv: `ind` is 0"),
         (lambda: linalg.outer(WIDE, WIDE), "outer: the inputs have shapes"),
         (lambda: linalg.vecdot(WIDE, np.ones(2)), "vecdot: axis -1"),
-        (lambda: tg.cross(WIDE, np.ones(2)), "cross: the vectors have sizes 3 and 2"),
+        (lambda: tg.cross(WIDE, np.ones(4)), "cross: the vectors have sizes 3 and 4"),
     ],
 )
 def test_what_is_refused(call, message):

@@ -95,7 +95,7 @@ def fit(
         accumulate: how many batches a step goes through. It takes the gradients of the mean loss over all their examples: those
             of one large batch, if the loss is a mean over examples and no layer looks at several, as batch norm does. The last
             step of an epoch may have fewer batches.
-        engine: where the steps run, such as :class:`tinygrad_cnn.jax.Devices`: on GPUs and TPUs. Here by default.
+        engine: where the steps run, such as ``tg.jax.Devices()``: on GPUs and TPUs. Here by default.
 
     Returns:
         For each epoch "loss" and the metrics, over the outputs before each update; with `validate` "val_loss" and the

@@ -79,7 +79,10 @@ def ctc_loss(
         raise IndexError(
             f"ctc_loss: `targets` has {padded[wrong][0]}; it must be one of the {classes} classes, and not the blank, {blank}"
         )
-    each = _negative_logarithms(log_probs, np.where(within, padded, blank), inputs, lengths, blank, zero_infinity)
+    each = _negative_logarithms(
+        log_probs, targets=np.where(within, padded, blank), inputs=inputs, lengths=lengths, blank=blank,
+        zero_infinity=zero_infinity,
+    )  # fmt: skip
     if reduction == "mean":
         return mean(each / np.maximum(lengths, 1).astype(each.dtype))
     if reduction == "sum":
@@ -87,8 +90,10 @@ def ctc_loss(
     return reshape(each, shape=()) if alone else each
 
 
+@in_float32
 def _negative_logarithms(
     log_probs: Array,
+    *,
     targets: NDArray[Any],
     inputs: NDArray[Any],
     lengths: NDArray[Any],
@@ -108,7 +113,6 @@ def _negative_logarithms(
     return each * factor  # type: ignore[no-any-return]
 
 
-@in_float32
 def _forward(
     log_probs: Any, *, labels: NDArray[Any], skips: NDArray[Any], inputs: NDArray[Any], lengths: NDArray[Any]
 ) -> Any:  # fmt: skip
