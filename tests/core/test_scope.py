@@ -86,6 +86,23 @@ def test_errors_changes_what_it_names_of_what_numpy_does_now():
             assert np.geterr() == before
 
 
+def test_errors_around_a_function_last_as_long_as_its_call():
+    @errors(over="ignore")
+    def state(fails, *, deeper=False):
+        if fails:
+            raise ZeroDivisionError
+        return state(False) if deeper else np.geterr()
+
+    for mode in ("raise", "warn", "raise"):
+        with np.errstate(over=mode, divide=mode):
+            before = np.geterr()
+            assert state(False) == state(False, deeper=True) == {**before, "over": "ignore"}
+            with pytest.raises(ZeroDivisionError):
+                state(True)
+            assert np.geterr() == before
+    assert state.__name__ == "state"
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # interrupts that a finalizer swallows
 @pytest.mark.parametrize("count", [20, pytest.param(3000, marks=pytest.mark.slow)])

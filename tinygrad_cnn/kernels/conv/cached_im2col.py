@@ -5,7 +5,8 @@ multiplies the biases. A call is then two copies and one GEMM. The gradient in t
 incoming gradient, spread by the stride, with turned filters.
 
 A call takes a plan and gives it back, so no other call finds it in between. The gradient in the filters reuses the columns that
-it finds if they are those of its images, which it compares number by number with the padded ones.
+it finds if they are those of its images: it compares their bytes with those that the columns were filled from. A plan keeps
+these bytes from the first such gradient on, so inference does not pay for them.
 
 With few filters, a channels-last output would have short runs, which make every later op slow; its memory order is then
 (O, n, *out).
@@ -25,7 +26,6 @@ from ...ops.windows import Sizes, interior, last_view, volume, windows
 from ..blocking import Geometry, turned
 from ..matmul import multiply
 from ..matmul import prepare as prepare_product
-from ..where import BITS
 
 T = TypeVar("T")
 
@@ -86,8 +86,8 @@ class Plan:
         self.columns = self.with_ones[:-1]
         self._room = self.columns.reshape(self._windows.shape)
         self._filters: dict[int, tuple[np.ndarray, ...]] = {}
-        self._bits = BITS.get(dtype, dtype)
-        self._is_filled = False
+        self.serves_gradients = False  # whether a gradient in filters takes the columns
+        self._images: tuple[np.dtype[Any], bytearray] | None = None  # that the columns are of, if known
 
     def filters(self, w: np.ndarray, b: np.ndarray | None) -> tuple[np.ndarray, Copies]:
         """w (O, c, *k) as a matrix, with the biases in the last column, and the copies that fill it."""
@@ -102,16 +102,18 @@ class Plan:
 
     def fill(self, x: np.ndarray) -> None:
         """Fill the columns from x."""
-        self._is_filled = False  # an interrupt may come between the two copies
+        self._images, images = None, None  # an interrupt may come between the two copies
+        if self.serves_gradients:
+            images = x.dtype, bytearray(x)
+            x = np.frombuffer(images[1], x.dtype).reshape(x.shape)
         self._inner[...] = x
         self._room[...] = self._windows
-        self._is_filled = True
+        self._images = images
 
     def need(self, x: np.ndarray) -> None:
-        """Fill the columns from x, unless they are of images with the same bits."""
-        inner, bits = self._inner, self._bits
-        is_known = self._is_filled and x.dtype == inner.dtype
-        if not is_known or np.not_equal(inner.view(bits), x.view(bits)).any():
+        """Fill the columns from x, unless they are of images with the same bytes."""
+        found: Any = x.data if x.flags.c_contiguous else x.tobytes()  # a bytearray is compared with either at once
+        if self._images is None or self._images != (x.dtype, found):
             self.fill(x)
 
 
@@ -159,6 +161,7 @@ def convolved(plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None) ->
 
 def weight_gradient(plan: Plan, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> Callable[[], np.ndarray]:
     """A function that fills w (O, c, *k), in C order, from x and u (N, O, *out), and returns it."""
+    plan.serves_gradients = True
     matrix, copies = _rows(u)
     product = _product(w.reshape(len(w), -1), matrix, plan.columns.T)
 

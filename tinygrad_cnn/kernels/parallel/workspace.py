@@ -80,7 +80,8 @@ def _with_workspace(call: Callable[..., R], *args: Any) -> R:
         return call(*args)
     finally:
         free.append(workspace)
-        del free[:-SPARE]
+        if len(free) > SPARE:
+            del free[0]
 
 
 def current() -> Workspace:
