@@ -162,13 +162,10 @@ def _recurrence_vjp(
     needs: Sequence[bool],
 ) -> tuple[Any, ...]:  # fmt: skip
     given = into, w, h, c, b, p
-    if not hasattr(g, "_node"):
-        found = _back(g, y, given, gates, kind, reverse)
-    elif hasattr(gates, "_node"):  # a tracer that does not look into a rule of arrays
-        arrays = [a if a is None else np.asarray(a) for a in given]
-        found = _back(np.asarray(g), np.asarray(y), arrays, np.asarray(gates), kind, reverse)
-    else:
+    if hasattr(g, "_node"):
         found = _back(g, None, given, None, kind, reverse)
+    else:
+        found = _back(g, y, given, gates, kind, reverse)
     return tuple([
         None if own is None or not needed else astype(own, a.dtype) for own, needed, a in zip(found, needs, given, strict=True)
     ])  # fmt: skip
