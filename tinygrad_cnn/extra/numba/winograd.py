@@ -195,7 +195,7 @@ def _convolve(m: int, x: Array, w: Array, b: Array | None, out: Array | None, pa
 
 def _size(n: int, sizes: Sequence[int], w: Sizes, extra: dict[int, int]) -> int:
     """The outputs of a tile, 4 or 2, for n images with outputs of these sizes; 0 where another kernel is faster."""
-    if any(channels % LANES for channels in w[:2]) or min(n, *sizes, *w[:2]) < 1:
+    if w[0] % LANES or w[1] % LANES or min(n, *sizes, *w[:2]) < 1:
         return 0
     costs: dict[int, float] = {0: GAIN * 9 * n * sizes[0] * sizes[1]}
     for m in (2, 4)[: largest // 2]:
