@@ -82,7 +82,7 @@ class Program:
         for array, (_, g) in zip(self._roots, roots, strict=True):
             array[...] = g
         for i, fixed in self._copied:
-            np.copyto(fixed, saved[i])
+            fixed[...] = saved[i]
         try:
             self._see(saved)
             self._places = places

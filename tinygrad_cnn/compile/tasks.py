@@ -13,7 +13,7 @@ from ..kernels.copies import flattened
 from ..kernels.parallel import chunks
 from .params import is_ours
 
-COPIED_BYTES = 1 << 14
+COPIED_BYTES = 1 << 16
 """Up to this size, copying a value to where later calls of a walk read it is cheaper than preparing these in every run."""
 
 
