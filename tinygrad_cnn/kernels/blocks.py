@@ -28,7 +28,9 @@ def prepare(
     order. None for several arrays that differ in these. A block has BLOCK elements, or `block`."""
     inputs = [np.asarray(a) for a in arrays]
     first = next((a for a in inputs if not _repeats(a)), inputs[0])
-    dtype = first.dtype.newbyteorder("=") if first.dtype.kind == "f" else np.dtype(np.float64)
+    dtype = first.dtype if first.dtype.kind == "f" else np.dtype(np.float64)
+    if not dtype.isnative:  # newbyteorder makes another object of a native dtype, and kernels ask whether two are one
+        dtype = dtype.newbyteorder("=")
     if len(inputs) > 1 and any(a.shape != first.shape or a.dtype != dtype for a in inputs):
         return None
     y = np.empty_like(first, dtype) if out is None else out
