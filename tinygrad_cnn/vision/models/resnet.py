@@ -95,7 +95,7 @@ class ResNet(Module):
     Shapes: (N, 3, H, W), usually of 224 x 224, to (N, num_classes).
     """
 
-    def __init__(self, block: type[_Block], layers: Sequence[int], num_classes: int = 1000) -> None:
+    def __init__(self, block: type[BasicBlock | Bottleneck], layers: Sequence[int], num_classes: int = 1000) -> None:
         super().__init__()
         if len(layers) != 4 or min(layers) < 1:
             raise ValueError(f"ResNet: `layers` is {layers!r}; it must be the blocks of four stages, at least one each")
@@ -131,7 +131,9 @@ class ResNet(Module):
         return scores
 
 
-def _made(name: str, block: type[_Block], layers: Sequence[int], weights: Weights, options: dict[str, Any]) -> ResNet:
+def _made(
+    name: str, block: type[BasicBlock | Bottleneck], layers: Sequence[int], weights: Weights, options: dict[str, Any]
+) -> ResNet:
     return weighted(name, ResNet(block, layers, **options), weights)
 
 
