@@ -7,8 +7,8 @@ and if these nodes and the values that they save have the same forms: shapes, me
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from itertools import chain
-from operator import attrgetter, gt, is_
+from itertools import chain, repeat
+from operator import attrgetter, gt, is_, is_not
 from typing import Any, NamedTuple, TypeAlias
 
 from numpy import ndarray
@@ -50,6 +50,7 @@ class Graph:
         self.size, self.inner = len(places), len(nodes)
         self.described = [*map(_described, places)]
         self.roots, self.root_forms = [numbers[place] for place, _ in roots], [_form(g) for _, g in roots]
+        self.repeats_roots = len({*self.roots}) < len(self.roots)
         self.wanted = None if wanted is None else [numbers[place] for place in wanted if place in numbers]
         self.is_whole = all(end.op is None for end in ends)  # so what is wanted and not found is not reached at all
         self.edges = [-1 if p is None else numbers[p] for node in nodes for p in node.parents]
@@ -116,14 +117,14 @@ class Graph:
                     return None
                 saved += saved[i]
             arrays = [saved[i] for i in self.arrays]
-            if [*map(_form, arrays)] != self.forms or not all(a.__class__ is ndarray for a in arrays):
+            if [*map(_form, arrays)] != self.forms or any(map(is_not, map(type, arrays), repeat(ndarray))):
                 return None
         except (AttributeError, IndexError, TypeError):  # another structure, or freed
             return None
         places.pop()
-        if len({*places}) < self.size or any(
-            places[i] is not place for i, (place, _) in zip(self.roots, roots, strict=True)
-        ):
+        if len({*places}) < self.size:
+            return None
+        if self.repeats_roots and any(places[i] is not place for i, (place, _) in zip(self.roots, roots, strict=True)):
             return None
         if any(saved[i] is not saved[j] for i, j in self.twins) or (
             wanted is not None and not self._wants(places, wanted)

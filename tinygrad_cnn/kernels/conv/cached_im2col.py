@@ -6,7 +6,7 @@ incoming gradient, spread by the stride, with turned filters.
 
 A call takes a plan and gives it back, so no other call finds it in between. The gradient in the filters reuses the columns that
 it finds if they are those of its images: it compares their bytes with those that the columns were filled from. A plan keeps
-these bytes from the first such gradient on, so inference does not pay for them.
+the images from the first such gradient on, so inference does not pay for them.
 
 With few filters, a channels-last output would have short runs, which make every later op slow; its memory order is then
 (O, n, *out).
@@ -86,8 +86,9 @@ class Plan:
         self.columns = self.with_ones[:-1]
         self._room = self.columns.reshape(self._windows.shape)
         self._filters: dict[int, tuple[np.ndarray, ...]] = {}
-        self.serves_gradients = False  # whether a gradient in filters takes the columns
-        self._images: tuple[np.dtype[Any], bytearray] | None = None  # that the columns are of, if known
+        self._images: np.ndarray | None = None  # that the columns are of, if gradients in filters ask for them
+        self._bytes = bytearray()  # the memory of these images
+        self._is_known = False  # whether they are those of the last call
 
     def filters(self, w: np.ndarray, b: np.ndarray | None) -> tuple[np.ndarray, Copies]:
         """w (O, c, *k) as a matrix, with the biases in the last column, and the copies that fill it."""
@@ -100,20 +101,26 @@ class Plan:
         matrix, elements, biases = self._filters[o]
         return (matrix[:, :-1], [(elements, w)]) if b is None else (matrix, [(elements, w), (biases, b)])
 
+    def keep(self) -> None:
+        """Keep the images from the next call on."""
+        if self._images is None:
+            self._bytes = bytearray(self._inner.nbytes)
+            self._images = np.frombuffer(self._bytes, self._inner.dtype).reshape(self._inner.shape)
+
     def fill(self, x: np.ndarray) -> None:
         """Fill the columns from x."""
-        self._images, images = None, None  # an interrupt may come between the two copies
-        if self.serves_gradients:
-            images = x.dtype, bytearray(x)
-            x = np.frombuffer(images[1], x.dtype).reshape(x.shape)
+        self._is_known, dtype = False, x.dtype  # an interrupt may come between the copies
+        if self._images is not None:
+            self._images[...] = x
+            x = self._images
         self._inner[...] = x
         self._room[...] = self._windows
-        self._images = images
+        self._is_known = x is self._images and dtype == x.dtype
 
     def need(self, x: np.ndarray) -> None:
         """Fill the columns from x, unless they are of images with the same bytes."""
         found: Any = x.data if x.flags.c_contiguous else x.tobytes()  # a bytearray is compared with either at once
-        if self._images is None or self._images != (x.dtype, found):
+        if not self._is_known or x.dtype != self._inner.dtype or self._bytes != found:
             self.fill(x)
 
 
@@ -161,7 +168,7 @@ def convolved(plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None) ->
 
 def weight_gradient(plan: Plan, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> Callable[[], np.ndarray]:
     """A function that fills w (O, c, *k), in C order, from x and u (N, O, *out), and returns it."""
-    plan.serves_gradients = True
+    plan.keep()
     matrix, copies = _rows(u)
     product = _product(w.reshape(len(w), -1), matrix, plan.columns.T)
 
