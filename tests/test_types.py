@@ -43,7 +43,7 @@ def step(x: Tensor) -> float:
     with tg.enable_grad():
         loss.backward()
     optimizer.step()
-    return loss.item()
+    return float(loss.item())
 
 reveal_type(predict(w))
 reveal_type(halves(w))

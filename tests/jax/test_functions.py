@@ -387,7 +387,7 @@ def test_layers_and_the_gradients_of_their_parameters(case):
     u = np.random.default_rng(1).standard_normal(y.shape)
 
     def scalar(params):
-        found, after = apply(params, buffers, *arrays, training=True)
+        found, after = apply(params, buffers, *arrays, training=True, key=KEY)
         return (found * u).sum(), (found, after)
 
     (_, (value, after)), g = jax.jit(jax.value_and_grad(scalar, has_aux=True))(params)

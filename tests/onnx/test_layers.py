@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 
 import numpy as np
@@ -25,6 +26,7 @@ NOT_LAYERS = {
     "Module", "Parameter", "Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict",
     "init", "models", "functional_call", "MaxUnpool2d",
 }  # fmt: skip
+RECURRENT = {"RNN", "RNNCell", "GRU", "GRUCell", "LSTM", "LSTMCell"}
 
 
 def arrays(case):
@@ -57,7 +59,14 @@ def test_a_layer_in_another_opset(case, opset):
 
 def test_no_layer_is_left_out():
     exported = {case.name for case in LAYERS} | {type(layer).__name__ for layer in DROPOUTS}
-    assert set(nn.__all__) - exported - NOT_LAYERS == set()
+    assert set(nn.__all__) - exported - NOT_LAYERS - RECURRENT - {"CTCLoss"} == set()
+
+
+@pytest.mark.parametrize("name", sorted(RECURRENT))
+def test_a_recurrent_layer_is_refused(name):
+    x = np.ones((3, 2, 4), np.float32)
+    with pytest.raises(tg.onnx.OnnxError, match="cannot express.*\n- `recurrence`"):
+        tg.onnx.export(getattr(nn, name)(4, 3), (x[0] if name.endswith("Cell") else x,), io.BytesIO())
 
 
 @pytest.mark.parametrize("layer", DROPOUTS, ids=repr)

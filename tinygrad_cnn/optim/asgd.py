@@ -54,10 +54,8 @@ class ASGD(Optimizer):
         np.multiply(direction(p, g, group, out=t), eta, out=u)
         p *= 1 - group["lambd"] * eta
         p -= u
-        if mu == 1:
-            np.copyto(a, p)
-        else:
-            a += np.multiply(np.subtract(p, a, out=t), mu, out=t)
+        a += np.multiply(np.subtract(p, a, out=t), mu, out=t)
+        np.copyto(a, p, where=mu == 1)  # p itself, without the rounding of the sum
 
     def conclude(self, state: dict[str, Any], group: Options) -> None:
         lr, n = group["lr"], state[STEP]
