@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.graph import Array, Tensor
-from ..elementwise import maximum, where
+from ..elementwise import astype, maximum, where
 from ..gather import take_along_axis
 from ..half import in_float32
 from ..reduce import mean, sum
@@ -106,11 +106,10 @@ def _negative_logarithms(
     skips = np.zeros(labels.shape, bool)  # from one label straight to the next, unless they are equal
     skips[:, 3::2] = targets[:, 1:] != targets[:, :-1]
     each: Any = _forward(log_probs, labels=labels, skips=skips, inputs=inputs, lengths=lengths)
-    impossible = np.asarray(getattr(each, "numpy", lambda: each)()) > -NEVER / 2
+    impossible = each > -NEVER / 2
     if zero_infinity:
         return where(impossible, 0, each)
-    factor = np.where(impossible, np.inf, 1).astype(each.dtype)
-    return each * factor  # type: ignore[no-any-return]
+    return each * astype(where(impossible, np.inf, 1.0), each.dtype)  # type: ignore[no-any-return]
 
 
 def _forward(
