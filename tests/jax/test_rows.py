@@ -24,6 +24,7 @@ VALUES = "not known while JAX traces|size of its result|Boolean index"
 SPECIAL = "which jax.numpy and jax.scipy.special do not have|no form here"
 
 REFUSED = {
+    "roi_pool": "read in Python",
     **dict.fromkeys(("argwhere", "nonzero", "trim_zeros"), VALUES),
     **dict.fromkeys(("eig", "eigvals", "general_values", "general_vectors"), VALUES),
     **dict.fromkeys(("i0e", "i1", "i1e", "iv", "ive", "j0", "j1", "jv", "y0", "y1", "yn", "yv"), SPECIAL),
@@ -34,6 +35,7 @@ REFUSED = {
 """Functions that are errors, and what their messages say."""
 
 PARTLY = {
+    **dict.fromkeys(("dft", "half_dft", "real_inverse", "imaginary"), "gradients through complex numbers"),
     "one_hot-(2,)": VALUES,
     **dict.fromkeys(("gammainc", "gammaincc", "betainc", "upper_gamma", "lower_beta"), SPECIAL),
 }

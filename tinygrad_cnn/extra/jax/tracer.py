@@ -100,6 +100,11 @@ class InJax(tracing.Tracer):
         def forward(*values: Any) -> Any:
             found = f(*[value.value for value in values])
             needs = tuple([bool(value.perturbed) for value in values])
+            if any(needs) and any(jnp.iscomplexobj(a) for a in (found[0], *(value.value for value in values))):
+                raise JaxError(
+                    f"op {op.name}: gradients through complex numbers are not computed in JAX, whose convention is another; "
+                    "values are, and tg.grad computes the gradients on the processor"
+                )
             return found, ([value.value for value in values], *found[:2], _Static(needs))
 
         def backward(kept: Any, cotangents: Any) -> Any:
@@ -324,9 +329,9 @@ def _argument(value: Any) -> Any:
 
 
 def argument(array: Array) -> Tensor:
-    """An array as a Tensor, and as the argument of a function that is differentiated, if it is floating-point."""
+    """An array as a Tensor, and as the argument of a function that is differentiated, if it is floating-point or complex."""
     t = tensor_of(array)
-    if array.dtype.kind == "f":
+    if array.dtype.kind in "fc":
         t._node = Argument(t)
     return t
 
