@@ -131,7 +131,10 @@ CALLS = {
     "rows": (lambda x, w: tg.conv2d(x, w, padding=1), lambda: [draw(8, 32, 16, 16), draw(32, 32, 3, 3)]),
     "few positions": (lambda x, w: tg.conv2d(x, w, padding=1), lambda: [draw(1, 128, 4, 4), draw(256, 128, 3, 3)]),
     "depthwise": (lambda x, w: tg.conv2d(x, w, padding=1, groups=32), lambda: [draw(4, 32, 16, 16), draw(32, 1, 3, 3)]),
-    "batch_norm": (lambda x, w, b: tg.batch_norm(x, w, b)[0], lambda: [last(draw(16, 32, 8, 8)), draw(32), draw(32)]),
+    "batch_norm": (
+        lambda x, w, b: tg.batch_norm(x, *np.ones((2, 32), np.float32), w, b, training=True),
+        lambda: [last(draw(16, 32, 8, 8)), draw(32), draw(32)],
+    ),
     "layer_norm": (lambda x, w, b: tg.layer_norm(x, (256,), w, b), lambda: [draw(100, 256), draw(256), draw(256)]),
     "linear": (lambda x, w, b: tg.linear(x, w, b), lambda: [draw(64, 256), draw(256, 256), draw(256)]),
 }
