@@ -22,7 +22,7 @@ _HOLOMORPHIC = """
     arctan arcsinh arccosh arctanh abs real imag conj angle where lerp copy sum mean prod cumsum cumprod reshape transpose
     broadcast_to expand_dims squeeze concatenate stack flip roll tile repeat pad getitem index_set take take_along_axis
     matmul linear einsum tensordot dot outer vdot vecdot conv2d conv_transpose2d avg_pool2d inv solve det norm var std
-    dft half_dft real_inverse convolve correlate diagonal trace tril triu kron
+    dft real_inverse convolve correlate diagonal trace tril triu kron
 """
 HOLOMORPHIC = _HOLOMORPHIC.split()
 """Functions that take complex inputs."""

@@ -52,7 +52,7 @@ class Entry:
 @functools.cache
 def namespaces() -> dict[str, types.ModuleType]:
     """The public modules: the package, the modules in the ``__all__`` of a public one, and those imported by their names."""
-    needs = {"extra.special": "scipy", "extra.sklearn": "sklearn"}
+    needs = {"extra.special": "scipy", "extra.sklearn": "sklearn", "extra.jax": "jax"}
     others = [
         "testing",
         "testing.strategies",
