@@ -39,12 +39,14 @@ NEEDS |= {
         "compiled",
         "depthwise",
         "elements",
+        "images",
         "layers",
         "normal",
         "pool",
         "rows",
         "scans",
         "vectors",
+        "winograd",  # and winograd_tiles
     )
 }
 THEIRS = ("tinygrad_cnn.extra.autograd.numpy", "tinygrad_cnn.extra.autograd.scipy")
