@@ -24,7 +24,7 @@ class Foreign(NamedTuple):
     """Further names, by their replacements: Python, or a reason in brackets."""
 
 
-_PACKED = "(there are no recurrent layers, so no packed sequences)"
+_PACKED = "(recurrent layers take padded arrays: there are no packed sequences)"
 _PARAMETRIZED = "(no parameter is replaced by a function: compute the weight in `forward`, from parameters of your own)"
 _MEMORY = "(each op chooses its memory order)"
 

@@ -9,7 +9,7 @@ from . import others
 
 IN_PLACE = "(recorded values are never written in place: use {0}, which returns a new Tensor, or copy_ on a leaf)"
 DEVICES = "(there is one device, the processor: leave it out)"
-RECURRENT = "(recurrent layers and transformers are out of scope: this is a library for convolutional networks)"
+TRANSFORMERS = "(there are no transformer layers: write attention with tg.scaled_dot_product_attention)"
 COMPLEX = "(there is none; docs/complex.md says what takes complex numbers)"
 SPARSE = "(Tensors are dense)"
 QUANTIZED = "(there is no quantization)"
@@ -74,8 +74,8 @@ _TORCH = {
     "feature_dropout", "SciPy's stats.qmc": "quasirandom", "(NumPy has no such dtype)":
     "float8_e4m3fn float8_e5m2 float8_e4m3fnuz float8_e5m2fnuz float8_e8m0fnu quint4x2 quint2x4",
     "(there are no distributions: write the density from ops, and draw with NumPy)": "distributions",
-    "(there are no processes: tg.set_num_threads, or tg.distributed)": "multiprocessing fork wait futures", RECURRENT:
-    "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell",
+    "(there are no processes: tg.set_num_threads, or tg.distributed)": "multiprocessing fork wait futures", "nn.LSTM":
+    "lstm", "nn.GRU": "gru", "nn.RNN": "rnn_tanh rnn_relu", "nn.LSTMCell": "lstm_cell", "nn.GRUCell": "gru_cell",
 }  # fmt: skip
 
 _TENSOR = {
@@ -121,9 +121,10 @@ FUNCTIONS = _FUNCTIONS.split()
 """Methods of ``torch.Tensor`` that are functions here, of the same name or of the name that the other tables have."""
 
 _NN = {
-    RECURRENT: """
-        RNNCellBase LSTM GRU RNN RNNBase RNNCell LSTMCell GRUCell MultiheadAttention Transformer TransformerEncoder
-        TransformerEncoderLayer TransformerDecoder TransformerDecoderLayer""",
+    TRANSFORMERS: """
+        MultiheadAttention Transformer TransformerEncoder TransformerEncoderLayer TransformerDecoder
+        TransformerDecoderLayer""",
+    "nn.RNN, nn.LSTM or nn.GRU": "RNNBase", "nn.RNNCell, nn.LSTMCell or nn.GRUCell": "RNNCellBase",
     "tg.distributed": "DataParallel SyncBatchNorm parallel", QUANTIZED: "quantized quantizable qat intrinsic",
     LAZY: """
         LazyLinear LazyConv1d LazyConv2d LazyConv3d LazyConvTranspose1d LazyConvTranspose2d LazyConvTranspose3d LazyBatchNorm1d
@@ -171,7 +172,7 @@ _FUNCTIONAL = {
     "tg.softmax((x - tg.log(-tg.log(tg.rand(*x.shape)))) / tau)": "gumbel_softmax", "tg.triplet_margin_loss":
     "triplet_margin_with_distance_loss", "(there is no such loss: write one from ops, or declare an op with tg.op)":
     "linear_cross_entropy", "(there is none: tg.max_pool2d has fixed windows)":
-    "fractional_max_pool2d fractional_max_pool3d", RECURRENT: "multi_head_attention_forward",
+    "fractional_max_pool2d fractional_max_pool3d", TRANSFORMERS: "multi_head_attention_forward",
 }  # fmt: skip
 
 _OPTIM = {
