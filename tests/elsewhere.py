@@ -13,7 +13,7 @@ import socket
 import sys
 from pathlib import Path
 
-MODULES = ("ctypes", "fcntl", "grp", "pwd", "resource", "termios", "scipy")  # SciPy needs the first
+MODULES = ("ctypes", "fcntl", "grp", "pwd", "resource", "termios", "scipy", "numba")  # the last two need the first
 NAMES = {
     os: "fork forkpty register_at_fork sched_yield sched_getaffinity O_NOFOLLOW O_NONBLOCK mkfifo",
     signal: "SIGALRM setitimer alarm SIGHUP SIGKILL SIGQUIT SIGUSR1",

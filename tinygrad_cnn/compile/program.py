@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import operator
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -344,13 +343,22 @@ def address(array: np.ndarray) -> int:
     return array.__array_interface__["data"][0]  # type: ignore[no-any-return]
 
 
+class _Memory:
+    """What NumPy reads to make an array of memory that is known by its address."""
+
+    __slots__ = ("__array_interface__",)
+
+    def __init__(self, address: int, value: Value) -> None:
+        self.__array_interface__ = {
+            "version": 3, "data": (address, False), "shape": value.shape, "strides": value.strides,
+            "typestr": value.dtype.str,
+        }  # fmt: skip
+
+
 def at(address: int, value: Value) -> np.ndarray:
     """The array of a value at an address. It does not keep the memory alive: it is used while another array does."""
-    reach = [(n - 1) * stride for n, stride in zip(value.shape, value.strides, strict=True)]
-    before = -sum([r for r in reach if r < 0])
-    size = before + sum([r for r in reach if r > 0]) + value.dtype.itemsize
-    memory = (ctypes.c_char * size).from_address(address - before)
-    return np.ndarray(value.shape, value.dtype, memory, before, value.strides)
+    array = np.asarray(_Memory(address, value))
+    return array if array.dtype is value.dtype else array.view(value.dtype)  # as long long, which has the name of long
 
 
 def _release(values: Sequence[Value]) -> None:
