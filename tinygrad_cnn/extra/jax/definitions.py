@@ -11,6 +11,7 @@ import builtins
 import functools
 import inspect
 import math
+import threading
 import types
 from collections.abc import Callable
 from typing import Any
@@ -142,6 +143,7 @@ def _refuse(values: Any, wrong: Any, message: str, error: type[Exception] = Valu
 
 NUMPY, MATH = _NumPy("numpy"), _Math("math")
 _here: dict[Any, Any] = {refuse: _refuse}
+_lock = threading.RLock()
 
 
 def helper(function: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -156,6 +158,11 @@ def helper(function: Callable[..., Any]) -> Callable[[Callable[..., Any]], Calla
 
 def here(value: Any) -> Any:
     """What takes the place of a global of a definition: itself, but for NumPy, math, and functions of the library."""
+    with _lock:  # a function is in the table before its globals are complete, since it may call itself
+        return _replaced(value)
+
+
+def _replaced(value: Any) -> Any:
     if value is np or value is math:
         return NUMPY if value is np else MATH
     if callable(value) and value.__hash__ is not None and value in _here:
