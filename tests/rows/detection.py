@@ -21,10 +21,14 @@ OTHERS = np.array([[-0.5, -0.75, 0.5, 1.0], [0.0, 0.25, 1.75, 0.75], [3.0, 2.0, 
 
 
 def boxed(*others: Floats, **params: Any) -> Callable[..., Any]:
-    """A function of boxes called with corners and sides."""
+    """A function of boxes called with corners and sides; the others are in their dtype, which decides that of the result."""
 
     def via(f: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda corner, side: f(tg.concatenate([corner, corner + side], axis=1), *others, **params)
+        def called(corner: Any, side: Any) -> Any:
+            boxes: Any = tg.concatenate([corner, corner + side], axis=1)
+            return f(boxes, *(other.astype(boxes.dtype) for other in others), **params)
+
+        return called
 
     return via
 
