@@ -39,7 +39,7 @@ class AverageWeights(Callback):
     >>> model = tg.nn.Linear(1, 1)
     >>> optimizer = tg.optim.SGD(model.parameters(), lr=0.5)
     >>> average = tg.training.AverageWeights(decay=0.9)
-    >>> _ = tg.fit(model, (x, 3 * x), tg.mse, optimizer, epochs=9, callbacks=[average], progress=False)
+    >>> _ = tg.fit(model, (x, 3 * x), tg.mse, optimizer, epochs=25, callbacks=[average], progress=False)
     >>> round(model.weight.item(), 3)
     3.0
     """
