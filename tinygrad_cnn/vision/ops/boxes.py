@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.graph import Array
+from ...ops.composite import accept_lists
 from ...ops.elementwise import clip, in_floats, maximum, minimum, where
 from ...ops.shape import stack
 from ...ops.transcendental import arctan
@@ -209,3 +210,6 @@ def complete_iou(a: Any, b: Any, eps: float, eps_union: float = 0.0) -> Any:
     v = 4 / math.pi**2 * (angles[0] - angles[1]) ** 2
     share = v / (1 - iou + v + eps)
     return distance - plain(where(share == share, share, 0)) * v
+
+
+accept_lists(globals(), {})

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...core.graph import Array
 from ...nn.layer import Weighted
+from ...ops.composite import accept_lists
 from ...ops.geometry import SizeLike, shape_of, sizes
 from ...ops.grid_sample import sampled
 from ...ops.half import in_float32
@@ -143,3 +144,6 @@ class DeformConv2d(Weighted):
         return deform_conv2d(
             input, offset, self.weight, self.bias, self.stride, self.padding, self.dilation, mask
         )  # fmt: skip
+
+
+accept_lists(globals(), {})

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from ...core.graph import Array
-from ...ops.elementwise import where
+from ...ops.composite import accept_lists
+from ...ops.elementwise import pow, where
 from ...ops.gather import one_hot
 from ...ops.losses.base import check_reduction, pair, reduced
 from ...ops.losses.classification import binary_cross_entropy_with_logits
@@ -42,7 +43,8 @@ def sigmoid_focal_loss(
         ValueError: for an alpha that is neither from 0 to 1 nor -1, or shapes that do not match.
 
     >>> import tinygrad_cnn as tg
-    >>> tg.vision.ops.sigmoid_focal_loss(tg.Tensor([0.0]), tg.Tensor([1.0]), reduction="mean").round(4).tolist()
+    >>> loss = tg.vision.ops.sigmoid_focal_loss(tg.Tensor([0.0]), tg.Tensor([1.0]), reduction="mean")
+    >>> round(loss.item(), 4)
     0.0433
     """
     if not 0 <= alpha <= 1 and alpha != -1:
@@ -51,7 +53,7 @@ def sigmoid_focal_loss(
     check_reduction("sigmoid_focal_loss", reduction)
     p = sigmoid(logits)
     wrong = p * (1 - target) + (1 - p) * target
-    loss: Any = binary_cross_entropy_with_logits(logits, target, reduction="none") * wrong**gamma
+    loss: Any = binary_cross_entropy_with_logits(logits, target, reduction="none") * pow(wrong, gamma)
     if alpha >= 0:
         loss = (alpha * target + (1 - alpha) * (1 - target)) * loss
     return reduced("sigmoid_focal_loss", loss, reduction)
@@ -155,3 +157,6 @@ def _pairs(name: str, boxes1: Array, boxes2: Array) -> tuple[Any, Any]:
             f"{name}: `boxes1` has shape {tuple(a.shape)} and `boxes2` {tuple(b.shape)}; they must be equal: row by row"
         )
     return a, b
+
+
+accept_lists(globals(), {})

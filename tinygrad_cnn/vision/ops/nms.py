@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ...checks import checked, finite
 from ...core.graph import Array
+from ...ops.composite import accept_lists
 from .boxes import boxes_of, intersection_and_union, plain
 
 __all__ = ["batched_nms", "nms"]
@@ -74,3 +75,6 @@ def _kept(
 def _falling(scores: NDArray[Any]) -> NDArray[np.intp]:
     """The order of falling scores, those that are equal in the order in which they stand."""
     return len(scores) - 1 - np.argsort(scores[::-1], kind="stable")[::-1]
+
+
+accept_lists(globals(), {})

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...core.graph import Array
 from ...nn.layer import Layer
+from ...ops.composite import accept_lists
 from ...ops.elementwise import where
 from ...ops.gather import take_along_axis
 from ...ops.geometry import shape_of
@@ -192,3 +193,6 @@ class RoIPool(Layer):
     def forward(self, input: Array, rois: Boxes) -> Tensor:
         """(K, C, height, width)."""
         return roi_pool(input, rois, self.output_size, self.spatial_scale)
+
+
+accept_lists(globals(), {})
