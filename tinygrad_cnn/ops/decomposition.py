@@ -16,11 +16,12 @@ import numpy as np
 
 from ..core.grad_mode import is_grad_enabled
 from ..core.graph import Array, Tensor, implements, op
-from .compare import greater, logical_and
+from .compare import greater, logical_and, logical_or
 from .complex_numbers import conjugate, real
 from .elementwise import abs, where
 from .linalg import mirrored, solve_columns, square
 from .matmul import matmul
+from .real import constant
 from .rearrange import tril
 from .reduce import any, max, sum
 from .shape import concatenate, reshape, swapaxes
@@ -37,18 +38,17 @@ def _matrix(name: str, a: Array) -> None:
         raise np.linalg.LinAlgError(f"{name}: `a` has shape {np.shape(a)}; it must be a matrix, or a stack of them")
 
 
-def _over_gaps(x: Array, gaps: Array, scale: Array) -> Any:
-    """x / gaps off the diagonal, and 0 on it; NaN where a gap is 0 within rounding."""
-    diagonal = np.eye(x.shape[-1], dtype=bool)
+def _over_gaps(x: Array, gaps: Array, scale: Array, fixed: bool = False) -> Any:
+    """x / gaps off the diagonal, and 0 on it. Where a gap is 0 within rounding, 0 if x is 0 and `fixed`; else NaN."""
     size = max(sum(abs(scale), axis=-1, keepdims=True), axis=-2, keepdims=True)
     equal = abs(gaps) <= np.finfo(x.dtype).eps * 2 * size
-    return where(diagonal, 0, x / where(diagonal, 1, where(equal, math.nan, gaps)))
+    none = logical_or(np.eye(x.shape[-1], dtype=bool), logical_and(equal, logical_and(x == 0, fixed)))
+    return where(none, 0, x / where(none, 1, where(equal, math.nan, gaps)))
 
 
 def _slopes(h: Array, w: Array, fixed: bool) -> Any:
     """(h_j - h_i) / (w_j - w_i) of two rows. Where w_i = w_j within rounding, 0 if h_i = h_j and h is `fixed`; else NaN."""
-    x, gaps = h - _t(h), w - _t(w)
-    return where(logical_and(x == 0, fixed), 0, _over_gaps(x, gaps, w))
+    return _over_gaps(h - _t(h), w - _t(w), w, fixed)
 
 
 def _row(w: Array) -> Any:
@@ -518,9 +518,10 @@ def pinv(a: Array, rcond: float | None = None, hermitian: bool = False, *, rtol:
 
     Raises:
         LinAlgError: (a ValueError) if `a` has fewer than two axes.
+        TypeError: if `rcond` requires a gradient.
     """
     a = _hermitian("pinv", a, hermitian)
-    cut = rcond if rtol is None else rtol
+    cut = constant("pinv", "rcond", rcond) if rtol is None else constant("pinv", "rtol", rtol)
     return pseudoinverse(a, rtol=1e-15 if cut is None else float(cut))
 
 

@@ -37,8 +37,9 @@ def real(
 
 
 def constant(function: str, parameter: str, value: Any) -> Any:
-    """`value`, a parameter without a gradient; TypeError if it requires one, or is a list with a Tensor that does."""
-    parts = value if isinstance(value, list | tuple) else (value,)
+    """`value`, a parameter without a gradient; TypeError if it, or a Tensor in it, requires one."""
+    held = isinstance(value, np.ndarray) and value.dtype == object
+    parts = value.flat if held else value if isinstance(value, list | tuple) else (value,)
     if any(getattr(part, "requires_grad", False) for part in parts) and is_grad_enabled():
         raise TypeError(
             f"{function}: `{parameter}` requires a gradient but {function} has none for it; pass `{parameter}.detach()`"

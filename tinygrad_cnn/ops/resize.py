@@ -13,6 +13,7 @@ import numpy as np
 
 from ..core.graph import Array, op
 from .geometry import SizeLike, shape_of, sizes
+from .real import constant
 from .shape import reshape, transpose
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ def interpolate(
 
 
 def _factors(value: float | Sequence[float] | None, ndim: int) -> list[float]:
+    constant("interpolate", "scale_factor", value)
     try:
         factors = np.broadcast_to(np.asarray(value, np.float64), ndim).tolist()
     except (TypeError, ValueError):
