@@ -59,4 +59,5 @@ def row(kind: str, reverse: bool, bias: bool = True, projected: int = 0) -> Case
 CASES = [
     row("rnn_tanh", False), row("gru", False), row("gru", True, False), row("lstm", False), row("lstm", True, False),
     row("lstm", False, True, 1), row("rnn_relu", True, False),
+    row("lstm", True, False, 2),
 ]  # fmt: skip
