@@ -53,8 +53,8 @@ class VSpace:
         return self._made(lambda a: np.zeros(a.shape, a.dtype))
 
     def ones(self) -> Any:
-        """The value whose elements are all 1."""
-        return self._made(lambda a: np.ones(a.shape, a.dtype))
+        """The value whose elements are all 1, or 1 + 1j where they are complex: the sum of the basis."""
+        return self._made(lambda a: np.full(a.shape, 1 + 1j if a.dtype.kind == "c" else 1, a.dtype))
 
     def randn(self) -> Any:
         """Normally distributed numbers, from NumPy's global generator."""
