@@ -32,15 +32,16 @@ def naive_ctc_loss(
     return each if reduction == "none" else each.sum()
 
 
-SCORES = Arg((4, 2, 3))
+SCORES, SQUARE = Arg((4, 2, 3)), Arg((4, 2, 4))
 REPEATED = np.array([[1, 1], [2, 1]])
 
 CASES = [
-    Case(ops.ctc_loss, (SCORES,), naive_ctc_loss,
+    Case(ops.ctc_loss, (scores,), naive_ctc_loss,
          {"targets": targets, "input_lengths": steps, "target_lengths": lengths, "blank": blank, "reduction": reduction},
          order=2, fixed=True)
-    for targets, steps, lengths, blank, reduction in (
-        (REPEATED, [4, 4], [2, 2], 0, "mean"), (REPEATED, [4, 3], [1, 2], 0, "none"), ([0, 1, 0], [3, 4], [2, 1], 2, "sum"),
-        (REPEATED, [2, 4], [0, 2], 0, "mean"),
+    for scores, targets, steps, lengths, blank, reduction in (
+        (SCORES, REPEATED, [4, 4], [2, 2], 0, "mean"), (SCORES, REPEATED, [4, 3], [1, 2], 0, "none"),
+        (SCORES, [0, 1, 0], [3, 4], [2, 1], 2, "sum"), (SCORES, REPEATED, [2, 4], [0, 2], 0, "mean"),
+        (SQUARE, REPEATED, [4, 3], [2, 2], 0, "mean"),
     )
 ]  # fmt: skip

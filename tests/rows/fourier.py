@@ -68,6 +68,7 @@ CASES = [
     Case(fourier.half_dft, (Arg((2, 5)),), half, {"axis": 1}, via=parts),
     Case(fourier.half_dft, (Arg((4, 2)),), half, {"axis": 0, "norm": "ortho"}, via=parts),
     Case(fourier.real_inverse, (Arg((2, 3)),), real_inverse, {"n": 4, "axis": 1}, fixed=True, via=turned),
+    Case(fourier.real_inverse, (Arg((3, 3)),), real_inverse, {"n": 4, "axis": 1}, fixed=True, via=turned),
     Case(
         fourier.real_inverse,
         (Arg((3, 2)),),
