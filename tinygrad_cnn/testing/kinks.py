@@ -14,6 +14,7 @@ from .. import functional
 from ..numpy_api import difference, matrix_functions, select, statistics
 from ..numpy_api import nan as without_nan
 from ..ops import (
+    complex_numbers,
     elementwise,
     reduce,
     rounding,
@@ -27,8 +28,8 @@ from ..ops import (
 Value: TypeAlias = float | Sequence[Any]
 
 FAMILIES = (
-    difference, elementwise, matrix_functions, reduce, rounding, running, scatter, select, shape, sort, statistics,
-    transcendental, without_nan,
+    complex_numbers, difference, elementwise, matrix_functions, reduce, rounding, running, scatter, select, shape, sort,
+    statistics, transcendental, without_nan,
 )  # fmt: skip
 NAMES = {"inf": inf, **{name: f for family in FAMILIES for name, f in vars(family).items()}, **vars(functional)}
 """What a label may name."""
@@ -92,6 +93,7 @@ KINKS: list[Kink] = [
          "In b it is flat, though log 0 is infinite; PyTorch's second is NaN."),
     Kink("hypot(a, b)", (0.0, 0.0), (0.0, 0.0), 0.0, "The tip of a cone; PyTorch gives NaN."),
     Kink("arctan2(a, b)", (0.0, 0.0), (0.0, 0.0), 0.0, "The angle of no direction; PyTorch's second is NaN."),
+    Kink("angle(x)", (0.0,), (0.0,), 0.0, "A jump from pi to 0, flat on both sides."),
     Kink("relu(x)", (0.0,), (0.0,), 0.0, "The slope of the left side."),
     Kink("relu(x)", (nan,), (0.0,), 0.0, "NaN is not above 0: flat; PyTorch's first is 1."),
     Kink("leaky_relu(x, 0.1)", (0.0,), (0.1,), 0.0, "The slope of the left side."),
