@@ -146,8 +146,6 @@ class _Walk:
             parents = node.parents if useful is None else tuple([p if p in useful else None for p in node.parents])
             if self.pull is not None:
                 pulled = self.pull(node, g, parents)
-            elif op.adds is not None and parents[0] in sums and op.adds(grads[parents[0]], g, *node.params):
-                pulled = ()
             else:
                 pulled = op.pull(g, node.saved, node.params, parents)
             i = -1

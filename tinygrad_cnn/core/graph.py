@@ -98,8 +98,6 @@ class Op(Accelerated):
         self.in_place = ufunc is not None  # whether `out` may be an input
         self.rules: dict[str, Callable[..., Any]] = {}  # by input; a joint rule serves several
         self.linear = linear
-        self.adds: Callable[..., bool] | None = None
-        """``adds(total, g, *params)`` adds the gradient of the one input to an array in place, if that takes less time."""
         self.forward_rules: dict[str, Callable[..., Any]] = {}
         given = parameters(raw)
         self.signature = declared(raw, given, residuals, ufunc, linear, composed, differentiable, complex)

@@ -45,17 +45,6 @@ getitem.vjp(a=lambda g, in_shape, index: add_at_zeros(g, index=index, shape=in_s
 add_at_zeros.vjp(u=lambda g, index: getitem(g, index=index))
 
 
-def _adds(total: Any, g: np.ndarray, index: Any) -> bool:
-    """Add g at `index`, so that the gradients of x[0], x[1], ... are not as many arrays as large as x."""
-    if total.__class__ is not np.ndarray or not _selects_once(index):
-        return False
-    total[index] += g
-    return True
-
-
-getitem.op.adds = _adds
-
-
 @op(complex=True)
 def assign(a: Array, value: Array, *, index: Any) -> Array:
     """y = a, but y[index] = value.   a' = g with zeros at `index`,  value' = g[index] where the value was written last."""

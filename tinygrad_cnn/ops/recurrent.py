@@ -50,7 +50,9 @@ def recurrence(
 
     The gradients go back through time: each step's gradients are those of its gates, and g plus w' of the step after.
     """
-    wide = [a if a is None else np.asarray(a, np.result_type(into, np.float32)) for a in (into, w, h, c, b, p)]
+    wide = [
+        a if a is None else np.asarray(a, np.result_type(into, np.float32), order="C") for a in (into, w, h, c, b, p)
+    ]
     y, gates = _forward(wide, kind, reverse)
     return y.astype(np.result_type(*(a for a in (into, w, h, c, b, p) if a is not None)), copy=False), gates
 
@@ -161,11 +163,17 @@ def _recurrence_vjp(
     g: Array, y: Array, into: Array, w: Array, h: Array, c: Array, b: Array, p: Array, gates: Array, kind: str, reverse: bool,
     needs: Sequence[bool],
 ) -> tuple[Any, ...]:  # fmt: skip
-    given = into, w, h, c, b, p
+    given: Any = into, w, h, c, b, p
+    if isinstance(getattr(gates, "_array", None), np.ndarray):  # a tracer that does not look into a rule of arrays
+        g, y, gates = (np.asarray(a) for a in (g, y, gates))
+        given = tuple([a if a is None else np.asarray(a) for a in given])
     if hasattr(g, "_node"):
         found = _back(g, None, given, None, kind, reverse)
-    else:
-        found = _back(g, y, given, gates, kind, reverse)
+    else:  # in C order, so that sums have the same bits wherever the values lie
+        ordered = [a if a is None else np.ascontiguousarray(a) for a in given]
+        found = _back(
+            np.ascontiguousarray(g), np.ascontiguousarray(y), ordered, np.ascontiguousarray(gates), kind, reverse
+        )
     return tuple([
         None if own is None or not needed else astype(own, a.dtype) for own, needed, a in zip(found, needs, given, strict=True)
     ])  # fmt: skip
