@@ -91,7 +91,8 @@ def test_blocks_run(page: Path, tmp_path, monkeypatch, sigint):
         assert re.search(rf"^```\n+!\[[^]]+\]\(images/{picture.name}\)$", text, re.MULTILINE), (
             f"no page shows {picture.name}"
         )
-        check_picture(picture, DOCS / "images" / picture.name)
+        if importlib.util.find_spec("matplotlib"):  # which reads the pictures
+            check_picture(picture, DOCS / "images" / picture.name)
 
 
 def check_picture(drawn: Path, shown: Path) -> None:

@@ -40,7 +40,8 @@ def test_scores_and_gradients_are_torchvisions(name, float64):
         scores = model.eval()(x).numpy()
     np.testing.assert_allclose(scores, recorded["eval"], rtol=1e-9, atol=1e-11)
     y = model.train()(x)
-    np.testing.assert_allclose(y.numpy(), recorded["train"], rtol=1e-9, atol=1e-11)
+    # normalization of three numbers multiplies rounding: one unit in the last place of x moves a score of resnet50 by 3e-10
+    np.testing.assert_allclose(y.numpy(), recorded["train"], rtol=0, atol=1e-9 * np.abs(recorded["train"]).max())
     (y * weight.reshape(*weight.shape, *(1,) * (scores.ndim - 2))).sum().backward()
     largest = recorded["largest"]
     for (key, p), found, most in zip(model.named_parameters(), recorded["gradients"], largest, strict=True):
