@@ -3,7 +3,6 @@ overwritten."""
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import gc
 import itertools
@@ -372,7 +371,9 @@ class TestArguments:
             return items is data
 
         for n in range(3):
-            assert asyncio.run(f(data, ramp(2)))
+            with pytest.raises(StopIteration) as end:
+                f(data, ramp(2)).send(None)
+            assert end.value.value
             assert len(data) == n + 2
         assert data[0].__class__ is np.ndarray
 

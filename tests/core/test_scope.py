@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from contextlib import ExitStack
 
 import numpy as np
@@ -58,6 +59,7 @@ def test_what_two_blocks_change_is_restored_in_turn():
     assert (a.get(), b.get()) == (0, 0)
 
 
+@pytest.mark.skipif(sys.platform == "emscripten", reason="nothing can wait for a browser's event loop")
 def test_tasks_have_their_own_values():
     async def off(event):
         with tg.no_grad():
