@@ -4,6 +4,7 @@ import copy
 import json
 import pickle
 import re
+import weakref
 
 import pytest
 
@@ -145,6 +146,26 @@ def test_copies_and_pickles_go_their_own_way(schedules, run, travel):
     assert look(optimizer) == before
     advance(built, optimizer, 1, **run)
     assert look(optimizer) == look(again)
+
+
+@pytest.mark.parametrize("travel", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
+def test_a_schedule_that_joins_copies_of_others_multiplies_past_their_zero(travel):
+    optimizer = stepper()
+    optimizer, pause = travel((optimizer, lrs.ConstantLR(optimizer, factor=0.0, total_iters=2)))
+    decay = lrs.ExponentialLR(optimizer, 0.5)
+    for schedule in (decay, pause, decay, pause):
+        assert [group["lr"] for group in optimizer.param_groups] == [0.0, 0.0]
+        schedule.step()
+    assert [group["lr"] for group in optimizer.param_groups] == [0.5 / 4, 0.08 / 4]
+
+
+def test_an_optimizer_with_a_schedule_is_freed_without_the_collector():
+    optimizer = stepper()
+    schedule = lrs.LinearLR(optimizer, 1.0, 0.0, total_iters=1)
+    schedule.step()
+    alive = weakref.ref(optimizer)
+    del optimizer, schedule
+    assert alive() is None
 
 
 @every_case

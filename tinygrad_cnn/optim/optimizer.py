@@ -98,7 +98,6 @@ class Optimizer(Loadable, ABC):
         self.defaults = accepted(self._name, *self.examined(defaults))
         self.param_groups: list[Options] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
-        self._zeroed: dict[int, tuple[float, int]] = {}  # by group, see lr_scheduler.Curve
         self._scratch: dict[np.dtype[Any], tuple[Array, Array]] = {}
         self._cache: _Step | None = None  # the last step, if it may be repeated
         if isinstance(params, Tensor | Mapping | str):

@@ -15,6 +15,7 @@ from ...checks import Check, Loadable, Options, checked, entries, loadable, non_
 from ...core.tracing import deferred
 from ..hyperparameters import INITIAL_LR, declared
 from ..optimizer import Optimizer
+from .chain import chain_of, join
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,14 @@ class LRScheduler(Loadable):
         self._name = type(self).__name__
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"{self._name}: `optimizer` is a {type(optimizer).__name__}; it must be an Optimizer")
-        self.optimizer = optimizer
+        self.optimizer, self._chain = optimizer, chain_of(optimizer)
         vars(self).update(checked(self._name, self._checks(self.options), options))
         self.last_epoch = 0
         self._last_lr = self._rates()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        join(self.optimizer, self._chain)
 
     def get_last_lr(self) -> list[float]:
         """The learning rate of each group after the last step."""

@@ -125,8 +125,8 @@ class SequentialLR(_Composed):
         groups, n = self._groups(), self.last_epoch + 1
         part = bisect_right(self._milestones, n)
         if part and self._milestones[part - 1] == n:
-            for group in groups:
-                group["lr"] = group[INITIAL_LR]
+            for i, group in enumerate(groups):
+                self._chain.overwrite(i, group, group[INITIAL_LR])
             self._schedulers[part].begin()
         else:
             self._schedulers[part].step()

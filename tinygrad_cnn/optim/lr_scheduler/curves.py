@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
 from ...checks import Options, finite, non_negative, number, whole
-from ..hyperparameters import INITIAL_LR, Count, NonNegative, Share, pair
+from ..hyperparameters import INITIAL_LR, Count, NonNegative, Share
 from ..optimizer import Optimizer
 from .base import Checks, PerGroup, Timed
+from .chain import hidden_or_none
 
 __all__ = [
     "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "Curve", "ExponentialLR", "LinearLR", "MultiStepLR",
@@ -19,14 +20,11 @@ __all__ = [
 ]  # fmt: skip
 
 
-_rate_and_zeros = pair("None, or a learning rate and how many factors of it are 0", finite, whole(1))
-
-
 class Curve(Timed):
     """The base of schedules with lr = floor + (initial_lr - floor) at(n) after n steps.
 
-    Schedules of one optimizer multiply. If lr was changed elsewhere, the ratio of lr - floor is kept. A step with an unchanged
-    factor leaves lr alone. While a factor is 0, lr does not show the others, so the optimizer keeps their product.
+    A subclass defines the function :meth:`at` of the number of steps. Schedules of one optimizer multiply. If lr was changed
+    elsewhere, the ratio of lr - floor is kept, also through a rate of 0. A step with an unchanged factor leaves lr alone.
 
     Args:
         optimizer: the optimizer whose learning rates are written.
@@ -79,33 +77,12 @@ class Curve(Timed):
 
     def _move(self, before: float, n: float) -> None:
         """Write the rates after n steps, where `before` is the factor at the last step."""
-        now, floor, zeroed = self.at(n), self.floor, self.optimizer._zeroed
-        for i, group in enumerate(self._groups()):
-            found, written, kept = float(group["lr"]), self._last_lr[i], zeroed.pop(i, None)
-            # The rate without the factors that are 0, and how many of them there are.
-            rate, zeros = kept if kept and not found else (found, 0)
-            if not written and (zeros or before):
-                written = self._without_zero(i, before)
-            if rate != written and written:
-                self.scales[i] *= rate / written if written == floor else (rate - floor) / (written - floor)
-            if now != before:
-                rate = self._without_zero(i, now)
-                zeros = max(0, zeros - (before == floor == 0)) + (now == floor == 0)
-                group["lr"] = 0.0 if zeros else rate
-            if zeros:
-                zeroed[i] = rate, zeros
-            self._last_lr[i] = float(group["lr"])
+        self._chain.move(self, before, self.at(n))
         self.last_epoch = int(n)
 
-    def _without_zero(self, i: int, factor: float) -> float:
-        """The rate of group i for a factor; a factor that would make it 0 counts as 1."""
-        floor = self.floor
-        return floor + (self.base_lrs[i] - floor) * self.scales[i] * (factor if factor or floor else 1.0)
-
     def state_dict(self) -> dict[str, Any]:
-        state, zeroed = super().state_dict(), self.optimizer._zeroed
-        kept = [zeroed.get(i) if lr == 0 else None for i, lr in enumerate(state["lr"])]
-        return {**state, "zeroed": kept} if any(kept) else state
+        hidden = self._chain.hidden(self.optimizer.param_groups)
+        return super().state_dict() | ({"zeroed": hidden} if any(hidden) else {})
 
     def _of_pytorch(self, given: Mapping[str, Any]) -> Options:
         state = super()._of_pytorch(given)
@@ -121,13 +98,12 @@ class Curve(Timed):
         return state
 
     def _more(self, given: Mapping[str, Any]) -> Checks:
-        zeroed = PerGroup(lambda x: None if x is None else _rate_and_zeros(x))
-        return {"zeroed": zeroed} if "zeroed" in given else {}
+        return {"zeroed": PerGroup(hidden_or_none)} if "zeroed" in given else {}
 
     def _take(self, values: Options) -> None:
-        kept = values.pop("zeroed", ())
+        hidden = values.pop("zeroed", ())
         super()._take(values)
-        self.optimizer._zeroed = {i: pair for i, pair in enumerate(kept) if pair is not None}
+        self._chain.hide(hidden)
 
 
 class StepLR(Curve):
@@ -346,8 +322,8 @@ class CosineAnnealingWarmRestarts(Curve):
 
     def _move(self, before: float, n: float) -> None:
         for i, group in enumerate(self._groups()):
-            self.optimizer._zeroed.pop(i, None)
-            group["lr"] = self._last_lr[i] = self.floor + (self.base_lrs[i] - self.floor) * self.at(n)
+            self._last_lr[i] = self.floor + (self.base_lrs[i] - self.floor) * self.at(n)
+            self._chain.overwrite(i, group, self._last_lr[i])
         self.last_epoch, self._position = int(n), float(n)
 
     def at(self, n: float) -> float:

@@ -40,8 +40,7 @@ class Cycle(Timed):
         groups = self._groups()
         values = [self.at(n, i) for i in range(len(groups))]
         for i, (group, (rate, momentum)) in enumerate(zip(groups, values, strict=True)):
-            self.optimizer._zeroed.pop(i, None)
-            group["lr"] = rate
+            self._chain.overwrite(i, group, rate)
             if self.cycle_momentum:
                 self._write_momentum(group, momentum)
         self._last_lr, self.last_epoch = self._rates(), n

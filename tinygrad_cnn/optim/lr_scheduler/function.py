@@ -92,8 +92,7 @@ class LambdaLR(_ByFunction):
     def _write(self, n: int) -> None:
         groups, factors = self._groups(), self._factors(n)
         for i, (group, factor) in enumerate(zip(groups, factors, strict=True)):
-            self.optimizer._zeroed.pop(i, None)
-            group["lr"] = self.base_lrs[i] * factor
+            self._chain.overwrite(i, group, self.base_lrs[i] * factor)
         self._last_lr, self.last_epoch = self._rates(), n
 
 
@@ -125,9 +124,7 @@ class MultiplicativeLR(_ByFunction):
         self._last_lr, self.last_epoch = self._rates(), 0
 
     def _write(self, n: int) -> None:
-        groups, factors, zeroed = self._groups(), self._factors(n), self.optimizer._zeroed
+        groups, factors = self._groups(), self._factors(n)
         for i, (group, factor) in enumerate(zip(groups, factors, strict=True)):
-            group["lr"] *= factor
-            if i in zeroed:  # the rate without another schedule's factor of 0
-                zeroed[i] = zeroed[i][0] * factor, zeroed[i][1]
+            self._chain.scale(i, group, factor)
         self._last_lr, self.last_epoch = self._rates(), n
