@@ -6,6 +6,7 @@ and if these nodes and the values that they save have the same forms: shapes, me
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from itertools import chain, repeat
 from operator import attrgetter, gt, is_, is_not
@@ -56,6 +57,8 @@ class Graph:
         self.edges = [-1 if p is None else numbers[p] for node in nodes for p in node.parents]
         self.parents = [len(node.parents) for node in nodes]
         self.paths = self._paths(nodes, numbers)
+        whole = [node.parents[0] for node in nodes if node.op.adds is not None]
+        self.most_parts = max(Counter(whole).values(), default=0)  # of one place
         self.compares = [i not in varying and is_ours(node.op) and plain(node.params) for i, node in enumerate(nodes)]
         self.params = [(i, snapshot(n.params)) for i, n in enumerate(nodes) if n.params and self.compares[i]]
         self._see_saved(nodes)

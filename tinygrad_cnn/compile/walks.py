@@ -27,6 +27,9 @@ from .tasks import is_dense
 MOST_NODES = 50_000
 """The walk through a larger graph, such as that of a whole training, is plain."""
 
+MOST_PARTS = 1000
+"""The walk through a graph with more parts of one array is plain: it adds their gradients in place, a program whole arrays."""
+
 
 class Known:
     """A structure, and what is known of walks through it."""
@@ -37,7 +40,11 @@ class Known:
         self.walk: Walk | None = None
         self.program: Program | None = None
         # Whether it cannot be repeated. A program has copies of the roots, for which kernels may differ if the roots have gaps.
-        self.fails = graph.size > MOST_NODES or not all(is_dense(g.shape, g.strides, g.itemsize) for _, g in roots)
+        self.fails = (
+            graph.size > MOST_NODES
+            or graph.most_parts > MOST_PARTS
+            or not all(is_dense(g.shape, g.strides, g.itemsize) for _, g in roots)
+        )
 
 
 class Walks:

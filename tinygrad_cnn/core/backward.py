@@ -107,6 +107,8 @@ class _Walk:
         """The leaves and ends whose gradient may share memory with another array, as those of the roots do."""
         self.sums: set[Place] = set()
         """The places whose gradient is a sum that this walk made, and may add to in place."""
+        self.from_zero: set[Place] = set()
+        """The places whose sum began with 0, so that no element of it is -0."""
         self.results: dict[Place, Array] = {}
         self.tensors = False
         self.pull: Callable[[Any, Array, Any], Sequence[Any]] | None = None
@@ -144,7 +146,9 @@ class _Walk:
                 above.keep_freed_memory()
                 g = in_order(g, node)
             parents = node.parents if useful is None else tuple([p if p in useful else None for p in node.parents])
-            if self.pull is not None:
+            if op.adds is not None and parents[0] in grads and self.adds(node, g, parents[0]):
+                pulled: Sequence[Any] = ()
+            elif self.pull is not None:
                 pulled = self.pull(node, g, parents)
             else:
                 pulled = op.pull(g, node.saved, node.params, parents)
@@ -166,6 +170,27 @@ class _Walk:
                         borrowed.add(parent)
             if not self.retain:
                 node.saved = node.parents = None
+
+    def adds(self, node: Any, g: Array, parent: Any) -> bool:
+        """Add the gradient of a part to that of the whole array, in place if no one is told of the rules.
+
+        The gradient of n parts then takes n additions of a part each. A sum of whole arrays has the same bits, because the
+        sum begins with 0: adding 0 changes no element but -0.
+        """
+        if parent not in self.from_zero:
+            self.grads[parent] = self.grads[parent] + 0.0
+            self.from_zero.add(parent)
+            self.sums.add(parent)
+            self.borrowed.discard(parent)
+        whole = self.grads[parent]
+        if (
+            self.pull is not None
+            or whole.__class__ is not ndarray
+            or not whole.flags.carray
+            or g.dtype is not whole.dtype
+        ):
+            return False
+        return node.op.adds(whole, g, *node.params)  # type: ignore[no-any-return]
 
     def end(self, place: Any, g: Array) -> None:
         """Keep the gradient of a leaf or a wanted place, in memory of its own."""

@@ -114,6 +114,7 @@ class Op(Accelerated):
         function.op, function.vjp, function.joint_vjp, function.jvp = self, self.vjp, self.joint_vjp, self.jvp
         self.function: Any = function
         self.pull: Callable[..., tuple[Any, ...]] = self._build_and_pull
+        self.adds: Callable[..., bool] | None = None  # of an op that takes a part of its input: see `_Walk.adds`
         if ufunc is None and OUT in [p.name for p in given]:
             self.accelerate(into_out(raw), (), in_place or elementwise, raw)
 

@@ -45,6 +45,17 @@ getitem.vjp(a=lambda g, in_shape, index: add_at_zeros(g, index=index, shape=in_s
 add_at_zeros.vjp(u=lambda g, index: getitem(g, index=index))
 
 
+def _add_at(whole: np.ndarray, u: Array, index: Any) -> bool:
+    """Add u to an array at `index`, in place. False if elements may repeat: add_at_zeros then adds these up first."""
+    if index.__class__ is not int and not _selects_once(index) and not _has_few_that_differ(index):
+        return False
+    whole[index] += u
+    return True
+
+
+getitem.op.adds = _add_at
+
+
 @op(complex=True)
 def assign(a: Array, value: Array, *, index: Any) -> Array:
     """y = a, but y[index] = value.   a' = g with zeros at `index`,  value' = g[index] where the value was written last."""
