@@ -439,13 +439,20 @@ def test_metrics_and_weights_of_classes_are_those_of_the_whole_batch(compile):
         model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
         history = tg.fit(
             model, parts.loader, tg.cross_entropy, tg.optim.Adam(model.parameters()), epochs=2, validate=parts.validate,
-            metrics=["accuracy", "top3", "f1", confidence], class_weight={1: 5.0}, compile=compile, progress=False,
+            metrics=["accuracy", "top3", "f1", confidence, tg.metrics.AUROC(thresholds=50)], class_weight={1: 5.0},
+            compile=compile, progress=False,
             distributed=distributed,
         )  # fmt: skip
         found.append(measures(history))
     assert found[0].keys() == found[1].keys() >= {"top3", "val_f1", "val_confidence"}
     for name, values in found[0].items():
         assert found[1][name] == pytest.approx(values, rel=1e-5), name
+
+
+def test_a_metric_that_keeps_all_scores_is_refused():
+    parts = Parts(examples=20, batch_size=10)
+    with pytest.raises(ValueError, match="'auroc' keeps all scores, which shards cannot add up; give it `thresholds`"):
+        parts.fit(distributed=World(2), metrics=["auroc"])
 
 
 def test_a_last_batch_smaller_than_the_shards_is_answered():

@@ -155,7 +155,8 @@ def test_metrics():
         def measure(self, output, target):
             return tg.Tensor(float((output.numpy().argmax(1) == target.numpy()).sum()))
 
-    for metrics in (["accuracy", "f1"], [Share()]):
+    areas = [tg.metrics.AUROC(), tg.metrics.IoU(average=None), tg.metrics.AveragePrecision(thresholds=20)]
+    for metrics in (["accuracy", "f1"], [Share()], areas):
         here, there = (trained(OPTIMIZERS["SGD"], e, epochs=1, metrics=metrics) for e in (None, tg.jax.Devices()))
         assert_alike(here, there)
 

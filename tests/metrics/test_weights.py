@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 import tinygrad_cnn as tg
 from tinygrad_cnn import metrics as m
 
+from .drawn import cases, drawn
+
 sklearn = pytest.importorskip("sklearn.metrics")
 
 CLASSES = np.arange(4)
@@ -78,6 +80,25 @@ def test_values_are_scikit_learn_s(name, seed, n):
     weight[:2] += 0.5
     found = metric(output, tg.Tensor(target), sample_weight=weight)
     assert found == pytest.approx(reference(target, output, sample_weight=weight), rel=1e-9, abs=1e-12)
+
+
+OF_CLASSES = {name: (kind, metric, make(sklearn)) for name, kind, metric, make in cases()}
+
+
+@pytest.mark.parametrize("name", OF_CLASSES)
+@settings(max_examples=min(20, settings.default.max_examples))
+@given(st.integers(0, 2**32), st.integers(30, 60))
+def test_measures_of_classes_are_scikit_learn_s(name, seed, n):
+    kind, metric, reference = OF_CLASSES[name]
+    output, target, weight = drawn(kind, seed, n)
+    if np.ndim(output) == 2:  # every class occurs, else the areas of scikit-learn are NaN
+        target[:5] = np.eye(5, 3) if kind == "multilabel" else np.arange(5) % 4
+    else:
+        target[:2] = 0, 1
+    weight[:5] += 0.5
+    assert metric(output, target) == pytest.approx(reference(output, target), rel=1e-9, nan_ok=True)
+    found = metric(output, target, weight)
+    assert found == pytest.approx(reference(output, target, weight), rel=1e-9, nan_ok=True)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -38,6 +38,8 @@ class Metric(ABC):
     name: str
     sums: ClassVar[int | None] = None
     """How many sums :meth:`measure` gives, if that is the same for all outputs: saved sums are checked by it."""
+    joins: bool = False
+    """Whether :meth:`merge` keeps the numbers of all batches instead of adding them."""
 
     @abstractmethod
     def measure(self, output: Any, target: Tensor) -> Tensor | None:
@@ -55,12 +57,28 @@ class Metric(ABC):
         """The number of elements, and after it the sums: numbers that add up over batches."""
         return [self.elements(target), *np.ravel(measured.numpy()).tolist()]
 
-    def result(self, count: float, sums: Sequence[float]) -> float:
-        """The measure, from the number of elements of all targets and the sums over all batches. Their ratio by default."""
+    def merge(self, before: list[float], new: Sequence[float]) -> list[float]:
+        """The totals of two batches as those of both: their sums by default. It may change `before`.
+
+        Raises:
+            ValueError: if they are not of equal length.
+        """
+        if len(before) != len(new):
+            raise ValueError(
+                f"metric '{self.name}': it gave {len(new)} numbers for a batch and {len(before)} for those before; outputs "
+                "must have the same number of classes"
+            )
+        return [a + b for a, b in zip(before, new, strict=True)]
+
+    def result(self, count: float, sums: Sequence[float]) -> float | NDArray[np.float64]:
+        """The measure, from the number of elements of all targets and the sums over all batches. Their ratio by default.
+
+        An array has a measure of each class: in the history they have the names "name.0", "name.1" and so on.
+        """
         return sums[0] / count if count else float("nan")
 
-    def __call__(self, output: Array, target: Array, sample_weight: Array | None = None) -> float:
-        """The measure of these outputs.
+    def __call__(self, output: Array, target: Array, sample_weight: Array | None = None) -> Any:
+        """The measure of these outputs: a float, or an array if there is one for each class.
 
         Args:
             output: of the model.
@@ -82,7 +100,8 @@ class Metric(ABC):
         count, *sums = self.totals(measured, target)
         if weight:
             count = self.weighted_elements(target, weight["weight"])
-        return float(self.result(count, sums))
+        result = self.result(count, sums)
+        return result if isinstance(result, np.ndarray) else float(result)
 
     def _weight(self, sample_weight: Any, target: Tensor) -> Tensor:
         """The weights, checked, with an axis for each of the target."""

@@ -16,11 +16,17 @@ from ..ops.losses.classification import (
     cross_entropy,
     nll_loss,
 )
-from .classes import F1, IGNORED, Accuracy, BinaryAccuracy, TopK
+from .classes import Accuracy, BinaryAccuracy, TopK
+from .counts import F1, Dice, IoU, Precision, Recall, Specificity
+from .curves import AUROC, AveragePrecision
 from .errors import MAE, MAPE, MSLE, R2, RMSE, Cosine
 from .metric import Average, Metric, checked_name
+from .tasks import IGNORED
 
-NAMES = "accuracy, binary_accuracy, cosine, f1, mae, mape, msle, r2, rmse, top3, top5"
+NAMES = (
+    "accuracy, auroc, average_precision, binary_accuracy, cosine, dice, f1, iou, mae, mape, msle, precision, r2, recall, rmse, "
+    "specificity, top3, top5"
+)
 TAKEN = ("epoch", "loss", "lr", "seconds")
 
 
@@ -102,8 +108,16 @@ def _one(metric: Any, threshold: float | None, ignored: int) -> Metric:
     if isinstance(metric, str):
         if top := re.fullmatch(r"top([1-9]\d*)", metric):
             return TopK(int(top[1]), ignored)
+        name, _, average = metric.rpartition("_")
+        if name in _AVERAGED and average in ("macro", "micro", "weighted"):
+            found = _averaged(name, threshold, ignored, average)
+            found.name = metric
+            return found
         if metric not in _BY_NAME:
-            raise ValueError(f"`metrics` has '{metric}'; the names are {NAMES}, with any other number for top-k")
+            raise ValueError(
+                f"`metrics` has '{metric}'; the names are {NAMES}, with any other number for top-k, and with _micro "
+                f"or _weighted for another average of {', '.join(_AVERAGED)}"
+            )
         return _BY_NAME[metric](threshold, ignored)
     if isinstance(metric, type):
         raise TypeError(f"`metrics` has the class {metric.__name__}; pass an object: {metric.__name__}(...)")
@@ -114,9 +128,20 @@ def _one(metric: Any, threshold: float | None, ignored: int) -> Metric:
     )
 
 
+def _averaged(name: str, threshold: float | None, ignored: int, average: str) -> Metric:
+    if name in _CURVES:
+        return _CURVES[name](ignored, average=average)
+    return _COUNTS[name](threshold or 0.0, ignored, average=average)
+
+
+_COUNTS = {kind.name: kind for kind in (Dice, F1, IoU, Precision, Recall, Specificity)}
+_CURVES = {kind.name: kind for kind in (AUROC, AveragePrecision)}
+_AVERAGED = sorted([*_COUNTS, *_CURVES])
+"""Metrics of classes, by their names, with an average."""
+
 _BY_NAME: dict[str, Callable[[float | None, int], Metric]] = {
     "accuracy": lambda at, ignored: Accuracy(False, ignored) if at is None else BinaryAccuracy(at, "accuracy"),
     "binary_accuracy": lambda at, ignored: BinaryAccuracy(at or 0.0),
-    "f1": lambda at, ignored: F1(at or 0.0, ignored),
+    **{name: lambda at, ignored, name=name: _averaged(name, at, ignored, "macro") for name in _AVERAGED},  # type: ignore[misc]
     **{kind.name: lambda at, ignored, kind=kind: kind() for kind in (Cosine, MAE, MAPE, MSLE, R2, RMSE)},  # type: ignore[misc]
 }

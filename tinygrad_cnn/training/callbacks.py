@@ -146,14 +146,20 @@ def _check_signature(kind: str, name: str, hook: Any, values: frozenset[str]) ->
         raise TypeError(f"fit: `callbacks` has a {kind} whose {name} {fault}; it is called as {_call(name)}")
 
 
+UPWARDS = re.compile(
+    r"(accuracy|cosine|r2|top\d+|(precision|recall|specificity|f1|iou|dice|auroc)(_macro|_micro|_weighted)?(\.\d+)?)$"
+)
+"""The names of metrics that are better the higher they are."""
+
+
 class Best(Loadable):
     """The best value of a measure so far.
 
     Args:
         metric: the measure, by its name in the history.
         min_delta: by how much a value must be better to count.
-        mode: "min" if a small value is good, "max" if a large one is; None takes "max" for names that end in
-            "accuracy", "cosine", "f1", "r2" or "top5" for any number, and "min" for all others.
+        mode: "min" if a small value is good, "max" if a large one is; None takes "max" for the names of metrics
+            that are better the higher they are, such as "val_accuracy", and "min" for all others.
 
     Attributes:
         value: the best so far; NaN before there is one.
@@ -169,7 +175,7 @@ class Best(Loadable):
             raise ValueError(f"`min_delta` is {min_delta!r}; it must be a finite number of at least 0")
         self.metric = metric
         self.min_delta = min_delta
-        self.mode = mode or ("max" if re.search(r"(accuracy|cosine|f1|r2|top\d+)$", metric) else "min")
+        self.mode = mode or ("max" if UPWARDS.search(metric) else "min")
         self.value = math.nan
         self.epoch = 0
 

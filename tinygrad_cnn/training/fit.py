@@ -71,8 +71,9 @@ def fit(
             arguments, in their order, and of the target, last, such as ("image", "label"). Other entries are not read.
         metrics: the metrics besides the loss: a list of names, functions of (output, target) that return the mean of the
             batch, and objects of :class:`tinygrad_cnn.metrics.Metric`; or a dict, by their names in the history. The names are
-            "accuracy", "binary_accuracy", "cosine", "f1", "mae", "mape", "msle", "r2", "rmse", and "top3" for any number.
-            "accuracy" and "f1" take the sides of the threshold that the loss has, if it is a binary cross-entropy, and leave
+            "accuracy", "auroc", "average_precision", "binary_accuracy", "cosine", "dice", "f1", "iou", "mae", "mape", "msle",
+            "precision", "r2", "recall", "rmse", "specificity", and "top3" for any number; "f1_micro" and "f1_weighted" for
+            other averages. Those of classes take the threshold that the loss has, if it is a binary cross-entropy, and leave
             out the class that it ignores (`ignore_index`). None measures "accuracy" for binary cross-entropies, and for other
             losses if targets are classes.
         class_weight: factors for the losses of examples by their class, in training and validation: a dict, a sequence,

@@ -166,13 +166,8 @@ class Means:
         for i, (before, new) in enumerate(zip(self.totals, totals, strict=True)):
             if not before or not new:
                 self.totals[i] = before or [float(n) for n in new]
-            elif len(before) != len(new):
-                raise ValueError(
-                    f"metric '{self.metrics[i].name}': it gave {len(new)} numbers for a batch and {len(before)} for those "
-                    "before; outputs must have the same number of classes"
-                )
             else:
-                self.totals[i] = [a + b for a, b in zip(before, new, strict=True)]
+                self.totals[i] = self.metrics[i].merge(before, new)
 
     def total(self, name: str) -> tuple[float, float]:
         """The number of elements of the metric with this name, and its first sum; (0, 0) if there is no such metric."""
@@ -181,11 +176,17 @@ class Means:
         ]
         return (found[0][0], found[0][1]) if found else (0.0, 0.0)
 
-    def result(self) -> dict[str, float]:
-        """The means so far: "loss", and each metric that was measured."""
-        pairs = zip(self.metrics, self.totals, strict=True)
-        measures = {metric.name: float(metric.result(total[0], total[1:])) for metric, total in pairs if total}
-        return {"loss": self.loss / self.examples, **measures}
+    def result(self, running: bool = False) -> dict[str, float]:
+        """The means so far: "loss", and each metric that was measured; if `running`, without those that keep all numbers."""
+        found = {"loss": self.loss / self.examples}
+        for metric, total in zip(self.metrics, self.totals, strict=True):
+            if total and not (running and metric.joins):
+                value = metric.result(total[0], total[1:])
+                if isinstance(value, np.ndarray):
+                    found |= {f"{metric.name}.{i}": float(each) for i, each in enumerate(value)}
+                else:
+                    found[metric.name] = float(value)
+        return found
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of the sums."""

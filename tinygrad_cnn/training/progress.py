@@ -62,7 +62,7 @@ class Progress(Callback):
         now = time.perf_counter()
         if (self._live or self._updated) and now - self._shown >= INTERVAL:
             self._shown = now
-            self._show(run, _text(run, run.epoch + 1, run.means.result(), self._left(run)))
+            self._show(run, _text(run, run.epoch + 1, run.means.result(running=True), self._left(run)))
 
     def on_epoch_end(self, run: Run) -> None:
         """Finish the line of the epoch."""

@@ -83,6 +83,11 @@ class DistributedSteps(Steps):
     def start(self, resume: str | os.PathLike[str] | None) -> None:
         """Compare the ranks, and give all of them the state of rank 0, which reads the checkpoint."""
         run, world = self.run, self._world
+        if kept := [metric.name for metric in run.means.metrics if metric.joins]:
+            raise ValueError(
+                f"World: the metric '{kept[0]}' keeps all scores, which shards cannot add up; give it `thresholds`, as in "
+                "tg.metrics.AUROC(thresholds=200)"
+            )
         checkpoint = next((c for c in run.callbacks if isinstance(c, Checkpoint)), None)
         if world.comm.failures is None and checkpoint is not None:
             world.comm.failures = checkpoint.path.with_name(f"{checkpoint.path.stem}.failures.txt")
