@@ -20,8 +20,8 @@ import numpy as np
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn, optim
 from tinygrad_cnn.core import tracing
-from tinygrad_cnn.core.scope import Scoped
 from tinygrad_cnn.ops import replaced
+from tinygrad_cnn.scope import Scoped
 
 SHORTEST = 5e-6
 """Seconds from the start of a step to the earliest interrupt."""

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.core.scope import Scoped, both, errors, silent
 from tinygrad_cnn.core.tracing import watchers
 from tinygrad_cnn.ops.random import stream
+from tinygrad_cnn.scope import Scoped, both, errors, silent
 
 from ..interrupts import EAGER, interrupted
 

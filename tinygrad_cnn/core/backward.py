@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeAlias
 
 from numpy import ndarray
 
+from ..scope import Scoped
 from . import tracing, versions
 from .grad_mode import enable_grad, no_grad
 from .gradients import (
@@ -29,7 +30,6 @@ from .gradients import (
 from .graph import Array
 from .node import Place, hooked
 from .registry import above
-from .scope import Scoped
 
 Finished: TypeAlias = Callable[[Place, Array], None]
 

@@ -8,10 +8,7 @@ an input `a`, `a_` is its array and `a_n` its node.
 
 from __future__ import annotations
 
-import inspect
-import linecache
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from .operands import ODD
 from .signature import IN_SHAPE, IN_SHAPES, NEEDS, OUTPUT, PARENTS, Signature
@@ -107,24 +104,6 @@ def rule_name(inputs: tuple[str, ...]) -> str:
     return f"_rule_{'_'.join(inputs)}"
 
 
-def head(name: str, parameters: Iterable[inspect.Parameter], scope: dict[str, Any]) -> str:
-    """The first line of a function. Defaults that cannot be written out are put into its globals, `scope`."""
-    shown = []
-    for p in parameters:
-        if not (p.default is None or p.default is p.empty or type(p.default) in (bool, int, str)):
-            scope[f"_default_{p.name}"] = p.default
-            p = p.replace(default=_Written(f"_default_{p.name}"))
-        shown.append(p.replace(annotation=p.empty))
-    return f"def {name}{inspect.Signature(shown)}:\n"
-
-
-class _Written(str):
-    """Source as the default of a parameter."""
-
-    __slots__ = ()
-    __repr__ = str.__str__
-
-
 def _run(sig: Signature, arguments: Sequence[str], residuals: Sequence[str] = ()) -> str:
     """Source for the output, without the `residuals`, if any."""
     run = sig.run.format(", ".join([*arguments, *map("{0}={0}".format, sig.params)]))
@@ -193,23 +172,3 @@ def _emit_rule(inputs: tuple[str, ...], names: Sequence[str]) -> str:
         f"    try: {', '.join(map('_{}'.format, inputs))} = _found\n"
         f"    except (TypeError, ValueError): raise _miscounted(_op, {inputs}, _found) from None\n"
     )
-
-
-def made(filename: str, source: str, scope: dict[str, Any]) -> Any:
-    """The function that `source` defines in the globals `scope`; tracebacks show its lines."""
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    found: dict[str, Any] = {}
-    exec(compile(source, filename, "exec"), scope, found)
-    return found.popitem()[1]
-
-
-def build_and_call(*args: Any, **kwargs: Any) -> Any:
-    """The code of a function until its first call: build it, by the `_build` among its globals, then call it."""
-    return _build()(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
-
-
-def become(function: Any, made: Any) -> Any:
-    """`function`, with the code and the defaults of another one of the same globals."""
-    function.__defaults__, function.__kwdefaults__ = made.__defaults__, made.__kwdefaults__
-    function.__code__ = made.__code__
-    return function

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, overload
 
-from .scope import Scoped
+from ..scope import Scoped
 
 P = ParamSpec("P")
 T = TypeVar("T")

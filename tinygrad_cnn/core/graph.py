@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAli
 
 import numpy as np
 
+from ..generated import become, build_and_call, head, made
 from . import codegen, operands
 from .acceleration import Accelerated, into_out
-from .codegen import build_and_call, rule_name
+from .codegen import rule_name
 from .errors import explain, lacking, miscounted, real_only, refuse
 from .grad_mode import _recording
 from .node import Node
@@ -131,7 +132,7 @@ class Op(Accelerated):
 
     def _call_source(self) -> str:
         given = inspect.signature(self.function).parameters
-        return codegen.emit_call(self.signature, codegen.head(self.name, given.values(), self.globals))
+        return codegen.emit_call(self.signature, head(self.name, given.values(), self.globals))
 
     def vjp(self, *unnamed: Any, **rules: Callable[..., Any]) -> None:
         """Register rules (see :func:`op`). TypeError, naming the legal names, if one is ill-formed."""
@@ -204,7 +205,7 @@ class Op(Accelerated):
         """The public function, generated on first use."""
         with _building:
             if self.function.__code__ is build_and_call.__code__:
-                codegen.become(self.function, self._made("call", self._call_source()))
+                become(self.function, self._made("call", self._call_source()))
         return self.function
 
     def _build_and_pull(self, *args: Any) -> tuple[Any, ...]:
@@ -212,7 +213,7 @@ class Op(Accelerated):
         return self.pull(*args)
 
     def _made(self, kind: str, source: str) -> Any:
-        return codegen.made(f"<{self.name}: {kind}>", source, self.globals)
+        return made(f"<{self.name}: {kind}>", source, self.globals)
 
     def saved_tensors(self, node: Node) -> tuple[Any, ...]:
         """The saved values of `node`, with differentiable inputs and the output as Tensors at their places in the graph."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
-from .scope import Block, Scoped, again, both
+from ..scope import Block, Scoped, again, both
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.scope import silent
 from ..ops.resize import Taps, resample
+from ..scope import silent
 from .blocking import copying
 from .parallel.threads import blas_alone
 

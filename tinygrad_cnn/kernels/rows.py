@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.scope import errors
+from ..scope import errors
 from . import sums
 from .parallel import chunks
 from .parallel.threads import each

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.scope import silent
 from ..ops import updates
+from ..scope import silent
 from .parallel.threads import each
 from .parallel.workspace import scratch
 

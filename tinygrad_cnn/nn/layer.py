@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import DTypeLike
 
-from ..core.codegen import made
+from ..generated import made
 from ..numpy_api import creation
 from ..ops.composite import accepting_lists
 from ..ops.geometry import sizes

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..core.graph import Array
-from ..core.scope import Scoped
 from ..numpy_api import creation
 from ..ops.geometry import batched, unbatched
 from ..ops.in_place import update_
 from ..ops.normalization import batch_norm, group_norm, instance_norm, layer_norm, local_response_norm, rms_norm
 from ..ops.shape import get_shape
+from ..scope import Scoped
 from ..tensor import Tensor
 from .layer import Layer, size
 from .parameter import Parameter

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..core.codegen import become, build_and_call, head, made
 from ..core.operands import FINE, ODD
 from ..core.registry import namespace
+from ..generated import become, build_and_call, head, made
 from .lists import gather
 
 F = TypeVar("F", bound=Callable[..., Any])

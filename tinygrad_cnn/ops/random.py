@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..core.scope import Block, Scoped, again, both
 from ..core.tracing import tracer, watchers
+from ..scope import Block, Scoped, again, both
 
 __all__ = ["get_rng_state", "manual_seed", "set_rng_state"]
 

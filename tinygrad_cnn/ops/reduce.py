@@ -15,7 +15,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements, op
-from ..core.scope import errors
+from ..scope import errors
 from .complex_numbers import imag
 from .complex_numbers import real as real_part
 from .elementwise import REAL, abs, in_floats, pow, sign, where, zero_gradient

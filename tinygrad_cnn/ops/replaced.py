@@ -19,8 +19,8 @@ import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
 from ..core import tracing
-from ..core.scope import Scoped
 from ..core.versions import owner
+from ..scope import Scoped
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

@@ -7,7 +7,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from numpy.typing import DTypeLike
 
 from ..core.graph import Array, Tensor, implements, op
-from ..core.scope import errors
+from ..scope import errors
 from .gather import take_along_axis
 from .reduce import exp_gap, floating
 from .scan import accumulator, cumprod, cumsum, neighbour, recurrence, rounded

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.graph import Array, op
-from ..core.scope import errors
+from ..scope import errors
 from .elementwise import exp
 from .half import in_float32
 from .reduce import floating, sum

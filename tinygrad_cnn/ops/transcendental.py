@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from ..core.graph import Array, OpFunction, Tensor, implements, op
-from ..core.scope import errors
+from ..scope import errors
 from .elementwise import cast, clip, exp, in_floats, pow, sqrt, where
 from .half import in_float32
 from .ufunc import ufuncs

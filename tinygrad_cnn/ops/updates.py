@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..core.scope import silent
+from ..scope import silent
 
 Rule: TypeAlias = Callable[..., object]
 """``rule(p, g, *kept, t, u)`` writes all but `g`, elementwise, and may use t and u for scratch."""

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ..checks import checked, flag, number
-from ..core.scope import silent
 from ..ops.updates import PIECE
+from ..scope import silent
 from ..tensor import Tensor, get_default_dtype
 from .hyperparameters import Array, several
 

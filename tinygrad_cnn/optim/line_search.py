@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..core.scope import silent
+from ..scope import silent
 from .hyperparameters import Array
 
 DECREASE, CURVATURE = 1e-4, 0.9

@@ -17,10 +17,10 @@ import numpy as np
 from ..checks import Check, Faults, Loadable, Options, accepted, examined, non_negative, only_to_none
 from ..core import tracing
 from ..core.grad_mode import enable_grad
-from ..core.scope import silent
 from ..core.versions import marking
 from ..frames import warn_user
 from ..ops import replaced, updates
+from ..scope import silent
 from ..tensor import Tensor
 from .hyperparameters import INITIAL_LR, Array, declared, several
 from .state import STEP, Slot

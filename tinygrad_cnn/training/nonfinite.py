@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.grad_mode import no_grad
-from ..core.scope import Block, errors
 from ..frames import GENERATED, is_library, warn_user
 from ..nn import Module
 from ..ops.random import get_rng_state, set_rng_state
+from ..scope import Block, errors
 from ..tensor import Tensor
 from ..transforms.anomaly import AnomalyError, detect_anomaly
 

@@ -13,10 +13,10 @@ from ..core.gradients import input_name
 from ..core.graph import Op
 from ..core.node import Node
 from ..core.remedies import publish
-from ..core.scope import Block, Scoped, both, silent
 from ..core.tracing import NO_TRACER, Args, Tracer, performed, trace
 from ..core.tracing import tracer as current_tracer
 from ..frames import caller
+from ..scope import Block, Scoped, both, silent
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

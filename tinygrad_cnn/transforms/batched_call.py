@@ -18,13 +18,13 @@ import numpy as np
 from ..core.grad_mode import is_grad_enabled, no_grad
 from ..core.graph import Op
 from ..core.node import Argument, Node
-from ..core.scope import silent
 from ..core.tracing import NO_TRACER, Args, Tracer, performed, trace, tracer
 from ..core.versions import tick
 from ..ops import replaced
 from ..ops.elementwise import astype
 from ..ops.index import add_at_zeros, getitem
 from ..ops.shape import broadcast_to, concatenate, reshape, stack
+from ..scope import silent
 from ..tensor.tensor import Tensor
 from .batching import Call, answer
 from .pytree import leaves, rebuild

@@ -11,12 +11,12 @@ from ..core.grad_mode import enable_grad, is_grad_enabled
 from ..core.graph import Array, Op
 from ..core.node import Leaf, Place
 from ..core.remedies import publish
-from ..core.scope import Block, again, both
 from ..core.versions import tick
 from ..ops.elementwise import cast
 from ..ops.random import generator
 from ..ops.real import check_callable
 from ..ops.replaced import refused
+from ..scope import Block, again, both
 from ..tensor import Tensor
 from .pytree import leaves, rebuild
 from .recorded_call import fresh

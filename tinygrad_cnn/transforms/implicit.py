@@ -15,11 +15,11 @@ from ..core.backward import outside
 from ..core.grad_mode import enable_grad, no_grad
 from ..core.graph import Array, Op
 from ..core.remedies import publish
-from ..core.scope import silent
 from ..core.tracing import NO_TRACER, trace
 from ..core.versions import tick
 from ..ops.lists import gather
 from ..ops.real import check_callable
+from ..scope import silent
 from ..tensor import Tensor
 from .autograd import jacrev, jvp, linearize, vjp
 from .batched_call import as_tensor

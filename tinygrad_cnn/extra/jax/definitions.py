@@ -20,8 +20,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...core import codegen
+from ...core.codegen import emit_pull
 from ...core.graph import Op
+from ...generated import made
 from ...ops.real import refuse
 from . import calls as _calls  # noqa: F401 - it says what NumPy does with an Array
 from . import checks
@@ -63,7 +64,7 @@ def defined(op: Op) -> Callable[..., Any]:
 def pull(op: Op) -> Callable[..., Any]:
     """The function that applies an op's rules: ``pull(g, saved, params, parents)``."""
     scope = {name: here(value) if name.startswith("_rule_") else value for name, value in op.globals.items()}
-    return codegen.made(f"<{op.name}: pull in JAX>", codegen.emit_pull(op.signature), scope)  # type: ignore[no-any-return]
+    return made(f"<{op.name}: pull in JAX>", emit_pull(op.signature), scope)  # type: ignore[no-any-return]
 
 
 # NumPy, as definitions see it

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...core.graph import Array, Tensor, op
-from ...core.scope import errors
+from ...scope import errors
 from ..activation import logsigmoid, relu
 from ..compare import equal, logical_and
 from ..elementwise import maximum, sub, where

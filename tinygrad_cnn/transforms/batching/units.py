@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.scope import Scoped
+from ...scope import Scoped
 from ...tensor import Tensor
 
 known: Scoped[tuple[np.ndarray | None, int]] = Scoped("known", (None, 0))

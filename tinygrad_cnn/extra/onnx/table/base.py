@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 
 from ....core.graph import Array, Op, op
-from ....core.scope import Scoped
+from ....scope import Scoped
 from ..errors import OnnxError
 
 Weight: TypeAlias = Any
