@@ -14,6 +14,7 @@ import tinygrad_cnn as tg
 from tinygrad_cnn import nn
 from tinygrad_cnn.nn.layer import Layer
 
+from .attention_cases import CASES as ATTENTION
 from .cases import CASES, Case
 from .recurrent_cases import CASES as RECURRENT
 
@@ -85,7 +86,8 @@ def test_every_layer_is_in_the_table():
         "MaxUnpool2d",
         "CTCLoss",
     }  # one takes two outputs of a pool, the other lengths; they have tests of their own
-    apart |= {"Module", "Parameter", *(name for name, *_ in RECURRENT)}
+    apart |= {"Module", "Parameter", "TransformerEncoder", "TransformerDecoder"}
+    apart |= {name for name, *_ in [*RECURRENT, *ATTENTION]}
     assert {layer.__name__ for layer in LAYERS} - apart == {case.name for case in CASES}
 
 

@@ -26,7 +26,21 @@ NOT_LAYERS = {
     "Module", "Parameter", "Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict",
     "init", "models", "functional_call", "MaxUnpool2d",
 }  # fmt: skip
+ATTENTION = {
+    "MultiheadAttention", "TransformerEncoderLayer", "TransformerEncoder", "TransformerDecoderLayer", "TransformerDecoder",
+    "Transformer",
+}  # fmt: skip
 RECURRENT = {"RNN", "RNNCell", "GRU", "GRUCell", "LSTM", "LSTMCell"}
+
+
+class Call(nn.Module):
+    """A module that calls a function, and has another as a part."""
+
+    def __init__(self, function, part):
+        self.function, self.part = function, part
+
+    def forward(self, *inputs):
+        return self.function(*inputs)
 
 
 def arrays(case):
@@ -59,7 +73,7 @@ def test_a_layer_in_another_opset(case, opset):
 
 def test_no_layer_is_left_out():
     exported = {case.name for case in LAYERS} | {type(layer).__name__ for layer in DROPOUTS}
-    assert set(nn.__all__) - exported - NOT_LAYERS - RECURRENT - {"CTCLoss"} == set()
+    assert set(nn.__all__) - exported - NOT_LAYERS - RECURRENT - ATTENTION - {"CTCLoss"} == set()
 
 
 @pytest.mark.parametrize("name", sorted(RECURRENT))
@@ -67,6 +81,15 @@ def test_a_recurrent_layer_is_refused(name):
     x = np.ones((3, 2, 4), np.float32)
     with pytest.raises(tg.onnx.OnnxError, match="cannot express.*\n- `recurrence`"):
         tg.onnx.export(getattr(nn, name)(4, 3), (x[0] if name.endswith("Cell") else x,), io.BytesIO())
+
+
+def test_attention_and_a_transformer():
+    x, y = normal(2, 5, 8), normal(2, 3, 8, seed=1)
+    mask = np.array([False, False, True, False, True])
+    attention = nn.MultiheadAttention(8, 2, add_bias_kv=True, add_zero_attn=True, batch_first=True)
+    check(shaken(Call(lambda y, x: attention(y, x, x, attn_mask=np.tile(mask, (3, 1))), attention)), y, x)
+    transformer = nn.Transformer(8, 2, 1, 2, 16, norm_first=True, batch_first=True)
+    check(shaken(Call(lambda x, y: transformer(x, y, tgt_is_causal=True), transformer)), x, y)
 
 
 @pytest.mark.parametrize("layer", DROPOUTS, ids=repr)

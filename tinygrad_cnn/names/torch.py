@@ -9,7 +9,6 @@ from . import others
 
 IN_PLACE = "(recorded values are never written in place: use {0}, which returns a new Tensor, or copy_ on a leaf)"
 DEVICES = "(there is one device, the processor: leave it out)"
-TRANSFORMERS = "(there are no transformer layers: write attention with tg.scaled_dot_product_attention)"
 COMPLEX = "(there is none; docs/complex.md says what takes complex numbers)"
 SPARSE = "(Tensors are dense)"
 QUANTIZED = "(there is no quantization)"
@@ -121,9 +120,6 @@ FUNCTIONS = _FUNCTIONS.split()
 """Methods of ``torch.Tensor`` that are functions here, of the same name or of the name that the other tables have."""
 
 _NN = {
-    TRANSFORMERS: """
-        MultiheadAttention Transformer TransformerEncoder TransformerEncoderLayer TransformerDecoder
-        TransformerDecoderLayer""",
     "nn.RNN, nn.LSTM or nn.GRU": "RNNBase", "nn.RNNCell, nn.LSTMCell or nn.GRUCell": "RNNCellBase",
     "tg.distributed": "DataParallel SyncBatchNorm parallel", QUANTIZED: "quantized quantizable qat intrinsic",
     LAZY: """
@@ -172,7 +168,7 @@ _FUNCTIONAL = {
     "tg.softmax((x - tg.log(-tg.log(tg.rand(*x.shape)))) / tau)": "gumbel_softmax", "tg.triplet_margin_loss":
     "triplet_margin_with_distance_loss", "(there is no such loss: write one from ops, or declare an op with tg.op)":
     "linear_cross_entropy", "(there is none: tg.max_pool2d has fixed windows)":
-    "fractional_max_pool2d fractional_max_pool3d", TRANSFORMERS: "multi_head_attention_forward",
+    "fractional_max_pool2d fractional_max_pool3d", "nn.MultiheadAttention": "multi_head_attention_forward",
 }  # fmt: skip
 
 _OPTIM = {

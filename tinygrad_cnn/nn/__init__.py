@@ -3,6 +3,7 @@
 from ..core.remedies import publish
 from . import (
     activation,
+    attention,
     containers,
     conv,
     distance,
@@ -16,11 +17,13 @@ from . import (
     pool,
     recurrent,
     resize,
+    transformer,
 )
 from . import functional as functional
 from . import init as init
 from . import models as models
 from .activation import *
+from .attention import *
 from .containers import *
 from .conv import *
 from .distance import *
@@ -35,9 +38,11 @@ from .parameter import *
 from .pool import *
 from .recurrent import *
 from .resize import *
+from .transformer import *
 
 __all__ = ["functional_call", "init", "models"]
 __all__ += activation.__all__
+__all__ += attention.__all__
 __all__ += containers.__all__
 __all__ += conv.__all__
 __all__ += distance.__all__
@@ -51,6 +56,7 @@ __all__ += parameter.__all__
 __all__ += pool.__all__
 __all__ += recurrent.__all__
 __all__ += resize.__all__
+__all__ += transformer.__all__
 
 
 def __dir__() -> list[str]:

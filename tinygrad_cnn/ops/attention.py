@@ -77,13 +77,21 @@ def scaled_dot_product_attention(
             "(..., S, V), with leading axes that broadcast"
         )
     factor = 1 / math.sqrt(max(shapes[0][-1], 1)) if scale is None else real(name, "scale", scale)
-    scores = matmul(mul(query, factor), swapaxes(key, -1, -2))
     if is_causal:
         if attn_mask is not None:
             raise ValueError(f"{name}: `attn_mask` is given and `is_causal` is True; put both into one mask")
-        attn_mask = np.tri(*scores.shape[-2:], dtype=bool)
-    weights = softmax(scores, axis=-1) if attn_mask is None else _masked(name, scores, attn_mask)
-    return matmul(dropout(weights, dropout_p, rng=rng), value)
+        attn_mask = np.tri(shapes[0][-2], shapes[1][-2], dtype=bool)
+    y: Tensor = attended(name, mul(query, factor), key, value, attn_mask, dropout_p, rng)[0]
+    return y
+
+
+def attended(
+    name: str, query: Array, key: Array, value: Array, mask: Array, dropout_p: float, rng: Seed = None
+) -> tuple[Any, Any]:  # fmt: skip
+    """softmax(query key^T + mask) value, and the softmax after dropout. The query is scaled already."""
+    scores = matmul(query, swapaxes(key, -1, -2))
+    weights = dropout(softmax(scores, axis=-1) if mask is None else _masked(name, scores, mask), dropout_p, rng=rng)
+    return matmul(weights, value), weights
 
 
 def _masked(name: str, scores: Any, mask: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 from ...core.graph import Array
 from ...nn import init
 from ...nn.activation import GELU
+from ...nn.attention import MultiheadAttention
 from ...nn.containers import Sequential
 from ...nn.conv import Conv2d
 from ...nn.dropout import Dropout
@@ -16,42 +17,18 @@ from ...nn.module import Module
 from ...nn.normalization import LayerNorm
 from ...nn.parameter import Parameter
 from ...numpy_api.creation import zeros
-from ...ops.attention import scaled_dot_product_attention
-from ...ops.matmul import linear
-from ...ops.shape import broadcast_to, concatenate, reshape, swapaxes, transpose
+from ...ops.shape import broadcast_to, concatenate, reshape, swapaxes
 from ...tensor import Tensor
 from .weights import Weights, weighted
 
 __all__ = ["VisionTransformer", "vit_b_16", "vit_tiny"]
 
 
-class _SelfAttention(Module):
-    """Attention of several heads between all positions of a sequence (N, L, E)."""
-
-    def __init__(self, dim: int, heads: int, p: float) -> None:
-        super().__init__()
-        self.heads, self.p = heads, p
-        self.in_proj_weight = Parameter(init.xavier_uniform_(zeros(3 * dim, dim)))
-        self.in_proj_bias = Parameter(zeros(3 * dim))
-        self.out_proj = Linear(dim, dim)
-        if self.out_proj.bias is not None:
-            init.zeros_(self.out_proj.bias)
-
-    def forward(self, x: Array) -> Tensor:
-        """(N, L, E), in this shape."""
-        n, length, dim = x.shape
-        joint = reshape(linear(x, self.in_proj_weight, self.in_proj_bias), shape=(n, length, 3, self.heads, -1))
-        query, key, value = transpose(joint, axes=(2, 0, 3, 1, 4))  # each (N, heads, L, E / heads)
-        mixed = scaled_dot_product_attention(query, key, value, dropout_p=self.p if self.training else 0.0)
-        y: Tensor = self.out_proj(reshape(swapaxes(mixed, 1, 2), shape=(n, length, dim)))
-        return y
-
-
 class _Block(Module):
     def __init__(self, heads: int, dim: int, hidden: int, dropout: float, attention_dropout: float) -> None:
         super().__init__()
         self.ln_1 = LayerNorm(dim, eps=1e-6)
-        self.self_attention = _SelfAttention(dim, heads, attention_dropout)
+        self.self_attention = MultiheadAttention(dim, heads, attention_dropout, batch_first=True)
         self.dropout = Dropout(dropout)
         self.ln_2 = LayerNorm(dim, eps=1e-6)
         self.mlp = Sequential(Linear(dim, hidden), GELU(), Dropout(dropout), Linear(hidden, dim), Dropout(dropout))
@@ -63,7 +40,8 @@ class _Block(Module):
 
     def forward(self, x: Array) -> Tensor:
         """(N, L, E), in this shape."""
-        x = x + self.dropout(self.self_attention(self.ln_1(x)))
+        own = self.ln_1(x)
+        x = x + self.dropout(self.self_attention(own, own, own, need_weights=False)[0])
         y: Tensor = x + self.mlp(self.ln_2(x))
         return y
 
