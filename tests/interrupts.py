@@ -141,6 +141,24 @@ def transforms() -> Callable[[], object]:
     return step
 
 
+def kernels() -> Callable[[], object]:
+    """Ops that let NumPy's errors pass in their kernels, and NumPy's linear algebra."""
+    many, x, w = tg.randn(64, 64, requires_grad=True), tg.randn(2, 8, 9, 9), tg.randn(8, 1, 3, 3, requires_grad=True)
+    a = tg.Tensor(np.eye(3) + np.arange(9.0).reshape(3, 3) / 9, requires_grad=True)
+    scores, ignored = tg.randn(4, 3, requires_grad=True), tg.Tensor(np.full(4, -100))
+
+    def step() -> None:
+        (tg.gelu(many).sum() + tg.linalg.norm(many) + many.mean(0).sum()).backward()
+        tg.conv2d(x, w, groups=8).sum().backward()
+        (
+            tg.linalg.inv(a).sum() + tg.linalg.solve(a, a).sum() + tg.linalg.det(a) + tg.linalg.svdvals(a).sum()
+        ).backward()
+        tg.linalg.eigh(a @ a.T)[0].sum().backward()
+        tg.cross_entropy(scores, ignored).backward()
+
+    return step
+
+
 def fitting() -> Callable[[], object]:
     """``fit`` and ``evaluate``."""
     model, x, y = _network()
@@ -164,7 +182,10 @@ def compiled() -> Callable[[], object]:
     return lambda: step(x, y)
 
 
-EAGER = {"optimizers": optimizers, "lbfgs": lbfgs, "evaluation": evaluation, "transforms": transforms, "fit": fitting}
+EAGER = {
+    "optimizers": optimizers, "lbfgs": lbfgs, "evaluation": evaluation, "transforms": transforms, "kernels": kernels,
+    "fit": fitting,
+}  # fmt: skip
 LOOPS = EAGER | {"compiled": compiled}
 
 

@@ -177,3 +177,9 @@ def errors(**kinds: Any) -> Block:
 
 
 silent = errors(all="ignore")
+
+
+def contained(function: Callable[..., T], *args: Any) -> T:
+    """``function(*args)`` in a copy of the context, where ends what it sets: NumPy's linear algebra sets what is done about
+    errors by Python code, which an interrupt can leave."""
+    return copy_context().run(function, *args)

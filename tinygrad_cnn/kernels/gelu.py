@@ -21,8 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from ..scope import errors
 from . import blocks
 from .parallel.workspace import scratch
+
+_invalid = errors(invalid="ignore")
 
 STEP = 1024
 MOST = 15
@@ -146,7 +149,7 @@ def _place(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     np.rint(h, h)
     np.add(h, _FIRST, d)
     at = scratch("at", h.shape, np.dtype(np.intp))
-    with np.errstate(invalid="ignore"):  # NaN is looked up anywhere; it stays in d
+    with _invalid:  # NaN is looked up anywhere; it stays in d
         np.copyto(at, d, casting="unsafe")
     h *= _PER_STEP
     return h, np.subtract(x, h, d), at

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.acceleration import accelerate
 from ..core.graph import OpFunction
+from ..scope import contained
 from .parallel.threads import blas_alone
 
 
@@ -25,7 +26,7 @@ def alone(function: OpFunction[Any]) -> None:
 
 def task(out: np.ndarray | None, compute: Callable[[], Any]) -> Callable[[], Any]:
     """A task that computes with single-threaded BLAS."""
-    alone = partial(blas_alone, compute)
+    alone = partial(blas_alone, contained, compute)
     return alone if out is None else lambda: _copied(out, alone())
 
 

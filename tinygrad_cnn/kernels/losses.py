@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from ..scope import errors
 from .sums import SHORT, prepare, total
+
+_zeros = errors(divide="ignore", invalid="ignore")
 
 FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
 """In native byte order."""
@@ -71,7 +74,7 @@ def prepare_mean_by(out: np.ndarray | None, a: Any, w: Any) -> Callable[[], Any]
         if weight:
             y = np.divide(total, weight)
         else:
-            with np.errstate(divide="ignore", invalid="ignore"):
+            with _zeros:
                 y = np.divide(total, weight)
         if out is None:
             return y

@@ -9,7 +9,10 @@ import numpy as np
 
 from ..ops.reduce import power_norm, reduced_axes
 from ..ops.shape import Axis
+from ..scope import errors
 from .sums import product_sums
+
+_overflow = errors(over="ignore", under="ignore", invalid="ignore")
 
 FEW = 1 << 9
 """Fewer elements are computed as soon by the definition."""
@@ -25,7 +28,7 @@ def prepare(out: np.ndarray | None, a: Any, *, p: float, axis: Axis, keepdims: b
     axes, least = reduced_axes(axis, a.ndim), float(np.finfo(a.dtype).tiny) * LEAST
 
     def task() -> np.ndarray:
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        with _overflow:
             squares = np.asarray(product_sums(a, a, axes))
         if least < squares.min() and squares.max() < np.inf:
             y = np.sqrt(squares if keepdims else np.squeeze(squares, axes))

@@ -17,9 +17,12 @@ from numpy import ndarray
 
 from ..ops.reduce import reduced_axes
 from ..ops.shape import Axis, Shape, as_shape, repeated_axes
+from ..scope import errors
 from .channelwise import has_no_gaps, joined, most_joined
 from .parallel.threads import blas_alone
 from .parallel.workspace import buffer
+
+_overflow = errors(over="ignore", invalid="ignore")
 
 SMALL = 1 << 12
 """Smaller arrays are summed in one call, in float64 if necessary."""
@@ -293,7 +296,7 @@ def wide(a: np.ndarray, axes: tuple[int, ...]) -> Callable[[], np.ndarray]:
     y = _arranged(y, list(plan.groups), calls)
 
     def task() -> np.ndarray:
-        with np.errstate(over="ignore", invalid="ignore"):
+        with _overflow:
             blas_alone(_run, calls)
         if not np.isfinite(y).all():  # a block was too large for float32
             return np.asarray(np.add.reduce(a.astype(np.float64), axes))

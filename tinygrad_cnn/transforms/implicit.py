@@ -19,7 +19,7 @@ from ..core.tracing import NO_TRACER, trace
 from ..core.versions import tick
 from ..ops.lists import gather
 from ..ops.real import check_callable
-from ..scope import silent
+from ..scope import contained, silent
 from ..tensor import Tensor
 from .autograd import jacrev, jvp, linearize, vjp
 from .batched_call import as_tensor
@@ -185,7 +185,7 @@ class _Problem:
         f, x = self._function(arrays)
         a = jacrev(f)(x).numpy().reshape(x.size, x.size).astype(np.float64)
         try:
-            inverse = np.linalg.inv(a)
+            inverse = contained(np.linalg.inv, a)
             condition = float(np.linalg.norm(a, 1) * np.linalg.norm(inverse, 1))
         except np.linalg.LinAlgError:
             condition = np.inf

@@ -15,6 +15,7 @@ import numpy as np
 
 from ...nn import Module
 from ...notebooks import Updated, in_notebook
+from ...scope import silent
 from ...training.callbacks import Callback
 from ..show import page as pages
 from .board import Board, Reader
@@ -270,7 +271,7 @@ class Live(Callback):
         self._last = tuple(table[-1, 1:5])
         before[table[:, 1] <= before[:, 0]] = 0  # an epoch began
         examples, loss, targets, right = (table[:, 1:5] - before).T
-        with np.errstate(all="ignore"):
+        with silent:
             points = {"step loss": _points(steps, loss / examples), "step lr": _points(steps, lr)}
             if targets.any():
                 points["step accuracy"] = _points(steps, right / targets)

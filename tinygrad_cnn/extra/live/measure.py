@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...scope import silent
 from ...training.records import gradient_of, norm
 from ..show.png import picture
 from ..show.summary import SAMPLE, histogram, rounded
@@ -100,7 +101,7 @@ class Predictions:
             if self._matrix is None or len(self._matrix) != classes:
                 self._matrix = np.zeros((classes, classes), np.int64)
             np.add.at(self._matrix, (y, guess), 1)
-        with np.errstate(all="ignore"):
+        with silent:
             chance = np.exp(s - s.max(axis=1, keepdims=True))
             chance /= chance.sum(axis=1, keepdims=True)
         wrong = np.flatnonzero(guess != y)

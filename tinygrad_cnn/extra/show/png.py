@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ...scope import silent
+
 SIDE = 64
 """The most rows and columns of a tile. Of a larger one, every n-th row and column is shown."""
 
@@ -97,7 +99,7 @@ def _indices(tiles: list[NDArray[np.float64]], grey: bool) -> bytes:
         low = -high
     pixels = []
     for tile in tiles:
-        with np.errstate(all="ignore"):  # values that are not finite get another color below
+        with silent:  # values that are not finite get another color below
             scaled = (tile / 2 - low / 2) / (high / 2 - low / 2 or 1) * (COLORS - 1)
         index = np.rint(np.nan_to_num(scaled, nan=0, posinf=0, neginf=0)).astype(np.uint8)
         index[np.isinf(tile)] = INFINITE
@@ -112,7 +114,7 @@ def _colors(tiles: list[NDArray[np.float64]]) -> bytes:
         low, high = 0.0, 1.0
     pixels = []
     for tile in tiles:
-        with np.errstate(all="ignore"):
+        with silent:
             scaled = (tile - low) / (high - low or 1) * 255
         rgba = np.full((*tile.shape[:2], 4), 255, np.uint8)
         rgba[..., :3] = np.rint(np.nan_to_num(scaled, nan=0, posinf=0, neginf=0))

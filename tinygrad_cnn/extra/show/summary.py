@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ...scope import silent
 from .png import picture
 
 FEW = 64
@@ -103,7 +104,7 @@ def _few(flat: NDArray[Any]) -> Counts:
 def _many(flat: NDArray[Any]) -> Counts:
     count, mean, spread, zeros, nan, inf = 0, 0.0, 0.0, 0, 0, 0
     low, high = math.inf, -math.inf
-    with np.errstate(all="ignore"):
+    with silent:
         for start in range(0, flat.size, CHUNK):
             part = flat[start : start + CHUNK].astype(np.float64)
             finite = np.isfinite(part)

@@ -18,6 +18,7 @@ from ...core.versions import tick, written_since
 from ...nn import Module
 from ...ops.random import get_rng_state, set_rng_state
 from ...ops.replaced import lent
+from ...scope import silent
 from ...tensor import Tensor
 from ...tensor.tensor import incoming
 from ...transforms.anomaly import called_at
@@ -214,7 +215,7 @@ def _computed_again(node: Node, values: dict[Place, np.ndarray]) -> np.ndarray |
     if any(value is None for value in inputs) or written_since(node.number, inputs):
         return None
     try:
-        with np.errstate(all="ignore"):
+        with silent:
             result = op.run(*inputs, **dict(zip(sig.params, node.params, strict=True)))
     except (ValueError, TypeError, IndexError):
         return None

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...core.graph import Array, OpFunction, op
+from ...scope import silent
 from .quadrature import DROP, SMALL, Floats, excess, exponential, integral, reach, reciprocal_gamma, stirling
 from .ufuncs import floating, scipy
 
@@ -39,7 +40,7 @@ def _sum(terms: Terms, a: Any, b: Any, at: Callable[[int, int], Any], x: Any, y:
     """The sum of coefficient * at(c, d) x^p y^q over the terms (c, d, p, q), where 0 times infinity is 0."""
     total: Any = 0.0
     for (c, d, p, q), coefficient in terms.items():
-        with np.errstate(all="ignore"):
+        with silent:
             value, logs = at(c, d), x**p * y**q
             total = total + np.where((value == 0) | (coefficient == 0), 0, coefficient * value * logs)
     return total
@@ -112,7 +113,7 @@ def upper_gamma(a: Array, x: Array, *, m: int, k: int) -> Array:
     if not m and not k:
         return np.asarray(scipy.gammaincc(a, x)).astype(dtype)
     if not m and k == 1 and np.less_equal(a, 100).all():
-        with np.errstate(all="ignore"):
+        with silent:
             return np.asarray(-np.exp(scipy.xlogy(a - 1.0, x) - x - scipy.gammaln(a))).astype(dtype, copy=False)
     shape, (shapes, points) = _arrays(a, x)
     result = np.full(shapes.shape, np.nan)
@@ -138,7 +139,7 @@ def _gamma_integral(a: Floats, x: Floats, m: int) -> Floats:
     ends = reach(start, center, slope, tail + 9.6 * width, -1), reach(start, center, slope, 9.6 * width, 1)
 
     def integrand(v: Floats, own: Any) -> Floats:
-        with np.errstate(all="ignore"):
+        with silent:
             value: Floats = np.exp(density.log_density(v, own)) * density.polynomial(v, own)
         return value
 
@@ -147,7 +148,7 @@ def _gamma_integral(a: Floats, x: Floats, m: int) -> Floats:
 
 def _gamma_slope(a: Floats, x: Floats, m: int, k: int) -> Floats:
     """The derivative of order m by a, and k by x, of the density x^(a - 1) e^-x / Gamma(a)."""
-    with np.errstate(all="ignore"):
+    with silent:
         density = _Gamma(a, m)
         v = density.place(x)
         logs = np.log(x)
@@ -301,7 +302,7 @@ def lower_beta(a: Array, b: Array, x: Array, *, m: int, n: int, k: int) -> Array
 
 
 def _beta_integral(a: Floats, b: Floats, t: Floats, m: int, n: int) -> Floats:
-    with np.errstate(all="ignore"):
+    with silent:
         density = _Beta(a, b, m, n)
         start = np.log(t) - np.log1p(-t) - density.mode
         x, y, _ = density.logs(start)
@@ -319,7 +320,7 @@ def _beta_integral(a: Floats, b: Floats, t: Floats, m: int, n: int) -> Floats:
         ends = reach(start, center, slope, tails[0], -1), reach(start, center, slope, tails[1], 1)
 
     def integrand(u: Floats, own: Any) -> Floats:
-        with np.errstate(all="ignore"):
+        with silent:
             x, y, log_density = density.logs(u, own)
             xs, ys = _powers(x, m), _powers(y, n)
             polynomial = sum(xs[p] * ys[q] * part[own][:, None] for (p, q), part in density.parts.items())
@@ -331,7 +332,7 @@ def _beta_integral(a: Floats, b: Floats, t: Floats, m: int, n: int) -> Floats:
 
 def _beta_slope(a: Floats, b: Floats, t: Floats, m: int, n: int, k: int) -> Floats:
     """The derivative of orders m, n, k by a, b, t of the density t^(a - 1) (1 - t)^(b - 1) / B(a, b)."""
-    with np.errstate(all="ignore"):
+    with silent:
         density = _Beta(a, b, m, n)
         x, y, whole = density.logs(np.log(t) - np.log1p(-t) - density.mode)
         edge = (t == 0) | (t == 1)

@@ -11,7 +11,10 @@ from ...core.graph import Array, implements, op
 from ...ops.elementwise import clip, exp
 from ...ops.half import in_float32
 from ...ops.transcendental import FLAT_SQUARED, erf
+from ...scope import errors
 from .ufuncs import floating, op_of, scipy
+
+_zeros = errors(divide="ignore")
 
 __all__ = ["erf", "erfc", "erfcinv", "erfinv", "log_ndtr", "ndtr", "ndtri"]
 
@@ -61,7 +64,7 @@ def normal_hazard(a: Array, *, order: int = 0) -> Array:
     x: Any = np.asarray(a, np.float64)
     far = (x < -12) & (order > 0)
     near = np.where(far, 0, x)
-    with np.errstate(divide="ignore"):  # infinite at -inf
+    with _zeros:  # infinite at -inf
         h = [math.sqrt(2 / math.pi) / scipy.erfcx(near * -math.sqrt(0.5))]
     e: list[Any] = []
     for n in range(order):

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ...scope import silent
 from .ufuncs import scipy
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -84,7 +85,7 @@ def excess(a: Any) -> Any:
         - square * (1 / 120 - square * (1 / 252 - square * (1 / 240 - square * (1 / 132 - square * (691 / 32760)))))
     )
     near = np.where(large, 1.0, a)
-    with np.errstate(all="ignore"):
+    with silent:
         return np.where(large, series, scipy.psi(near) - np.log(near))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from ...core.graph import Array, op
 from ...ops.elementwise import exp, log
 from ...ops.transcendental import log1p
+from ...scope import silent
 from .gammas import betaln, digamma, polygamma_of
 from .incomplete import lower_beta
 from .ufuncs import floating, scipy
@@ -44,7 +45,7 @@ def student(df: Array, t: Array, *, m: int) -> Array:
     if m > 2:
         raise NotImplementedError("stdtr: derivatives of order 3 and more by `df` are not known here")
     nu, at = np.broadcast_arrays(np.asarray(df, np.float64), np.asarray(t, np.float64))
-    with np.errstate(all="ignore"):
+    with silent:
         square = at * at
         near = square < nu
         z = np.where(np.isinf(square), 1.0, square / (nu + square))

@@ -19,10 +19,13 @@ from typing import Any
 import numpy as np
 
 from ...ops.windows import Sizes, interior, last_view, overlaps, volume, windows
+from ...scope import errors
 from .. import blocking
 from ..blocking import Block, Geometry, channels_last, rows_of, turned
 from ..parallel.task import Call, Work
 from ..parallel.workspace import blank, scratch
+
+_overflow = errors(over="ignore", invalid="ignore")
 
 BLOCK_BYTES = 1 << 20
 """Size of the output of a block for np.einsum: it and its operands stay in the L3 cache."""
@@ -124,7 +127,7 @@ def _convolve_matrix(
     total = grid.reshape(-1, shape[-2] * shape[-1])[: len(shifted[0])]
     term = scratch("term", total.shape, y.dtype)
     rows = [row[: shape[-2]].reshape(-1) for row in filters.reshape(-1, *filters.shape[-2:])]
-    with np.errstate(over="ignore", invalid="ignore"):  # of results that are dropped
+    with _overflow:  # of results that are dropped
         np.multiply(shifted[0], rows[0], total)
         for pixels, row in zip(shifted[1:], rows[1:], strict=True):
             np.add(total, np.multiply(pixels, row, term), total)

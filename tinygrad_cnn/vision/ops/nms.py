@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from ...checks import checked, finite
 from ...core.graph import Array
 from ...ops.composite import accept_lists
+from ...scope import errors
 from .boxes import boxes_of, intersection_and_union, plain
+
+_zeros = errors(invalid="ignore", divide="ignore")
 
 __all__ = ["batched_nms", "nms"]
 
@@ -62,7 +65,7 @@ def _kept(
     threshold = checked(name, {"iou_threshold": finite}, {"iou_threshold": iou_threshold})["iou_threshold"]
     left = _falling(scores)
     kept = []
-    with np.errstate(invalid="ignore", divide="ignore"):  # boxes without an area have no IoU with each other
+    with _zeros:  # boxes without an area have no IoU with each other
         while len(left):
             first, left = left[0], left[1:]
             kept.append(first)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...checks import checked, flag, number
+from ...scope import contained
 from .geometry import P, interpolated
 from .transform import Batch, Change, Size, Transform, changed, ordered
 from .warp import Warp
@@ -61,7 +62,7 @@ def affine_change(
     """A change by affine maps, one for each angle."""
     middle = (size[1] / 2, size[0] / 2) if center is None else center
     forward = affine_matrices(middle, *(np.asarray(v, np.float64) for v in (angle, shift, scale, shear)))
-    return Warp(np.linalg.inv(forward), size, interpolation, fill)
+    return Warp(contained(np.linalg.inv, forward), size, interpolation, fill)
 
 
 class RandomRotation(Transform):
@@ -102,7 +103,7 @@ class RandomRotation(Transform):
         middle = (0.0, 0.0) if self.center is None else tuple(np.array(self.center) - half)
         forward = affine_matrices(middle, angle, none, ones, none)  # about the middle of the image
         frame = np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]]) * half
-        inverse = np.linalg.inv(forward)
+        inverse = contained(np.linalg.inv, forward)
         seen = frame @ inverse[:, :2, :2].swapaxes(1, 2) + inverse[:, None, :2, 2] + half
         seen = np.trunc(seen * 1e4) / 1e4  # what is 1e-15 above a whole number is this number
         new = (np.ceil(seen.max(axis=1)) - np.floor(seen.min(axis=1))).astype(int)
@@ -223,5 +224,5 @@ def homographies(points: Array, targets: Array) -> Array:
     ]
     system = np.concatenate(rows, axis=1)  # (N, 8, 8)
     known = np.concatenate([to[..., 0], to[..., 1]], axis=1)[..., None]
-    found = np.linalg.pinv(system) @ known if count else np.zeros((0, 8, 1))
+    found = contained(np.linalg.pinv, system) @ known if count else np.zeros((0, 8, 1))
     return np.concatenate([found[..., 0], np.ones((count, 1))], axis=1).reshape(count, 3, 3)

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ...scope import contained
 from .transform import Moved, Size, fills
 
 Array: TypeAlias = NDArray[Any]
@@ -41,7 +42,8 @@ class Warp(Moved):
     def corners(self, points: Array, n: int) -> Array:
         """Points that the homography takes to these."""
         moved: Array = (
-            np.concatenate([points, np.ones_like(points[..., :1])], axis=-1) @ np.linalg.inv(self._matrices[n]).T
+            np.concatenate([points, np.ones_like(points[..., :1])], axis=-1)
+            @ contained(np.linalg.inv, self._matrices[n]).T
         )
         moved = moved[..., :2] / moved[..., 2:]
         if self._shift is not None:

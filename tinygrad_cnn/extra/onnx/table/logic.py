@@ -8,8 +8,11 @@ import numpy as np
 
 from ....core.graph import Array
 from ....ops import compare as c
+from ....scope import errors
 from ..errors import OnnxError, package
 from .base import dtype_of, flat, is_tensor, pair, reads, refuse, values, writes
+
+_unfit = errors(invalid="ignore", over="ignore")
 
 for operator, function in {
     "And": c.logical_and, "BitwiseAnd": c.bitwise_and, "BitwiseNot": c.bitwise_not, "BitwiseOr": c.bitwise_or,
@@ -117,7 +120,7 @@ def cast(x: Any, dtype: np.dtype[Any]) -> Any:
         return x
     if is_tensor(x):
         return x.astype(dtype)
-    with np.errstate(invalid="ignore", over="ignore"):
+    with _unfit:
         return x.astype(dtype)
 
 
