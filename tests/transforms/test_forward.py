@@ -39,7 +39,7 @@ def test_nearly_every_op_has_a_forward_rule():
     assert {(op.name, name) for op in OPS for name in op.rules if forward_rule(op, name) is None} == TRANSPOSED
 
 
-DECLARED = [(op, name) for op in OPS for name in op.rules if name in op.forward_rules or name in op.linear]
+DECLARED = [(op, name) for op in OPS for name in op.rules if name in op.forward_rules or name in op.signature.linear]
 
 
 @pytest.mark.part(12)

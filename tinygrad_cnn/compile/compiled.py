@@ -71,7 +71,7 @@ class Compiled(Generic[P, R]):
     def clear(self) -> None:
         """Discard everything recorded."""
         self.walks = Walks(self._cache_size)
-        self._repeating = repeating(self.walks)
+        self._repeating = repeating(self.walks.walk)
 
 
 class _Given:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import nullcontext
 from operator import attrgetter
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from numpy import ndarray
 
@@ -21,7 +21,7 @@ from .gradients import (
     LARGE,
     apart,
     check_recorded,
-    fitting,
+    fit,
     in_order,
     owned,
     shares,
@@ -34,18 +34,9 @@ from .registry import above
 Finished: TypeAlias = Callable[[Place, Array], None]
 
 
-class Repeats(Protocol):
-    """Who may know the gradients of a walk from earlier ones: see ``compile/``."""
-
-    def walk(
-        self, roots: Sequence[tuple[Place, Array]], wanted: Collection[Place] | None, retain: bool,
-        finished: Finished | None,
-    ) -> dict[Place, Array] | None:  # fmt: skip
-        """The gradients of a walk that records nothing; None, and it goes on by itself."""
-
-
-repeating: Scoped[Repeats | None] = Scoped("repeating", None)
-"""Who is asked in this context before a walk that records nothing."""
+repeating: Scoped[Callable[..., dict[Place, Array] | None] | None] = Scoped("repeating", None)
+"""Who is asked in this context before a walk that records nothing: ``f(roots, wanted, retain, finished)`` gives the gradients,
+or None, and the walk goes on by itself. See ``compile/``."""
 
 _number = attrgetter("number")
 
@@ -70,7 +61,7 @@ def pull_back(
         RuntimeError: before anything changes, if a visited node was freed or a value it saved has been overwritten.
     """
     if not create and not floor and (repeats := repeating.get()) is not None:
-        known = repeats.walk(roots, wanted, retain, finished)
+        known = repeats(roots, wanted, retain, finished)
         if known is not None:
             return known
     walk = _Walk(roots, wanted, retain, floor, finished)
@@ -159,7 +150,7 @@ class _Walk:
                 if parent is None:
                     continue
                 if r.__class__ is not ndarray or r.shape != parent.shape or r.dtype is not parent.dtype:
-                    r = fitting(r, parent, op, i)
+                    r = fit(r, parent, op, i)
                 if parent in grads:
                     grads[parent] = total(grads[parent], r, parent in sums)
                     sums.add(parent)

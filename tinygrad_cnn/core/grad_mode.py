@@ -45,16 +45,13 @@ class _Recording:
                 f"{type(self).__name__}: `{function.__name__}` suspends, and its caller would run with the switch set; "
                 f"use `with {type(self).__name__}():` inside its body"
             )
-        return _wrap_call(type(self), function)
 
+        @functools.wraps(function)
+        def inner(*args: P.args, **kwargs: P.kwargs) -> T:
+            with type(self)():
+                return function(*args, **kwargs)
 
-def _wrap_call(switch: type[_Recording], function: Callable[P, T]) -> Callable[P, T]:
-    @functools.wraps(function)
-    def inner(*args: P.args, **kwargs: P.kwargs) -> T:
-        with switch():
-            return function(*args, **kwargs)
-
-    return inner
+        return inner
 
 
 class no_grad(_Recording):

@@ -17,17 +17,16 @@ LARGE = 1 << 15
 """Gradients of at least this many elements are put into the memory order of the forward output."""
 
 
-def fitting(r: Array, parent: Place, op: Op, position: int) -> Array:
-    """What a rule returned, :func:`fit` if need be. TypeError if it is no array."""
+def fit(r: Array, parent: Place, op: Op, position: int) -> Array:
+    """What a rule returned, in its input's shape and dtype: summed over broadcast axes, for elementwise ops only.
+
+    TypeError if it is no array.
+    """
     try:
-        fits = r.shape == parent.shape and r.dtype is parent.dtype
+        if r.shape == parent.shape and r.dtype is parent.dtype:
+            return r
     except AttributeError:
         raise unusable(op, f"the rule for {input_name(op, position)}", r) from None
-    return r if fits else fit(r, parent, op, position)
-
-
-def fit(r: Array, parent: Place, op: Op, position: int) -> Array:
-    """A gradient in its input's shape and dtype: summed over broadcast axes, for elementwise ops only."""
     if r.shape != parent.shape:
         try:
             if not op.elementwise:

@@ -25,7 +25,7 @@ from .grad_mode import _recording
 from .node import Node
 from .registry import implements as implements
 from .registry import namespace, numpy_ops, registry
-from .signature import BY_NAME, BY_POSITION, OUT, OUTPUT, TANGENT, Signature, asked, check_names, declared, parameters
+from .signature import BY_NAME, BY_POSITION, OUT, OUTPUT, TANGENT, Signature, asked, check_names, declared
 from .tracing import tracer, watchers
 from .versions import tick
 
@@ -77,31 +77,22 @@ Rule = TypeVar("Rule", bound=Callable[..., Any])
 
 
 class Op(Accelerated):
-    """An op's declaration: its definition in NumPy, its signature, its gradient rules and its kernel."""
+    """An op's declaration: its definition in NumPy, its signature, its gradient rules and its kernel.
+
+    The keywords are those of :func:`op`, which registers the op, too.
+    """
 
     def __init__(
-        self,
-        raw: Callable[..., Any],
-        elementwise: bool = False,
-        residuals: tuple[str, ...] = (),
-        numpy: Any = None,
-        in_place: bool = False,
-        ufunc: np.ufunc | None = None,
-        linear: tuple[str, ...] = (),
-        composed: tuple[str, ...] = (),
-        differentiable: bool = True,
-        complex: bool = False,
-    ) -> None:
+        self, raw: Callable[..., Any], *, ufunc: np.ufunc | None = None, elementwise: bool = False, in_place: bool = False,
+        **declaration: Any,
+    ) -> None:  # fmt: skip
         self.raw = ufunc or raw
-        self.numpy = ufunc or numpy
         self.name = raw.__name__
         self.elementwise = elementwise or ufunc is not None
         self.in_place = ufunc is not None  # whether `out` may be an input
         self.rules: dict[str, Callable[..., Any]] = {}  # by input; a joint rule serves several
-        self.linear = linear
         self.forward_rules: dict[str, Callable[..., Any]] = {}
-        given = parameters(raw)
-        self.signature = declared(raw, given, residuals, ufunc, linear, composed, differentiable, complex)
+        self.signature = declared(raw, ufunc, **declaration)
         self.globals: dict[str, Any] = {
             **namespace,
             "__name__": raw.__module__,
@@ -111,12 +102,12 @@ class Op(Accelerated):
         }
         function: Any = FunctionType(build_and_call.__code__, self.globals, raw.__name__)
         functools.update_wrapper(function, raw)
-        function.__signature__ = _by_position(given, self.signature)
+        function.__signature__ = _by_position(self.signature)
         function.op, function.vjp, function.joint_vjp, function.jvp = self, self.vjp, self.joint_vjp, self.jvp
         self.function: Any = function
         self.pull: Callable[..., tuple[Any, ...]] = self._build_and_pull
         self.adds: Callable[..., bool] | None = None  # of an op that takes a part of its input: see `_Walk.adds`
-        if ufunc is None and OUT in [p.name for p in given]:
+        if ufunc is None and OUT in [p.name for p in self.signature.given]:
             self.accelerate(into_out(raw), (), in_place or elementwise, raw)
 
     def __reduce__(self) -> Any:
@@ -235,11 +226,11 @@ class Op(Accelerated):
 _building = RLock()
 
 
-def _by_position(given: Sequence[inspect.Parameter], sig: Signature) -> inspect.Signature:
+def _by_position(sig: Signature) -> inspect.Signature:
     """The signature of an op's public function: parameters by position too, and one sequence for a variadic op."""
     by_name = sig.required and sig.optional
     found = []
-    for p in given:
+    for p in sig.given:
         keeps = p.kind is BY_POSITION or p.name in sig.composed or (by_name and p.kind is BY_NAME)
         if p.name != OUT:
             found.append(p if keeps else inspect.Parameter(p.name, BY_POSITION, default=p.default))
@@ -336,20 +327,12 @@ def op(
                 f"op: it is given {raw!r:.60}; it must be a function, defined by `def`; options are given by name"
             )
         made = Op(
-            raw,
-            elementwise,
-            tuple(residuals),
-            numpy,
-            in_place,
-            ufunc,
-            tuple(linear),
-            tuple(composed),
-            differentiable,
-            complex,
-        )
+            raw, ufunc=ufunc, elementwise=elementwise, in_place=in_place, residuals=tuple(residuals), linear=tuple(linear),
+            composed=tuple(composed), differentiable=differentiable, complex=complex,
+        )  # fmt: skip
         registry[f"{raw.__module__}.{raw.__qualname__}"] = made
-        if made.numpy is not None:
-            numpy_ops[made.numpy] = made.function
+        if replaced := ufunc or numpy:
+            numpy_ops[replaced] = made.function
         return made.function
 
     return declare if raw is None else declare(raw)

@@ -35,6 +35,8 @@ class Signature:
     """An op's declared signature: the names of its inputs and parameters, and the names each rule asks for."""
 
     name: str
+    given: list[Parameter]
+    """The parameters of the definition."""
     inputs: tuple[str, ...]
     params: tuple[str, ...]
     required: frozenset[str]
@@ -143,64 +145,49 @@ def check_names(where: str, served: Sequence[str], rule: Callable[..., Any], leg
 
 
 def declared(
-    raw: Callable[..., Any],
-    given: Sequence[Parameter],
-    residuals: tuple[str, ...],
-    ufunc: np.ufunc | None,
-    linear: tuple[str, ...] = (),
-    composed: tuple[str, ...] = (),
-    differentiable: bool = True,
-    complex: bool = False,
-) -> Signature:
+    raw: Callable[..., Any], ufunc: np.ufunc | None, *, residuals: tuple[str, ...] = (), linear: tuple[str, ...] = (),
+    composed: tuple[str, ...] = (), differentiable: bool = True, complex: bool = False,
+) -> Signature:  # fmt: skip
     """The signature of an op defined by `raw`, or by `ufunc` with raw's names. TypeError if the declaration is ill-formed."""
+    name, given = raw.__name__, parameters(raw)
     variadic = [p.name for p in given if p.kind is p.VAR_POSITIONAL]
     inputs = [p.name for p in given if p.kind is BY_POSITION]
     keywords = tuple([p.name for p in given if p.kind is BY_NAME and p.name != OUT and p.name not in composed])
     reserved = sorted(RESERVED.intersection((*inputs, *variadic, *keywords, *residuals)))
     if reserved:
-        raise TypeError(f"op {raw.__name__}: {', '.join(reserved)} are names with a meaning in rules; rename them")
-    if not raw.__name__.isidentifier() or keyword.iskeyword(raw.__name__):
-        raise TypeError(f"op {raw.__name__}: the name must be an identifier, as `def` gives it; a lambda has none")
+        raise TypeError(f"op {name}: {', '.join(reserved)} are names with a meaning in rules; rename them")
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise TypeError(f"op {name}: the name must be an identifier, as `def` gives it; a lambda has none")
     taken = sorted([n for n in (*inputs, *variadic, *keywords, *residuals) if n in TAKEN or TAKEN_FORM.search(n)])
     if taken:
         raise TypeError(
-            f"op {raw.__name__}: {', '.join(taken)} may clash with names in the function that is written for the op; "
+            f"op {name}: {', '.join(taken)} may clash with names in the function that is written for the op; "
             "rename names that begin or end with `_`, end with `_n`, or are builtins"
         )
     if bool(inputs) == bool(variadic) or len(variadic) > 1 or any(p.kind is p.VAR_KEYWORD for p in given):
         raise TypeError(
-            f"op {raw.__name__}: array inputs are positional (a, b) or all variadic (*xs), the rest keyword-only; "
+            f"op {name}: array inputs are positional (a, b) or all variadic (*xs), the rest keyword-only; "
             f"got {inspect.signature(raw)}"
         )
     unknown = [n for n in linear if n not in inputs]
     if unknown:
         raise TypeError(
-            f"op {raw.__name__}: `linear` names {', '.join(unknown)}; it must name inputs: {', '.join(inputs or variadic)}"
+            f"op {name}: `linear` names {', '.join(unknown)}; it must name inputs: {', '.join(inputs or variadic)}"
         )
     optional = frozenset([p.name for p in given if p.name in inputs and p.default is None])
     lost = [p.name for p in given if p.name in inputs and p.default is not p.empty and p.default is not None]
     if lost:
         raise TypeError(
-            f"op {raw.__name__}: `{lost[0]}` has a default, which an input may not have, other than None; if it is a "
+            f"op {name}: `{lost[0]}` has a default, which an input may not have, other than None; if it is a "
             f"parameter and no array, write it behind a star: *, {lost[0]}=..."
         )
     required = frozenset([p.name for p in given if p.name in keywords and p.default is p.empty])
     names = tuple(inputs or variadic)
     if ufunc is not None and (ufunc.nin, ufunc.nout) != (len(names), 1):
         raise TypeError(
-            f"op {raw.__name__}: `ufunc` is {ufunc.__name__}, of {ufunc.nin} inputs and {ufunc.nout} outputs; the op has "
+            f"op {name}: `ufunc` is {ufunc.__name__}, of {ufunc.nin} inputs and {ufunc.nout} outputs; the op has "
             f"{len(names)} and 1, and they must agree: declare a function with a body"
         )
     return Signature(
-        raw.__name__,
-        names,
-        keywords,
-        required,
-        residuals,
-        bool(variadic),
-        optional,
-        composed,
-        differentiable,
-        linear,
-        complex,
-    )
+        name, given, names, keywords, required, residuals, bool(variadic), optional, composed, differentiable, linear, complex
+    )  # fmt: skip

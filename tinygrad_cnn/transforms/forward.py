@@ -49,7 +49,7 @@ def forward_rule(op: Op, name: str) -> Rule | None:
 
 @lru_cache(maxsize=1024)
 def _derived(op: Op, name: str, forward: Any, backward: Any, elementwise: bool) -> Rule | None:
-    if name in op.linear and forward is None:
+    if name in op.signature.linear and forward is None:
         others = [n for n in op.signature.inputs if n != name and n in op.signature.asked_for(name)]
         given = [*others, *op.signature.params]  # an input that the backward rule does not ask for has no effect
         return lambda t, values: op.function(**{name: t}, **{n: values[n] for n in given})
