@@ -56,6 +56,7 @@ EQUIVALENT = [
     ("real", "val", PASSED, "the rule is to pass g on"),
     ("conj", "a", PASSED, "the rows are real; complex numbers are in test_complex.py"),
     ("dft", "a", {"in memory that is used again", "the incoming gradient written into"}, "the walk takes the real part"),
+    ("det_phase", "a", {"in memory that is used again", "the incoming gradient written into"}, "the walk takes the real part"),
     ("half_dft", "a", {"the incoming gradient written into"}, "the walk takes the real part"),
     ("real_inverse", "a", {*EXCHANGED, "in memory that is used again"}, "different sizes; the walk takes the real part"),
     ("laid_out", "a", PASSED, "the rule is to pass g on"),

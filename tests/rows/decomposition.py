@@ -26,13 +26,17 @@ def _spread(a: Any) -> NDArray[Any]:
 
 
 def _eig(a: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Real eigenvalues and vectors, which NumPy returns as complex numbers from version 2.5 on."""
+    """Eigenvalues and vectors; those of real matrices are real here, complex numbers from NumPy 2.5 on."""
     w, v = np.linalg.eig(a)
-    return w.real, v.real
+    return (w, v) if a.dtype.kind == "c" else (w.real, v.real)
+
+
+def _adjoint(a: NDArray[Any]) -> NDArray[Any]:
+    return np.conj(np.swapaxes(a, -1, -2))
 
 
 def _symmetric(a: NDArray[Any]) -> NDArray[Any]:
-    return (a + np.swapaxes(a, -1, -2)) / 2
+    return (a + _adjoint(a)) / 2
 
 
 def _unsigned(v: Any) -> Any:
@@ -96,7 +100,7 @@ def _diagonal(decompose: Callable[..., Any]) -> Callable[..., Any]:
 
     def call(a: NDArray[Any], x: NDArray[Any], **_: Any) -> NDArray[Any]:
         u, _s, vh = decompose(a)
-        return np.diagonal(np.swapaxes(u, -1, -2) @ x @ np.swapaxes(vh, -1, -2), axis1=-2, axis2=-1)
+        return np.diagonal(_adjoint(u) @ x @ _adjoint(vh), axis1=-2, axis2=-1)
 
     return call
 
@@ -107,7 +111,7 @@ def _reduced(a: NDArray[Any]) -> Any:
 
 def _symmetric_parts(a: NDArray[Any]) -> tuple[NDArray[Any], ...]:
     w, v = np.linalg.eigh(_symmetric(a))
-    return v, w, np.swapaxes(v, -1, -2)
+    return v, w, _adjoint(v)
 
 
 def _first_apart(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -120,7 +124,7 @@ def _lstsq(i: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 def _packed_svd(a: NDArray[Any]) -> NDArray[Any]:
     u, _, vh = np.linalg.svd(a, full_matrices=False)
-    return np.concatenate([u, np.swapaxes(vh, -1, -2)], axis=-2)
+    return np.concatenate([u, _adjoint(vh)], axis=-2)
 
 
 def _packed_qr(a: NDArray[Any]) -> NDArray[Any]:

@@ -10,6 +10,8 @@ import numpy as np
 from tinygrad_cnn.ops import linalg as ops
 from tinygrad_cnn.testing.cases import Arg, Case
 
+from .fourier import parts
+
 SHAPES = [(1, 1), (3, 3), (2, 1, 2, 2)]
 
 
@@ -25,6 +27,11 @@ def _dominant(f: Callable[..., Any]) -> Callable[..., Any]:
 def _positive(f: Callable[..., Any]) -> Callable[..., Any]:
     """Called with a symmetric positive definite matrix."""
     return lambda a, **params: f(a @ a.swapaxes(-1, -2) + _identity(a), **params)
+
+
+def _oblique(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Called with a complex matrix that is far from singular."""
+    return lambda a: f(a * 1j + a.swapaxes(-1, -2) + 4 * _identity(a))
 
 
 def _unit(shape: tuple[int, ...]) -> Arg:
@@ -70,6 +77,7 @@ CASES = [
     Case(ops.slogdet, (_unit((2, 2)),), np.linalg.slogdet, order=0, via=lambda f: lambda a: f(a)[0]),
     Case(ops.log_abs_det, (_unit((2, 2)),), lambda a: np.linalg.slogdet(a)[1], via=_dominant),
     Case(ops.det_sign, (_unit((2, 2, 2)),), lambda a: np.linalg.slogdet(a)[0], order=0),
+    Case(ops.det_phase, (_unit((2, 3, 3)),), lambda a: np.linalg.slogdet(a)[0], via=lambda f: parts(_oblique(f))),
     *(Case(ops.cholesky, (_unit(shape),), np.linalg.cholesky, via=_positive) for shape in SHAPES),
     Case(ops.cholesky, (_unit((3, 3)),), np.linalg.cholesky, {"upper": True}, via=_positive),
     *(

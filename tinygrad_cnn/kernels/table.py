@@ -122,7 +122,7 @@ for function in (
     decomposition.qr_packed, decomposition.singular_values, decomposition.singular_vectors, decomposition.symmetric_values,
     decomposition.symmetric_vectors, decomposition.symmetric_weighted, decomposition.symmetric_diagonal,
     decomposition.singular_weighted, decomposition.singular_diagonal,
-    linalg.cholesky, linalg.cofactors, linalg.det, linalg.det_sign, linalg.inv,
+    linalg.cholesky, linalg.cofactors, linalg.det, linalg.det_sign, linalg.det_phase, linalg.inv,
     linalg.log_abs_det, linalg.solve_columns, decomposition.matrix_rank,
 ):  # fmt: skip
     lapack.alone(function)

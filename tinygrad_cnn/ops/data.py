@@ -14,7 +14,7 @@ from .real import dtype_of
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
-TensorLike: TypeAlias = "Tensor | NDArray[Any] | float | Sequence[Any]"
+TensorLike: TypeAlias = "Tensor | NDArray[Any] | complex | Sequence[Any]"
 """What functions take for a Tensor."""
 
 _default_dtype: np.dtype[Any] = np.dtype(np.float32)

@@ -3,7 +3,11 @@
 Values and vectors are ops of their own. Where values w are repeated, single vectors have no derivative: dv_i is the sum of
 v_j x_ij / (w_j - w_i). Their gradient is NaN there. That of the values is as good as at other matrices.
 
-The rules are those of M. B. Giles (2008), of M. F. Seeger et al., "Auto-differentiating linear algebra" (2017), and for the
+A complex vector may be multiplied by any number of modulus 1. LAPACK chooses the phase that makes one element real, so that
+element stays real when the matrix moves. The rules are exact for these vectors, and so for functions that depend on the phase.
+
+In docstrings, m^T is the transpose, m^H its conjugate and m~ the conjugate of m; for real matrices m^H = m^T and m~ = m. The
+rules are those of M. B. Giles (2008), of M. F. Seeger et al., "Auto-differentiating linear algebra" (2017), and for the
 pseudoinverse of G. H. Golub and V. Pereyra (1973).
 """
 
@@ -16,14 +20,13 @@ import numpy as np
 
 from ..core.grad_mode import is_grad_enabled
 from ..core.graph import Array, Tensor, implements, op
-from .compare import greater, logical_and, logical_or
-from .complex_numbers import conjugate, real
+from .compare import equal, greater, logical_and, logical_or
+from .complex_numbers import conjugate, imag, real
 from .elementwise import abs, where
 from .linalg import mirrored, solve_columns, square
 from .matmul import matmul
 from .real import constant
-from .rearrange import tril
-from .reduce import any, max, sum
+from .reduce import any, argmax, max, sum
 from .shape import concatenate, reshape, swapaxes
 
 __all__ = ["eig", "eigh", "eigvals", "eigvalsh", "lstsq", "matrix_rank", "pinv", "qr", "svd", "svdvals"]
@@ -31,6 +34,15 @@ __all__ = ["eig", "eigh", "eigvals", "eigvalsh", "lstsq", "matrix_rank", "pinv",
 
 def _t(m: Array) -> Any:
     return swapaxes(m, -1, -2)
+
+
+def _h(m: Array) -> Any:
+    return conjugate(_t(m))
+
+
+def _real(a: Array) -> Any:
+    """The real part of complex numbers; real ones as they are."""
+    return real(a) if a.dtype.kind == "c" else a
 
 
 def _matrix(name: str, a: Array) -> None:
@@ -41,9 +53,15 @@ def _matrix(name: str, a: Array) -> None:
 def _over_gaps(x: Array, gaps: Array, scale: Array, fixed: bool = False) -> Any:
     """x / gaps off the diagonal, and 0 on it. Where a gap is 0 within rounding, 0 if x is 0 and `fixed`; else NaN."""
     size = max(sum(abs(scale), axis=-1, keepdims=True), axis=-2, keepdims=True)
-    equal = abs(gaps) <= np.finfo(x.dtype).eps * 2 * size
-    none = logical_or(np.eye(x.shape[-1], dtype=bool), logical_and(equal, logical_and(x == 0, fixed)))
-    return where(none, 0, x / where(none, 1, where(equal, math.nan, gaps)))
+    same = abs(gaps) <= np.finfo(x.dtype).eps * 2 * size
+    none = logical_or(np.eye(x.shape[-1], dtype=bool), logical_and(same, logical_and(x == 0, fixed)))
+    return _over(x, gaps, none, same)
+
+
+def _over(x: Array, by: Array, none: Array, lost: Array) -> Any:
+    """x / by. Where `none`, it is 0; else where `lost`, it is NaN, with all derivatives."""
+    factor = where(none, 1, where(lost, np.full((), math.nan, by.dtype), 1))  # complex numbers divided by NaN warn
+    return where(none, 0, x / where(logical_or(none, lost), 1, by) * factor)
 
 
 def _slopes(h: Array, w: Array, fixed: bool) -> Any:
@@ -56,84 +74,132 @@ def _row(w: Array) -> Any:
 
 
 def _quotients(u: Array, a: Array, v: Array) -> Any:
-    """u_i^T a v_i, as rows (..., 1, n)."""
-    return sum(u * matmul(a, v), axis=-2, keepdims=True)
+    """u_i^H a v_i, as rows (..., 1, n)."""
+    return sum(conjugate(u) * matmul(a, v), axis=-2, keepdims=True)
 
 
 def _symmetric(a: Array) -> Any:
-    return (
-        a * 0.5 + conjugate(a).swapaxes(-1, -2) * 0.5
-    )  # halves of integers are float64, whose sums do not wrap around
+    """(a + a^H) / 2; halves of integers are float64, whose sums do not wrap around."""
+    return a * 0.5 + conjugate(a).swapaxes(-1, -2) * 0.5
+
+
+# The phases of complex vectors
+
+
+def _turned(y: np.ndarray, row: int) -> np.ndarray:
+    """The columns of y, turned until element `row` is real. LAPACK's are so but for rounding, or for wide matrices."""
+    if y.dtype.kind != "c":
+        return y
+    first = y[..., row : row + 1, :]
+    size = np.abs(first)
+    none = size == 0
+    sign = np.where(first.real < 0, -1, 1).astype(size.dtype)
+    return np.asarray(y * np.where(none, 1, sign * first.conj() / np.where(none, 1, size)))
+
+
+def _divided(x: Array, by: Array, size: Array, scale: Any) -> Any:
+    """x / by, a sum x of terms of this size; NaN where `by` is 0. Where it is tiny beside `scale` and x only rounding, 0."""
+    eps = float(np.finfo(x.dtype).eps)
+    none = logical_and(abs(x) <= 64 * eps * size, abs(by) <= math.sqrt(eps) * scale)
+    return _over(x, by, none, by == 0)
+
+
+def _for_phase(g: Array, y: Array, row: int) -> Any:
+    """The gradient g in complex vectors y whose element `row` stays real, as one that no phase changes.
+
+    Turning v_i by an angle changes f by -Im(v_i^T g_i). If the other rules move the element by i d, the vector turns back by
+    d / v, so g gets another gradient in the element.
+    """
+    if y.dtype.kind != "c":
+        return g
+    turn, size = (imag(sum(y * g, axis=-2, keepdims=True)), sum(abs(y) * abs(g), axis=-2, keepdims=True))
+    here = np.eye(y.shape[-2], dtype=y.dtype)[:, row : row + 1]
+    return g - here * (_divided(turn, real(y[..., row : row + 1, :]), size, 1) * 1j)
 
 
 # Symmetric matrices
 
 
 class EighResult(NamedTuple):
-    """What :func:`eigh` returns: v diag(w) v^T = a."""
+    """What :func:`eigh` returns: v diag(w) v^H = a."""
 
     eigenvalues: Any
     eigenvectors: Any
 
 
-@op
+@op(complex=True)
 def symmetric_values(a: Array, *, uplo: Any = "L") -> Array:
-    """y = the eigenvalues of (a + a^T) / 2, ascending.   a' = v diag(g) v^T, with the eigenvectors v.
+    """y = the eigenvalues of (a + a^H) / 2, ascending.   a' = v~ diag(g) v^T, with the eigenvectors v.
 
     LAPACK reads one triangle: from which one it starts decides the signs of v, and the rounding.
     """
     return np.linalg.eigvalsh(_symmetric(a), uplo)
 
 
-@op(linear=["h"])
+@op(linear=["h"], complex=True)
 def symmetric_weighted(a: Array, h: Array, *, uplo: Any = "L", fixed: bool = True) -> Array:
-    """y = v diag(h) v^T, with the eigenvectors v of (a + a^T) / 2.   h' = diag(v^T g v),  a' = v (p * v^T g v) v^T.
+    """y = v diag(h) v^H, with the eigenvectors v of (a + a^H) / 2.   h' = diag(v^T g v~),  a' = v~ (p * v^T g v~) v^T.
 
     p_ij = (h_j - h_i) / (w_j - w_i), with the eigenvalues w. Where w_i = w_j, it is 0 if h_i = h_j and h is `fixed`, not a
     function of a; else NaN.
     """
     v = np.linalg.eigh(_symmetric(a), uplo)[1]
-    return np.asarray(np.matmul(v * _row(h), _t(v)))
+    return np.asarray(np.matmul(v * _row(h), _h(v)))
 
 
-@op(linear=["x"])
+@op(linear=["x"], complex=True)
 def symmetric_diagonal(a: Array, x: Array, *, uplo: Any = "L") -> Array:
-    """y = diag(v^T x v), with the eigenvectors v of (a + a^T) / 2.   x' = v diag(g) v^T,  a' as for y = <v diag(g) v^T, x>."""
+    """y = diag(v^H x v), with the eigenvectors v of (a + a^H) / 2.   x' = v~ diag(g) v^T,  a' as for y = <x', x>."""
     v = np.linalg.eigh(_symmetric(a), uplo)[1]
-    return np.asarray((v * np.matmul(x, v)).sum(axis=-2))
+    return np.asarray((conjugate(v) * np.matmul(x, v)).sum(axis=-2))
 
 
 def _symmetric_turned(x: Array, a: Array, h: Array, uplo: str, fixed: bool) -> Any:
-    """The gradient in a of <v diag(h) v^T, x>."""
+    """The gradient in a of <v diag(h) v^H, x>."""
     v: Any = symmetric_vectors(a, uplo=uplo)
-    w = _quotients(v, _symmetric(a), v)
-    turned = matmul(_t(v), matmul(_symmetric(x), v))
-    return _symmetric(matmul(matmul(v, _slopes(_row(h), w, fixed) * turned), _t(v)))
+    w = _real(_quotients(v, _symmetric(a), v))
+    turned = matmul(_t(v), matmul(x, conjugate(v)))
+    return _symmetric(matmul(matmul(conjugate(v), _slopes(_row(h), w, fixed) * turned), _t(v)))
 
 
 def _fixed(g: Array) -> bool:
     return not getattr(g, "requires_grad", False)
 
 
-symmetric_values.vjp(a=lambda g, a, uplo: symmetric_weighted(a, g, uplo=uplo, fixed=_fixed(g)))
-symmetric_values.jvp(a=lambda t, a, uplo: symmetric_diagonal(a, t, uplo=uplo))
+def _pulled_weights(g: Array, a: Array, uplo: str) -> Any:
+    """The gradient in x of diag(v^H x v)."""
+    return conjugate(symmetric_weighted(a, conjugate(g), uplo=uplo, fixed=_fixed(g)))
+
+
+symmetric_values.vjp(a=_pulled_weights)
+symmetric_values.jvp(a=lambda t, a, uplo: _real(symmetric_diagonal(a, t, uplo=uplo)))
 symmetric_weighted.vjp(
     a=lambda g, a, h, uplo, fixed: _symmetric_turned(g, a, h, uplo, fixed),
-    h=lambda g, a, uplo: symmetric_diagonal(a, g, uplo=uplo),
+    h=lambda g, a, uplo: symmetric_diagonal(a, _t(g), uplo=uplo),
 )
-symmetric_diagonal.vjp(a=lambda g, a, x, uplo: _symmetric_turned(x, a, g, uplo, _fixed(g)),
-                       x=lambda g, a, uplo: symmetric_weighted(a, g, uplo=uplo, fixed=_fixed(g)))  # fmt: skip
+symmetric_diagonal.vjp(
+    a=lambda g, a, x, uplo: _symmetric_turned(conjugate(x), a, conjugate(g), uplo, _fixed(g)), x=_pulled_weights
+)
 
 
-@op
+@op(complex=True)
 def symmetric_vectors(a: Array, *, uplo: Any = "L") -> Array:
-    """y = the eigenvectors v of (a + a^T) / 2, in columns.   a' = v x v^T, symmetric, with x = (v^T g) / (w_j - w_i)."""
-    return np.linalg.eigh(_symmetric(a), uplo)[1]
+    """y = the eigenvectors v of (a + a^H) / 2, in columns.   a' = v~ x v^T, symmetric, with x = (v^T g) / (w_j - w_i).
+
+    The first element of a complex vector is real, for the upper triangle the last one, as LAPACK's.
+    """
+    v = np.linalg.eigh(_symmetric(a), uplo)[1]
+    return _turned(v, _real_row(v, uplo))
 
 
-def _symmetric_vectors_rule(g: Array, y: Array, a: Array) -> Any:
-    w = _quotients(y, _symmetric(a), y)
-    return _symmetric(matmul(matmul(y, _over_gaps(matmul(_t(y), g), w - _t(w), w)), _t(y)))
+def _real_row(v: Array, uplo: str) -> int:
+    return 0 if uplo == "L" else v.shape[-1] - 1
+
+
+def _symmetric_vectors_rule(g: Array, y: Array, a: Array, uplo: str) -> Any:
+    w = _real(_quotients(y, _symmetric(a), y))
+    x = matmul(_t(y), _for_phase(g, y, _real_row(y, uplo)))
+    return _symmetric(matmul(matmul(conjugate(y), _over_gaps(x, w - _t(w), w)), _t(y)))
 
 
 symmetric_vectors.vjp(a=_symmetric_vectors_rule)
@@ -141,14 +207,17 @@ symmetric_vectors.vjp(a=_symmetric_vectors_rule)
 
 @implements(np.linalg.eigh)
 def eigh(a: Array, UPLO: str = "L") -> EighResult:
-    """The eigenvalues w of symmetric matrices, ascending, and their eigenvectors, the columns of v: a = v diag(w) v^T.
+    """The eigenvalues w of symmetric matrices, ascending, and their eigenvectors, the columns of v: a = v diag(w) v^H.
 
-    a' = v (diag w' + (v^T v') / (w_j - w_i)) v^T, symmetric. Where eigenvalues are equal, the gradient of the eigenvectors is
-    NaN; :func:`eigvalsh` says what that of the eigenvalues is.
+    a' = v~ (diag w' + (v^T v') / (w_j - w_i)) v^T, symmetric. Where eigenvalues are equal, the gradient of the eigenvectors is
+    NaN; :func:`eigvalsh` says what that of the eigenvalues is. Complex vectors have a real first element, for `UPLO` "U" a
+    real last one, as NumPy's. A function that depends on this choice has the gradient that belongs to it, NaN where that
+    element is 0; a function that does not, such as a projection v v^H, has the gradient of any choice.
 
     Args:
-        a: (..., n, n), symmetric; only one triangle is read, as by NumPy. The gradient belongs to what is read: that of an
-            element off the diagonal is the sum of both of the symmetric gradient, and that of the other triangle 0.
+        a: (..., n, n), symmetric, or Hermitian if complex; only one triangle is read, as by NumPy. The gradient belongs to
+            what is read: that of an element off the diagonal is the sum of both of the symmetric gradient, and that of the
+            other triangle 0.
         UPLO: "L" for the lower triangle, or "U" for the upper one.
 
     Raises:
@@ -161,7 +230,7 @@ def eigh(a: Array, UPLO: str = "L") -> EighResult:
 
 @implements(np.linalg.eigvalsh)
 def eigvalsh(a: Array, UPLO: str = "L") -> Tensor:
-    """The eigenvalues of symmetric matrices, ascending.   a' = v diag(g) v^T, with the eigenvectors v.
+    """The eigenvalues of symmetric or Hermitian matrices, ascending.   a' = v~ diag(g) v^T, with the eigenvectors v.
 
     Where eigenvalues are equal, this is the gradient for one choice of v: it is exact for functions that are symmetric in them,
     as their sum is. Second derivatives are exact there for linear functions, such as the largest eigenvalue where others are
@@ -196,19 +265,18 @@ class EigResult(NamedTuple):
     eigenvectors: Any
 
 
-def _real_eig(a: Array) -> Any:
-    w, v = np.linalg.eig(a)  # complex in any case from NumPy 2.5 on
-    if np.any(w.imag):
-        raise np.linalg.LinAlgError(
-            f"eig: `a` {np.shape(a)} has complex eigenvalues, and complex Tensors are not recorded; use eigh for symmetric ones"
-        )
+def _eig(a: Array) -> Any:
+    """NumPy's, up to 2.4: real if the matrix and all eigenvalues are."""
+    w, v = np.linalg.eig(a)
+    if np.iscomplexobj(a) or np.any(w.imag):
+        return w, v
     return np.ascontiguousarray(w.real), np.ascontiguousarray(v.real)
 
 
-@op
+@op(complex=True)
 def general_values(a: Array) -> Array:
     """y = the eigenvalues of a.   a' = v^-T diag(g) v^T, with the eigenvectors v."""
-    return _real_eig(a)[0]
+    return _eig(a)[0]
 
 
 def _general_values_rule(g: Array, a: Array) -> Any:
@@ -219,19 +287,23 @@ def _general_values_rule(g: Array, a: Array) -> Any:
 general_values.vjp(a=_general_values_rule)
 
 
-@op
+@op(complex=True)
 def general_vectors(a: Array) -> Array:
-    """y = the eigenvectors v of a, of length 1, in columns.
+    """y = the eigenvectors v of a, of length 1, in columns; the largest element of a complex one is real, as LAPACK's.
 
-    a' = v^-T x v^T with x = (v^T g - v^T v diag(v^T g)) / (w_j - w_i).
+    a' = v^-T x v^T with x = (v^T g - v^T v~ diag(Re v^T g)) / (w_j - w_i).
     """
-    return _real_eig(a)[1]
+    return _eig(a)[1]
 
 
 def _general_vectors_rule(g: Array, y: Array, a: Array) -> Any:
-    w = _quotients(y, a, y)
-    x = matmul(_t(y), g - y * sum(y * g, axis=-2, keepdims=True))
-    return solve_columns(_t(y), matmul(_over_gaps(x, w - _t(w), a), _t(y)))
+    w, along = _quotients(y, a, y), sum(y * g, axis=-2, keepdims=True)
+    g = g - conjugate(y) * _real(along)
+    if y.dtype.kind == "c":
+        row = argmax(where(equal(imag(y), 0), abs(y), -1), axis=-2, keepdims=True)
+        here = equal(np.arange(y.shape[-2])[:, None], row)
+        g = g - where(here, imag(along) * 1j / where(here, real(y), 1), 0)
+    return solve_columns(_t(y), matmul(_over_gaps(matmul(_t(y), g), w - _t(w), a), _t(y)))
 
 
 general_vectors.vjp(a=_general_vectors_rule)
@@ -239,17 +311,18 @@ general_vectors.vjp(a=_general_vectors_rule)
 
 @implements(np.linalg.eig)
 def eig(a: Array) -> EigResult:
-    """The eigenvalues w of square matrices, all real, and their eigenvectors, the columns of v, of length 1: a v = v diag(w).
+    """The eigenvalues w of square matrices, and their eigenvectors, the columns of v, of length 1: a v = v diag(w).
 
-    a' = v^-T (diag w' + (v^T v' - v^T v diag(v^T v')) / (w_j - w_i)) v^T. Where eigenvalues are equal, the gradient of the
-    eigenvectors is NaN.
+    a' = v^-T (diag w' + (v^T v' - v^T v~ diag(Re v^T v')) / (w_j - w_i)) v^T. Where eigenvalues are equal, the gradient of the
+    eigenvectors is NaN. The largest element of a complex vector is real, as in NumPy; a function that depends on this choice
+    has the gradient that belongs to it.
 
     Args:
-        a: (..., n, n).
+        a: (..., n, n). If it is real and all eigenvalues are, so are the results; else they are complex.
 
     Raises:
-        LinAlgError: (a ValueError) if `a` is not square or has complex eigenvalues; in backward, if the computed eigenvectors
-            are dependent. Fewer than n true ones may be independent by rounding: then the gradient is meaningless.
+        LinAlgError: (a ValueError) if `a` is not square; in backward, if the computed eigenvectors are dependent. Fewer than n
+            true ones may be independent by rounding: then the gradient is meaningless.
     """
     square("eig", a)
     return EigResult(general_values(a), general_vectors(a))
@@ -257,8 +330,8 @@ def eig(a: Array) -> EigResult:
 
 @implements(np.linalg.eigvals)
 def eigvals(a: Array) -> Tensor:
-    """The eigenvalues of square matrices, all real, with the errors of :func:`eig`.   a' = v^-T diag(g) v^T."""
-    square("eig", a)
+    """The eigenvalues of square matrices, with the dtype and errors of :func:`eig`.   a' = v^-T diag(g) v^T."""
+    square("eigvals", a)
     return general_values(a)
 
 
@@ -273,46 +346,45 @@ class SVDResult(NamedTuple):
     Vh: Any
 
 
-@op
+@op(complex=True)
 def singular_values(a: Array) -> Array:
-    """y = the singular values of a, descending.   a' = u diag(g) v^T, with the singular vectors."""
+    """y = the singular values of a, descending.   a' = u~ diag(g) v^T, with the singular vectors."""
     return np.linalg.svd(a, compute_uv=False)
 
 
-@op(linear=["h"])
+@op(linear=["h"], complex=True)
 def singular_weighted(a: Array, h: Array, *, fixed: bool = True) -> Array:
-    """y = u diag(h) v^T, with the singular vectors u and v of a.   h' = diag(u^T g v).
+    """y = u diag(h) v^H, with the singular vectors u and v of a.   h' = diag(u^T g v~).
 
-    a' = u (p * (x + x^T) / 2 + q * (x - x^T) / 2) v^T + (1 - u u^T) g v (h / s) v^T + u (h / s) u^T g (1 - v v^T), with
-    x = u^T g v, p_ij = (h_j - h_i) / (s_j - s_i) and q_ij = (h_j + h_i) / (s_j + s_i). Where s_i = s_j, p_ij is as for
-    :func:`symmetric_weighted`. What is to be divided by 0 within rounding gives 0 if h is `fixed`, else NaN.
+    a' = u~ ((p x + (p x)^H) / 2 + (q x - (q x)^H) / 2) v^T + (1 - u~ u^T) g v~ (h / s) v^T + u~ (h / s) u^T g (1 - v~ v^T),
+    with x = u^T g v~, p_ij = (h_j - h_i) / (s_j - s_i) and q_ij = (h_j + h_i) / (s_j + s_i), elementwise. Where s_i = s_j,
+    p_ij is as for :func:`symmetric_weighted`. What is to be divided by 0 within rounding gives 0 if h is `fixed`, else NaN.
     """
-    u, _, vt = np.linalg.svd(a, full_matrices=False)
-    return np.asarray(np.matmul(u * _row(h), vt))
+    u, _, vh = np.linalg.svd(a, full_matrices=False)
+    return np.asarray(np.matmul(u * _row(h), vh))
 
 
-@op(linear=["x"])
+@op(linear=["x"], complex=True)
 def singular_diagonal(a: Array, x: Array) -> Array:
-    """y = diag(u^T x v), with the singular vectors u and v of a.   x' = u diag(g) v^T,  a' as for y = <u diag(g) v^T, x>."""
-    u, _, vt = np.linalg.svd(a, full_matrices=False)
-    return np.asarray((u * np.matmul(x, _t(vt))).sum(axis=-2))
+    """y = diag(u^H x v), with the singular vectors u and v of a.   x' = u~ diag(g) v^T,  a' as for y = <x', x>."""
+    u, _, vh = np.linalg.svd(a, full_matrices=False)
+    return np.asarray((conjugate(u) * np.matmul(x, _h(vh))).sum(axis=-2))
 
 
 def _singular_turned(x: Array, a: Array, h: Array, fixed: bool) -> Any:
-    """The gradient in a of <u diag(h) v^T, x>."""
+    """The gradient in a of <u diag(h) v^H, x>."""
     m, n = a.shape[-2:]
     y: Any = singular_vectors(a)
     u, v, h = y[..., :m, :], y[..., m:, :], _row(h)
-    s = _quotients(u, a, v)
-    turned, slopes, over = matmul(_t(u), matmul(x, v)), _slopes(h, s, fixed), h * _reciprocal(s, fixed)
-    odd = (h + _t(h)) * _reciprocal(s + _t(s), fixed)
-    whole = matmul(matmul(u, (slopes * (turned + _t(turned)) + odd * (turned - _t(turned))) * 0.5), _t(v))
+    s = _real(_quotients(u, a, v))
+    left, right = matmul(x, conjugate(v)), matmul(_t(x), u)
+    turned, over = matmul(_t(u), left), h * _reciprocal(s, fixed)
+    even, odd = _slopes(h, s, fixed) * turned, (h + _t(h)) * _reciprocal(s + _t(s), fixed) * turned
+    whole = matmul(matmul(conjugate(u), (even + _h(even) + odd - _h(odd)) * 0.5), _t(v))
     if m > n:
-        beside = matmul(x, v)
-        whole = whole + matmul((beside - matmul(u, matmul(_t(u), beside))) * over, _t(v))
+        whole = whole + matmul((left - matmul(conjugate(u), turned)) * over, _t(v))
     if n > m:
-        beside = matmul(_t(x), u)
-        whole = whole + matmul(u, _t((beside - matmul(v, matmul(_t(v), beside))) * over))
+        whole = whole + matmul(conjugate(u), _t((right - matmul(v, matmul(_h(v), right))) * over))
     return whole
 
 
@@ -322,36 +394,54 @@ def _reciprocal(s: Array, fixed: bool) -> Any:
     return where(zero, 0 if fixed else math.nan, 1 / where(zero, 1, s))
 
 
-singular_values.vjp(a=lambda g, a: singular_weighted(a, g, fixed=_fixed(g)))
-singular_values.jvp(a=lambda t, a: singular_diagonal(a, t))
-singular_weighted.vjp(a=lambda g, a, h, fixed: _singular_turned(g, a, h, fixed), h=lambda g, a: singular_diagonal(a, g))
-singular_diagonal.vjp(a=lambda g, a, x: _singular_turned(x, a, g, _fixed(g)),
-                      x=lambda g, a: singular_weighted(a, g, fixed=_fixed(g)))  # fmt: skip
+def _pulled_diagonal(g: Array, a: Array) -> Any:
+    """The gradient in x of diag(u^H x v)."""
+    return conjugate(singular_weighted(a, conjugate(g), fixed=_fixed(g)))
 
 
-@op
+singular_values.vjp(a=_pulled_diagonal)
+singular_values.jvp(a=lambda t, a: _real(singular_diagonal(a, t)))
+singular_weighted.vjp(
+    a=lambda g, a, h, fixed: _singular_turned(g, a, h, fixed),
+    h=lambda g, a: conjugate(singular_diagonal(a, conjugate(g))),
+)
+singular_diagonal.vjp(a=lambda g, a, x: _singular_turned(conjugate(x), a, conjugate(g), _fixed(g)), x=_pulled_diagonal)
+
+
+@op(complex=True)
 def singular_vectors(a: Array) -> Array:
-    """y = u (m, k) above v (n, k), with u diag(s) v^T = a and k = min(m, n). LAPACK gives both, and one rule serves them.
+    """y = u (m, k) above v (n, k), with u diag(s) v^H = a and k = min(m, n). LAPACK gives both, and one rule serves them.
 
-    a' = u (e s + s f) v^T + (1 - u u^T) u' s^-1 v^T + u s^-1 v'^T (1 - v v^T), with e = (u^T u' - u'^T u) / gaps,
-    f = (v^T v' - v'^T v) / gaps, and the gaps s_j^2 - s_i^2.
+    a' = u~ (e s + s f + i Im(u^T u') / s) v^T + (1 - u~ u^T) u' s^-1 v^T + u~ s^-1 v'^H (1 - v~ v^T), with
+    e = (u^T u' - (u^T u')^H) / gaps, f = (v^T v' - (v^T v')^H) / gaps, the gaps s_j^2 - s_i^2, and the diagonal of Im(u^T u').
+    The first element of each complex v_i is real, as LAPACK's; if m < n, that of u_i.
     """
-    u, _, vt = np.linalg.svd(a, full_matrices=False)
-    return np.concatenate([u, conjugate(np.swapaxes(vt, -1, -2))], axis=-2)
+    u, _, vh = np.linalg.svd(a, full_matrices=False)
+    return _turned(np.concatenate([u, _h(vh)], axis=-2), _real_element(a))
+
+
+def _real_element(a: Array) -> int:
+    m, n = np.shape(a)[-2:]
+    return m if m >= n else 0
 
 
 def _singular_vectors_rule(g: Array, y: Array, a: Array) -> Any:
     m, n = a.shape[-2:]
+    g = _for_phase(g, y, _real_element(a))
     (u, v), (gu, gv) = ((part[..., :m, :], part[..., m:, :]) for part in (y, g))
-    s = _quotients(u, a, v)
+    s = _real(_quotients(u, a, v))
     squares = s * s
     x, z = matmul(_t(u), gu), matmul(_t(v), gv)
-    e, f = (_over_gaps(p - _t(p), squares - _t(squares), squares) for p in (x, z))
-    whole = matmul(matmul(u, e * s + _t(s) * f), _t(v))
+    e, f = (_over_gaps(p - _h(p), squares - _t(squares), squares) for p in (x, z))
+    inner = e * s + _t(s) * f
+    if y.dtype.kind == "c":
+        turn, size = imag(sum(u * gu, axis=-2, keepdims=True)), sum(abs(u) * abs(gu), axis=-2, keepdims=True)
+        inner = inner + np.eye(s.shape[-1], dtype=y.dtype) * (_divided(turn, s, size, s[..., :1]) * 1j)
+    whole = matmul(matmul(conjugate(u), inner), _t(v))
     if m > n:
-        whole = whole + matmul((gu - matmul(u, x)) / s, _t(v))
+        whole = whole + matmul((gu - matmul(conjugate(u), x)) / s, _t(v))
     if n > m:
-        whole = whole + matmul(u, _t((gv - matmul(v, z)) / s))
+        whole = whole + matmul(conjugate(u), _h((gv - matmul(conjugate(v), z)) / s))
     return whole
 
 
@@ -362,14 +452,17 @@ singular_vectors.vjp(a=_singular_vectors_rule)
 def svd(a: Array, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
     """The singular value decomposition: U diag(S) Vh = a, with S descending.
 
-    a' = U diag(S') Vh and what the vectors add. Where singular values are equal, or 0 for a matrix that is not square, the
-    gradient of the vectors is NaN, or infinite; :func:`svdvals` says what that of the values is.
+    a' = U~ diag(S') Vh~ and what the vectors add. Where singular values are equal, or 0 for a matrix that is not square, the
+    gradient of the vectors is NaN, or infinite; :func:`svdvals` says what that of the values is. A pair of complex vectors may
+    be multiplied by any number of modulus 1: here the first element of each row of Vh is real, as in NumPy, or that of each
+    column of U if m < n. A function that depends on this choice has the gradient that belongs to it, NaN where that
+    element is 0.
 
     Args:
         a: (..., m, n).
         full_matrices: must be False for a matrix that is not square: the further columns have no derivative.
         compute_uv: False for S alone.
-        hermitian: whether `a` is symmetric; then only its lower triangle is read, as by :func:`eigh`.
+        hermitian: whether `a` is symmetric, or Hermitian if complex; then only its lower triangle is read, as by :func:`eigh`.
 
     Returns:
         A named tuple (U, S, Vh) of shapes (..., m, k), (..., k) and (..., k, n), with k the smaller of m and n; or S.
@@ -388,12 +481,12 @@ def svd(a: Array, full_matrices: bool = True, compute_uv: bool = True, hermitian
             f"svd: `full_matrices` of {np.shape(a)} asks for columns that have no derivative; pass full_matrices=False"
         )
     y = singular_vectors(a)
-    return SVDResult(y[..., :m, :], s, conjugate(_t(y[..., m:, :])))
+    return SVDResult(y[..., :m, :], s, _h(y[..., m:, :]))
 
 
 @implements(np.linalg.svdvals)
 def svdvals(x: Array) -> Tensor:
-    """The singular values of matrices, descending.   x' = U diag(g) Vh, which at 0 is one of the subgradients.
+    """The singular values of matrices, descending.   x' = U~ diag(g) Vh~, which at 0 is one of the subgradients.
 
     Where they are equal, it is exact for functions that are symmetric in them. Second derivatives are as for :func:`eigvalsh`;
     a value of 0 has a kink, like the absolute value at 0, and adds 0 to them.
@@ -412,11 +505,11 @@ class QRResult(NamedTuple):
     R: Any
 
 
-@op
+@op(complex=True)
 def qr_packed(a: Array) -> Array:
-    """y = q (m, n) above r (n, n), for m >= n, with q^T q = 1 and r upper triangular.
+    """y = q (m, n) above r (n, n), for m >= n, with q^H q = 1 and r upper triangular, with a real diagonal.
 
-    a' = (q' + q c) r^-T, where c has the lower half, and that mirrored, of x = r r'^T - q'^T q.
+    a' = (q' + q~ c~) r^-T, where c has the lower half, and that mirrored, of x = r r'^T - q'^T q.
     """
     q, r = np.linalg.qr(a)
     return np.concatenate([q, r], axis=-2)
@@ -425,14 +518,13 @@ def qr_packed(a: Array) -> Array:
 def _qr_rule(g: Array, y: Array, in_shape: tuple[int, ...]) -> Any:
     m = in_shape[-2]
     q, r, gq, gr = y[..., :m, :], y[..., m:, :], g[..., :m, :], g[..., m:, :]
-    x = matmul(r, _t(gr)) - matmul(_t(gq), q)
-    mirrored = tril(x) + _t(tril(x, -1))
+    c = mirrored(matmul(r, _t(gr)) - matmul(_t(gq), q))
     left, size = abs(sum(r * np.eye(r.shape[-1], dtype=r.dtype), axis=-2)), max(abs(r), axis=-2)  # of each column of a
     dependent = any(left <= 4 * math.sqrt(m) * np.finfo(r.dtype).eps * size, axis=-1)
     dependent = reshape(dependent, shape=(*dependent.shape, 1, 1))
     r = where(dependent, np.eye(r.shape[-1], dtype=r.dtype), r)  # what can be solved for
     lost = where(dependent, np.full((1, 1), math.nan, r.dtype), np.ones((1, 1), r.dtype))
-    return lost * _t(solve_columns(r, _t(gq + matmul(q, mirrored))))
+    return lost * _t(solve_columns(r, _t(gq + matmul(conjugate(q), conjugate(c)))))
 
 
 qr_packed.vjp(a=_qr_rule)
@@ -446,7 +538,9 @@ def complete_basis(a: Array) -> Array:
 
 @implements(np.linalg.qr)
 def qr(a: Array, mode: str = "reduced") -> Any:
-    """Q R = a, with Q^T Q = 1 and R upper triangular.   a' = (Q' + Q c) R^-T, c from R R'^T - Q'^T Q: its lower half, mirrored.
+    """Q R = a, with Q^H Q = 1 and R upper triangular, with a real diagonal.   a' = (Q' + Q~ c~) R^-T.
+
+    c is the lower half of R R'^T - Q'^T Q, mirrored.
 
     Args:
         a: (..., m, n). Where its first min(m, n) columns are dependent within rounding, the gradient is NaN.
@@ -478,27 +572,27 @@ def qr(a: Array, mode: str = "reduced") -> Any:
     y: Any = qr_packed(a[..., :, :m] if n > m else a)
     q, r = y[..., :m, :], y[..., m:, :]
     if n > m:
-        r = concatenate([r, matmul(conjugate(_t(q)), a[..., :, m:])], axis=-1)
+        r = concatenate([r, matmul(_h(q), a[..., :, m:])], axis=-1)
     return r if mode == "r" else QRResult(q, r)
 
 
 # Least squares
 
 
-@op
+@op(complex=True)
 def pseudoinverse(a: Array, *, rtol: float) -> Array:
     """y = a^+, in which singular values up to `rtol` times the largest one count as 0.
 
-    a' = -y^T g y^T + (1 - a y) g^T y y^T + y^T y g^T (1 - y a), where the rank is constant.
+    a' = -y^T g y^T + ((1 - a y) g^T y y^H + y^H y g^T (1 - y a))~, where the rank is constant.
     """
     return np.linalg.pinv(a, rtol)
 
 
 def _pinv_rule(g: Array, y: Array, a: Array) -> Any:
-    h, w = _t(g), _t(y)
+    h, w = _t(g), _h(y)
     first, second = matmul(matmul(h, y), w), matmul(matmul(w, y), h)
-    whole = -matmul(matmul(w, g), w) + first - matmul(a, matmul(y, first))
-    return whole + second - matmul(matmul(second, y), a)
+    both = first - matmul(a, matmul(y, first)) + second - matmul(matmul(second, y), a)
+    return conjugate(both) - matmul(matmul(_t(y), g), _t(y))
 
 
 pseudoinverse.vjp(a=_pinv_rule)
@@ -506,9 +600,9 @@ pseudoinverse.vjp(a=_pinv_rule)
 
 @implements(np.linalg.pinv)
 def pinv(a: Array, rcond: float | None = None, hermitian: bool = False, *, rtol: float | None = None) -> Tensor:
-    """y = a^+, the Moore-Penrose pseudoinverse: a^-1 for an invertible matrix, and (a^T a)^-1 a^T for independent columns.
+    """y = a^+, the Moore-Penrose pseudoinverse: a^-1 for an invertible matrix, and (a^H a)^-1 a^H for independent columns.
 
-    a' = -y^T g y^T + (1 - a y) g^T y y^T + y^T y g^T (1 - y a), which holds while the rank does not change.
+    a' = -y^T g y^T + ((1 - a y) g^T y y^H + y^H y g^T (1 - y a))~, which holds while the rank does not change.
 
     Args:
         a: (..., m, n).

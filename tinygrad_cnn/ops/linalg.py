@@ -15,9 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.grad_mode import is_grad_enabled
 from ..core.graph import Array, Tensor, implements, op
-from .complex_numbers import conj, real
+from .complex_numbers import conj, conjugate, imag, real
 from .elementwise import mul
 from .matmul import matmul
 from .rearrange import tril, triu
@@ -219,6 +218,15 @@ def det_sign(a: Array) -> Array:
 
 
 @op(complex=True)
+def det_phase(a: Array) -> Array:
+    """y = det a / |det a| of complex matrices, 0 for a singular one.   a' = i Im(g y) a^-T."""
+    return np.linalg.slogdet(a)[0]
+
+
+det_phase.vjp(a=lambda g, y, a: reshape(imag(g * y) * 1j, shape=(*g.shape, 1, 1)) * _transposed(inv(a)))
+
+
+@op(complex=True)
 def log_abs_det(a: Array) -> Array:
     """y = log |det a|, -inf for a singular matrix.   a' = g a^-T."""
     return np.linalg.slogdet(a)[1]
@@ -232,34 +240,32 @@ log_abs_det.jvp(a=lambda t, a: sum(t * _transposed(inv(a)), axis=(-2, -1)))
 def slogdet(a: Array) -> SlogdetResult:
     """The sign of det a, and log |det a|, which does not overflow.   a' = g a^-T, with g the gradient of logabsdet.
 
+    The sign of a complex determinant is det a / |det a|, which adds i Im(g sign) a^-T with its own gradient g.
+
     Args:
         a: (..., n, n).
 
     Returns:
-        A named tuple (sign, logabsdet); the sign has no gradient.
+        A named tuple (sign, logabsdet); the sign has no gradient if it is real.
 
     Raises:
         LinAlgError: (a ValueError) if `a` is not square; in the backward pass, if it is singular.
     """
     square("slogdet", a)
-    if getattr(a, "requires_grad", False) and a.dtype.kind == "c" and is_grad_enabled():
-        raise TypeError(
-            f"slogdet: `a` is {a.dtype} and requires a gradient, which the phase of a complex determinant has, too; use "
-            "log(abs(det(a))) and angle(det(a)), or a.detach()"
-        )
-    return SlogdetResult(det_sign(a), log_abs_det(a))
+    a = a if hasattr(a, "dtype") else np.asarray(a)
+    return SlogdetResult(det_phase(a) if a.dtype.kind == "c" else det_sign(a), log_abs_det(a))
 
 
-@op(numpy=np.linalg.cholesky)
+@op(numpy=np.linalg.cholesky, complex=True)
 def cholesky(a: Array, *, upper: bool = False) -> Array:
-    """y = the lower triangular L with L L^T = a, or its transpose.   a' = L^-T (P + P^T)/2 L^-1, as one triangle.
+    """y = the lower triangular L with L L^H = a, or L^H.   a' = the conjugate of L^-H (P + P^H)/2 L^-1, as one triangle.
 
-    P is L^T g with the part above the diagonal set to zero and the diagonal halved. As only one triangle is read, a' has the
-    elements of the other one added to its own.
+    P is L^H conj(g) with the part above the diagonal set to zero and the diagonal halved. As only one triangle is read, a' has
+    the elements of the other one added to its own. The diagonal of L is real, and so is that of `a` as it is read.
 
     Args:
-        a: (..., n, n), symmetric and positive definite; only the lower triangle is read, as by NumPy.
-        upper: whether to return L^T, and to read the upper triangle.
+        a: (..., n, n), symmetric, or Hermitian if complex, and positive definite; only the lower triangle is read, as by NumPy.
+        upper: whether to return L^H, and to read the upper triangle.
 
     Raises:
         LinAlgError: (a ValueError) if `a` is not square, or not positive definite.
@@ -270,14 +276,14 @@ def cholesky(a: Array, *, upper: bool = False) -> Array:
 
 
 def _cholesky_rule(g: Array, y: Array, upper: bool) -> Array:
-    lower, g = (_transposed(y), _transposed(g)) if upper else (y, g)
-    product = matmul(_transposed(lower), g)
+    adjoint, g = (y, _transposed(g)) if upper else (conjugate(_transposed(y)), conjugate(g))
+    product = matmul(adjoint, g)
     p = tril(product) + tril(product, -1)
-    middle = (p + _transposed(p)) * 0.25
-    half = solve_columns(_transposed(lower), middle)
-    whole = solve_columns(_transposed(lower), _transposed(half))
+    middle = (p + conjugate(_transposed(p))) * 0.25
+    half = solve_columns(adjoint, middle)
+    whole = conjugate(solve_columns(adjoint, conjugate(_transposed(half))))
     triangle: Any = triu if upper else tril
-    return triangle(whole) + triangle(_transposed(whole), 1 if upper else -1)
+    return triangle(whole) + triangle(conjugate(_transposed(whole)), 1 if upper else -1)
 
 
 cholesky.vjp(a=_cholesky_rule)

@@ -222,7 +222,8 @@ def _contract(call: Call) -> Any:
 
 
 @rule(
-    linalg.inv, linalg.det, linalg.det_sign, linalg.log_abs_det, linalg.cholesky, decomposition.symmetric_values,
+    linalg.inv, linalg.det, linalg.det_sign, linalg.det_phase,
+    linalg.log_abs_det, linalg.cholesky, decomposition.symmetric_values,
     decomposition.symmetric_vectors, decomposition.general_values, decomposition.general_vectors,
     decomposition.singular_values, decomposition.singular_vectors, decomposition.qr_packed, decomposition.complete_basis,
     decomposition.pseudoinverse,
