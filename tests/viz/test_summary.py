@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.extra.show import png
-from tinygrad_cnn.extra.show.summary import CHUNK, FEW, summarize
+from tinygrad_cnn.extra.show.summary import CHUNK, FEW, Summaries, summarize
 
 ARRAYS = hnp.arrays(
     st.sampled_from([np.float32, np.float64, np.float16]),
@@ -69,6 +69,45 @@ def test_few_values_are_shown_with_the_digits_of_their_dtype():
     assert summarize(np.array([True, False]))["values"] == [True, False]
     assert summarize(np.arange(FEW).reshape(2, -1))["values"] == np.arange(FEW).reshape(2, -1).tolist()
     assert summarize(np.arange(FEW + 1))["values"] is None
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_few_values_have_the_decimals_that_numpy_prints(dtype):
+    rng = np.random.default_rng(0)
+    info = np.finfo(dtype)
+    x = (
+        rng.standard_normal((300, 60)) * 2.0 ** rng.integers(info.minexp - info.nmant, info.maxexp - 3, (300, 60))
+    ).astype(dtype)
+    x[:, :20] = rng.integers(-999, 999, (300, 20)) / 10.0 ** rng.integers(0, 4, (300, 20))
+    x[:, 20:30] = 2.0 ** rng.integers(-14, 15, (300, 10))
+    x[0, :5] = [0.0, -0.0, np.inf, -np.inf, np.nan]
+    summaries = Summaries()
+    found = [summaries.add(row) for row in x]
+    summaries.fill()
+    assert [list(map(str, each["values"])) for each in found] == [[str(float(str(v))) for v in row] for row in x]
+
+
+def test_summaries_that_are_made_together_are_those_of_each_array():
+    """Of several shapes, orders and dtypes; an array that is written later counts as it was."""
+    rng = np.random.default_rng(1)
+    arrays = []
+    for shape in [(0,), (5,), (64,), (8, 8), (4, 16), (2, 3, 5), (0, 3), (40,)] * 6:
+        dtype = rng.choice([np.float32, np.float64, np.int32])
+        a = rng.integers(-3, 4, shape) * (1 if dtype is np.int32 else rng.choice([0.1, 1e30, 1e-30]))
+        a = np.asfortranarray(a).astype(dtype)
+        if a.size and a.dtype.kind == "f" and rng.random() < 0.5:
+            a.flat[rng.integers(a.size)] = rng.choice([np.nan, np.inf, -np.inf])
+        arrays.append(a)
+    arrays += [np.full((6, 6), np.nan), np.full(20, -np.inf)]
+    summaries = Summaries()
+    expected = [summarize(a) for a in arrays]
+    found = [summaries.add(a) for a in arrays]
+    for a in arrays:
+        a.fill(0)
+    summaries.fill()
+    assert str(found) == str(expected)
+    for a in arrays:
+        assert summarize(a)["zeros"] == (1 if a.size else 0)
 
 
 def test_wide_floats_are_plain_numbers():

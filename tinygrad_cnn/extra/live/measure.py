@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from ...scope import silent
 from ...training.records import gradient_of, norm
+from ..show.few import rounded
 from ..show.png import picture
-from ..show.summary import SAMPLE, histogram, rounded
+from ..show.summary import SAMPLE, histogram
 
 if TYPE_CHECKING:
     from ...nn import Module

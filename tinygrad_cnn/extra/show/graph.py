@@ -13,6 +13,7 @@ import numpy as np
 
 from ...core.graph import Op
 from .rules import op_text
+from .summary import Summaries
 
 FORMAT = 1
 """The version of the dict: it grows when a key changes its meaning."""
@@ -94,6 +95,7 @@ class Graph:
         self.items: list[Item] = []
         self.groups: list[Group] = []
         self.notes: list[str] = []
+        self.summaries = Summaries()
         self.order: list[Item] = []  # in which the backward pass visited the items
 
     def add(self, kind: str, like: Any, **more: Any) -> Item:
@@ -150,6 +152,7 @@ class Graph:
 
     def as_dict(self) -> dict[str, Any]:
         """The graph as plain dicts and lists."""
+        self.summaries.fill()
         keys: dict[Op, str] = {}
         for op in dict.fromkeys(item.op for item in self.items if item.op is not None):
             keys[op] = op.name if op.name not in keys.values() else f"{op.function.__module__}.{op.name}"

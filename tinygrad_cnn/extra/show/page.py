@@ -201,6 +201,9 @@ def embedded(data: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
+SOME = 50
+"""The number of nodes that are written at a time."""
+
 _json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
@@ -219,10 +222,10 @@ def _plain(value: Any) -> Any:
 def fitted(data: dict[str, Any], space: float, limit: int | None) -> str:
     """The data as JSON for a page. Parts are left out until it fits into `space` bytes."""
     less = compact(data)
-    left_out = []
+    left_out: list[str] = []
     for what, strip in STRIPS.items():
-        if _fits(less, space):
-            break
+        if _least(less) <= space and (text := _within(less, space)) is not None:
+            return text
         strip(less)
         left_out.append(what)
         note = f"To keep the page small, {', '.join(left_out)} were left out; save(path, max_bytes=None) keeps them."
@@ -237,16 +240,28 @@ def fitted(data: dict[str, Any], space: float, limit: int | None) -> str:
     )
 
 
-def _fits(data: dict[str, Any], space: float) -> bool:
-    """Whether the JSON of these data has at most `space` characters. No more nodes are written than that needs."""
-    if space == math.inf:
-        return True
-    space -= len(embedded({**data, "nodes": []})) - 1
-    for node in data["nodes"]:
-        space -= len(embedded(node)) + 1
+def _least(data: dict[str, Any]) -> int:
+    """How many characters the JSON has at least: those of the pictures, and two for each number of an array."""
+    found = 0
+    for summary in _summaries(data):
+        found += len(summary.get("picture", ())) + (
+            2 * summary["size"] if "values" in summary and "size" in summary else 0
+        )
+    return found
+
+
+def _within(data: dict[str, Any], space: float) -> str | None:
+    """The JSON of these data; None if it has more than `space` characters, which is known before all of it is written."""
+    nodes, written = data["nodes"], []
+    rest = {key: value for key, value in data.items() if key != "nodes"}
+    before, after = embedded({**rest, "nodes": []})[:-2], "]}"
+    space -= len(before) + len(after)
+    for start in range(0, len(nodes), SOME):
+        written.append(embedded(nodes[start : start + SOME])[1:-1])
+        space -= len(written[-1]) + (start > 0)
         if space < 0:
-            return False
-    return True
+            return None
+    return before + ",".join(written) + after
 
 
 def _slopes(data: dict[str, Any]) -> Iterator[dict[str, Any]]:

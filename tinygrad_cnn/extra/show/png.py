@@ -6,6 +6,8 @@ import base64
 import struct
 import zlib
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,13 +46,23 @@ def encode(pixels: NDArray[np.uint8], palette: bytes | None = None) -> bytes:
     height, width = pixels.shape[:2]
     rows = np.zeros((height, 1 + pixels[0].size), np.uint8)  # each begins with its filter, 0 for none
     rows[:, 1:] = pixels.reshape(height, -1)
-    parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6 if palette is None else 3, 0, 0, 0))]
-    if palette is not None:
-        parts += [(b"PLTE", palette), (b"tRNS", bytes([255] * GAP + [0]))]
-    parts += [(b"IDAT", zlib.compress(rows.tobytes(), 9)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in parts
+    kind = 6 if palette is None else 3
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))
+        + (b"" if palette is None else _colored(palette))
+        + _chunk(b"IDAT", zlib.compress(rows.tobytes(), 9))
+        + _chunk(b"IEND", b"")
     )
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+@cache
+def _colored(palette: bytes) -> bytes:
+    return _chunk(b"PLTE", palette) + _chunk(b"tRNS", bytes([255] * GAP + [0]))
 
 
 def picture(array: NDArray[np.generic], kind: str) -> str | None:
@@ -73,7 +85,7 @@ def picture(array: NDArray[np.generic], kind: str) -> str | None:
         tiles = array[:TILES, 0] if filters or (image and array.shape[1] == 1) else array[0, :TILES]
     else:
         tiles = array[:TILES] if array.ndim == 3 else array[None]
-    return _url(_indices([_tile(tile) for tile in tiles], grey=image and array.ndim > 2))
+    return _url(_tiled(np.stack([_tile(tile) for tile in tiles]), grey=image and array.ndim > 2))
 
 
 def _url(file: bytes) -> str:
@@ -91,21 +103,36 @@ def _range(tiles: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
     return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
 
 
-def _indices(tiles: list[NDArray[np.float64]], grey: bool) -> bytes:
-    low, high = _range(tiles)
+def matrices(x: NDArray[np.float64]) -> list[str]:
+    """The pictures of small matrices x (n, H, W)."""
+    finite = np.isfinite(x)
+    low, high = np.where(finite, x, np.inf).min((1, 2)), np.where(finite, x, -np.inf).max((1, 2))
+    low, high = (np.where(finite.any((1, 2)), end, 0.0)[:, None, None] for end in (low, high))
+    signed = low < 0
+    high = np.where(signed, np.maximum(-low, high), high)
+    pixels = _indices(x, np.where(signed, -high, low), high)
+    names = ["signed" if below else "positive" for below in signed.reshape(-1).tolist()]
+    return [_url(encode(each, PALETTES[name])) for each, name in zip(pixels, names, strict=True)]
+
+
+def _tiled(tiles: NDArray[np.float64], grey: bool) -> bytes:
+    low, high = _range(tiles)  # type: ignore[arg-type]
     palette = "grey" if grey else "signed" if low < 0 else "positive"
     if palette == "signed":
         high = max(-low, high)
         low = -high
-    pixels = []
-    for tile in tiles:
-        with silent:  # values that are not finite get another color below
-            scaled = (tile / 2 - low / 2) / (high / 2 - low / 2 or 1) * (COLORS - 1)
-        index = np.rint(np.nan_to_num(scaled, nan=0, posinf=0, neginf=0)).astype(np.uint8)
-        index[np.isinf(tile)] = INFINITE
-        index[np.isnan(tile)] = NAN
-        pixels.append(index)
-    return encode(_mosaic(pixels, GAP), PALETTES[palette])
+    return encode(_mosaic(_indices(tiles, low, high), GAP), PALETTES[palette])
+
+
+def _indices(x: NDArray[np.float64], low: Any, high: Any) -> NDArray[np.uint8]:
+    """The place of each element in a palette that goes from low to high."""
+    with silent:  # values that are not finite get another color below
+        width = high / 2 - low / 2
+        scaled = (x / 2 - low / 2) / np.where(width, width, 1) * (COLORS - 1)
+        index = np.rint(np.where(np.isfinite(x), scaled, 0)).astype(np.uint8)
+    index[np.isinf(x)] = INFINITE
+    index[np.isnan(x)] = NAN
+    return index
 
 
 def _colors(tiles: list[NDArray[np.float64]]) -> bytes:
@@ -123,7 +150,7 @@ def _colors(tiles: list[NDArray[np.float64]]) -> bytes:
     return encode(_mosaic(pixels, 0))
 
 
-def _mosaic(tiles: Sequence[NDArray[np.uint8]], gap: int) -> NDArray[np.uint8]:
+def _mosaic(tiles: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], gap: int) -> NDArray[np.uint8]:
     """Tiles in a grid that is about as wide as high, one pixel apart."""
     height, width = tiles[0].shape[:2]
     columns = min(len(tiles), max(1, round((len(tiles) * height / width) ** 0.5)))

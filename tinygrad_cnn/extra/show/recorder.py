@@ -23,7 +23,6 @@ from ...tensor import Tensor
 from .graph import Graph, Group, Input, Item, shown, shown_place
 from .labels import constant, is_function, written
 from .names import Names
-from .summary import summarize
 
 CALL = Module.__call__.__code__
 
@@ -58,7 +57,7 @@ class Recorder(Tracer):
         item = self.graph.add(
             "op", output, op=op, inputs=given, group=group, place=place, requires_grad=output._node is not None,
             params={n: shown(v) for n, v in zip(op.signature.params, params, strict=True)},
-            value=summarize(output._array), label=written(op, output.shape),
+            value=self.graph.summaries.add(output._array), label=written(op, output.shape),
         )  # fmt: skip
         if function is not None and function is self._function:
             self._functions[-1][1].append(item)
@@ -85,12 +84,14 @@ class Recorder(Tracer):
             if item in self.graph.order[: self._before]:
                 self.forget_gradients(self._before)
             self.graph.order.append(item)
-            item.gradient = summarize(array_of(g))
+            item.gradient = self.graph.summaries.add(array_of(g))
             slots = _slots(node.op, item)
             for slot, parent, r in zip(slots, parents, gradients, strict=True):
                 r = array_of(r)
                 if parent is not None and slot is not None and isinstance(r, np.ndarray):
-                    slot.gradient = summarize(r if r.shape == parent.shape else array_of(sum_to(r, shape=parent.shape)))
+                    slot.gradient = self.graph.summaries.add(
+                        r if r.shape == parent.shape else array_of(sum_to(r, shape=parent.shape))
+                    )
         return gradients
 
     def forget_gradients(self, count: int) -> None:
@@ -136,7 +137,8 @@ class Recorder(Tracer):
             name, kind = self.names.of(tensor)
             kind = kind or _kind(tensor)
             item = self.graph.add(
-                kind, tensor, name=name, value=summarize(tensor._array, kind), requires_grad=tensor._node is not None,
+                kind, tensor, name=name, value=self.graph.summaries.add(tensor._array, kind),
+                requires_grad=tensor._node is not None,
                 label=constant(tensor._array) if kind == "constant" and not name else "",
             )  # fmt: skip
             self.register(tensor, item)
@@ -150,7 +152,7 @@ class Recorder(Tracer):
             if item is None:
                 called, kind = self.names.of(value)
                 item = self.graph.add(
-                    kind or "constant", value, name=called, value=summarize(value, kind or "constant"),
+                    kind or "constant", value, name=called, value=self.graph.summaries.add(value, kind or "constant"),
                     label="" if kind or called else constant(value),
                 )  # fmt: skip
                 self._alive.append(value)

@@ -13,7 +13,6 @@ from ...tensor import Tensor, get_default_dtype
 from .graph import Graph, Group, Item, counted
 from .names import Names
 from .page import Page
-from .summary import summarize
 from .trace import record, walk
 
 
@@ -141,10 +140,10 @@ def _parameters(model: Module, graph: Graph, names: Names) -> None:
         for name, tensor in own:
             item: Item = graph.add(
                 names.of(tensor)[1], tensor, name=f"{path}.{name}" if path else name, group=groups[path],
-                value=summarize(tensor._array, names.of(tensor)[1]), requires_grad=tensor._node is not None,
+                value=graph.summaries.add(tensor._array, names.of(tensor)[1]), requires_grad=tensor._node is not None,
             )  # fmt: skip
             if (gradient := getattr(tensor, "_grad", None)) is not None:
-                item.gradient = summarize(gradient._array, item.kind)
+                item.gradient = graph.summaries.add(gradient._array, item.kind)
     if not graph.items:
         raise RuntimeError(f"show: {type(model).__name__} has no parameters; give it an input, as in show(model, x)")
     graph.notes.append("The model was not called: give an input, as in show(model, x), to see what it computes.")

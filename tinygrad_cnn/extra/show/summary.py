@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...scope import silent
+from .few import BINS, complete, rounded
 from .png import picture
 
 FEW = 64
@@ -20,43 +21,61 @@ CHUNK = 1 << 18
 SAMPLE = 1 << 16
 """The most elements that a histogram counts."""
 
-BINS = 24
 
+class Summaries:
+    """The summaries of the arrays of a page, in plain Python numbers. One has the elements of an array of up to FEW only.
 
-def summarize(array: NDArray[Any], kind: str = "op", pictures: bool = True) -> dict[str, Any]:
-    """The summary of an array, in plain Python numbers. It has the elements only of arrays of up to FEW elements.
-
-    Returns:
-        "size", "nan" and "inf", the counts of those elements; "values", nested lists, or None if there are more than FEW
-        elements. With more than one element also "mean", "std", "min" and "max" of the finite elements, None if there are
-        none, to seven digits; "norm", their Euclidean norm; "zeros", the share of elements that are 0; "histogram", a dict of
-        "low", "high", "counts" and "sampled", whether it is made of some elements only, or None for few elements; and
-        "picture", a PNG as a data URL, or None.
+    Those of few elements wait for others, and are completed by :meth:`fill`.
     """
-    if array.dtype.kind == "c":
-        array = np.abs(array)
-    if array.size == 1:
-        value = array.item()
-        number = float(value)
-        return {"size": 1, "nan": int(math.isnan(number)), "inf": int(math.isinf(number)), "values": _short(array)}
-    return {
-        "size": array.size,
-        **_moments(array),
-        "values": _short(array) if array.size <= FEW else None,
-        "picture": picture(array, kind) if pictures and array.size > BINS else None,
-    }
+
+    def __init__(self) -> None:
+        self._waiting: dict[Any, list[tuple[NDArray[Any], dict[str, Any]]]] = {}  # of one shape and dtype, drawn or not
+
+    def add(self, array: NDArray[Any], kind: str = "op") -> dict[str, Any]:
+        """The summary of what an array holds now.
+
+        Returns:
+            "size", "nan" and "inf", the counts of those elements; "values", nested lists, or None if there are more than FEW
+            elements. With more than one element also "mean", "std", "min" and "max" of the finite elements, None if there are
+            none, to seven digits; "norm", their Euclidean norm; "zeros", the share of elements that are 0; "histogram", a dict
+            of "low", "high", "counts" and "sampled", whether it is made of some elements only, or None for few elements; and
+            "picture", a PNG as a data URL, or None.
+        """
+        if array.dtype.kind == "c":
+            array = np.abs(array)
+        if array.size == 1:
+            number = float(array.item())
+            return {"size": 1, "nan": int(math.isnan(number)), "inf": int(math.isinf(number)), "values": _nested(array)}
+        if array.size > FEW:
+            return {"size": array.size, **_moments(array), "values": None, "picture": picture(array, kind)}
+        drawn = array.size > BINS and array.ndim == 2
+        summary: dict[str, Any] = {"size": array.size, "picture": None}
+        if array.size > BINS and not drawn:
+            summary["picture"] = picture(array, kind)
+        self._waiting.setdefault((array.shape, array.dtype, drawn), []).append((array.copy(), summary))
+        return summary
+
+    def fill(self) -> None:
+        """Complete those that wait."""
+        while self._waiting:
+            (*_, drawn), pairs = self._waiting.popitem()
+            complete([array for array, _ in pairs], [summary for _, summary in pairs], drawn)
 
 
-def _short(array: NDArray[Any]) -> Any:
-    """Nested lists; floats other than float64 with as few digits as identify them."""
-    if array.dtype.kind == "f" and array.dtype != np.float64:
-        return np.array([float(str(v)) for v in array.ravel()], np.float64).reshape(array.shape).tolist()
-    return array.tolist()
+def _nested(array: NDArray[Any]) -> Any:
+    """The only element, in as many lists as there are axes: as of :func:`shortest`, but faster."""
+    value = float(str(array.reshape(-1)[0])) if array.dtype.kind == "f" else array.item()
+    for _ in array.shape:
+        value = [value]
+    return value
 
 
-def rounded(x: float) -> float:
-    """x to seven significant digits."""
-    return float(f"{x:.7g}")
+def summarize(array: NDArray[Any], kind: str = "op") -> dict[str, Any]:
+    """The summary of one array: see :class:`Summaries`."""
+    summaries = Summaries()
+    found = summaries.add(array, kind)
+    summaries.fill()
+    return found
 
 
 def _flat(array: NDArray[Any]) -> NDArray[Any]:
@@ -68,7 +87,7 @@ def _flat(array: NDArray[Any]) -> NDArray[Any]:
 
 def _moments(array: NDArray[Any]) -> dict[str, Any]:
     flat = _flat(array)
-    nan, inf, zeros, count, mean, spread, low, high = _few(flat) if flat.size <= FEW else _many(flat)
+    nan, inf, zeros, count, mean, spread, low, high = _many(flat)
     known = count > 0
     std = math.sqrt(spread / count) if known else 0.0
     return {
@@ -87,18 +106,6 @@ def _moments(array: NDArray[Any]) -> dict[str, Any]:
 Counts: TypeAlias = tuple[int, int, int, int, float, float, float, float]
 """How many elements are NaN, infinite, 0 and finite; of the finite ones the mean, the sum of squares around it, the least and
 the largest."""
-
-
-def _few(flat: NDArray[Any]) -> Counts:
-    """In Python: on few elements, ten calls of NumPy take ten times as long."""
-    found = flat.astype(np.float64).tolist()
-    part = [x for x in found if math.isfinite(x)]
-    nan = sum(map(math.isnan, found))
-    if not part:
-        return nan, len(found) - nan, 0, 0, 0.0, 0.0, math.inf, -math.inf
-    mean = sum(part) / len(part)
-    spread = sum([(x - mean) * (x - mean) for x in part])
-    return nan, len(found) - len(part) - nan, part.count(0.0), len(part), mean, spread, min(part), max(part)
 
 
 def _many(flat: NDArray[Any]) -> Counts:

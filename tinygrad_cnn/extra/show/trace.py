@@ -29,7 +29,6 @@ from .graph import Graph, Input, counted, shown, shown_place, unused
 from .labels import written
 from .names import Names
 from .recorder import Recorder, array_of, input_names
-from .summary import summarize
 
 PACKAGE = __name__.partition(".")[0] + "."
 
@@ -69,7 +68,7 @@ def record(f: Callable[..., Any], args: Sequence[Any], backward: bool | None, gr
         for tensor in names.tensors():
             leaf = recorder.find(tensor)
             if leaf is not None and id(tensor) not in held and getattr(tensor, "_grad", None) is not None:
-                leaf.gradient = summarize(tensor._grad._array, leaf.kind)  # type: ignore[union-attr]
+                leaf.gradient = graph.summaries.add(tensor._grad._array, leaf.kind)  # type: ignore[union-attr]
     if outputs and not (recorder.pulled and start is None):
         left = graph.keep(outputs)
         if left:
@@ -112,13 +111,14 @@ def walk(roots: Sequence[Tensor], backward: bool | None, graph: Graph, names: Na
             array = values.get(place)
             item = graph.add(
                 "op" if node is not None else "leaf", place, op=place.op, requires_grad=True,
-                value=None if array is None else summarize(array), label="" if node is None else written(node.op, node.shape),
+                value=None if array is None else graph.summaries.add(array),
+                label="" if node is None else written(node.op, node.shape),
             )  # fmt: skip
             recorder.places[place] = item
             if array is None and node is not None and node not in stale:
                 again = _computed_again(node, values)
                 if again is not None:
-                    values[node], item.value, item.recomputed = again, summarize(again), True
+                    values[node], item.value, item.recomputed = again, graph.summaries.add(again), True
         if node is None:
             continue
         item.name = names.of_place(node)
@@ -287,7 +287,7 @@ def _pull(recorder: Recorder, start: Tensor, wanted: Sequence[Place], floor: int
     for place, g in found.items():
         item = recorder.places.get(place)
         if item is not None:
-            item.gradient = summarize(array_of(g), item.kind)
+            item.gradient = recorder.graph.summaries.add(array_of(g), item.kind)
             if item not in visited:
                 recorder.graph.order.append(item)
 
