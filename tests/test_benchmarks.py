@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from .benchmarks import measure, problems, report
 from .benchmarks.libraries import handwritten, ours
 from .benchmarks.measure import Effort, Figure, Outcome
-from .benchmarks.record import Record, Records, machine
+from .benchmarks.record import Record, machine, read, save
 from .benchmarks.rows import BY_NAME, ROWS, SIDES
 
 
@@ -76,7 +76,6 @@ def _record(ours_takes: float, disturbed: bool = False, where: str | None = None
     record = Record(where or machine())
     figures = {"eager": Figure(ours_takes, 0.1), "compiled": Figure(ours_takes, 0.1), "pytorch": Figure(1.0, 0.1)}
     record.add(Outcome("mnist", "pytorch", figures, [0.01], disturbed))
-    record.curves["batch 1"] = {"eager": [(1, 0.5)]}
     return record
 
 
@@ -90,58 +89,34 @@ def test_the_table_shows_which_targets_are_missed(ours_takes, disturbed):
     assert "notebook" not in table  # what was not measured has no line
 
 
-def _saved(path, *records: Record) -> Records:
-    """Records with these in the file: the first as this machine's."""
-    made = Records(path)
-    made.here, *made.elsewhere = records
-    made.save()
-    return made
-
-
 def test_records_are_read_as_they_were_written(tmp_path):
     path = tmp_path / "images" / "performance.json"
-    here, elsewhere = _record(0.5, disturbed=True), _record(2.0, where="abacus, 2 beads")
-    _saved(path, elsewhere, here)  # in whatever order
-    read = Records(path)
-    assert read.here.outcomes == here.outcomes
-    assert read.here.day == here.day != ""
-    assert read.here.curves == {"batch 1": {"eager": [[1, 0.5]]}}
-    assert [record.outcomes for record in read.elsewhere] == [elsewhere.outcomes]
-    assert read.all() == [read.here, *read.elsewhere]
+    record = _record(0.5, disturbed=True)
+    save(record, path)
+    assert read(path) == record
+    assert record.day != ""
 
 
-def test_what_was_measured_here_with_other_versions_is_dropped(tmp_path, capsys):
+def test_what_was_measured_with_other_versions_is_dropped(tmp_path, capsys):
     path = tmp_path / "performance.json"
-    before = replace(_record(0.5), machine=f"{machine().split(',')[0]}, numpy 1.0")
-    _saved(path, before, _record(2.0, where="abacus, 2 beads"))
-    read = Records(path)
-    assert not read.here.outcomes
-    assert [record.processor for record in read.all()] == ["abacus"]
+    save(_record(0.5, where=f"{machine().split(',')[0]}, numpy 1.0"), path)
+    assert read(path) == Record(machine())
     assert "numpy 1.0" in capsys.readouterr().out
 
 
 def test_tables_replace_those_on_the_page_and_nothing_else(tmp_path):
-    pages = [tmp_path / "performance.md", tmp_path / "history.md"]
-    for page in pages:
-        page.write_text(f"before\n{report.START}\nold\n{report.END}\nafter\n", encoding="utf-8")
-    records = _saved(tmp_path / "performance.json", _record(0.5), _record(2.0, where="abacus, 2 beads"))
+    page = tmp_path / "performance.md"
+    page.write_text(f"before\n{report.START}\nold\n{report.END}\nafter\n", encoding="utf-8")
     for _ in range(2):
-        report.write(records, *pages)
-        texts = [page.read_text(encoding="utf-8") for page in pages]
-        for text in texts:
-            assert text.startswith(f"before\n{report.START}\n")
-            assert text.endswith(f"{report.END}\nafter\n")
-            assert "old" not in text
-            assert text.count("MNIST") == 1
-        assert machine() in texts[0]
-        assert texts[1].index("### abacus\n") < texts[1].index("**2.00**")
-
-
-def test_a_page_has_no_tables_of_another_machine(tmp_path):
-    pages = [tmp_path / "performance.md", tmp_path / "history.md"]
-    records = _saved(tmp_path / "performance.json", Record(machine()), _record(2.0, where="abacus, 2 beads"))
-    report.write(records, *pages)
-    assert ["abacus" in page.read_text(encoding="utf-8") for page in pages] == [False, True]
+        report.write(_record(0.5), page)
+        text = page.read_text(encoding="utf-8")
+        assert text.startswith(f"before\n{report.START}\n")
+        assert text.endswith(f"{report.END}\nafter\n")
+        assert "old" not in text
+        assert text.count("MNIST") == 1
+        assert machine() in text
+    report.write(Record(machine()), page)
+    assert page.read_text(encoding="utf-8") == f"before\n{report.START}\n\n{report.END}\nafter\n"
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,8 @@
-"""Measure every row beside every peer that is installed; write the tables, and the pictures of this machine.
+"""Measure every row beside every peer that is installed, and write the tables of this machine.
 
     python -m tests.benchmarks                        everything, about ten minutes
     python -m tests.benchmarks --rows 'conv*,adam'    some rows; what was measured before of the others stays
-    python -m tests.benchmarks --rows 'curve-*'       the pictures of cost against work
-    python -m tests.benchmarks --rows nothing         no row: write tables and pictures again
+    python -m tests.benchmarks --rows nothing         no row: write the tables again
 
 Unset OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE for this command if they are set: they slow NumPy down. Nothing else should run
 on the machine: a second thread becomes many times slower when it does, on either side. The command looks for that, repeats
@@ -20,13 +19,15 @@ from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
-from . import draw, report
-from .curves import CURVES, trace
+from . import report
 from .measure import Effort, Outcome, compare, isolated, peak_memory
-from .record import Records
+from .record import Record, read, save
 from .rows import ROWS, SIDES, Row
 
 DOCS = Path("docs")
+
+RECORD = "performance.json"
+"""The file of what was measured, beside the page with its tables."""
 
 TRIES = 3
 """How often a row that was disturbed is measured."""
@@ -38,23 +39,17 @@ SLOWER = 1.5
 def main() -> None:
     """Measure, write, and print the tables."""
     args = _arguments()
-    records = Records(args.out / "images" / "performance.json")
+    record = read(args.out / RECORD)
     if os.getloadavg()[0] > 0.5:
         print(f"The machine is busy, its load is {os.getloadavg()[0]:.1f}: figures may be off.")
-    failed = _rows(args, records) + _curves(args, records)
-    history = Path(__file__).parent if args.out == DOCS else args.out
-    report.write(records, args.out / "performance.md", history / "history.md")
-    print("\n" + report.tables(records.here))
-    try:
-        draw.ratios(records.here, args.out / "images" / "ratios.png")
-        draw.costs(records.here, args.out / "images" / "costs.png")
-    except ImportError:
-        print("matplotlib is not installed: no pictures.")
+    failed = _rows(args, record)
+    report.write(record, args.out / "performance.md")
+    print("\n" + report.tables(record))
     if failed:
         raise SystemExit(f"not measured, for the reasons above: {', '.join(failed)}")
 
 
-def _rows(args: argparse.Namespace, records: Records) -> list[str]:
+def _rows(args: argparse.Namespace, record: Record) -> list[str]:
     """Measure what is asked for, keep each outcome at once, and return what failed."""
     peers = [peer for peer in args.peers.split(",") if _present(peer)]
     effort = Effort(turns=2, seconds=0.1) if args.quick else Effort()
@@ -69,25 +64,10 @@ def _rows(args: argparse.Namespace, records: Records) -> list[str]:
             failed.append(f"{row.name} beside {SIDES[peer].title}")
             print(f"{failed[-1]}: {type(error).__name__}: {error}", flush=True)
             continue
-        records.here.add(outcome)
-        records.save()
+        record.add(outcome)
+        save(record, args.out / RECORD)
         figures = [f"{SIDES[side].title} {report.show(figure, row)}" for side, figure in outcome.figures.items()]
         print(f"{row.name}: {', '.join(figures)}", flush=True)
-    return failed
-
-
-def _curves(args: argparse.Namespace, records: Records) -> list[str]:
-    failed = []
-    asked = [(curve, n) for curve in CURVES if _matches(f"curve-{curve.name}", args.rows) for n in curve.threads]
-    for curve, n in asked:
-        print(f"curve-{curve.name}, threads: {n}", flush=True)
-        try:
-            with _blas_threads(n):
-                records.here.curves[f"{curve.name} {n}"] = isolated(trace, curve.name, n, args.quick)
-        except Exception as error:
-            failed.append(f"curve-{curve.name}, threads: {n}")
-            print(f"{failed[-1]}: {type(error).__name__}: {error}", flush=True)
-        records.save()
     return failed
 
 
@@ -141,7 +121,7 @@ def _blas_threads(n: int | None) -> Iterator[None]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m tests.benchmarks", description="Measure beside other libraries.")
-    names = ", ".join([row.name for row in ROWS] + [f"curve-{curve.name}" for curve in CURVES])
+    names = ", ".join([row.name for row in ROWS])
     peers = ",".join(dict.fromkeys(peer for row in ROWS for peer in row.peers))
     parser.add_argument("--rows", default="*", metavar="PATTERNS", help=f"which rows, with * and ?, of: {names}")
     parser.add_argument("--peers", default=peers, metavar="NAMES", help=f"beside whom, of: {peers}")
@@ -159,7 +139,7 @@ def _arguments() -> argparse.Namespace:
         type=Path,
         default=DOCS,
         metavar="FOLDER",
-        help="gets performance.md and images/, and history.md if not docs",
+        help=f"gets performance.md and {RECORD}",
     )
     return parser.parse_args()
 

@@ -62,14 +62,6 @@ def embedding(words: int, rows: int, features: int) -> Problem:
     return Problem([_normal(rng, (words, features))], rng.integers(0, words, rows), _normal(rng, (rows, features)))
 
 
-def onnx_file(name: str, shape: tuple[int, ...]) -> Problem:
-    """A trained model of another package, its file as bytes, and an example of its input."""
-    from ..onnx.models import example, real_path
-
-    data = np.frombuffer(real_path(name).read_bytes(), np.uint8)
-    return Problem([data], example(name, shape), np.zeros(0))
-
-
 def notebook(images: int) -> Problem:
     """The notebook's network: a convolution of 4 filters with stride 2, relu, and two matrices, 1024 to 10 to 1."""
     rng = np.random.default_rng(0)

@@ -13,20 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from .curves import Points
 from .measure import Figure, Outcome
 
-PACKAGES = ("numpy", "numba", "torch", "jax", "autograd", "mygrad", "tinygrad")
+PACKAGES = ("numpy", "numba", "torch", "jax")
 
 
 @dataclass
 class Record:
-    """Outcomes by row and peer, curves by name and threads, the machine that they hold for, and the day of the last."""
+    """Outcomes by row and peer, the machine that they hold for, and the day of the last."""
 
     machine: str
     day: str = ""
     outcomes: dict[str, Outcome] = field(default_factory=dict)
-    curves: dict[str, dict[str, Points]] = field(default_factory=dict)
 
     def add(self, outcome: Outcome) -> None:
         """Put it in the place of what was measured before."""
@@ -43,30 +41,23 @@ class Record:
         return self.machine.split(",")[0]
 
 
-class Records:
-    """A file of records: `here` is this machine's, and the first."""
+def read(path: Path) -> Record:
+    """What a file has of this machine, with the versions that are installed: an empty record if it has another's."""
+    here = Record(machine())
+    if not path.exists():
+        return here
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    if kept["machine"] != here.machine:
+        print(f"{path}: what was measured elsewhere or with other versions ({kept['machine']}) is dropped.")
+        return here
+    return Record(**kept | {"outcomes": {key: _outcome(value) for key, value in kept["outcomes"].items()}})
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.here = path, Record(machine())
-        self.elsewhere: list[Record] = []
-        for kept in json.loads(path.read_text(encoding="utf-8")) if path.exists() else []:
-            outcomes = {key: _outcome(value) for key, value in kept["outcomes"].items()}
-            record = Record(**kept | {"outcomes": outcomes})
-            if record.machine == self.here.machine:
-                self.here = record
-            elif record.processor == self.here.processor:
-                print(f"{path}: what was measured with other versions ({record.machine}) is dropped.")
-            else:
-                self.elsewhere.append(record)
 
-    def all(self) -> list[Record]:
-        """Those in which something was measured."""
-        return [record for record in (self.here, *self.elsewhere) if record.outcomes or record.curves]
-
-    def save(self) -> None:
-        """Write it."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text(json.dumps([asdict(record) for record in self.all()], indent=1) + "\n", encoding="utf-8")
+def save(record: Record, path: Path) -> None:
+    """Write it, if something was measured."""
+    if record.outcomes:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
 
 
 def _outcome(kept: dict[str, Any]) -> Outcome:

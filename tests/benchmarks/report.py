@@ -5,24 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from .measure import Figure, Outcome
-from .record import Record, Records
-from .rows import BY_NAME, OTHERS, ROWS, SIDES, Row
+from .record import Record
+from .rows import BY_NAME, ROWS, SIDES, Row
 
 NETWORK_SIDES = ("both", "pytorch", "pytorch-last")
 
 START, END = "<!-- measured -->", "<!-- end of measured -->"
 
 
-def write(records: Records, page: Path, history: Path) -> None:
-    """Put the tables of this machine into a page, and those of the others into its appendix."""
-    here = [records.here] if records.here.outcomes else []
-    for path, some in ((page, here), (history, records.elsewhere)):
-        _put(path, [f"### {record.processor}\n\n{tables(record)}\n" for record in some])
-
-
-def _put(path: Path, parts: list[str]) -> None:
-    """Replace what is between the marks in the file, or make a file of it."""
-    measured = f"{START}\n\n{''.join(parts)}{END}"
+def write(record: Record, path: Path) -> None:
+    """Replace what is between the marks in a page by the tables, or make a page of them."""
+    found = f"### {record.processor}\n\n{tables(record)}\n" if record.outcomes else ""
+    measured = f"{START}\n\n{found}{END}"
     text = f"{measured}\n"
     if path.exists() and START in (page := path.read_text(encoding="utf-8")):
         before, rest = page.split(START)
@@ -37,11 +31,10 @@ def tables(record: Record) -> str:
     for heading, group, peers in (
         ("Ops and optimizers", "ops", ["pytorch"]),
         ("Training steps", "steps", ["pytorch", "numpy"]),
-        ("Trained ONNX files, inference", "files", ["onnxruntime"]),
         ("Peak memory of a training step", "memory", ["pytorch"]),
     ):
         parts += _beside(record, heading, [row for row in ROWS if row.group == group], peers)
-    parts += _networks(record) + _others(record)
+    parts += _networks(record)
     if any(outcome.disturbed for outcome in record.outcomes.values()):
         parts.append("† measured while the machine had other work to do\n")
     return "\n".join(parts)
@@ -95,22 +88,6 @@ def _networks(record: Record) -> list[str]:
         title = f"#### Networks, {'one thread' if threads == 1 else 'two threads'}\n"
         parts += [title, *_grid(["", *heads], lines)] if lines else []
     return parts
-
-
-def _others(record: Record) -> list[str]:
-    """Each library's time, and which part of it our compiled step takes."""
-    lines = []
-    for row in ROWS:
-        cells = []
-        for peer in OTHERS:
-            outcome = record.of(row.name, peer)
-            cells.append(
-                f"{show(outcome.figures[peer], row)}: {_ratio(row, 'compiled', outcome, peer)}" if outcome else "-"
-            )
-        if set(cells) != {"-"}:
-            lines.append([row.title, *cells])
-    heading = ["#### Beside other libraries\n", "Their time, and our compiled step's as a part of it.\n"]
-    return [*heading, *_grid(["", *(SIDES[peer].title for peer in OTHERS)], lines)] if lines else []
 
 
 def _grid(heads: list[str], lines: list[list[str]]) -> list[str]:

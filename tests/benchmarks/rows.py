@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -54,10 +54,6 @@ SIDES = {
     "inductor": Side("torch.compile", "pytorch", "torch", {"compiled": True}),
     "numpy": Side("NumPy by hand", "handwritten", "numpy"),
     "jax": Side("jax.jit", "jax", "jax"),
-    "autograd": Side("autograd", "autograd", "autograd"),
-    "mygrad": Side("MyGrad", "mygrad", "mygrad"),
-    "tinygrad": Side("tinygrad", "tinygrad", "tinygrad"),
-    "onnxruntime": Side("onnxruntime", "onnxruntime", "onnxruntime"),
 }
 
 Targets = dict[tuple[str, str], float | None]
@@ -112,13 +108,11 @@ def _step(
     eager: float,
     compiled: float,
     numpy: float | None = None,
-    ahead_of: Iterable[str] = (),
     work: str | None = None,
 ) -> Row:
     targets: Targets = {("eager", "pytorch"): eager, ("compiled", "pytorch"): compiled}
     if numpy is not None:
         targets["compiled", "numpy"] = numpy
-    targets |= {("compiled", peer): 1.0 for peer in ahead_of}
     return Row(name, title, work or problem.func.__name__, problem, targets, "steps")
 
 
@@ -143,12 +137,6 @@ def _network(name: str, title: str, images: int, training: bool, target: float, 
     ]
 
 
-def _file(name: str, *shape: int) -> Row:
-    title = f"{name}, {' x '.join(map(str, shape))}"
-    targets: Targets = {("eager", "onnxruntime"): None, ("compiled", "onnxruntime"): 3}
-    return Row(f"onnx-{name}", title, "onnx_file", partial(problems.onnx_file, name, shape), targets, "files")
-
-
 def _function(name: str, title: str, problem: Callable[[], Problem], target: float | None, numba: bool = True) -> Row:
     targets: Targets = {("eager", "pytorch"): target} | ({("numba", "pytorch"): 1.1} if numba else {})
     return Row(
@@ -161,8 +149,6 @@ def _function(name: str, title: str, problem: Callable[[], Problem], target: flo
         threads=(1,),
     )
 
-
-OTHERS = ("jax", "autograd", "mygrad", "tinygrad")
 
 NETWORKS = [
     (
@@ -240,10 +226,10 @@ ROWS = [
         {("eager", "pytorch"): None},
         "ops",
     ),
-    _step("notebook-2", "notebook's network, 2 images", partial(problems.notebook, 2), 0.40, 0.17, 1.4, OTHERS),
-    _step("notebook-64", "notebook's network, 64 images", partial(problems.notebook, 64), 0.70, 0.50, 1.2, OTHERS),
+    _step("notebook-2", "notebook's network, 2 images", partial(problems.notebook, 2), 0.40, 0.17, 1.4),
+    _step("notebook-64", "notebook's network, 64 images", partial(problems.notebook, 64), 0.70, 0.50, 1.2),
     _step("perceptron", "perceptron 20-64-64-3, 32 rows", partial(problems.perceptron, 32), 0.8, 0.4),
-    _step("mnist", "MNIST CNN, 64 images, Adam", partial(problems.mnist, 64), 1.3, 1.0, ahead_of=OTHERS),
+    _step("mnist", "MNIST CNN, 64 images, Adam", partial(problems.mnist, 64), 1.3, 1.0),
     _step(
         "mnist-inference",
         "MNIST CNN, inference of 256 images",
@@ -253,10 +239,6 @@ ROWS = [
         work="mnist_inference",
     ),
     _step("residual", "residual network, 32 images, momentum", partial(problems.residual, 32), 2.0, 1.5),
-    _file("classifier", 1, 3, 48, 192),
-    _file("detector", 1, 3, 320, 320),
-    _file("recognizer", 1, 3, 48, 320),
-    _file("magika", 1, 2048),
     _memory("memory-mnist", "MNIST CNN, 64 images, Adam", partial(problems.mnist, 64)),
     _memory("memory-residual", "residual network, 32 images, momentum", partial(problems.residual, 32)),
     *(

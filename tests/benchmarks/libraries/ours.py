@@ -195,18 +195,6 @@ def network(p: Problem, compiled: bool = False) -> Callable[[], Any]:
     return lambda: infer(x).numpy()
 
 
-def onnx_file(p: Problem, compiled: bool = False) -> Callable[[], Any]:
-    """One call of the model in a file."""
-    model: Any = tg.onnx.load(p.weights[0].tobytes())
-    call = tg.compile(model) if compiled else model
-
-    def run() -> Any:
-        with tg.no_grad():
-            return call(p.x)
-
-    return run
-
-
 def _leaves(p: Problem) -> list[Any]:
     return [tg.Tensor(a, requires_grad=True) for a in p.weights]
 

@@ -1,1 +1,0 @@
-"""The evaluations, one a file."""
