@@ -217,6 +217,16 @@ def test_what_an_outside_op_computed_depends_on_what_is_wanted():
     assert lists_of(f(a, a * 1, a)) == [[2, 4]]
 
 
+def test_a_node_where_a_walk_stops_and_one_that_leads_to_what_is_wanted():
+    f = tg.compile(lambda a, h: tg.gradients((a * h).sum(), a))
+    for _ in range(4):
+        h = leaf(3.0, 5.0) * 1
+        assert lists_of(f(leaf(1.0, 2.0), h)) == [[3, 5]]
+    for _ in range(4):
+        a = leaf(1.0, 2.0)
+        assert lists_of(f(a, a * 1)) == [[2, 4]]
+
+
 def test_a_walk_that_began_with_one_array_in_two_places():
     """The rule of a power reads both operands."""
 

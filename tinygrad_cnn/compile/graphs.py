@@ -1,28 +1,27 @@
 """The structure of a recorded graph: what a backward walk goes through, and whether another graph is the same.
 
 Two graphs have one structure if their nodes record the same ops with the same parameters, in one order, with the same edges,
-and if these nodes and the values that they save have the same forms: shapes, memory orders, dtypes.
+and if these nodes and the values that they save have the same forms: shapes, memory orders, dtypes. Each structure has a
+function that compares graphs with it, written out node by node (``graph.source``): a loop would take three times as long.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
-from itertools import chain, repeat
-from operator import attrgetter, gt, is_, is_not
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from numpy import ndarray
 
 from ..core.backward import reached
+from ..generated import made
 from .params import is_ours, plain, same, snapshot
 
 Root: TypeAlias = tuple[Any, Any]
 """A place where a walk begins, and the gradient that arrives there."""
 
-_form = attrgetter("shape", "strides", "dtype")
-_described = attrgetter("op", "shape", "strides", "dtype")
-_number, _parents, _saved = map(attrgetter, ("number", "parents", "saved"))
+MOST_NODES = 10_000
+"""The walk through a larger graph, such as that of a whole training, is plain: its comparison would take seconds to make."""
 
 
 class Match(NamedTuple):
@@ -37,120 +36,164 @@ class Match(NamedTuple):
 class Graph:
     """The structure of a graph behind some roots.
 
-    Numbers stand for places: the nodes that a walk goes through, newest first, and then the places where it ends. The saved
-    values have numbers, too: one node's after the other's, and then those in tuples, one tuple's after the other's.
+    Numbers stand for places: the nodes that a walk goes through, newest first, and then the places where it ends. The arrays
+    that nodes save have numbers, too, each of them one.
     """
 
-    def __init__(self, roots: Sequence[Root], wanted: Collection[Any] | None, varying: Collection[int] = ()) -> None:
-        """See the graph behind `roots`. Parameters and saved numbers of the `varying` nodes differ from walk to walk."""
-        oldest = min([place.number for place in wanted]) if wanted else 0
-        nodes, ends = reached([place for place, _ in roots], oldest)
-        places = [*nodes, *ends]
-        numbers: dict[Any, int] = {place: i for i, place in enumerate(places)}
+    def __init__(
+        self, roots: Sequence[Root], wanted: Collection[Any] | None, nodes: Sequence[Any], ends: Sequence[Any],
+        varying: Collection[int],
+    ) -> None:  # fmt: skip
+        """See :func:`seen`."""
+        numbers: dict[Any, int] = {place: i for i, place in enumerate((*nodes, *ends))}
         self.varying = varying
-        self.size, self.inner = len(places), len(nodes)
-        self.described = [*map(_described, places)]
-        self.roots, self.root_forms = [numbers[place] for place, _ in roots], [_form(g) for _, g in roots]
-        self.repeats_roots = len({*self.roots}) < len(self.roots)
+        self.inner = len(nodes)
         self.wanted = None if wanted is None else [numbers[place] for place in wanted if place in numbers]
-        self.is_whole = all(end.op is None for end in ends)  # so what is wanted and not found is not reached at all
-        self.edges = [-1 if p is None else numbers[p] for node in nodes for p in node.parents]
-        self.parents = [len(node.parents) for node in nodes]
-        self.paths = self._paths(nodes, numbers)
+        self.older = [numbers[end] for end in ends if end.op is not None]  # the nodes where the walk stops
         whole = [node.parents[0] for node in nodes if node.op.adds is not None]
-        self.most_parts = max(Counter(whole).values(), default=0)  # of one place
+        self.most_parts = max(Counter(whole).values(), default=0)  # of one array
         self.compares = [i not in varying and is_ours(node.op) and plain(node.params) for i, node in enumerate(nodes)]
-        self.params = [(i, snapshot(n.params)) for i, n in enumerate(nodes) if n.params and self.compares[i]]
-        self._see_saved(nodes)
-
-    def _paths(self, nodes: Sequence[Any], numbers: dict[Any, int]) -> list[tuple[int, int, int]]:
-        """How each place is found: its number, that of a node of which it is a parent, and its position there."""
-        found, known = [], {*self.roots}
-        for i, node in enumerate(nodes):
-            for k, parent in enumerate(node.parents):
-                if parent is not None and numbers[parent] not in known:
-                    known.add(numbers[parent])
-                    found.append((numbers[parent], i, k))
-        return found
-
-    def _see_saved(self, nodes: Sequence[Any]) -> None:
-        saved = [*chain.from_iterable(map(_saved, nodes))]
-        owners = [i for i, node in enumerate(nodes) for _ in node.saved]
-        self.tuples = [(i, len(value)) for i, value in enumerate(saved) if value.__class__ is tuple]
-        for i, n in self.tuples:
-            owners += [owners[i]] * n
-            saved += saved[i]
-        first: dict[int, int] = {}  # by the id of an array
-        self.arrays: list[int] = []  # the numbers of the saved arrays, of each array the first one
-        self.twins: list[tuple[int, int]] = []  # the first number of an array, and another one
-        self.others: list[tuple[int, int, Any]] = []  # the number of another value, that of its node, and the value
-        for i, value in enumerate(saved):
-            if value.__class__ is ndarray:
-                if first.setdefault(id(value), i) == i:
-                    self.arrays.append(i)
-                else:
-                    self.twins.append((first[id(value)], i))
-            elif value.__class__ is not tuple and self.compares[owners[i]]:
-                self.others.append((i, owners[i], snapshot(value)))
-        self.forms = [_form(saved[i]) for i in self.arrays]
+        comparison = _Comparison(roots, nodes, ends, self.compares)
+        self.source, self._scope = comparison.source, comparison.scope
+        self._compare: Callable[..., tuple[list[Any], list[Any]] | None] | None = None
 
     def match(self, roots: Sequence[Root], wanted: Collection[Any] | None) -> Match | None:
         """The graph behind other roots, if it has this structure; but parameters and saved numbers may differ."""
-        if [_form(g) for _, g in roots] != self.root_forms or (wanted is None) is not (self.wanted is None):
+        if (wanted is None) is not (self.wanted is None):
             return None
-        places: list[Any] = [None] * (self.size + 1)  # the last one is the parent of constants
-        for i, (place, _) in zip(self.roots, roots, strict=True):
-            places[i] = place
+        if self._compare is None:
+            self._compare = made("<structure: compare>", self.source, self._scope)
+        differ: set[int] = set()
         try:
-            for at, i, k in self.paths:
-                places[at] = places[i].parents[k]
-            nodes = places[: self.inner]
-            parents = [*map(_parents, nodes)]
-            numbers = [*map(_number, nodes)]
-            saved = [*chain.from_iterable(map(_saved, nodes))]
-            if (
-                [*chain.from_iterable(parents)] != [places[i] for i in self.edges]
-                or [*map(len, parents)] != self.parents
-                or [*map(_described, places[:-1])] != self.described
-                or not all(map(gt, numbers, numbers[1:]))  # else gradients would be added in another order
-            ):
-                return None
-            for i, n in self.tuples:
-                if saved[i].__class__ is not tuple or len(saved[i]) != n:
-                    return None
-                saved += saved[i]
-            arrays = [saved[i] for i in self.arrays]
-            if [*map(_form, arrays)] != self.forms or any(map(is_not, map(type, arrays), repeat(ndarray))):
-                return None
-        except (AttributeError, IndexError, TypeError):  # another structure, or freed
+            found = self._compare(roots, differ)
+        except (AttributeError, TypeError, ValueError):  # other numbers of parents or saved values, or freed
             return None
-        places.pop()
-        if len({*places}) < self.size:
+        if found is None or (wanted is not None and not self._wants(found[0], wanted)):
             return None
-        if self.repeats_roots and any(places[i] is not place for i, (place, _) in zip(self.roots, roots, strict=True)):
-            return None
-        if any(saved[i] is not saved[j] for i, j in self.twins) or (
-            wanted is not None and not self._wants(places, wanted)
-        ):
-            return None
-        return Match(places, saved, self._differing(nodes, saved))
+        places, saved = found
+        return Match(places, saved, differ)
 
     def _wants(self, places: Sequence[Any], wanted: Collection[Any]) -> bool:
-        """Whether the same places are wanted."""
+        """Whether the same places are wanted, and none of them lies behind a node where the walk stops."""
         assert self.wanted is not None
         found = sum([place in wanted for place in places])
-        if found != len(self.wanted) or (found < len(wanted) and not self.is_whole):
+        if found != len(self.wanted) or (found < len(wanted) and self.older):
+            return False
+        if self.older and max([places[i].number for i in self.older]) >= min([place.number for place in wanted]):
             return False
         return all(places[i] in wanted for i in self.wanted)
 
-    def _differing(self, nodes: Sequence[Any], saved: Sequence[Any]) -> Collection[int]:
-        """The nodes of which parameters or saved numbers differ."""
-        found = set()
-        for i, params in self.params:
-            given = nodes[i].params
-            if not all(map(is_, given, params)) and not same(given, params):
-                found.add(i)
-        for i, node, value in self.others:
-            if saved[i] is not value and not same((saved[i],), (value,)):
-                found.add(node)
-        return found
+
+def seen(roots: Sequence[Root], wanted: Collection[Any] | None, varying: Collection[int] = ()) -> Graph | None:
+    """The structure of the graph behind some roots; None if it is too large.
+
+    Parameters and saved numbers of the `varying` nodes differ from walk to walk.
+    """
+    oldest = min([place.number for place in wanted]) if wanted else 0
+    nodes, ends = reached([place for place, _ in roots], oldest)
+    return Graph(roots, wanted, nodes, ends, varying) if len(nodes) <= MOST_NODES else None
+
+
+class _Comparison:
+    """The source of ``compare(roots, differ)``, and its globals.
+
+    It returns the places and the saved arrays of the graph behind other roots, or None, and adds to `differ` the numbers of
+    nodes whose parameters or saved numbers differ. It raises where a node has another number of parents or saved values.
+    """
+
+    def __init__(
+        self, roots: Sequence[Root], nodes: Sequence[Any], ends: Sequence[Any], compares: Sequence[bool]
+    ) -> None:
+        self.scope: dict[str, Any] = {"ndarray": ndarray, "same": same}
+        self._lines = ["def compare(roots, differ):"]
+        self._names = {place: f"p{i}" for i, place in enumerate((*nodes, *ends))}
+        self._bound: set[Any] = set()  # the places that have been found
+        self._arrays: dict[int, str] = {}  # the names of saved arrays, by id
+        self._count = 0
+        targets, again = self._targets([place for place, _ in roots])
+        pairs = [f"[{target}, g{i}]" for i, target in enumerate(targets)]
+        self._unpack(pairs, [*again, *[self._form(f"g{i}", g) for i, (_, g) in enumerate(roots)]], "roots")
+        for i, node in enumerate(nodes):
+            name = self._names[node]
+            self._place(name, node)
+            self._unpack(*self._targets(node.parents), source=f"{name}.parents")
+            if node.saved:
+                self._see_saved(i, f"{name}.saved", node.saved, compares[i])
+            if node.params and compares[i]:
+                targets = [self._new() for _ in node.params]
+                self._unpack(targets, [], f"{name}.params")
+                self._note_others(i, targets, snapshot(node.params))
+        for end in ends:
+            self._place(self._names[end], end)
+        if len(nodes) > 1:  # else gradients would be added in another order
+            self._ensure([" > ".join([f"{self._names[node]}.number" for node in nodes])])
+        leaves = all(end.op is None for end in ends)  # else one of them may be a node
+        distinct = [self._names[place] for place in (ends if leaves else self._names)]
+        self._ensure([f"len({{{', '.join(distinct)}}}) == {len(distinct)}"])
+        self._lines.append(f"return [{', '.join(self._names.values())}], [{', '.join(self._arrays.values())}]")
+        self.source = "\n    ".join(self._lines) + "\n"
+
+    def _ensure(self, conditions: Sequence[str]) -> None:
+        """Go on if all conditions hold."""
+        if conditions:
+            self._lines.append(f"if not ({' and '.join(conditions)}): return None")
+
+    def _unpack(self, targets: Sequence[str], conditions: Sequence[str], source: str) -> None:
+        self._lines.append(f"[{', '.join(targets)}] = {source}")
+        self._ensure(conditions)
+
+    def _new(self) -> str:
+        self._count += 1
+        return f"x{self._count}"
+
+    def _constant(self, value: Any) -> str:
+        name = f"k{len(self.scope)}"
+        self.scope[name] = value
+        return name
+
+    def _targets(self, places: Sequence[Any]) -> tuple[list[str], list[str]]:
+        """The names of places where they are unpacked, and that those which were found before, or are None, are the same."""
+        targets, again = [], []
+        for place in places:
+            if place is None or place in self._bound:
+                targets.append(self._new())
+                again.append(f"{targets[-1]} is {place and self._names[place]}")
+            else:
+                self._bound.add(place)
+                targets.append(self._names[place])
+        return targets, again
+
+    def _form(self, name: str, array: Any) -> str:
+        form = self._constant((array.shape, array.strides, array.dtype))
+        return f"({name}.shape, {name}.strides, {name}.dtype) == {form}"
+
+    def _place(self, name: str, place: Any) -> None:
+        form = self._constant((place.op, place.shape, place.strides, place.dtype))
+        self._ensure([f"({name}.op, {name}.shape, {name}.strides, {name}.dtype) == {form}"])
+
+    def _see_saved(self, i: int, source: str, saved: Sequence[Any], compares: bool) -> None:
+        """Compare the values that node i saves, or those in a tuple among them."""
+        targets, conditions, others = [self._new() for _ in saved], [], []
+        for name, value in zip(targets, saved, strict=True):
+            if value.__class__ is ndarray and id(value) in self._arrays:
+                conditions.append(f"{name} is {self._arrays[id(value)]}")
+            elif value.__class__ is ndarray:
+                self._arrays[id(value)] = name
+                conditions += [f"{name}.__class__ is ndarray", self._form(name, value)]
+            elif value.__class__ is tuple:
+                conditions.append(f"{name}.__class__ is tuple")
+                others.append((name, value))
+            elif compares:
+                others.append((name, value))
+        self._unpack(targets, conditions, source)
+        for name, value in others:
+            if value.__class__ is tuple:
+                self._see_saved(i, name, value, compares)
+            else:
+                self._note_others(i, [name], (snapshot(value),))
+
+    def _note_others(self, i: int, names: Sequence[str], known: tuple[Any, ...]) -> None:
+        """Note node i if its parameters or saved numbers are not the known ones. Mostly they are the same objects."""
+        alike = " and ".join([f"{name} is {self._constant(value)}" for name, value in zip(names, known, strict=True)])
+        given = f"({', '.join(names)},)"
+        self._lines.append(f"if not ({alike} or same({given}, {self._constant(known)})): differ.add({i})")

@@ -118,8 +118,8 @@ class Rules(tracing.Tracer):
         self._reads: list[Value] = []  # the values that a call takes
         self.calls: list[Call] = []
         self.roots: list[Value] = []
-        for i in graph.arrays:
-            self._known(saved[i], "saved", i)
+        for i, array in enumerate(saved):
+            self._known(array, "saved", i)
 
     def root(self, g: Any) -> Tensor:
         """An incoming gradient as a Tensor."""

@@ -19,13 +19,10 @@ from ..core.node import hooked
 from ..core.tracing import NO_TRACER
 from ..kernels.parallel.workspace import LARGE, Pool
 from ..ops import replaced
-from .graphs import Graph, Root
+from .graphs import Graph, Root, seen
 from .program import Program, in_bytes
 from .rules import Rules, Walk
 from .tasks import is_dense
-
-MOST_NODES = 50_000
-"""The walk through a larger graph, such as that of a whole training, is plain."""
 
 MOST_PARTS = 1000
 """The walk through a graph with more parts of one array is plain: it adds their gradients in place, a program whole arrays."""
@@ -40,10 +37,8 @@ class Known:
         self.walk: Walk | None = None
         self.program: Program | None = None
         # Whether it cannot be repeated. A program has copies of the roots, for which kernels may differ if the roots have gaps.
-        self.fails = (
-            graph.size > MOST_NODES
-            or graph.most_parts > MOST_PARTS
-            or not all(is_dense(g.shape, g.strides, g.itemsize) for _, g in roots)
+        self.fails = graph.most_parts > MOST_PARTS or not all(
+            is_dense(g.shape, g.strides, g.itemsize) for _, g in roots
         )
 
 
@@ -109,16 +104,16 @@ class Walks:
             near = near or (match and (known, match.differ))
         if near is None and len(self.known) >= self._most and not self._drop():
             return None
-        graph = Graph(roots, wanted, () if near is None else {*near[0].graph.varying, *near[1]})
-        match = graph.match(roots, wanted)
-        if match is None:
+        graph = seen(roots, wanted, () if near is None else {*near[0].graph.varying, *near[1]})
+        if graph is None:
             return None
         known = Known(graph, roots)
         self.known.append(known)
         if near is None:
             return None
         self.known.remove(near[0])  # parameters differ from call to call: the rules of their nodes are called each time
-        return known, match.places, match.saved
+        match = graph.match(roots, wanted)
+        return match and (known, match.places, match.saved)
 
     def _drop(self) -> bool:
         """Forget the oldest structure that did not come again. False if there is none."""
