@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..tensor import Tensor
 from .levels import Arrays, Level
+from .parts import CLOSE, Parts
 from .report import Failure, Report, reproducer
 from .search import Search, away_from_zero
 from .structure import TOLERANCES, Structure, check_forward, most_different
@@ -47,7 +48,9 @@ def gradcheck(
 
     Args:
         f: a function of Tensors to a Tensor or a sequence of them.
-        inputs: arrays or Tensors. Floating-point ones are differentiated, others passed as they are.
+        inputs: arrays or Tensors. Floating-point and complex ones are differentiated, others passed as they are. A complex
+            input and a complex result count as their real and imaginary parts, each of which is checked; the gradient of the
+            whole must be df/dx - i df/dy.
         order: the highest derivative checked.
         rtol, atol: tolerances for an element; by default from ``TOLERANCES``. Against numerical derivatives, atol is absolute:
             scale f so that the gradients that matter are well above 4e3 atol. Between a narrow dtype and float64, atol is
@@ -63,8 +66,8 @@ def gradcheck(
         A report: true if there are no ``failures``, with ``kinks``, ``unseen`` and a text that can be printed.
 
     Raises:
-        ValueError: if no input is floating-point, one has NaN or infinity, an argument is out of range, f does not return
-            floating-point Tensors, or f is not analytic with "complex".
+        ValueError: if no input is floating-point or complex, one has NaN or infinity, an argument is out of range, f does not
+            return floating-point or complex Tensors, or f is not analytic with "complex", or an input is complex then.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> from tinygrad_cnn.testing import gradcheck
@@ -74,16 +77,20 @@ def gradcheck(
     gradcheck: no failures
       order 1, input 0, index (0,): a kink; analytic 0 lies between the one-sided derivatives ...
     """
-    arrays = _checked(inputs, order, rtol, atol, eps, method, directions, budget)
+    given = _checked(inputs, order, rtol, atol, eps, method, directions, budget)
+    parts = Parts(f, given)
+    arrays = parts.arrays
     seed = 0 if rng is None else rng if isinstance(rng, int | np.integer) else int(rng.integers(2**32))
     generator = np.random.default_rng(seed)
-    report, before = Report(), [a.copy() for a in arrays]
-    level = Level(f, arrays, [f"input {i}" for i in range(len(arrays))])
+    report, before, copies = Report(), [a.copy() for a in arrays], [a.copy() for a in given]
+    level = Level(f if method == "complex" else parts, arrays, parts.names)
     for n in range(1, order + 1):
         record = level.record(level.arrays)
         us = [away_from_zero(generator, y.shape).astype(y.dtype) for y in record.values]
         if n == 1:
             Structure(level, rtol or 0.0, report).check(record, us, before, generator)
+            if report and parts.complex:
+                parts.check_whole(us, record.pull(us), report)
         check_forward(level, record, us, n, rtol or 0.0, report.failures)
         wide, wide_us = level.widened(), [u.astype(np.float64, copy=False) for u in us]
         if any(a.dtype.kind == "f" and a.dtype != np.float64 for a in (*level.arrays, *us)):
@@ -96,9 +103,10 @@ def gradcheck(
         if not report:
             options = {"order": order, "rtol": rtol, "atol": atol, "eps": eps, "rng": seed, "method": method,
                        "directions": directions, "budget": budget}  # fmt: skip
-            report.reproducer = reproducer(f, before, {k: v for k, v in options.items() if v != DEFAULTS[k]})
+            report.reproducer = reproducer(f, copies, {k: v for k, v in options.items() if v != DEFAULTS[k]})
             break
         level = level.above(us, n)
+    parts.place(report)
     return report
 
 
@@ -167,12 +175,15 @@ def _checked(
         raise ValueError(f"gradcheck: `method` is {method!r}; it must be one of {', '.join(map(repr, EPS))}")
     arrays = [np.array(x._array if isinstance(x, Tensor) else x) for x in inputs]
     for i, a in enumerate(arrays):
-        if a.dtype.kind not in "biuf" or (a.dtype.kind == "f" and a.dtype not in TOLERANCES):
-            allowed = ", ".join(map(str, TOLERANCES))
+        floating = a.dtype.kind in "fc"
+        if a.dtype.kind not in "biufc" or (floating and a.dtype not in TOLERANCES and a.dtype not in CLOSE):
+            allowed = ", ".join(map(str, (*TOLERANCES, *CLOSE)))
             raise ValueError(f"gradcheck: input {i} has dtype {a.dtype}; it must hold {allowed}, integers or Booleans")
-        if a.dtype.kind == "f" and not np.isfinite(a).all():
+        if a.dtype.kind == "c" and method == "complex":
+            raise ValueError(f"gradcheck: `method` is 'complex' and input {i} is {a.dtype}; use method='central'")
+        if floating and not np.isfinite(a).all():
             raise ValueError(f"gradcheck: input {i} holds NaN or infinity; derivatives are checked at finite points")
-    if not any(a.dtype.kind == "f" for a in arrays):
+    if not any(a.dtype.kind in "fc" for a in arrays):
         found = [str(a.dtype) for a in arrays]
-        raise ValueError(f"gradcheck: the inputs have dtypes {found}; at least one must be floating-point")
+        raise ValueError(f"gradcheck: the inputs have dtypes {found}; at least one must be floating-point or complex")
     return arrays

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..core.graph import Op
 from ..ops.compare import logical_not
-from ..ops.elementwise import copy
+from ..ops.complex_numbers import conjugate, real
+from ..ops.elementwise import conj, copy
 from ..ops.shape import reshape, transpose
 
 Rule = Callable[..., Any]
@@ -43,7 +44,7 @@ class Mutant:
         return f"<{self.op.name}{f', rule for `{self.served}`' if self.served else ''}: {self.name}>"
 
 
-def mutants(op: Any) -> Iterator[Mutant]:
+def mutants(op: Any, complex: bool = False) -> Iterator[Mutant]:
     """Every rule of an op, broken in every way that applies to it.
 
     The result is scaled by 1.001 or 1.01, negated, zeroed, reordered, rounded to float32 or widened to float64, lacks its
@@ -56,6 +57,8 @@ def mutants(op: Any) -> Iterator[Mutant]:
 
     Args:
         op: an op, or the function that ``@op`` made.
+        complex: whether also to conjugate the result and the incoming gradient, to multiply the result by i, and to drop its
+            imaginary part, which only a check with complex inputs shows.
 
     Raises:
         TypeError: if `op` is not an op.
@@ -73,7 +76,7 @@ def mutants(op: Any) -> Iterator[Mutant]:
         raise TypeError(f"mutants: `op` is {op!r}; it must be an op, made with @tinygrad_cnn.op")
     for inputs in list(declared.signature.rules):
         rule = declared.rules[inputs[0]]
-        for served, name, broken in _broken(declared, inputs, rule):
+        for served, name, broken in _broken(declared, inputs, rule, complex):
             install, restore = (partial(_register, declared, inputs, r) for r in (functools.wraps(rule)(broken), rule))
             yield Mutant(declared, served, name, install, restore)
     if declared.elementwise and declared.rules and len(declared.signature.inputs) > 1:
@@ -81,8 +84,10 @@ def mutants(op: Any) -> Iterator[Mutant]:
         yield Mutant(declared, "", "no sum over what was broadcast", install, restore)
 
 
-def survivors(op: Any, check: Callable[[], Any]) -> list[Mutant]:
+def survivors(op: Any, check: Callable[[], Any], complex: bool = False) -> list[Mutant]:
     """The mutants of an op under which ``check()`` neither raises nor returns something false, such as a failed report.
+
+    `complex` is as in :func:`mutants`.
 
     >>> import numpy as np, tinygrad_cnn as tg
     >>> from tinygrad_cnn.testing import gradcheck, survivors
@@ -90,7 +95,7 @@ def survivors(op: Any, check: Callable[[], Any]) -> list[Mutant]:
     []
     """
     found = []
-    for mutant in mutants(op):
+    for mutant in mutants(op, complex):
         with mutant:
             try:
                 result = check()
@@ -116,7 +121,7 @@ def _register(op: Op, inputs: tuple[str, ...], rule: Rule) -> None:
         op.vjp(**{inputs[0]: rule})
 
 
-def _broken(op: Op, inputs: tuple[str, ...], rule: Rule) -> Iterator[tuple[str, str, Rule]]:
+def _broken(op: Op, inputs: tuple[str, ...], rule: Rule, complex: bool) -> Iterator[tuple[str, str, Rule]]:
     """For each way to break a rule: the inputs whose gradients are wrong, the name, and the broken rule."""
 
     def with_value(at: int, change: Callable[[Any], Any]) -> Rule:
@@ -132,7 +137,7 @@ def _broken(op: Op, inputs: tuple[str, ...], rule: Rule) -> Iterator[tuple[str, 
         return broken
 
     names, joint, together = op.signature.rules[inputs], _is_joint(op, inputs), ", ".join(inputs)
-    for name, change in RESULTS.items():
+    for name, change in {**RESULTS, **(COMPLEX_RESULTS if complex else {})}.items():
         for at, served in enumerate(inputs):
             yield served, name, with_result(at, change)
     yield together, "in memory that is used again", _buffered(rule)
@@ -142,6 +147,8 @@ def _broken(op: Op, inputs: tuple[str, ...], rule: Rule) -> Iterator[tuple[str, 
         yield together, "the incoming gradient passed on", passed_on
         yield together, "the incoming gradient ignored", with_value(g, _ones)
         yield together, "the incoming gradient squared", with_value(g, lambda g: g * g)
+        if complex:
+            yield together, "the incoming gradient conjugated", with_value(g, conjugate)
         yield together, "the incoming gradient written into", lambda *values: _overwritten(rule(*values), values[g])
     for at, asked in enumerate(names):
         if asked in op.signature.saveable:
@@ -179,7 +186,7 @@ def _ones(value: Any) -> Any:
     """Ones in place of numbers, 0 in place of indices, and the opposite of Booleans, which have no neutral value."""
     if not hasattr(value, "dtype"):
         return tuple(0 if isinstance(v, int) else _ones(v) for v in value) if isinstance(value, tuple) else value
-    return logical_not(value) if value.dtype.kind == "b" else value * 0 + int(value.dtype.kind == "f")
+    return logical_not(value) if value.dtype.kind == "b" else value * 0 + int(value.dtype.kind in "fc")
 
 
 def _other(value: Any) -> Any:
@@ -188,7 +195,7 @@ def _other(value: Any) -> Any:
         if isinstance(value, tuple):
             return value[::-1] if all(isinstance(v, int) for v in value) else tuple(map(_other, value))
         return value
-    if value.dtype.kind == "f":
+    if value.dtype.kind in "fc":
         return value * 1.5 + 1
     return logical_not(value) if value.dtype.kind == "b" else value[(slice(None, None, -1),) * value.ndim]
 
@@ -227,7 +234,14 @@ RESULTS: dict[str, Callable[[Any], Any]] = {
     "transposed": _reordered,
     "the first two equal axes exchanged": partial(_exchanged, 0),
     "the last two equal axes exchanged": partial(_exchanged, -1),
-    "rounded to float32": lambda r: r.astype(np.float32),
-    "widened to float64": lambda r: r.astype(np.float64),
+    "rounded to float32": lambda r: r.astype(np.complex64 if r.dtype.kind == "c" else np.float32),
+    "widened to float64": lambda r: r.astype(np.complex128 if r.dtype.kind == "c" else np.float64),
 }
 """Ways to break the result of a rule."""
+
+COMPLEX_RESULTS: dict[str, Callable[[Any], Any]] = {
+    "conjugated": lambda r: conj(r),
+    "multiplied by i": lambda r: r * 1j,
+    "the imaginary part dropped": lambda r: real(r),
+}
+"""Ways to break the result of a rule that only complex inputs show."""

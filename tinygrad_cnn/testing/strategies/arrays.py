@@ -89,6 +89,15 @@ def floating_dtypes() -> st.SearchStrategy[np.dtype[Any]]:
     return st.sampled_from([np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.float16)])
 
 
+def complex_dtypes() -> st.SearchStrategy[np.dtype[Any]]:
+    """complex128 or complex64.
+
+    >>> from tinygrad_cnn.testing.strategies import arrays, complex_dtypes
+    >>> numbers = arrays((2, 3), complex_dtypes())
+    """
+    return st.sampled_from([np.dtype(np.complex128), np.dtype(np.complex64)])
+
+
 @st.composite
 def arrays(
     draw: Any, shape: tuple[int, ...] | st.SearchStrategy[tuple[int, ...]] | None = None,
@@ -102,7 +111,8 @@ def arrays(
 
     Args:
         shape: a shape or a strategy for one; by default any of up to three axes, sizes 0 to 3.
-        dtype: a floating-point, integer or Boolean dtype, or a strategy for one, such as :func:`floating_dtypes`.
+        dtype: a floating-point, complex, integer or Boolean dtype, or a strategy for one, such as :func:`floating_dtypes`. The
+            other arguments are about the real and about the imaginary parts of complex numbers.
         low, high: the range of the values; None is -2 or 2, and in one array of five a number up to 1024.
         away: points such as kinks and poles, which are not drawn. Values keep a distance of 1/8, but in a quarter of the arrays
             every second value has one of 1/128 or 1/512.
@@ -119,7 +129,7 @@ def arrays(
     array([0.5, 0.5])
     """
     wanted: np.dtype[Any] = np.dtype(draw(dtype) if isinstance(dtype, st.SearchStrategy) else dtype)
-    kind = {"f": "float", "b": "bool"}.get(wanted.kind, "int")
+    kind = {"f": "float", "c": "float", "b": "bool"}.get(wanted.kind, "int")
     if wanted.kind == "u":
         low = max(low or 0, 0)
     arg = Arg(low=low, high=high, away=tuple(away), distinct=distinct, kind=kind)
@@ -132,7 +142,11 @@ def arrays(
         raise ValueError(f"arrays: no value lies between `low` {low} and `high` {high} and away from {tuple(away)}")
     size = shape if isinstance(shape, tuple) else draw(shapes() if shape is None else shape)
     source = Drawn(draw)
-    values = arg.draw(source, size, source.scale() if arg.unbounded else 1.0).astype(wanted)
+    scale = source.scale() if arg.unbounded else 1.0
+    values = arg.draw(source, size, scale)
+    if wanted.kind == "c":
+        values = values + arg.draw(source, size, scale) * 1j
+    values = values.astype(wanted)
     return LAYOUTS[draw(st.sampled_from(layouts))](values)
 
 
