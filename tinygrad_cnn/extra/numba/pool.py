@@ -1,5 +1,5 @@
-"""Max-pooling of images of float32, the elements that it selects, and their gradient: channels last with any windows, channels
-first with tiles of 2 x 2.
+"""Max-pooling of images of float32, the elements that it selects, and their gradient: sixteen channels or more, last, with any
+windows, or channels first with tiles of 2 x 2. Of channels that are no multiple of sixteen, the last sixteen are computed, too.
 
 An element is larger if it is a NaN, too: then a NaN is selected, of several the last, and of equal elements the first.
 """
@@ -50,7 +50,7 @@ def prepare_which(out: Array | None, x: Any, top: Any, *, windows: Windows) -> A
 def prepare_put(out: Array | None, u: Any, which: Any, *, sizes: Any, windows: Windows) -> Any:
     """A task for ``put_elements``."""
     how = order(which, np.uint8) if order(u, np.float32) else None
-    if how is None or not _takes(how, sizes, windows):
+    if how is None or not _takes(how, u.shape[1], sizes, windows):
         return None
     y = like(how, (*u.shape[:2], *sizes), np.float32) if out is None else out
     if order(y, np.float32) != how:
@@ -64,10 +64,12 @@ def prepare_put(out: Array | None, u: Any, which: Any, *, sizes: Any, windows: W
 
 def _order(x: Any, windows: Windows) -> Any:
     how = order(x, np.float32)
-    return how if how and _takes(how, x.shape[2:], windows) else None
+    return how if how and _takes(how, x.shape[1], x.shape[2:], windows) else None
 
 
-def _takes(how: str, sizes: Any, windows: Windows) -> bool:
+def _takes(how: str, channels: int, sizes: Any, windows: Windows) -> bool:
+    if how == "last" and channels < LANES:  # NumPy's pieces of rows are longer than one vector
+        return False
     if len(sizes) != 2 or windows.size[0] * windows.size[1] > MANY:
         return False
     tiles = windows.size == (2, 2) and _are_tiles(windows)
@@ -175,20 +177,6 @@ def _lanes(
     return m, k
 
 
-@helper
-def _one(
-    x: Array, first: int, rows: tuple[int, int], columns: tuple[int, int], pitches: tuple[int, int], width: int
-) -> Any:
-    """The same for one channel."""
-    m, k = x[first + rows[0] * pitches[0] + columns[0] * pitches[1]], rows[0] * width + columns[0]
-    for row in range(rows[0], rows[1]):
-        for column in range(columns[0], columns[1]):
-            v = x[first + row * pitches[0] + column * pitches[1]]
-            if _is_larger(v, m):
-                m, k = v, row * width + column
-    return m, k
-
-
 @loop
 def _max_last(
     x: Array, y: Array, sizes: tuple[int, int], strides: tuple[int, int], befores: tuple[int, int],
@@ -206,8 +194,9 @@ def _max_last(
                 first, m = ((n * x.shape[1] + above) * x.shape[2] + before) * channels, y[n, i, j]
                 for c in range(0, whole, LANES):
                     store(m, c, _lanes(flat, first + c, (top, bottom), (left, right), pitches, sizes[1], below)[0])
-                for c in range(whole, channels):
-                    m[c] = _one(flat, first + c, (top, bottom), (left, right), pitches, sizes[1])[0]
+                if whole < channels:
+                    c = channels - LANES
+                    store(m, c, _lanes(flat, first + c, (top, bottom), (left, right), pitches, sizes[1], below)[0])
 
 
 @loop
@@ -229,8 +218,11 @@ def _which_last(
                     store_bytes(
                         k, c, _lanes(flat, first + c, (top, bottom), (left, right), pitches, sizes[1], below)[1]
                     )
-                for c in range(whole, channels):
-                    k[c] = _one(flat, first + c, (top, bottom), (left, right), pitches, sizes[1])[1]
+                if whole < channels:
+                    c = channels - LANES
+                    store_bytes(
+                        k, c, _lanes(flat, first + c, (top, bottom), (left, right), pitches, sizes[1], below)[1]
+                    )
 
 
 @loop
@@ -239,7 +231,9 @@ def _put_last(
     dilations: tuple[int, int], whole: bool,
 ) -> None:  # fmt: skip
     """u added to the numbered element of each window; written, if `whole`: each element is in one window."""
-    channels, lanes, zero = u.shape[3], u.shape[3] - u.shape[3] % LANES, np.float32(0.0)
+    channels, lanes = u.shape[3], u.shape[3] - u.shape[3] % LANES
+    rest, new = channels - LANES, np.zeros(LANES, np.float32)
+    new[lanes - rest :] = 1.0  # of the last sixteen channels, those that are not among the others
     line, below = u.shape[2] * channels, strides[0] * x.shape[2] * channels
     if not whole:
         x[:] = 0.0
@@ -261,6 +255,10 @@ def _put_last(
                             fetch(pixel, below + c)
                             share = equal(load_bytes(found, c), number, load(given, c), nothing())
                             store(pixel, c, share if whole else load(pixel, c) + share)
-                        for c in range(lanes, channels):
-                            held = zero if whole else pixel[c]
-                            pixel[c] = held + (given[c] if found[c] == k else zero)
+                        if lanes < channels:
+                            share = equal(load_bytes(found, rest), number, load(given, rest), nothing())
+                            if not whole:
+                                share = load(pixel, rest) + equal(
+                                    load(new, 0), splat(np.float32(1.0)), share, nothing()
+                                )
+                            store(pixel, rest, share)
