@@ -8,14 +8,18 @@ from tinygrad_cnn.kernels import (
     cells,
     channelwise,
     extrema,
+    gelu,
     lines,
+    matmul,
     norm,
     normalization,
     piecewise,
+    power,
     relu,
     resample,
     rows,
     scatter,
+    sigmoid,
     update,
     where,
 )
@@ -33,9 +37,10 @@ TINY = {
     cells: {"BLOCK": 16, "LEAST": 2, "LONGEST": 7}, channelwise: {"LONG": 16}, chunks: {"SMALL": 1, "LARGE": 2},
     extrema: {"SHORT": 1}, lines: {"FEW": 1, "LONG": 16},
     norm: {"FEW": 1}, normalization: {"FEW": 1, "FEW_SCALED": 1},
-    piecewise: {"SHORT": 1, "LONG": 7}, relu: {"LARGE": 2, "SHORT": 1},
+    piecewise: {"SHORT": 1, "LONG": 7}, gelu: {"SHORT": 1}, power: {"SHORT": 1}, sigmoid: {"SHORT": 1},
+    relu: {"LARGE": 2, "SHORT": 1},
     resample: {"FEW": 1}, rows: {"SMALL": 1, "BLOCK": 7}, scatter: {"WIDE": 1},
-    update: {"LONG": 5}, where: {"LARGE": 2, "LONG": 1},
+    update: {"LONG": 5}, matmul: {"SMALL": 1, "FEW": 1}, where: {"SHORT": 1, "LARGE": 2, "LONG": 1},
 }  # fmt: skip
 
 

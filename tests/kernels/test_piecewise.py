@@ -135,23 +135,6 @@ def test_one_number_for_all_elements(f, count, more, params):
         np.testing.assert_array_equal(y, full)
 
 
-def test_few_elements_have_the_same_bits(tuning):
-    tuning(piecewise, SHORT=1 << 12)
-    u, a = (x[:4000] for x in arrays(2, np.float32))
-    with np.errstate(all="ignore"):
-        at_once = piecewise.few_rectify_pull(u, a, 0.1), piecewise.few_hardswish(a)
-        tuning(piecewise, SHORT=1)
-        tasks = piecewise.prepare_rectify_pull(None, u, a, 0.1), piecewise.prepare_hardswish(None, a)
-        for y, task in zip(at_once, tasks, strict=True):
-            np.testing.assert_array_equal(y, task())
-    tuning(piecewise, SHORT=1 << 12)
-    assert piecewise.few_rectify_pull(u, a, 1.5) is None
-    assert piecewise.few_rectify_pull(u, a[:-1], 0.5) is None
-    assert piecewise.few_rectify_pull(u, a.astype(np.float64), 0.5) is None
-    assert piecewise.few_hardswish(np.float32(1)) is None
-    assert piecewise.few_hardswish(np.ones(5000, np.float32)) is None
-
-
 def test_what_kernels_do_not_compute_is_left_to_definitions():
     a = np.ones(5000, np.float32)
     assert activation.rectify_pull.op.prepare(None, a, a, -0.5) is None

@@ -55,7 +55,6 @@ def test_in_place_and_in_blocks_the_bits_are_the_same(b, dtype, size, tuning):
     a = bases(dtype, 600)
     expected = (tg.Tensor(a) ** b).numpy()
     tuning(blocks, BLOCK=size)
-    tuning(power, SHORT=size)
     np.testing.assert_array_equal((tg.Tensor(a) ** b).numpy(), expected)
     for y in (np.full_like(a, 7), a.copy()):
         task = power.prepare(y, y if y[0] == a[0] else a, b)

@@ -248,13 +248,13 @@ def test_what_they_do_not_serve_is_computed_as_before(numba):
 @given(seed=st.integers(0, 2**32 - 1), data=st.data())
 def test_rows_of_the_table_agree(tile, blocks, function, prepare, seed, data):
     op = function.op
-    compared, before, eager = Compared(op), op.prepare or attached.definition, op.eager
-    compared.prepare, compared.eager = attached.either(prepare, before), None
+    compared, before = Compared(op), op.prepare or attached.definition
+    compared.prepare = attached.either(prepare, before)
     try:
         with compared.attached():
             run(data.draw(st.sampled_from(users()[op])), np.random.default_rng(seed), np.float32)
     finally:
-        op.accelerate(before, op.along, op.in_place, eager)
+        op.accelerate(before, op.along, op.in_place)
 
 
 # In networks

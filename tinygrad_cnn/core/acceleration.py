@@ -24,20 +24,20 @@ class Accelerated:
     signature: Signature
     globals: dict[str, Any]
     prepare: Prepare | None = None
-    eager: Callable[..., Any] | None = None
     along: tuple[str, ...] = ()
     in_place: bool
     """Whether `out` may be an input."""
     shares = False
     """Whether the kernel has a parameter `shared`."""
 
-    def accelerate(self, prepare: Prepare | None, along: tuple[str, ...], in_place: bool, eager: Any = None) -> None:
+    def accelerate(self, prepare: Prepare | None, along: tuple[str, ...], in_place: bool) -> None:
         """See :func:`accelerate`."""
-        self.prepare, self.along, self.in_place, self.eager = prepare, along, in_place, eager
+        self.prepare, self.along, self.in_place = prepare, along, in_place
         self.shares = prepare is not None and "shared" in asked(prepare)
-        run = "_raw({0}) if (_task := _prepare(None, {0})) is None else _task()" if prepare else "_raw({0})"
-        self.signature.run = f"_y if (_y := _eager({{0}})) is not None else {run}" if eager else run
-        self.globals |= {"_prepare": prepare, "_eager": eager}
+        self.signature.run = (
+            "_raw({0}) if (_task := _prepare(None, {0})) is None else _task()" if prepare else "_raw({0})"
+        )
+        self.globals["_prepare"] = prepare
         self.forget()
 
     def forget(self) -> None:
@@ -71,15 +71,13 @@ def into_out(raw: Callable[..., Any]) -> Prepare:
     return prepare
 
 
-def accelerate(
-    function: Any, prepare: Prepare | None, *, along: Sequence[str] = (), in_place: bool = False, eager: Any = None
-) -> None:
+def accelerate(function: Any, prepare: Prepare | None, *, along: Sequence[str] = (), in_place: bool = False) -> None:
     """Attach a kernel to an op: ``prepare(out, *inputs, **params)`` returns a task that computes the same as the definition.
 
     A task is a function without arguments that returns the result, or anything if that is in `out`. Eager calls pass
     ``out=None``, for a new array, and run the task once. A compiled program passes an array of the result's shape, dtype and
     memory order, and runs the task in each call on the same memory. ``prepare`` returns None where the definition is fast
-    enough.
+    enough, as for few elements, for which making a task would take longer than to run it.
 
     Args:
         function: the function that ``@op`` returned.
@@ -87,8 +85,6 @@ def accelerate(
             prepared with the same first input: a task can leave intermediate results there for later tasks.
         along: the names, of inputs and ``y``, whose first axis is the batch, if a task may compute each image separately.
         in_place: whether `out` may be an input. Elementwise kernels must allow it.
-        eager: ``eager(*inputs, **params)`` returns the output of an eager call, or None for one that needs a task: to make one
-            may take more time than to run it.
     """
     op: Op = function.op
     legal = (*op.signature.inputs, OUTPUT)
@@ -97,7 +93,7 @@ def accelerate(
         raise TypeError(f"accelerate: `along` names {', '.join(unknown)}; legal names of {op} are {', '.join(legal)}")
     global _accelerations
     _accelerations += 1
-    op.accelerate(prepare, tuple(along), in_place or op.elementwise, eager)
+    op.accelerate(prepare, tuple(along), in_place or op.elementwise)
 
 
 _accelerations = 0

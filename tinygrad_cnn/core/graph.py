@@ -108,7 +108,7 @@ class Op(Accelerated):
         self.pull: Callable[..., tuple[Any, ...]] = self._build_and_pull
         self.adds: Callable[..., bool] | None = None  # of an op that takes a part of its input: see `_Walk.adds`
         if ufunc is None and OUT in [p.name for p in self.signature.given]:
-            self.accelerate(into_out(raw), (), in_place or elementwise, raw)
+            self.accelerate(into_out(raw), (), in_place or elementwise)
 
     def __reduce__(self) -> Any:
         return _op_of, (self.function,)

@@ -21,18 +21,10 @@ FAR, TILE = 512, 1 << 14
 
 
 def prepare(out: np.ndarray | None, a: Any, *, order: str) -> Callable[[], Any] | None:
-    """A task for ``copy``; None without `out`."""
+    """A task for ``copy``; None without `out`, unless columns far apart become rows."""
     if out is None:
-        return None
+        return partial(into, y := np.empty(a.shape, a.dtype), _turn, y, a) if order == "C" and is_far(a) else None
     return partial(into, out, _turn if out.flags.c_contiguous and is_far(a) else np.copyto, out, a)
-
-
-def copied(a: Any, *, order: str = "K") -> Any:
-    """``copy``."""
-    if order == "C" and is_far(a):
-        _turn(y := np.empty(a.shape, a.dtype), a)
-        return y
-    return np.array(a, order=order)  # type: ignore[call-overload]
 
 
 def is_far(a: Any) -> bool:
@@ -48,15 +40,6 @@ def _turn(y: np.ndarray, a: np.ndarray) -> None:
     step = 8 if rows > columns else 16
     for i in range(0, columns, step):
         y[:, i : i + step] = a[:, i : i + step]
-
-
-def spread(a: Any, *, shape: Shape) -> Any:
-    """``broadcast_to`` of a single number, as the gradient of a sum or mean; None for other arrays."""
-    if shape.__class__ is not tuple or -1 in shape or getattr(a, "shape", None) != () or a.dtype.kind != "f":
-        return None  # np.ndarray takes -1 as the size of the buffer
-    y = np.ndarray(shape, a.dtype, np.asarray(a), 0, (0,) * len(shape))
-    y.flags.writeable = False
-    return y
 
 
 def prepare_reshape(out: np.ndarray | None, a: np.ndarray, *, shape: Shape) -> Callable[[], Any] | None:

@@ -27,6 +27,9 @@ from .parallel.workspace import scratch
 
 _invalid = errors(invalid="ignore")
 
+SHORT = 1 << 6
+"""Up to this many elements the definition takes less time."""
+
 STEP = 1024
 MOST = 15
 """From here on N(x) is 1, and below -MOST x N(x) is 0, in float32."""
@@ -52,18 +55,18 @@ _ONE, _TWO, _LESS, _MOST, _LEAST, _STEP, _PER_STEP, _FIRST, _UNSCALED = (
 
 
 def prepare(out: np.ndarray | None, a: Any, *, approximate: str) -> Any:
-    """A task for ``gelu``; None for its approximation and for dtypes other than floats of up to 64 bits."""
-    return blocks.prepare(_gelu, out, a) if approximate == "none" and blocks.fits(a) else None
+    """A task for ``gelu``; None for its approximation, few elements, and dtypes other than floats of up to 64 bits."""
+    return blocks.prepare(_gelu, out, a) if approximate == "none" and blocks.fits(a) and a.size > SHORT else None
 
 
 def prepare_slope(out: np.ndarray | None, a: Any) -> Any:
     """A task for ``gelu_slope``."""
-    return blocks.prepare(_slope, out, a) if blocks.fits(a) else None
+    return blocks.prepare(_slope, out, a) if blocks.fits(a) and a.size > SHORT else None
 
 
 def prepare_pull(out: np.ndarray | None, u: Any, a: Any) -> Any:
-    """A task for ``gelu_pull``; None for arrays that differ in shape, dtype or memory order."""
-    return blocks.prepare(_pull, out, u, a) if blocks.fits(u, a) else None
+    """A task for ``gelu_pull``; None for few elements, and arrays that differ in shape, dtype or memory order."""
+    return blocks.prepare(_pull, out, u, a) if blocks.fits(u, a) and a.size > SHORT else None
 
 
 def _gelu(x: np.ndarray, y: np.ndarray) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..scope import errors
-from .sums import SHORT, prepare, total
+from .sums import SHORT, prepare
 
 _zeros = errors(divide="ignore", invalid="ignore")
 
@@ -52,14 +52,6 @@ def prepare_mse(out: np.ndarray | None, prediction: Any, target: Any, *, reducti
 def _are_alike(a: Any, w: Any) -> bool:
     """Whether they are an array of floats, and an array or NumPy's number of the same dtype."""
     return a.__class__ is ndarray and isinstance(w, ndarray | np.generic) and a.dtype in FLOATS and w.dtype is a.dtype
-
-
-def mean_by_weight(a: Any, w: Any) -> Any:
-    """``mean_by`` of arrays of one dtype; None for others, or weights that sum to 0."""
-    if not _are_alike(a, w):
-        return None
-    weight = total(w, tuple(range(w.ndim))) if w.ndim else w
-    return np.divide(total(a, (0,) if a.ndim == 1 else tuple(range(a.ndim))), weight) if weight else None
 
 
 def prepare_mean_by(out: np.ndarray | None, a: Any, w: Any) -> Callable[[], Any] | None:

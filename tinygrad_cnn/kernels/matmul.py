@@ -28,8 +28,6 @@ OUTER = 1 << 10
 LARGE = 1 << 23
 """Multiplications from which sharing a product pays off."""
 
-SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
-
 Prepare: TypeAlias = Callable[[np.ndarray | None, np.ndarray, np.ndarray], Callable[[], Any]]
 """Prepares the task of a product a b in `out`."""
 
@@ -45,41 +43,10 @@ def prepare(out: np.ndarray | None, a: Any, b: Any) -> Callable[[], Any] | None:
     return how and how(out, a, b)
 
 
-def small_product(a: Any, b: Any) -> Any:
-    """np.matmul of small matrices of one dtype; None for other operands."""
-    if a.__class__ is ndarray is b.__class__:
-        left, right, dtype = a.shape, b.shape, a.dtype
-        if len(left) == 2 == len(right) and dtype is b.dtype and (dtype is SINGLE or dtype is DOUBLE):
-            n, k = left  # comparing sizes takes less time than the lookup in _how's cache
-            rows, m = right
-            if k != rows or (size := n * k * m) >= SMALL or (size >= FEW and (n == 1 or m == 1)):
-                return None
-            if n * m <= thin.OUTPUTS:
-                return a.dot(b)
-            if k <= thin.SUMS and dtype is SINGLE and thin.is_ragged(n, k, m):
-                return thin.from_copy(a, b) if a.flags.f_contiguous and b.flags.c_contiguous else a.dot(b)
-            if k * m < thin.MANY or b.flags.c_contiguous:  # else perhaps in pieces
-                return a.dot(b)
-    return None
-
-
-def small_linear(x: Any, w: Any, b: Any = None) -> Any:
-    """x w^T + b for small matrices of one dtype; None for other operands."""
-    if w.__class__ is ndarray and (y := small_product(x, w.T)) is not None:
-        if b is None:
-            return y
-        if b.__class__ is ndarray and b.dtype is y.dtype and b.shape == w.shape[:1]:
-            return np.add(y, b, y)
-    return None
-
-
 def multiply(a: np.ndarray, b: np.ndarray) -> Any:
     """np.matmul."""
-    y = small_product(a, b)
-    if y is None:
-        task = prepare(None, a, b)
-        y = np.matmul(a, b) if task is None else task()
-    return y
+    task = prepare(None, a, b)
+    return np.matmul(a, b) if task is None else task()
 
 
 @lru_cache(maxsize=4096)
@@ -135,13 +102,14 @@ def _shared(out: np.ndarray | None, a: np.ndarray, b: np.ndarray) -> Callable[[]
 
 
 def prepare_linear(out: np.ndarray | None, x: Any, w: Any, b: Any = None) -> Callable[[], Any] | None:
-    """A task for x w^T + b; None if the shapes do not match."""
+    """A task for x w^T + b; None for small matrices, or if the shapes do not match."""
     if (
         x.__class__ is not ndarray
         or w.__class__ is not ndarray
         or w.ndim != 2
         or not x.ndim
         or x.shape[-1] != w.shape[1]
+        or x.size * len(w) < (FEW if x.size == w.shape[1] or len(w) == 1 else SMALL)
     ):
         return None
     fits = x.ndim == 2 or x.flags.c_contiguous

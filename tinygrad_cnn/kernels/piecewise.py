@@ -20,7 +20,7 @@ from .sigmoid import of_block, of_both_signs
 from .where import BITS, BOOL, INT8
 
 SHORT = 1 << 12
-"""Up to this many elements a definition without exponentials takes no longer, and NumPy is called at once."""
+"""Up to this many elements a definition without exponentials takes no longer."""
 
 LONG = 1 << 18
 """Elements per block. These functions take few steps: in blocks that fit into the L2 cache, what NumPy does for each call and
@@ -35,24 +35,6 @@ SIGN: dict[Any, Any] = {np.dtype(np.float32): np.int32(-(1 << 31)), np.dtype(np.
 def prepare_rectify_pull(out: np.ndarray | None, u: Any, a: Any, slope: Any) -> Any:
     """A task for ``rectify_pull`` by a number from 0 to 1; None for other slopes, few elements, or arrays that differ."""
     return _prepared(_rectify_pull, out, u, a, slope=slope) if slope.__class__ is float and 0 <= slope <= 1 else None
-
-
-def few_rectify_pull(u: Any, a: Any, slope: Any) -> Any:
-    """``rectify_pull`` of few elements by a number from 0 to 1; None for other slopes, or arrays that differ."""
-    if not _are_few(a, u) or slope.__class__ is not float or not 0 <= slope <= 1:
-        return None
-    t = np.greater(a, 0).astype(a.dtype)
-    return np.multiply(u, np.maximum(t, slope, out=t), t)
-
-
-def few_hardswish(a: Any) -> Any:
-    """``hardswish`` of few elements."""
-    if not _are_few(a):
-        return None
-    t = a.clip(-3, 3)
-    np.add(t, 3, t)
-    np.divide(t, 6, t)
-    return np.multiply(a, t, t)
 
 
 def prepare_hardswish(out: np.ndarray | None, a: Any) -> Any:
@@ -97,16 +79,6 @@ def prepare_nll(out: np.ndarray | None, x: Any, t: Any, u: Any) -> Any:
 def prepare_nll_pull(out: np.ndarray | None, v: Any, x: Any, t: Any, u: Any) -> Any:
     """A task for ``bernoulli_nll_logits_pull``; None for few elements, or arrays that differ."""
     return _prepared(_nll_pull, out, v, x, t, u)
-
-
-def _are_few(a: Any, *others: Any) -> bool:
-    """Whether they are few elements in arrays of one dtype, shape and memory order."""
-    if a.__class__ is not np.ndarray or not a.ndim or a.size > SHORT or a.dtype not in SIGN:
-        return False
-    for b in others:
-        if b.__class__ is not np.ndarray or b.dtype != a.dtype or b.shape != a.shape or b.strides != a.strides:
-            return False
-    return True
 
 
 def _prepared(

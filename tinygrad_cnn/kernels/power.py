@@ -10,29 +10,18 @@ import numpy as np
 
 from . import blocks
 from .blocks import temporary
-from .parallel.workspace import with_workspace
 
-SHORT = 1 << 10
+SHORT = 1 << 6
 """Up to this many elements, preparing blocks takes longer than to compute them."""
 
 
 def prepare(out: np.ndarray | None, a: Any, b: Any) -> Callable[[], Any] | None:
-    """A task for a^b; None without `out`, unless b is an integer as a number, and a a float array."""
+    """A task for a^b; None without `out`, unless b is an integer as a number, and a a float array of many elements."""
     function = _function(a, b)
+    if isinstance(function, np.ufunc):
+        return partial(function, a) if out is None else partial(function, a, out)
     task = blocks.prepare(function, out, a) if function is not None else None
     return task if task is not None or out is None else partial(np.power, a, b, out)
-
-
-def eager(a: Any, b: Any) -> Any:
-    """a^b, unless it is better computed in blocks; None then."""
-    function = _function(a, b)
-    if function is None:
-        return np.power(a, b)
-    if a.size > SHORT:
-        return None
-    y = np.empty_like(a)
-    with_workspace(function, a, y)
-    return y
 
 
 def _function(a: Any, b: Any) -> Callable[[np.ndarray, np.ndarray], object] | None:
@@ -42,6 +31,7 @@ def _function(a: Any, b: Any) -> Callable[[np.ndarray, np.ndarray], object] | No
         or a.__class__ is not np.ndarray
         or a.dtype.char not in "fd"
         or not a.dtype.isnative
+        or a.size <= SHORT
     ):
         return None
     if b in PRODUCTS:

@@ -42,13 +42,6 @@ def prepare(out: np.ndarray | None, a: Any) -> Callable[[], Any] | None:
     return partial(clip, source, *bounds, target) if out is not None else partial(into, y, _rectify, target, source)
 
 
-def rectified(a: Any) -> Any:
-    """max(a, 0), if there are few elements."""
-    if a.__class__ is ndarray and a.size <= SHORT and a.dtype in BOUNDS:
-        return clip(a, *BOUNDS[a.dtype])
-    return None
-
-
 def _rectify(target: np.ndarray, source: np.ndarray) -> None:
     clip(source, *BOUNDS[source.dtype], target)
 

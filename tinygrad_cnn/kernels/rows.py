@@ -19,7 +19,7 @@ from .sums import FEW, SHORT, ones
 _infinities = errors(invalid="ignore", over="ignore")
 
 SMALL = 1 << 11
-"""Smaller arrays are not worth the preparation. The cross-entropy has a form of its own for them."""
+"""Smaller arrays are not worth the preparation. The cross-entropy is computed without blocks for them."""
 
 BLOCK = 1 << 16
 """Elements in a block of rows, which stays in the L2 cache with one other."""
@@ -79,20 +79,6 @@ def prepare_nll_pull(out: Array | None, u: Any, logits: Any, target: Any) -> Any
     if _are_few(logits):
         return partial(with_workspace, _few_nll_pull, u, logits, target, y)
     return _by_rows(_nll_pull, y, [u, logits, target])
-
-
-def few_nll(logits: Any, target: Any, w: Any) -> Any:
-    """``softmax_nll`` of few logits; None otherwise."""
-    if _scored(logits, target, w) and _are_few(logits):
-        return with_workspace(_few_nll, logits, target, w, np.empty(len(logits), logits.dtype))
-    return None
-
-
-def few_nll_pull(u: Any, logits: Any, target: Any) -> Any:
-    """``softmax_nll_pull`` of few logits; None otherwise."""
-    if _scored(logits, target, u) and _are_few(logits):
-        return with_workspace(_few_nll_pull, u, logits, target, np.empty_like(logits))
-    return None
 
 
 def _fits(a: Any, axis: int, *others: Any) -> bool:

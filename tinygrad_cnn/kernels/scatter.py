@@ -28,8 +28,8 @@ def prepare(out: np.ndarray | None, u: Any, *, index: Any, shape: tuple[int, ...
     parts = index if isinstance(index, tuple) else (index,)
     if out is not None and all(part is None or part is Ellipsis or part.__class__ in (slice, int) for part in parts):
         return partial(_at_zeros, out, out[parts if Ellipsis in parts else (*parts, Ellipsis)], u)
-    if out is not None and _in_a_row(u, index, shape):
-        return lambda: np.copyto(out, _summed(index, u, shape[0]))
+    if _in_a_row(u, index, shape):
+        return partial(_summed, index, u, shape[0], out)
     if u.__class__ is not np.ndarray or index.__class__ is not np.ndarray or index.dtype.kind not in "iu":
         return None
     width = math.prod(shape[1:])
@@ -60,15 +60,6 @@ def prepare(out: np.ndarray | None, u: Any, *, index: Any, shape: tuple[int, ...
     return task
 
 
-def added(u: Any, *, index: Any, shape: tuple[int, ...]) -> Any:
-    """``add_at_zeros`` at one integer or slice, or at integers in a row; None for other inputs."""
-    if index.__class__ is int or index.__class__ is slice:
-        y = np.zeros(shape, u.dtype)
-        y[index] = u
-        return y
-    return _summed(index, u, shape[0]) if _in_a_row(u, index, shape) else None
-
-
 def _in_a_row(u: Any, index: Any, shape: tuple[int, ...]) -> bool:
     """Whether NumPy adds u at integers in a 1-d array without converting one of them."""
     return (
@@ -80,17 +71,18 @@ def _in_a_row(u: Any, index: Any, shape: tuple[int, ...]) -> bool:
     )
 
 
-def _summed(index: np.ndarray, u: Any, n: int) -> np.ndarray:
+def _summed(index: np.ndarray, u: Any, n: int, out: np.ndarray | None) -> np.ndarray:
     """Zeros, with u added at `index` in its order."""
     at, values = index.reshape(-1), u.reshape(-1)
-    if u.dtype.char == "d":
+    if u.dtype.char == "d" and out is None:
         try:
             counted = np.bincount(at, values, n)
             if len(counted) == n:  # else an index is too large
                 return counted
         except ValueError:  # an index counts from the end
             pass
-    y = np.zeros(n, u.dtype)
+    y = np.empty(n, u.dtype) if out is None else out
+    y.fill(0)
     np.add.at(y, at, values)
     return y
 

@@ -12,6 +12,7 @@ where the result is not.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,22 +35,19 @@ SHORT = 1 << 10
 
 def prepare(out: np.ndarray | None, a: Any) -> Any:
     """A task for ``sigmoid``; None for dtypes other than floats of up to 64 bits."""
+    if out is None and a.__class__ is np.ndarray and a.size <= SHORT and a.ndim and a.dtype in UNIT:
+        return partial(_few, a)
     return blocks.prepare(of_block, out, a) if blocks.fits(a) else None
 
 
-def prepare_pull(out: np.ndarray | None, u: Any, s: Any) -> Any:
-    """A task for ``sigmoid_pull``; None for arrays that differ in shape, dtype or memory order."""
-    return blocks.prepare(_pull, out, u, s) if blocks.fits(u, s) else None
-
-
 def prepare_silu(out: np.ndarray | None, a: Any) -> Any:
-    """A task for ``silu``; None for dtypes other than floats of up to 64 bits."""
-    return blocks.prepare(_silu, out, a) if blocks.fits(a) else None
+    """A task for ``silu``; None for few elements, and dtypes other than floats of up to 64 bits."""
+    return blocks.prepare(_silu, out, a) if blocks.fits(a) and a.size > SHORT else None
 
 
 def prepare_silu_slope(out: np.ndarray | None, a: Any) -> Any:
     """A task for ``silu_slope``."""
-    return blocks.prepare(_slope, out, a) if blocks.fits(a) else None
+    return blocks.prepare(_slope, out, a) if blocks.fits(a) and a.size > SHORT else None
 
 
 def prepare_silu_pull(out: np.ndarray | None, u: Any, a: Any) -> Any:
@@ -57,25 +55,12 @@ def prepare_silu_pull(out: np.ndarray | None, u: Any, a: Any) -> Any:
     return blocks.prepare(_silu_pull, out, u, a) if blocks.fits(u, a) else None
 
 
-def short_sigmoid(a: Any) -> Any:
-    """The sigmoid of few elements; None for other inputs."""
-    if a.__class__ is not np.ndarray or a.size > SHORT or not a.ndim or (one := UNIT.get(a.dtype)) is None:
-        return None
-    y = np.minimum(a, MOST[a.dtype])
+def _few(a: np.ndarray) -> np.ndarray:
+    """The sigmoid without blocks."""
+    y: np.ndarray = np.minimum(a, MOST[a.dtype])
     np.exp(y, y)
-    return np.divide(y, np.add(y, one), y)
-
-
-def short_pull(u: Any, s: Any) -> Any:
-    """u s (1 - s) of few elements in one memory order; None for other inputs."""
-    if s.__class__ is not np.ndarray or u.__class__ is not np.ndarray or s.size > SHORT or not s.ndim:
-        return None
-    one = UNIT.get(s.dtype)
-    if one is None or u.dtype != s.dtype or u.shape != s.shape or u.strides != s.strides:
-        return None
-    rest = np.subtract(one, s)
-    np.multiply(rest, s, rest)
-    return np.multiply(rest, u, rest)
+    y /= np.add(y, UNIT[a.dtype])
+    return y
 
 
 def of_block(x: np.ndarray, y: np.ndarray) -> None:
@@ -95,13 +80,6 @@ def of_both_signs(x: np.ndarray, s: np.ndarray, r: np.ndarray) -> None:
     np.divide(one, r, r)
     if not is_near:
         np.copyto(r, np.exp(-np.maximum(x, ONE)), where=np.greater(x, ONE))
-
-
-def _pull(u: np.ndarray, s: np.ndarray, y: np.ndarray) -> None:
-    """u s (1 - s)."""
-    rest = np.subtract(1, s, temporary("block", y))
-    np.multiply(rest, s, rest)
-    np.multiply(rest, u, y)
 
 
 def _decay(x: np.ndarray) -> tuple[np.ndarray, bool]:

@@ -87,29 +87,10 @@ def prepare_sum_to(out: np.ndarray | None, a: Any, *, shape: Shape) -> Callable[
     return lambda: add().reshape(after)
 
 
-def eager_sum(a: Any, *, axis: Axis, keepdims: bool) -> Any:
-    """``sum`` of a vector, or over the first axis of a matrix of few rows; None otherwise."""
-    if axis.__class__ is tuple and len(axis) == 1:
-        (axis,) = axis
-    if axis.__class__ is int and not axis and a.__class__ is ndarray and not keepdims:
-        each = _ones_for(a.shape, a.dtype)
-        if each is not None and a.flags.c_contiguous:
-            return each.dot(a) if each.dtype is a.dtype else each.dot(a.astype(each.dtype)).astype(a.dtype)
-    return total(a, (0,)) if axis is None and not keepdims and a.__class__ is ndarray and a.ndim == 1 else None
-
-
-def sum_to_row(a: Any, *, shape: Shape) -> Any:
-    """``sum_to`` for the gradient of a bias, if there are few rows; None otherwise."""
-    return eager_sum(a, axis=0, keepdims=False) if a.__class__ is ndarray and a.shape[1:] == shape else None
-
-
 def total(
     a: Any, axes: tuple[int, ...], keepdims: bool = False, out: np.ndarray | None = None, share: float = 1
 ) -> Any:
     """The result of :func:`prepare`'s task."""
-    plainly = out is None and share == 1 and not keepdims and a.__class__ is ndarray and a.ndim == 1 == len(axes)
-    if plainly and _exactly(a.shape, a.strides, a.dtype.char, axes) is None:
-        return np.add.reduce(a)
     return prepare(out, a, axes, keepdims, share)()
 
 
@@ -209,14 +190,13 @@ def _by_ones(out: np.ndarray | None, a: np.ndarray) -> Callable[[], Any] | None:
         return None
     if each.dtype is a.dtype:
         return partial(each.dot, a, out)
+    if out is None:
+        return lambda: each.dot(a.astype(each.dtype)).astype(a.dtype)
     rows = np.empty(a.shape)
 
     def task() -> np.ndarray:
         np.copyto(rows, a)
-        y: np.ndarray = each.dot(rows)
-        if out is None:
-            return y.astype(a.dtype)
-        np.copyto(out, y, casting="same_kind")
+        np.copyto(out, each.dot(rows), casting="same_kind")
         return out
 
     return task

@@ -61,12 +61,6 @@ def is_ragged(n: int, k: int, m: int) -> bool:
     return 1 < k <= SUMS and n >= TALL and m % 16 in RAGGED and n * k * m <= UNPACKED and READS_SMALL
 
 
-def from_copy(a: np.ndarray, b: np.ndarray) -> Any:
-    """The product of a transposed matrix, computed as the form "copied"."""
-    rows = np.empty(a.shape, a.dtype)
-    return _copied(zip(rows.T, a.T, strict=True), rows, b)
-
-
 def prepare(out: np.ndarray | None, a: np.ndarray, b: np.ndarray, shares: bool) -> Callable[[], Any] | None:
     """A task for the product of two matrices, `shares` it among threads; None if it is better left to NumPy."""
     (n, k), m = a.shape, b.shape[1]

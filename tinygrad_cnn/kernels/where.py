@@ -19,6 +19,9 @@ from .parallel.chunks import LARGE, shared
 BITS: dict[Any, Any] = {np.dtype(f"f{size}"): np.dtype(f"i{size}") for size in (2, 4, 8)}
 """The integers of the same size as each float, in native byte order."""
 
+SHORT = 1 << 7
+"""Up to this many elements np.where takes less time than the bits."""
+
 LONG = 1 << 15
 """From this many elements on, to convert the mask at once pays off."""
 
@@ -28,17 +31,19 @@ BOOL, INT8 = np.dtype(bool), np.dtype(np.int8)
 def prepare(out: np.ndarray | None, condition: Any, a: Any, b: Any) -> Callable[[], Any] | None:
     """A task for np.where, bit for bit, in the memory order of the condition, or of all inputs; `out` may be an input.
 
-    None for arrays that need a conversion first.
+    None for few elements unless b is 0, and for arrays that need a conversion first.
     """
     cut = b.__class__ is int and not b and a.__class__ is ndarray
-    if not cut and (isinstance(a, list | tuple) or isinstance(b, list | tuple)):
+    if not cut and (isinstance(a, list | tuple) or isinstance(b, list | tuple) or _are_few(condition, a, b)):
         return None
     dtype = a.dtype if cut else np.result_type(a, b)
     bits = BITS.get(dtype)
     if bits is None:
         return None
     if cut and condition.__class__ is ndarray and condition.dtype is BOOL and condition.shape == a.shape:
-        y = empty_like(condition, dtype) if out is None else out  # a gradient has the memory order of its input
+        if out is None and a.size < LONG:
+            return partial(_cut_few, condition, a, bits)
+        y = empty_like(condition, dtype) if out is None else out
         operands = y.view(bits), condition, a.view(bits)
         direct = a.size < LONG or (out is not None and _overlap(out, condition, a))
         work: Callable[..., object] = _cut if direct else _cut_long
@@ -79,6 +84,17 @@ def _overlap(out: np.ndarray, *inputs: np.ndarray) -> bool:
     return any(np.may_share_memory(out, a) for a in inputs)
 
 
+def _are_few(*inputs: Any) -> bool:
+    return all(a.size <= SHORT if a.__class__ is ndarray else a.__class__ in (int, float) for a in inputs)
+
+
+def _cut_few(mask: np.ndarray, a: np.ndarray, bits: Any) -> np.ndarray:
+    """a where the mask is 1, else 0: in the memory order of the mask, as a gradient has that of its input."""
+    y = empty_like(mask, a.dtype)
+    multiply(a.view(bits), mask, y.view(bits))
+    return y
+
+
 def _cut(y: np.ndarray, mask: np.ndarray, a: np.ndarray) -> None:
     """The bits of a where the mask is 1, else 0."""
     multiply(a, mask, y)
@@ -93,17 +109,6 @@ def _cut_long(y: np.ndarray, mask: np.ndarray, a: np.ndarray) -> None:
 def _choose_into(out: np.ndarray, *operands: Any) -> np.ndarray:
     _choose(*operands)
     return out
-
-
-def cut(condition: Any, a: Any, b: Any) -> Any:
-    """np.where, if b is 0 and there are few elements."""
-    if b.__class__ is int and not b and a.__class__ is ndarray is condition.__class__ and a.size < LONG:
-        bits = BITS.get(a.dtype)
-        if bits is not None and condition.dtype is BOOL and condition.shape == a.shape:
-            y = empty_like(condition, a.dtype)
-            multiply(a.view(bits), condition, y.view(bits))
-            return y
-    return None
 
 
 def select(condition: Any, a: Any, b: Any, out: np.ndarray | None = None) -> Any:

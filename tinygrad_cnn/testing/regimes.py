@@ -244,11 +244,11 @@ EXACT = {"on arrays", "under no_grad", "compiled"}
 @contextmanager
 def definitions() -> Iterator[None]:
     """Compute every op by its definition, without its kernel, in all threads."""
-    kernels = [(op, op.prepare, op.along, op.in_place, op.eager) for op in registry.values() if op.prepare or op.eager]
+    kernels = [(op, op.prepare, op.along, op.in_place) for op in registry.values() if op.prepare]
     try:
         for op, *_ in kernels:
             op.accelerate(lambda out, *_, **__: None, (), False)
         yield
     finally:
-        for op, prepare, along, in_place, eager in kernels:
-            op.accelerate(prepare, along, in_place, eager)
+        for op, prepare, along, in_place in kernels:
+            op.accelerate(prepare, along, in_place)

@@ -20,7 +20,7 @@ SHAPES = st.tuples(*(st.integers(1, 5) for _ in range(4)))
 @pytest.fixture(autouse=True)
 def small_is_large(tuning):
     tuning(chunks, SMALL=1, LARGE=2)
-    tuning(where, LARGE=2)
+    tuning(where, LARGE=2, SHORT=0)
     tuning(relu, LARGE=2, SHORT=1)
 
 

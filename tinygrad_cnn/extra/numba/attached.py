@@ -42,8 +42,8 @@ KERNELS: list[tuple[Any, Prepare]] = [
     (softmax.softmax_pull, rows.prepare_softmax_pull),
 ]
 
-_before: dict[Any, tuple[Prepare, Any]] = {}
-"""What prepared the ops and what computed them at once, while the compiled kernels are attached."""
+_before: dict[Any, Prepare] = {}
+"""What prepared the ops, while the compiled kernels are attached."""
 
 
 def is_attached() -> bool:
@@ -55,12 +55,12 @@ def attach(on: bool, tile: int) -> None:
     """Attach the compiled kernels before the ops' own, with Winograd's tiles of this size; or let the latter alone compute."""
     if on == is_attached() and (not on or tile == winograd.largest):
         return
-    for function, (before, eager) in _before.items():
-        accelerate(function, before, along=function.op.along, in_place=function.op.in_place, eager=eager)
+    for function, before in _before.items():
+        accelerate(function, before, along=function.op.along, in_place=function.op.in_place)
     _before.clear()
     if on:
         winograd.largest = tile
-        _before.update({function: (function.op.prepare or definition, function.op.eager) for function, _ in KERNELS})
+        _before.update({function: function.op.prepare or definition for function, _ in KERNELS})
         for function, prepare in KERNELS:  # one before the other, if an op has several
             prepare = either(prepare, function.op.prepare or definition)
             accelerate(function, prepare, along=function.op.along, in_place=function.op.in_place)

@@ -53,30 +53,6 @@ def convolve(
     return how.work(how.module.convolve, y, (x, 1), (w, 0), (b, 0), (y, 1))
 
 
-def convolved(
-    x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None, *,
-    stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
-) -> np.ndarray | None:  # fmt: skip
-    """The convolution, if its columns are few."""
-    dtype = _common(x, w)
-    how = _method(x.shape, w.shape, stride, padding, dilation, groups)
-    if dtype is HALF or not how.is_small:
-        return None
-    return cached_im2col.with_plan(*how.plan(dtype), cached_im2col.convolved, x, w, b)
-
-
-def convolved_dw(
-    x: np.ndarray, u: np.ndarray, *,
-    shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
-) -> np.ndarray | None:  # fmt: skip
-    """The adjoint in w, if the columns are few."""
-    dtype = _common(x, u)
-    how = _method(x.shape, shape, stride, padding, dilation, groups)
-    if dtype is HALF or not how.is_small:
-        return None
-    return cached_im2col.with_plan(*how.plan(dtype), cached_im2col.gradient_in_w, x, u, shape)
-
-
 def convolve_dx(
     out: np.ndarray | None, u: np.ndarray, w: np.ndarray, *,
     shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int,
