@@ -33,9 +33,21 @@ INSTALLED = find_spec("numba") is not None
 needs_numba = pytest.mark.skipif(not INSTALLED, reason="not installed: pip install numba")
 
 if INSTALLED:
-    from tinygrad_cnn.extra.numba import attached, depthwise, elements, images, layers, rows, scans, vectors, winograd
+    from tinygrad_cnn.extra.numba import (
+        attached,
+        channels,
+        depthwise,
+        elements,
+        images,
+        layers,
+        rows,
+        scans,
+        vectors,
+        winograd,
+    )
 
-    KERNELS = [row for row in attached.KERNELS if row[1].__module__ != winograd.__name__]  # see test_winograd.py
+    APART = (channels.__name__, winograd.__name__)  # see test_channels.py, test_winograd.py
+    KERNELS = [row for row in attached.KERNELS if row[1].__module__ not in APART]
 else:
     KERNELS = []
 every_kernel = pytest.mark.parametrize(("function", "prepare"), KERNELS, ids=[f.op.name for f, _ in KERNELS])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_cnn.ops import affine
+from tinygrad_cnn.ops import affine, clipped
 from tinygrad_cnn.ops import normalization as ops
 from tinygrad_cnn.testing.cases import Arg, Case
 
@@ -65,7 +66,85 @@ def with_moments(f: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+SCALE, SHIFT, LITTLE = Arg((1, 3, 1), 0.75, 1), Arg((1, 3, 1), 0.3, 0.5), Arg((2, 3, 2), -0.1, 0.1)
+BETWEEN, RECTIFIED = (0.0, 1.0), (0.0, math.inf)
+
+
+def far(a: Any) -> NDArray[Any]:
+    """Like a: numbers so that, normalized, scaled and shifted, none is near 0 or 1, and some are below, between and above."""
+    n, c, length = a.shape
+    places = np.arange(n * length).reshape(n, 1, length) + np.arange(c).reshape(1, c, 1)
+    return np.array([-3, 1, 1, 4], a.dtype)[places % 4]
+
+
+def some(x: Any, low: float, high: float) -> NDArray[Any]:
+    """A number for each channel."""
+    return np.linspace(low, high, x.shape[1]).reshape(1, -1, 1).astype(x.dtype)
+
+
+def passed(u: NDArray[Any], x: NDArray[Any], w: Any, b: Any, over: ops.Over, limits: ops.Limits) -> NDArray[Any]:
+    """u inside of the limits."""
+    z = normalized(x, w, b, over=over)
+    return np.where((z > limits[0]) & (z < limits[1]), u, 0)
+
+
+def from_far(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Called with inputs that are far from the limits, and numbers for the channels where a row has none."""
+    if f in (clipped.inside, passed):
+        return lambda u, **how: f(u, far(u), some(u, 0.75, 1), some(u, 0.3, 0.5), **how)
+
+    def call(u: Any, x: Any, *w: Any, **how: Any) -> Any:
+        w, b = w or (some(x, 0.75, 1),), some(x, 0.3, 0.5)
+        return f(u, x + far(x), *w, b, **how)
+
+    return call
+
+
+def moved(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Called with the first input far from the limits."""
+    return lambda x, *numbers, **params: f(x + far(x), *numbers, **params)
+
+
+def clipped_reference(x: NDArray[Any], w: Any, b: Any, over: ops.Over, limits: ops.Limits) -> NDArray[Any]:
+    """Normalized, and limited."""
+    return np.clip(normalized(x, w, b, over=over), *limits)
+
+
+CLIPPED = [
+    case
+    for limits in (BETWEEN, RECTIFIED)
+    for how in [{"over": BATCH, "limits": limits}]
+    for case in (
+        Case(clipped.clipped, (LITTLE, SCALE, SHIFT), clipped_reference, how, via=moved),
+        Case(clipped.inside, (WHOLE,), passed, how, via=from_far),
+        Case(
+            clipped.clipped_correlations,
+            (WHOLE, LITTLE),
+            lambda u, x, w, b, over, limits: correlations(passed(u, x, w, b, over, limits), x, over),
+            how,
+            via=from_far,
+        ),
+        Case(
+            clipped.clipped_dx,
+            (WHOLE, LITTLE, SCALE),
+            lambda u, x, w, b, over, limits: normalized_dx(passed(u, x, w, b, over, limits), x, w, over=over),
+            how,
+            via=from_far,
+        ),
+        Case(
+            clipped.clipped_by,
+            (LITTLE, Arg((3,), 0.6, 0.8), Arg((3,), 5.5, 6.5), Arg((3,), 0.75, 1), Arg((3,), 0.3, 0.5)),
+            lambda x, m, v, w, b, eps, limits: np.clip(
+                (x - m[:, None]) / np.sqrt(v + eps)[:, None] * w[:, None] + b[:, None], *limits
+            ),
+            {"eps": 0.5, "limits": limits},
+            via=moved,
+        ),
+    )
+]
+
 CASES = [
+    *CLIPPED,
     *(
         case
         for over in (BATCH, ROOT)

@@ -24,7 +24,8 @@ from ..rows import CASES
 TRANSPOSED = {
     ("cholesky", "a"), ("correlations", "x"), ("general_values", "a"), ("general_vectors", "a"), ("normalized_dx", "x"),
     *(("recurrence", name) for name in ("into", "w", "h", "c", "b", "p")),
-    ("normalized_by", "b"), ("normalized_by", "mean"), ("normalized_by", "variance"),
+    *((name, x) for name in ("normalized_by", "clipped_by") for x in ("b", "mean", "variance")),
+    ("clipped_correlations", "x"), ("clipped_dx", "x"),
     ("pseudoinverse", "a"), ("qr_packed", "a"), ("singular_vectors", "a"),
     ("singular_diagonal", "a"), ("singular_weighted", "a"), ("symmetric_vectors", "a"), ("symmetric_diagonal", "a"),
     ("symmetric_weighted", "a"),

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.affine import repeated
-from ..ops.normalization import NEAR, Over, by_channel, correlations, moments
+from ..ops.normalization import NEAR, Limits, Over, by_channel, correlations, moments
 from . import lines
 from .cells import Cells, cells, is_alike
 from .parallel.task import Call, Work
@@ -343,8 +343,20 @@ def prepare_normalized_by(
     return _affine(out, x, [i == 1 for i in range(x.ndim)], lambda: by_channel(x, mean, variance, w, b, eps))
 
 
-def _affine(out: Array | None, x: Array, varies: Sequence[bool], small: Callable[[], Sequence[Array]]) -> Work | None:
-    """x w + b, or x w, where `small` gives w and b in each run."""
+def prepare_clipped_by(
+    out: Array | None, x: Array, mean: Any, variance: Any, w: Any = None, b: Any = None, *, eps: float, limits: Limits
+) -> Any:
+    """The same between the limits."""
+    if x.size < FEW_SCALED or x.ndim < 2 or not _alike(x, mean, variance, w, b):
+        return None
+    small, bounds = [i == 1 for i in range(x.ndim)], tuple([np.array(limit, x.dtype) for limit in limits])
+    return _affine(out, x, small, lambda: by_channel(x, mean, variance, w, b, eps), bounds)
+
+
+def _affine(
+    out: Array | None, x: Array, varies: Sequence[bool], small: Callable[[], Sequence[Array]], bounds: Any = None
+) -> Work | None:
+    """x w + b, or x w, where `small` gives w and b in each run; between the bounds."""
     y = np.empty_like(x) if out is None else out
     how = cells(varies, varies, x, y)
     if how is None:
@@ -359,5 +371,7 @@ def _affine(out: Array | None, x: Array, varies: Sequence[bool], small: Callable
         np.multiply(x, w, y)
         for shift in b:
             np.add(y, shift, y)
+        if bounds is not None:
+            y.clip(bounds[0], bounds[1], y)
 
     return how.work(lambda i: [partial(part, i, *blocks[i])], y, [fill], [])

@@ -10,6 +10,7 @@ from ..core.acceleration import accelerate
 from ..ops import (
     activation,
     affine,
+    clipped,
     conv,
     decomposition,
     elementwise,
@@ -109,6 +110,7 @@ accelerate(pool.spread_windows, pooling.prepare_spread, along=("u", "y"))
 
 accelerate(affine.affine, norms.prepare_affine, along=("x", "y"))
 accelerate(affine.product_to, norms.prepare_product_to)
+accelerate(clipped.clipped_by, norms.prepare_clipped_by, along=("x", "y"))
 accelerate(normalization.moments, norms.prepare_moments, along=("x",))
 accelerate(normalization.normalized, norms.prepare_normalized, along=("x", "y"), in_place=True)
 accelerate(normalization.normalized_by, norms.prepare_normalized_by, along=("x", "y"))

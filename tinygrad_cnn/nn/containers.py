@@ -7,6 +7,7 @@ from itertools import count, groupby
 from operator import index, itemgetter
 from typing import Any, ClassVar, Self, overload
 
+from .joined import joined
 from .module import TYPES, Kind, Module
 from .parameter import Parameter
 
@@ -129,8 +130,8 @@ class Sequential(_Sequence):
 
     def forward(self, x: Any) -> Any:
         """Call every module in turn, the first with x, and return the last output."""
-        for module in self:
-            x = module(x)
+        for call in joined(self):
+            x = call(x)
         return x
 
 

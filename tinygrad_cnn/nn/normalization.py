@@ -83,6 +83,10 @@ class _BatchNorm(_RunningNorm):
 
     def forward(self, x: Array) -> Tensor:
         """Normalize x and, in training, update the running statistics."""
+        return self._normalized(x, batch_norm_function.get())
+
+    def _normalized(self, x: Array, function: Callable[..., Tensor]) -> Tensor:
+        """The output, by a function of the arguments of :func:`batch_norm`."""
         shape = get_shape(x)
         if len(shape) not in [layout.count(",") + 1 for layout in self.layouts]:
             raise ValueError(
@@ -94,9 +98,13 @@ class _BatchNorm(_RunningNorm):
             update_(self.num_batches_tracked, np.add, 1)
             if self.momentum is None:
                 momentum = 1 / self.num_batches_tracked
-        by_batch = self.training or self.running_mean is None
-        function = batch_norm_function.get()
-        return function(x, self.running_mean, self.running_var, self.weight, self.bias, by_batch, momentum, self.eps)
+        mean, var = self.running_mean, self.running_var
+        return function(x, mean, var, self.weight, self.bias, self._uses_batch, momentum, self.eps)
+
+    @property
+    def _uses_batch(self) -> bool:
+        """Whether the statistics are those of the batch."""
+        return self.training or self.running_mean is None
 
 
 class BatchNorm1d(_BatchNorm, layouts=("(N, C)", "(N, C, L)")):

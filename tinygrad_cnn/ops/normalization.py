@@ -11,7 +11,7 @@ arXiv:1607.06450; Zhang and Sennrich, "Root mean square layer normalization", ar
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -43,6 +43,12 @@ Axes = tuple[int, ...]
 
 NEAR = 4
 """A mean whose square exceeds the variance by no more than this factor costs no digits when it is taken out of a sum."""
+
+
+Limits = tuple[float, float]
+"""The interval of a clip, maybe up to infinity."""
+
+unlimited: Limits = (-math.inf, math.inf)
 
 
 class Over(NamedTuple):
@@ -125,21 +131,21 @@ def normalized_dx(u: Array, x: Array, w: Array = None, sums: Array = None, stats
     return _rounded(y, u, x, w)
 
 
-def _dx(u: Array, x: Array, w: Array, stats: Array, over: Over, sums: Array = None) -> Array:
+def to_x(u: Array, x: Array, w: Array, stats: Array, over: Over, sums: Array = None) -> Array:
     """normalized_dx, with the sums if known. They are detached, because the rules differentiate through them already."""
     sums = correlations(u, x, stats, over=over) if sums is None else sums
     return normalized_dx(u, x, w, sums.detach() if hasattr(sums, "detach") else sums, stats, over=over)
 
 
 @normalized.joint_vjp("x", "w", "b")
-def _normalized_vjp(
+def normalized_vjp(
     g: Array, x: Array, w: Array, stats: Array, over: Over, needs: Sequence[bool], in_shapes: Sequence[Any]
 ) -> tuple[Array | None, ...]:
     shapes = () if w is None else get_shape(w), in_shapes[2] or ()
     if all(is_one_for_each(shape, len(get_shape(x)), over) for shape in shapes):
         sums = correlations(g, x, stats, over=over)
         return (
-            _dx(g, x, w, stats, over, sums) if needs[0] else None,
+            to_x(g, x, w, stats, over, sums) if needs[0] else None,
             sum_to(sums[1], shape=in_shapes[1]) if needs[1] else None,
             sum_to(sums[0] if over.centred else g, shape=in_shapes[2]) if needs[2] else None,
         )
@@ -157,42 +163,42 @@ def is_one_for_each(shape: tuple[int, ...], ndim: int, over: Over) -> bool:
 
 
 normalized.jvp(
-    x=lambda t, x, w, stats, over: _times(_dx(t, x, None, stats, over), w),  # the matrix of ds/dx is symmetric
+    x=lambda t, x, w, stats, over: times(to_x(t, x, None, stats, over), w),  # the matrix of ds/dx is symmetric
     w=lambda t, x, stats, over: normalized(x, t, None, stats, over=over),
     b=lambda t: t,
 )
 
 
-def _times(a: Array, w: Array) -> Array:
+def times(a: Array, w: Array) -> Array:
     return a if w is None else a * w
 
 
-def _normalized_dxx(g: Array, y: Array, u: Array, x: Array, w: Array, stats: Array, over: Over) -> Array:
+def normalized_dxx(g: Array, y: Array, u: Array, x: Array, w: Array, stats: Array, over: Over) -> Array:
     """x' of y = r (v - mean of v - s mean of (v s)), v = u w: through s, and through the factor r."""
-    s, v = normalized(x, None, None, stats, over=over), _times(u, w)
+    s, v = normalized(x, None, None, stats, over=over), times(u, w)
     deviation = x - _mean(x, over) if over.centred else x
     r = (_mean(deviation * deviation, over) + over.eps) ** -0.5
     through_s = -(g * _mean(v * s, over) + v * _mean(g * s, over))
-    return _dx(through_s, x, r, stats, over) - _mean(g * y, over) * r * s
+    return to_x(through_s, x, r, stats, over) - _mean(g * y, over) * r * s
 
 
 def _mean(a: Array, over: Over) -> Array:
     return mean(a, axis=over.axis, keepdims=True)
 
 
-def _correlations_du(g: Array, x: Array, stats: Array, over: Over) -> Array:
+def correlations_du(g: Array, x: Array, stats: Array, over: Over) -> Array:
     y = g[1] * normalized(x, None, None, stats, over=over)
     return g[0] + y if over.centred else y
 
 
 correlations.vjp(
-    u=_correlations_du,
-    x=lambda g, u, x, stats, over: _dx(g[1] * u, x, None, stats, over),
+    u=correlations_du,
+    x=lambda g, u, x, stats, over: to_x(g[1] * u, x, None, stats, over),
 )
 normalized_dx.vjp(
-    u=lambda g, x, w, stats, over: _times(_dx(g, x, None, stats, over), w),
-    x=_normalized_dxx,
-    w=lambda g, u, x, stats, over, in_shape: product_to(u, _dx(g, x, None, stats, over), shape=in_shape),
+    u=lambda g, x, w, stats, over: times(to_x(g, x, None, stats, over), w),
+    x=normalized_dxx,
+    w=lambda g, u, x, stats, over, in_shape: product_to(u, to_x(g, x, None, stats, over), shape=in_shape),
 )
 correlations.jvp(u=lambda t, x, stats, over, shape: correlations(t, x, stats, over=over, shape=shape))
 normalized_dx.jvp(
@@ -223,7 +229,7 @@ def by_channel(x: Array, mean: Array, variance: Array, w: Array, b: Array, eps: 
 
 
 @normalized_by.joint_vjp("x", "mean", "variance", "w", "b")
-def _normalized_by_vjp(
+def normalized_by_vjp(
     g: Array,
     x: Array,
     mean: Array,
@@ -235,7 +241,7 @@ def _normalized_by_vjp(
 ) -> tuple[Array | None, ...]:
     form = (*get_shape(mean), *(1 for _ in get_shape(x)[2:]))
     r = (variance + eps) ** -0.5
-    factor = _times(r, w)
+    factor = times(r, w)
     dx = astype(affine(g, reshape(factor, shape=form)), x.dtype) if needs[0] else None
     if not any(needs[1:]):
         return dx, None, None, None, None
@@ -252,13 +258,13 @@ def _normalized_by_vjp(
     )
 
 
-def _by_factor(t: Array, x: Array, mean: Array, variance: Array, w: Array, eps: float) -> Array:
+def by_factor(t: Array, x: Array, mean: Array, variance: Array, w: Array, eps: float) -> Array:
     form = (*get_shape(mean), *(1 for _ in get_shape(x)[2:]))
-    return affine(t, reshape(_times((variance + eps) ** -0.5, w), shape=form))
+    return affine(t, reshape(times((variance + eps) ** -0.5, w), shape=form))
 
 
 normalized_by.jvp(
-    x=_by_factor,
+    x=by_factor,
     w=lambda t, x, mean, variance, eps: normalized_by(x, mean, variance, t, eps=eps),
 )
 
@@ -292,14 +298,22 @@ def batch_norm(
             out of range.
         TypeError: for running statistics that are neither Tensors nor arrays, or an option that is not a real number.
     """
+    return by_statistics(x, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+def by_statistics(
+    x: Array, running_mean: Array, running_var: Array, weight: Array, bias: Array, training: bool, momentum: float,
+    eps: float, by_batch: Callable[..., Tensor] = normalized, by_running: Callable[..., Tensor] = normalized_by,
+) -> Tensor:  # fmt: skip
+    """:func:`batch_norm` by ops that take the inputs of :func:`normalized` and of :func:`normalized_by`."""
     (positive if training else not_negative)("batch_norm", "eps", eps)
     channels = _channels("batch_norm", x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     rank = len(get_shape(x))
     shape = (1, channels, *[1] * (rank - 2))
     if not training:
-        return _by_running("batch_norm", x, running_mean, running_var, weight, bias, eps)
+        return _by_running("batch_norm", x, running_mean, running_var, weight, bias, eps, by_running)
     axis = (0, *range(2, rank))
-    return _by_batch("batch_norm", x, running_mean, running_var, weight, bias, momentum, eps, axis, shape)
+    return _by_batch("batch_norm", x, running_mean, running_var, weight, bias, momentum, eps, axis, shape, by_batch)
 
 
 def instance_norm(
@@ -475,7 +489,7 @@ def _same_shape(name: str, wanted: tuple[int, ...], why: str, stated: dict[str, 
 
 def _by_batch(
     name: str, x: Array, running_mean: Array, running_var: Array, weight: Array, bias: Array, momentum: float, eps: float,
-    axis: tuple[int, ...], shape: tuple[int, ...],
+    axis: tuple[int, ...], shape: tuple[int, ...], normalized: Callable[..., Tensor] = normalized,
 ) -> Tensor:  # fmt: skip
     """x normalized by its own statistics over `axis`; updates the running statistics."""
     sizes = get_shape(x)
@@ -497,14 +511,16 @@ def _by_rows(x: Array, weight: Array, bias: Array, over: Over) -> Tensor:
     return normalized(x, weight, bias, moments(x, over=over), over=over)
 
 
-def _by_running(name: str, x: Array, mean: Array, var: Array, weight: Array, bias: Array, eps: float) -> Tensor:
+def _by_running(
+    name: str, x: Array, mean: Array, var: Array, weight: Array, bias: Array, eps: float,
+    normalized_by: Callable[..., Tensor] = normalized_by,
+) -> Tensor:  # fmt: skip
     if mean is None or var is None:
         label = "running_mean" if mean is None else "running_var"
         raise ValueError(f"{name}: `{label}` is None; it is needed unless the statistics of the input are used")
     if hasattr(x, "_node"):
         mean, var = _shared(name, "running_mean", mean), _shared(name, "running_var", var)
-    y: Tensor = normalized_by(x, mean, var, weight, bias, eps=eps)
-    return y
+    return normalized_by(x, mean, var, weight, bias, eps=eps)
 
 
 def _update(name: str, running_mean: Array, running_var: Array, stats: Array, n: int, momentum: Any) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 from ...core.acceleration import Prepare, Task, accelerate
 from ...core.signature import asked
-from ...ops import activation, conv, normalization, pool, reduce, scan, shape, softmax
+from ...ops import activation, clipped, conv, normalization, pool, reduce, scan, shape, softmax
 from ...ops.losses import classification
-from . import depthwise, elements, layers, rows, scans, winograd
+from . import channels, depthwise, elements, layers, rows, scans, winograd
 from . import pool as pooling
 
 KERNELS: list[tuple[Any, Prepare]] = [
@@ -26,10 +26,19 @@ KERNELS: list[tuple[Any, Prepare]] = [
     (conv.convolve_dw, winograd.prepare_dw),
     (conv.convolve_dx, depthwise.prepare_dx),
     (conv.convolve_dx, winograd.prepare_dx),
+    (clipped.clipped, channels.prepare_clipped),
+    (clipped.clipped_by, channels.prepare_clipped_by),
+    (clipped.clipped_correlations, channels.prepare_clipped_correlations),
+    (clipped.clipped_dx, channels.prepare_clipped_dx),
     (normalization.correlations, layers.prepare_correlations),
+    (normalization.correlations, channels.prepare_correlations),
     (normalization.moments, layers.prepare_moments),
+    (normalization.moments, channels.prepare_moments),
     (normalization.normalized, layers.prepare_normalized),
+    (normalization.normalized, channels.prepare_normalized),
+    (normalization.normalized_by, channels.prepare_normalized_by),
     (normalization.normalized_dx, layers.prepare_normalized_dx),
+    (normalization.normalized_dx, channels.prepare_normalized_dx),
     (pool.max_pool, pooling.prepare_max),
     (pool.max_pool_which, pooling.prepare_which),
     (pool.put_elements, pooling.prepare_put),
@@ -42,7 +51,7 @@ KERNELS: list[tuple[Any, Prepare]] = [
     (softmax.softmax_pull, rows.prepare_softmax_pull),
 ]
 
-_before: dict[Any, Prepare] = {}
+_before: dict[Any, Prepare | None] = {}
 """What prepared the ops, while the compiled kernels are attached."""
 
 
@@ -60,7 +69,7 @@ def attach(on: bool, tile: int) -> None:
     _before.clear()
     if on:
         winograd.largest = tile
-        _before.update({function: function.op.prepare or definition for function, _ in KERNELS})
+        _before.update({function: function.op.prepare for function, _ in KERNELS})
         for function, prepare in KERNELS:  # one before the other, if an op has several
             prepare = either(prepare, function.op.prepare or definition)
             accelerate(function, prepare, along=function.op.along, in_place=function.op.in_place)
