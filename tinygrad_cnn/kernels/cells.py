@@ -90,10 +90,14 @@ class Cells:
     def numbers(self, small: Array, of_cells: bool = False) -> Array:
         """Small arrays (..., *1 for axes within cells or groups) as numbers (..., M, C) of groups or cells."""
         lead = small.shape[: small.ndim - len(self.order)]
-        own = small.transpose(*range(len(lead)), *(len(lead) + i for i in self.order))
-        if of_cells:
+        own = small.transpose(*range(len(lead)), *[len(lead) + i for i in self.order])
+        if of_cells and own.shape != (*lead, *self.sizes):
             own = np.broadcast_to(own, (*lead, *self.sizes))
         return own.reshape(*lead, self.lead, -1)
+
+    def of_cells(self, numbers: Array) -> Array:
+        """Numbers (M, C) of groups for each of their cells."""
+        return numbers if self.group == 1 else np.repeat(numbers, self.group, 1)
 
     def put(self, numbers: Array, y: Array) -> None:
         """Write numbers (M, C) of cells or groups to a small array."""
@@ -147,9 +151,13 @@ def cells(varies: Sequence[bool], kept: Sequence[bool], *arrays: Array) -> Cells
     """How to cut arrays of one layout that are combined with numbers that vary along some axes, and whose means are taken over
     the axes that are not `kept`; None for other arrays, or if there are fewer numbers than BLAS or NumPy needs in a row."""
     x = arrays[0]
-    if x.dtype.char not in "fd" or not x.size or not all(is_alike(a, x) for a in arrays[1:]):
-        return None
-    return _cells(x.shape, x.strides, x.dtype.itemsize, tuple(varies), tuple(kept))
+    return cells_of(x.shape, x.strides, x.dtype.itemsize, tuple(varies), tuple(kept)) if fit(*arrays) else None
+
+
+def fit(*arrays: Array) -> bool:
+    """Whether arrays of one shape can be cut together."""
+    x = arrays[0]
+    return x.dtype.char in "fd" and bool(x.size) and all(is_alike(a, x) for a in arrays[1:])
 
 
 def is_alike(a: Array, x: Array) -> bool:
@@ -160,9 +168,10 @@ def is_alike(a: Array, x: Array) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _cells(
+def cells_of(
     shape: tuple[int, ...], strides: tuple[int, ...], size: int, varies: tuple[bool, ...], kept: tuple[bool, ...]
 ) -> Cells | None:
+    """:func:`cells`, for arrays of this shape, these strides and so many bytes in an element."""
     order = sorted([i for i in range(len(shape)) if shape[i] > 1], key=lambda i: -strides[i])
     if not has_no_gaps([shape[i] for i in order], [strides[i] for i in order], size):
         return None

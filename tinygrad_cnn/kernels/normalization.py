@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from ..ops.affine import repeated
 from ..ops.normalization import NEAR, Limits, Over, by_channel, correlations, moments
 from . import lines
-from .cells import Cells, cells, is_alike
+from .cells import Cells, cells, cells_of, fit, is_alike
 from .parallel.task import Call, Work
 from .parallel.workspace import scratch
 from .sums import product_sums
@@ -105,9 +105,16 @@ def _innermost(x: Array, kept: Sequence[bool]) -> tuple[int, ...]:
 def grouped(over: Over, arrays: Sequence[Array], *small: tuple[int, ...]) -> Cells | None:
     """How to cut arrays of one layout that are normalized, with small arrays of these shapes; None if they do not repeat."""
     x = arrays[0]
-    kept = [i not in over.axis for i in range(x.ndim)]
-    varies = [own or any(shape[i] > 1 for shape in small) for i, own in enumerate(kept)]
-    how = cells(varies, kept, *arrays)
+    return _grouped(over, x.shape, x.strides, x.dtype.itemsize, small) if fit(*arrays) else None
+
+
+@lru_cache(maxsize=1024)
+def _grouped(
+    over: Over, shape: tuple[int, ...], strides: tuple[int, ...], size: int, small: tuple[tuple[int, ...], ...]
+) -> Cells | None:
+    kept = tuple([i not in over.axis for i in range(len(shape))])
+    varies = tuple([own or any(each[i] > 1 for each in small) for i, own in enumerate(kept)])
+    how = cells_of(shape, strides, size, varies, kept)
     return None if how is None or (how.whole and how.group > 1) else how
 
 
@@ -170,7 +177,7 @@ def prepare_normalized(
 
     def fill() -> None:
         small.fill()
-        m, factor = (np.repeat(a, how.group, 1) for a in (small.m, small.r))
+        m, factor = how.of_cells(small.m), how.of_cells(small.r)
         factor = factor if w is None else factor * numbers_of(how, w)
         numbers.fill(factor, (0 if b is None else numbers_of(how, b)) - m * factor)
 
@@ -253,7 +260,7 @@ def _pull(how: Cells, n: int, centred: bool, u: Array, d: Array, y: Array, m: Ar
         y[...] = exact
         return
     slope = -(r**3) * product
-    small = np.repeat(r, how.group, 1) * scale, slope, -r * total * centred - slope * m
+    small = how.of_cells(r) * scale, slope, -r * total * centred - slope * m
     factor, slope, shift = (how.spread(a, d.dtype) for a in small)
     t = np.multiply(d, slope, scratch("slope", d.shape, d.dtype))
     np.add(t, shift, t)
@@ -299,7 +306,7 @@ def prepare_correlations(
 
     def put_together() -> None:
         first, second = (np.add.reduce(a, 0, keepdims=True) if how.whole else a for a in found)
-        second = (second - np.repeat(small.m, how.group, 1) * first) * np.repeat(small.r, how.group, 1)
+        second = (second - how.of_cells(small.m) * first) * how.of_cells(small.r)
         if not every(np.isfinite(second)):
             np.copyto(y, correlations.op.raw(u, x, stats, over=over, shape=shape))
             return
