@@ -80,6 +80,22 @@ def test_moments(shape, mean, parts):
     assert np.array_equal(out, y)
 
 
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if len(shape) > 2], ids=str)
+def test_the_gradient_of_a_bias(shape, parts):
+    a = Given(shape).x
+    axis = (0, *range(2, len(shape)))
+    y = channels.prepare_sum(None, a, axis=axis, keepdims=False)()
+    exact = a.astype(np.float64).sum(axis)
+    assert y.dtype == np.float32
+    assert (np.abs(y - exact) <= 4 * UNIT * np.abs(a).sum(axis)).all()
+    out = np.full_like(y, 7)
+    channels.prepare_sum(out, a, axis=axis, keepdims=False)()
+    assert np.array_equal(out, y)
+    for other in ((0,), (1,), axis[:-1], None):
+        assert channels.prepare_sum(None, a, axis=other, keepdims=False) is None
+    assert channels.prepare_sum(None, a, axis=axis, keepdims=True) is None
+
+
 def test_moments_where_the_first_numbers_are_no_guide():
     x = np.random.default_rng(0).standard_normal((1000, 16), np.float32)
     looked_at = [i * 1000 // channels.FEW for i in range(channels.FEW)]

@@ -42,11 +42,12 @@ if INSTALLED:
         layers,
         rows,
         scans,
+        tiles,
         vectors,
         winograd,
     )
 
-    APART = (channels.__name__, winograd.__name__)  # see test_channels.py, test_winograd.py
+    APART = (channels.__name__, tiles.__name__, winograd.__name__)  # see the files of their names
     KERNELS = [row for row in attached.KERNELS if row[1].__module__ not in APART]
 else:
     KERNELS = []

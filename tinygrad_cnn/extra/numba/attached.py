@@ -8,7 +8,7 @@ from ...core.acceleration import Prepare, Task, accelerate
 from ...core.signature import asked
 from ...ops import activation, clipped, conv, normalization, pool, reduce, scan, shape, softmax
 from ...ops.losses import classification
-from . import channels, depthwise, elements, layers, rows, scans, winograd
+from . import channels, depthwise, elements, layers, rows, scans, tiles, winograd
 from . import pool as pooling
 
 KERNELS: list[tuple[Any, Prepare]] = [
@@ -40,9 +40,13 @@ KERNELS: list[tuple[Any, Prepare]] = [
     (normalization.normalized_dx, layers.prepare_normalized_dx),
     (normalization.normalized_dx, channels.prepare_normalized_dx),
     (pool.max_pool, pooling.prepare_max),
+    (pool.max_pool, tiles.prepare_max),
     (pool.max_pool_which, pooling.prepare_which),
+    (pool.max_pool_which, tiles.prepare_which),
     (pool.put_elements, pooling.prepare_put),
+    (pool.put_elements, tiles.prepare_put),
     (reduce.sum, layers.prepare_sum),
+    (reduce.sum, channels.prepare_sum),
     (scan.cumsum, scans.prepare_cumsum),
     (shape.sum_to, layers.prepare_sum_to),
     (softmax.log_softmax, rows.prepare_log_softmax),

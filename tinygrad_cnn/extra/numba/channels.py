@@ -22,6 +22,8 @@ from ...kernels.normalization import LEAST
 from ...kernels.parallel import chunks
 from ...kernels.parallel.threads import each
 from ...ops.normalization import NEAR, Limits, Over, correlations, moments, unlimited
+from ...ops.reduce import reduced_axes
+from ...ops.shape import Axis
 from ...ops.windows import last_view
 from .compiled import Number, helper, loop
 from .images import at_line
@@ -81,6 +83,23 @@ def rows_of(over: Over | None, x: Any, *others: Any) -> Rows | None:
     while pixels * channels < WIDE and count % (2 * pixels) == 0:
         pixels *= 2
     return None if count % pixels else Rows(count // pixels, pixels, channels)
+
+
+def prepare_sum(out: Array | None, a: Any, *, axis: Axis, keepdims: bool) -> Any:
+    """A task for ``sum`` over all axes but the channels: the gradient of a convolution's bias."""
+    rows = None if keepdims or np.ndim(a) < 3 else rows_of(None, a)
+    if rows is None or reduced_axes(axis, a.ndim) != (0, *range(2, a.ndim)):
+        return None
+    y = np.empty(rows.channels, np.float32) if out is None else out
+    parts = rows.cut(rows.of(a))
+    totals = np.empty((len(parts), rows.width))
+
+    def task() -> Array:
+        _add_up(_sums, parts, totals)
+        y[...] = np.add.reduce(totals.reshape(-1, rows.channels), 0)
+        return y
+
+    return task
 
 
 def prepare_moments(out: Array | None, x: Any, *, over: Over) -> Any:
@@ -311,6 +330,24 @@ def _bounds(limits: Limits) -> tuple[np.float32, np.float32, np.float32]:
     """The limits, and the largest number below the upper one, or infinity if there is none."""
     low, high = (np.float32(limit) for limit in limits)
     return low, high, high if high == np.inf else np.nextafter(high, np.float32(-np.inf))
+
+
+@loop
+def _sums(x: Array, y: Array) -> None:
+    """The sums of the rows."""
+    width, flat = x.shape[1], x.reshape(-1)
+    run = np.empty(width, np.float32)
+    y[:] = 0.0
+    for start in range(0, x.shape[0], RUN):
+        stop = min(start + RUN, x.shape[0])
+        for j in range(0, width, LANES):
+            a = nothing()
+            for i in range(start, stop):
+                fetch(flat, (i + RUN) * width + j)
+                a = a + load(flat, i * width + j)
+            store(run, j, a)
+        for j in range(width):
+            y[j] += run[j]
 
 
 @loop

@@ -58,7 +58,7 @@ def prepare_put(out: Array | None, u: Any, which: Any, *, sizes: Any, windows: W
     views = [view(how, u), view(how, which), view(how, y)]
     if how == "first":
         return by_images(_put_first, y, views)
-    whole = _are_tiles(windows) and all(o * k == n for o, k, n in zip(windows.grid, windows.size, sizes, strict=True))
+    whole = are_tiles(windows) and all(o * k == n for o, k, n in zip(windows.grid, windows.size, sizes, strict=True))
     return by_images(_put_last, y, views, *_numbers(how, windows), whole)
 
 
@@ -72,11 +72,12 @@ def _takes(how: str, channels: int, sizes: Any, windows: Windows) -> bool:
         return False
     if len(sizes) != 2 or windows.size[0] * windows.size[1] > MANY:
         return False
-    tiles = windows.size == (2, 2) and _are_tiles(windows)
+    tiles = windows.size == (2, 2) and are_tiles(windows)
     return how == "last" or (tiles and all(2 * o <= n for o, n in zip(windows.grid, sizes, strict=True)))
 
 
-def _are_tiles(windows: Windows) -> bool:
+def are_tiles(windows: Windows) -> bool:
+    """Whether the windows are neighbours that do not overlap, without padding."""
     return windows.size == windows.stride and windows.before == (0, 0) and windows.dilation == (1, 1)
 
 
