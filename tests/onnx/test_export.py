@@ -50,6 +50,18 @@ def test_a_model(model, shape, trained):
     assert {name for name, _ in load(source).named_parameters()} == names
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3)),
+        lambda: nn.utils.parametrizations.spectral_norm(nn.Conv2d(3, 4, 3)),
+        lambda: nn.utils.prune.l1_unstructured(nn.Conv2d(3, 4, 3), "weight", 0.5),
+    ],
+)
+def test_a_weight_that_is_computed_is_a_constant(layer):
+    check(layer(), normal(2, 3, 9, 9))
+
+
 @pytest.mark.parametrize("function", [
     lambda x: x.sum(axis=0, keepdims=True) / len(x) + x,
     lambda x: x.mean(axis=0) * x,

@@ -16,7 +16,7 @@ from ..core import remedies
 from .assigned import adapt
 from .attributes import PACKAGE, answer_misses, answer_misses_of_tensors, remedy, with_page
 from .calls import explaining, has_foreign
-from .foreign_modules import below, enter
+from .foreign_modules import answer, below, enter
 from .others import HOOKS
 from .synonyms import SYNONYMS, modules
 from .synonyms.functions import tensor
@@ -78,6 +78,8 @@ def published(namespace: dict[str, Any]) -> None:
     module = namespace["__name__"]
     if module.removeprefix(PACKAGE).removeprefix(".") in NAMESPACES:
         namespace.setdefault("__getattr__", _getattr_of(module))
+    elif found := answer(module):
+        namespace.setdefault("__getattr__", found)
     if module == PACKAGE:
         sys.modules[f"{PACKAGE}.tensor"].__class__ = _TensorModule
         random = f"{PACKAGE}.ops.random"  # which `tg.random` is

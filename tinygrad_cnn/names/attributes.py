@@ -86,13 +86,14 @@ def _error(instance: object, owner: type, name: str, theirs: str) -> AttributeEr
 def answer_misses(kind: Any, theirs: str) -> None:
     """Give a class a ``__getattr__``, whose errors have remedies for the names of the class `theirs`."""
     names, methods = _absent(kind, theirs), SYNONYMS.get(theirs, {})
+    own = vars(kind).get("__getattr__", object.__getattribute__)
 
     def __getattr__(self: object, name: str) -> Any:
         if name in methods and getattr_static(type(self), name, None) is None:
             return MethodType(methods[name], self)
         if name in names and getattr_static(type(self), name, None) is None:
             raise _error(self, type(self), name, theirs)
-        return object.__getattribute__(self, name)  # raises Python's error, or that of a property of this name
+        return own(self, name)  # raises Python's error, or that of a property of this name
 
     kind.__getattr__ = __getattr__
 

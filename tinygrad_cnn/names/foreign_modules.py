@@ -6,7 +6,7 @@ They are entered into ``sys.modules``, so that an import finds them, and into th
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -25,11 +25,7 @@ class Foreign(NamedTuple):
 
 
 _PACKED = "(recurrent layers take padded arrays: there are no packed sequences)"
-_PARAMETRIZED = "(no parameter is replaced by a function: compute the weight in `forward`, from parameters of your own)"
 _MEMORY = "(each op chooses its memory order)"
-
-_FOLD = "(fold (x - mean) / sqrt(var + eps) weight + bias into the convolution's weight and bias, with copy_)"
-_PRUNED = "(there is no pruning: multiply the weight by a mask in `forward`, or write zeros by copy_ after each step)"
 
 MODULES = {
     "func": Foreign(
@@ -45,22 +41,20 @@ MODULES = {
         {
             "tg.optim.clip_grad_norm_": "clip_grad_norm clip_grads_with_norm_ clip_grad",
             "tg.optim.clip_grad_norm_(parameters, math.inf), which only measures": "get_total_norm",
-            "tg.ravel_pytree, whose second result puts the numbers back": """
-                parameters_to_vector vector_to_parameters convert_parameters""",
-            _PARAMETRIZED: """
-                weight_norm spectral_norm remove_weight_norm remove_spectral_norm parametrize parametrizations""",
-            _PRUNED: "prune", "nn.functional_call": "stateless", _PACKED: "rnn",
-            _FOLD: "fuse_conv_bn_eval fuse_conv_bn_weights fuse_linear_bn_eval fuse_linear_bn_weights fusion",
+            "tg.nn.utils.parametrize.remove_parametrizations(module, 'weight')": "remove_weight_norm remove_spectral_norm",
+            "nn.functional_call": "stateless",
             _MEMORY: "convert_conv2d_weight_memory_format convert_conv3d_weight_memory_format memory_format",
             "(layers have their values when they are made)": "skip_init init",
         },
     ),
-    "nn.utils.parametrizations": Foreign({}, {_PARAMETRIZED: "weight_norm spectral_norm orthogonal"}),
-    "nn.utils.parametrize": Foreign({}, {_PARAMETRIZED: """
-        register_parametrization remove_parametrizations is_parametrized cached ParametrizationList"""}),
-    "nn.utils.prune": Foreign({}, {_PRUNED: """
-        l1_unstructured random_unstructured ln_structured random_structured global_unstructured custom_from_mask remove identity
-        is_pruned BasePruningMethod"""}),
+    "nn.utils.parametrizations": Foreign({}, {
+        "(there is no orthogonal parametrization: write one for nn.utils.parametrize)": "orthogonal",
+    }),
+    "nn.utils.parametrize": Foreign({}, {
+        "(a module keeps its type when it is parametrized: type(module))": "type_before_parametrizations",
+        "nn.utils.parametrize.register_parametrization": "transfer_parametrizations_and_params",
+    }),
+    "nn.utils.prune": Foreign({}, {"(a tensor is pruned again by another call)": "PruningContainer"}),
     "nn.utils.rnn": Foreign({}, {
         "tg.pad, and tg.stack": "pad_sequence",
         _PACKED: "PackedSequence pack_padded_sequence pad_packed_sequence pack_sequence unpad_sequence",
@@ -77,6 +71,9 @@ MODULES = {
     "utils.tensorboard": Foreign({}, {"tg.training.TensorBoard('runs/first'), a callback of fit": "SummaryWriter writer"}),
 }  # fmt: skip
 """PyTorch's modules, by their paths below the package; those below others come after them."""
+
+OURS = ("nn.utils", "nn.utils.parametrizations", "nn.utils.parametrize", "nn.utils.prune")
+"""Those that exist here: they answer only for the names that they lack."""
 
 
 class _Module(ModuleType):
@@ -117,13 +114,21 @@ class _Module(ModuleType):
 def enter() -> None:
     """Enter the modules, so that they can be imported."""
     for path, foreign in MODULES.items():
+        if path in OURS:
+            continue
         module = sys.modules[f"{PACKAGE}.{path}"] = _Module(path, foreign)
         above, _, name = path.rpartition(".")
         if isinstance(parent := sys.modules.get(f"{PACKAGE}.{above}"), _Module):
             setattr(parent, name, module)
 
 
+def answer(module: str) -> Callable[[str], Any] | None:
+    """The ``__getattr__`` of a module that exists here, with answers for PyTorch's further names."""
+    path = module.removeprefix(f"{PACKAGE}.")
+    return _Module(path, MODULES[path]).__getattr__ if path in OURS else None
+
+
 def below(module: str) -> dict[str, ModuleType]:
     """The entered modules in a public module, by their names in it."""
-    paths = [f"{PACKAGE}.{path}".rpartition(".") for path in MODULES]
+    paths = [f"{PACKAGE}.{path}".rpartition(".") for path in MODULES if path not in OURS]
     return {name: sys.modules[f"{above}.{name}"] for above, _, name in paths if above == module}

@@ -1,6 +1,9 @@
 """Models: modules, layers and losses, with PyTorch's names, arguments and initialization."""
 
-from ..core.remedies import publish
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ..core.remedies import missing, publish
 from . import (
     activation,
     attention,
@@ -40,7 +43,10 @@ from .recurrent import *
 from .resize import *
 from .transformer import *
 
-__all__ = ["functional_call", "init", "models"]
+if TYPE_CHECKING:
+    from . import utils as utils
+
+__all__ = ["functional_call", "init", "models", "utils"]
 __all__ += activation.__all__
 __all__ += attention.__all__
 __all__ += containers.__all__
@@ -57,6 +63,12 @@ __all__ += pool.__all__
 __all__ += recurrent.__all__
 __all__ += resize.__all__
 __all__ += transformer.__all__
+
+
+if not TYPE_CHECKING:  # a checker would take every name for an attribute
+
+    def __getattr__(name: str) -> Any:
+        return import_module(".utils", __name__) if name == "utils" else missing(__name__, name)
 
 
 def __dir__() -> list[str]:

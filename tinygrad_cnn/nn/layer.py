@@ -47,7 +47,11 @@ class Layer(Module):
 
     def extra_repr(self) -> str:
         """The arguments, in the format :attr:`shown`. A parameter is shown as True or False: whether there is one."""
-        values = vars(self) | {name: vars(self)[name] is not None for name in self._kinds}
+        values = (
+            vars(self)
+            | {name: vars(self)[name] is not None for name in self._kinds}
+            | dict.fromkeys(self._computed, True)
+        )
         if self.shown is not None:
             return self.shown.format_map(values)
         names = [name for name in inspect.signature(type(self)).parameters if name in values]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from textwrap import indent
 from types import MappingProxyType
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -27,6 +27,16 @@ Kind: TypeAlias = Literal["parameter", "buffer", "transient buffer", "module"]
 
 def _no_forward(self: Module, *_: Any, **__: Any) -> Any:
     raise TypeError(f"{type(self).__name__}: there is nothing to call; define `forward`, or call the modules in it")
+
+
+class Computed(Protocol):
+    """How an attribute of a module is computed from others. It is called with the module."""
+
+    def __call__(self, module: Any) -> Any:
+        """The value."""
+
+    def assign(self, module: Any, value: Any) -> None:
+        """What ``module.name = value`` does."""
 
 
 class Module:
@@ -59,6 +69,8 @@ class Module:
     # Registered values are ordinary attributes; `_kinds` has their names, in order, and kinds. A module gets its own `_kinds`
     # and hooks when the first one is added, so that it works without a call of ``super().__init__()``.
     _kinds: Mapping[str, Kind] = MappingProxyType({})
+    _computed: Mapping[str, Computed] = MappingProxyType({})
+    """Attributes that are computed whenever they are read, such as a weight that is parametrized."""
     _pre_hooks: Mapping[object, Callable[..., Any]] = MappingProxyType({})
     _hooks: Mapping[object, Callable[..., Any]] = MappingProxyType({})
     _backward_hooks: Mapping[object, Callable[..., Any]] = MappingProxyType({})
@@ -96,7 +108,15 @@ class Module:
 
     # Registration
 
+    def __getattr__(self, name: str) -> Any:
+        """A computed attribute; Python asks for one that it has not found."""
+        computed = object.__getattribute__(self, "_computed").get(name)
+        return object.__getattribute__(self, name) if computed is None else computed(self)
+
     def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._computed:
+            self._computed[name].assign(self, value)
+            return
         kind = self._kinds.get(name)
         if isinstance(value, Parameter):
             kind = "parameter"
@@ -234,7 +254,7 @@ class Module:
             for name, value in vars(module).items():
                 inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
                 lost = [v for v in inside if isinstance(v, Module | Parameter) and id(v) not in known]
-                if lost and name not in ("_kinds", *HOOKS):
+                if lost and name not in ("_kinds", "_computed", *HOOKS):
                     kinds = ("Module", "modules") if isinstance(lost[0], Module) else ("Parameter", "parameters")
                     container = f"nn.{kinds[0]}{'Dict' if isinstance(value, dict) else 'List'}"
                     warn_user(
@@ -393,7 +413,7 @@ class Module:
 
     def __getstate__(self) -> dict[str, Any]:
         """The attributes, for a copy, which must not share the dicts of kinds and hooks."""
-        own = ("_kinds", *HOOKS)
+        own = ("_kinds", "_computed", *HOOKS)
         return {name: dict(value) if name in own else value for name, value in vars(self).items()}
 
     # Hooks
