@@ -98,7 +98,7 @@ KERAS_METRICS = {
     "tg.metrics.Accuracy": "SparseCategoricalAccuracy CategoricalAccuracy accuracy_score",
     "tg.metrics.TopK": "SparseTopKCategoricalAccuracy TopKCategoricalAccuracy",
     "tg.metrics.Average, of tg.mse": "MeanSquaredError",
-    "tg.metrics.Average": "Mean MeanMetricWrapper", "(scikit-learn's, on tg.predict(model, x))": "AUC Precision Recall",
+    "tg.metrics.Average": "Mean MeanMetricWrapper", "tg.metrics.AUROC or AveragePrecision": "AUC", "tg.metrics.IoU": "MeanIoU",
 }  # fmt: skip
 """Metrics of ``keras.metrics``."""
 
