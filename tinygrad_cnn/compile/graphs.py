@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from numpy import ndarray
 
@@ -24,13 +24,9 @@ MOST_NODES = 10_000
 """The walk through a larger graph, such as that of a whole training, is plain: its comparison would take seconds to make."""
 
 
-class Match(NamedTuple):
-    """Another graph, in terms of the numbers of a structure."""
-
-    places: list[Any]
-    saved: list[Any]
-    differ: Collection[int]
-    """The nodes of which parameters or saved numbers differ."""
+Match: TypeAlias = tuple[list[Any], list[Any], list[int]]
+"""Another graph, in terms of the numbers of a structure: its places, the arrays that nodes save, and the nodes of which
+parameters or saved numbers differ."""
 
 
 class Graph:
@@ -55,7 +51,7 @@ class Graph:
         self.compares = [i not in varying and is_ours(node.op) and plain(node.params) for i, node in enumerate(nodes)]
         comparison = _Comparison(roots, nodes, ends, self.compares)
         self.source, self._scope = comparison.source, comparison.scope
-        self._compare: Callable[..., tuple[list[Any], list[Any]] | None] | None = None
+        self._compare: Callable[[Sequence[Root]], Match | None] | None = None
 
     def match(self, roots: Sequence[Root], wanted: Collection[Any] | None) -> Match | None:
         """The graph behind other roots, if it has this structure; but parameters and saved numbers may differ."""
@@ -63,15 +59,11 @@ class Graph:
             return None
         if self._compare is None:
             self._compare = made("<structure: compare>", self.source, self._scope)
-        differ: set[int] = set()
         try:
-            found = self._compare(roots, differ)
+            found = self._compare(roots)
         except (AttributeError, TypeError, ValueError):  # other numbers of parents or saved values, or freed
             return None
-        if found is None or (wanted is not None and not self._wants(found[0], wanted)):
-            return None
-        places, saved = found
-        return Match(places, saved, differ)
+        return found if found is None or wanted is None or self._wants(found[0], wanted) else None
 
     def _wants(self, places: Sequence[Any], wanted: Collection[Any]) -> bool:
         """Whether the same places are wanted, and none of them lies behind a node where the walk stops."""
@@ -95,17 +87,17 @@ def seen(roots: Sequence[Root], wanted: Collection[Any] | None, varying: Collect
 
 
 class _Comparison:
-    """The source of ``compare(roots, differ)``, and its globals.
+    """The source of ``compare(roots)``, and its globals.
 
-    It returns the places and the saved arrays of the graph behind other roots, or None, and adds to `differ` the numbers of
-    nodes whose parameters or saved numbers differ. It raises where a node has another number of parents or saved values.
+    It returns the :data:`Match` of the graph behind other roots, or None. It raises where a node has another number of parents
+    or saved values.
     """
 
     def __init__(
         self, roots: Sequence[Root], nodes: Sequence[Any], ends: Sequence[Any], compares: Sequence[bool]
     ) -> None:
         self.scope: dict[str, Any] = {"ndarray": ndarray, "same": same}
-        self._lines = ["def compare(roots, differ):"]
+        self._lines = ["def compare(roots):", "differ = []"]
         self._names = {place: f"p{i}" for i, place in enumerate((*nodes, *ends))}
         self._bound: set[Any] = set()  # the places that have been found
         self._arrays: dict[int, str] = {}  # the names of saved arrays, by id
@@ -130,7 +122,7 @@ class _Comparison:
         leaves = all(end.op is None for end in ends)  # else one of them may be a node
         distinct = [self._names[place] for place in (ends if leaves else self._names)]
         self._ensure([f"len({{{', '.join(distinct)}}}) == {len(distinct)}"])
-        self._lines.append(f"return [{', '.join(self._names.values())}], [{', '.join(self._arrays.values())}]")
+        self._lines.append(f"return [{', '.join(self._names.values())}], [{', '.join(self._arrays.values())}], differ")
         self.source = "\n    ".join(self._lines) + "\n"
 
     def _ensure(self, conditions: Sequence[str]) -> None:
@@ -196,4 +188,4 @@ class _Comparison:
         """Note node i if its parameters or saved numbers are not the known ones. Mostly they are the same objects."""
         alike = " and ".join([f"{name} is {self._constant(value)}" for name, value in zip(names, known, strict=True)])
         given = f"({', '.join(names)},)"
-        self._lines.append(f"if not ({alike} or same({given}, {self._constant(known)})): differ.add({i})")
+        self._lines.append(f"if not ({alike} or same({given}, {self._constant(known)})): differ.append({i})")

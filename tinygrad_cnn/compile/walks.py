@@ -99,9 +99,11 @@ class Walks:
         near: tuple[Known, Collection[int]] | None = None
         for known in self.known:
             match = known.graph.match(roots, wanted)
-            if match is not None and not match.differ:
-                return known, match.places, match.saved
-            near = near or (match and (known, match.differ))
+            if match is not None:
+                places, saved, differ = match
+                if not differ:
+                    return known, places, saved
+                near = near or (known, differ)
         if near is None and len(self.known) >= self._most and not self._drop():
             return None
         graph = seen(roots, wanted, () if near is None else {*near[0].graph.varying, *near[1]})
@@ -113,7 +115,7 @@ class Walks:
             return None
         self.known.remove(near[0])  # parameters differ from call to call: the rules of their nodes are called each time
         match = graph.match(roots, wanted)
-        return match and (known, match.places, match.saved)
+        return match and (known, *match[:2])
 
     def _drop(self) -> bool:
         """Forget the oldest structure that did not come again. False if there is none."""

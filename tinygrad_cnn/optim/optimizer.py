@@ -35,10 +35,8 @@ _array_of_grad = attrgetter("_grad._array")
 class _Step(NamedTuple):
     """A prepared step."""
 
-    kinds: list[Any]
-    """What it depends on: the types of the gradients and the names of the options."""
     key: list[Any]
-    """Objects that it depends on, and that must stay the same."""
+    """Objects that it depends on, and that must stay the same; among them are the types of the gradients."""
     tasks: list[tuple[Any, ...]]
     """For each parameter with a gradient its place among the gradients, its array, state and options, whether a slot is new,
     whether there are numbers to advance, and scratch, or None twice for an update in pieces."""
@@ -250,17 +248,16 @@ class Optimizer(Loadable, ABC):
     def _update(self, *gradients: Any) -> None:
         """One step along these gradients, one for each parameter."""
         step = self._cache
-        kinds: list[Any] = [*map(type, gradients)]
-        key: list[Any] = [replaced.times]
+        key: list[Any] = [replaced.times, *map(type, gradients)]
         for group in self.param_groups:
             params = group["params"]
-            kinds += group
+            key += group
             key += group.values()
             key += params
             if self.state:
                 key += map(self.state.get, params)
-        if step is None or kinds != step.kinds or len(key) != len(step.key) or not all(map(is_, key, step.key)):
-            step = self._prepared(kinds, key, gradients)
+        if step is None or len(key) != len(step.key) or not all(map(is_, key, step.key)):
+            step = self._prepared(key, gradients)
         step.mark()
         self._update_each(step.tasks, gradients)
 
@@ -278,7 +275,7 @@ class Optimizer(Loadable, ABC):
                 self.conclude(state, group)
 
     @silent
-    def _prepared(self, kinds: list[Any], key: list[Any], gradients: Sequence[Array | None]) -> _Step:
+    def _prepared(self, key: list[Any], gradients: Sequence[Array | None]) -> _Step:
         """A step, after all checks; it is cached if its key tells every change of the options and it creates no slots."""
         groups = [accepted(self._name, *self.examined(g, f" of group {n}")) for n, g in enumerate(self.param_groups)]
         members = [(n, i, p) for n, group in enumerate(self.param_groups) for i, p in enumerate(group["params"])]
@@ -299,7 +296,7 @@ class Optimizer(Loadable, ABC):
                 repeatable = False
             state, group, (t, u) = self.state.get(p, {}), groups[number], self._scratch_for(p._array)
             tasks.append((place, p._array, state, group, bool(missing), overridden or STEP in state, t, u))
-        step = _Step(kinds, key, tasks, marking(*(p._array for *_, p in given)))
+        step = _Step(key, tasks, marking(*(p._array for *_, p in given)))
         self._cache = step if repeatable else None
         return step
 
