@@ -273,8 +273,8 @@ def resize(a: Array, new_shape: Shape) -> Tensor:
     if any(n < 0 for n in sizes):
         raise ValueError(f"resize: `new_shape` is {new_shape!r}; sizes must not be negative")
     count, n = int(np.prod(sizes, dtype=np.int64)), np.size(a)
-    if not n:
-        return reshape(np.zeros(count, getattr(a, "dtype", np.float64)), shape=sizes)
+    if not n:  # zeros that depend on `a`, as the result of a Tensor is a Tensor
+        a, n = concatenate([ravel(a), np.zeros(1, getattr(a, "dtype", np.float64))], axis=0), 1
     return reshape(take(ravel(a), np.arange(count) % n, axis=0), shape=sizes)
 
 

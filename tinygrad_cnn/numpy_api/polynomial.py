@@ -214,7 +214,7 @@ def poly(seq_of_zeros: Array) -> Tensor:
         zeros = eigvals(zeros)
     if np.ndim(zeros) != 1:
         raise ValueError(f"poly: `seq_of_zeros` has shape {np.shape(zeros)}; it must be 1-D or a square matrix")
-    y: Any = np.ones(1, zeros.dtype)
+    y: Any = concatenate([zeros[:0], np.ones(1, zeros.dtype)], axis=0)  # a Tensor for a Tensor, also without zeros
     for i in range(zeros.shape[0]):
         z = zeros[i : i + 1]
         y = convolve(y, concatenate([where(False, z, 1), -z], axis=0))

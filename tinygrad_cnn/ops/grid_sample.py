@@ -12,7 +12,7 @@ import numpy as np
 from ..core.graph import Array, Tensor
 from .activation import hardtanh
 from .compare import isnan, logical_or
-from .elementwise import clip, floor, round, where
+from .elementwise import clip, floor, in_floats, round, where
 from .gather import take_along_axis
 from .geometry import shape_of
 from .half import in_float32
@@ -164,7 +164,7 @@ def affine_grid(theta: Array, size: Sequence[int], align_corners: bool = False) 
             f"affine_grid: `theta` {shape} and `size` {wanted} must be (N, 2, 3) and (N, C, H, W), or (N, 3, 4) and "
             "(N, C, D, H, W)"
         )
-    return affine_places(theta, wanted[2:], align_corners)
+    return affine_places(in_floats(theta), wanted[2:], align_corners)
 
 
 def affine_places(theta: Array, sizes: Sequence[int], align_corners: bool) -> Tensor:

@@ -54,7 +54,8 @@ def recurrence(
         a if a is None else np.asarray(a, np.result_type(into, np.float32), order="C") for a in (into, w, h, c, b, p)
     ]
     y, gates = _forward(wide, kind, reverse)
-    return y.astype(np.result_type(*(a for a in (into, w, h, c, b, p) if a is not None)), copy=False), gates
+    dtype = np.result_type(np.float16, *(a for a in (into, w, h, c, b, p) if a is not None))
+    return y.astype(dtype, copy=False), gates
 
 
 def _forward(inputs: Sequence[Any], kind: str, reverse: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from ...core.graph import Array, Tensor, op
 from ...scope import errors
 from ..activation import logsigmoid, relu
 from ..compare import equal, logical_and
-from ..elementwise import maximum, sub, where
+from ..elementwise import in_floats, maximum, sub, where
 from ..gather import checked_labels
 from ..half import in_float32
 from ..matmul import linear
@@ -101,7 +101,7 @@ def mean_by(a: Array, w: Array) -> Array:
     """y = sum of a / sum of w; NaN if w sums to 0.   a' = g / sum of w, or g if w sums to 0, where all of a is 0."""
     dtype = np.result_type(a, np.float32)  # in float16 the sums would overflow
     with _zeros:
-        return np.divide(sum(np.asarray(a, dtype)), sum(np.asarray(w, dtype))).astype(a.dtype)
+        return np.divide(sum(np.asarray(a, dtype)), sum(np.asarray(w, dtype))).astype(np.result_type(a, np.float16))
 
 
 def _mean_by_rule(g: Array, w: Array, in_shape: tuple[int, ...]) -> Array:
@@ -163,6 +163,7 @@ def cross_entropy(
     if logits.ndim == 1:
         options = {"ignore_index": ignore_index, "reduction": reduction, "label_smoothing": label_smoothing}
         return _single(cross_entropy, logits, target, weight=weight, **options)
+    logits = in_floats(logits)  # a weight in the dtype of integers would lose its fraction
     classes = _classes(name, "logits", logits, target, weight, dense=True)
     if target.shape != logits.shape:
         w = label_weights(target, weight, classes=classes, ignore_index=ignore_index, function=name, dtype=logits.dtype)
@@ -216,6 +217,7 @@ def nll_loss(
     )
     if log_probs.ndim == 1:
         return _single(nll_loss, log_probs, target, weight=weight, ignore_index=ignore_index, reduction=reduction)
+    log_probs = in_floats(log_probs)
     classes = _classes("nll_loss", "log_probs", log_probs, target, weight, dense=False)
     form = {"classes": classes, "ignore_index": ignore_index, "function": "nll_loss", "dtype": log_probs.dtype}
     w = label_weights(target, weight, **form)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...core.graph import Array
 from ...nn.layer import Layer
 from ...ops.composite import accept_lists
-from ...ops.elementwise import where
+from ...ops.elementwise import in_floats, where
 from ...ops.gather import take_along_axis
 from ...ops.geometry import shape_of
 from ...ops.half import in_float32
@@ -61,7 +61,7 @@ def roi_align(
         sizes = np.maximum(sizes, 1)
     rows = _weights(places[:, 1], sizes[:, 1], bins[0], shape[2], sampling_ratio)
     columns = _weights(places[:, 0], sizes[:, 0], bins[1], shape[3], sampling_ratio)
-    y: Tensor = _aligned(input, rows, columns, rois[:, 0].astype(np.intp))
+    y: Tensor = _aligned(in_floats(input), rows, columns, rois[:, 0].astype(np.intp))
     return y
 
 
