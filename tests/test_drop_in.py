@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import math
 import os
 import subprocess
 import sys
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as onp
@@ -14,7 +16,7 @@ import pytest
 
 import tinygrad_cnn.extra.autograd.numpy as np
 from tinygrad_cnn.extra import autograd
-from tinygrad_cnn.extra.autograd import extend, grad, hessian, jacobian
+from tinygrad_cnn.extra.autograd import core, extend, grad, hessian, jacobian, tracer, vspaces
 from tinygrad_cnn.extra.autograd.extend import defjvp, defvjp, primitive
 from tinygrad_cnn.extra.autograd.misc import flatten, optimizers
 from tinygrad_cnn.extra.autograd.misc.fixed_points import fixed_point
@@ -667,3 +669,125 @@ def test_scipy_under_the_installed_name():
         "from autograd import grad\nprint(grad(gammaln)(1.0), grad(norm.logpdf)(2.0))\n",
     )
     assert ended.stdout == "-0.5772156649015329 -2.0\n", ended.stderr
+
+
+def test_a_rule_may_return_an_array_for_a_list():
+    @primitive
+    def norm2(parts, tree):
+        return sum(onp.sum(p) ** 2 for p in parts) * tree["a"][1]
+
+    defvjp(
+        norm2,
+        lambda ans, parts, tree: lambda g: np.array([2 * np.sum(p) for p in parts]) * g * tree["a"][1],
+        lambda ans, parts, tree: lambda g: {"a": np.array([0.0, 1.0]) * g * np.sum(np.array(parts) ** 2)},
+    )
+
+    def f(x):
+        return norm2([x, 2 * x, 3.0], {"a": (7.0, x)})  # (5 x^2 + 9) x
+
+    point = 1.5
+    assert math.isclose(grad(f)(point), 15 * point**2 + 9)
+    assert math.isclose(grad(grad(f))(point), 30 * point)
+    defvjp(norm2, lambda ans, parts, tree: lambda g: np.ones(2), None)
+    with pytest.raises(ValueError, match="returned 2 gradients for a sequence of 3"):
+        grad(f)(point)
+
+
+def test_functions_without_a_rule_can_be_given_one():
+    pytest.importorskip("scipy")
+    linalg, special = (importlib.import_module(f"tinygrad_cnn.extra.autograd.scipy.{m}") for m in ("linalg", "special"))
+    x = onp.array([[2.0, 3.0], [0.5, 0.0]])
+    with pytest.raises(TypeError, match=r"define its derivative with autograd.extend.defvjp"):
+        grad(lambda x: np.sum(linalg.cholesky_banded(x, lower=True)))(x)
+    assert grad(lambda x: x * special.gammasgn(x))(2.5) == 1
+    rules = [linalg.cholesky_banded.rules, special.gammasgn.rules]
+    try:
+        defvjp(linalg.cholesky_banded, lambda ans, ab, **kwargs: lambda g: 10 * g)
+        defjvp(special.gammasgn, lambda g, ans, x: 0 * g)
+        defvjp(special.gammasgn, lambda ans, x: lambda g: 0 * g)
+        onp.testing.assert_array_equal(
+            grad(lambda x: np.sum(linalg.cholesky_banded(x, lower=True)))(x), onp.full((2, 2), 10.0)
+        )
+        assert grad(lambda x: x * special.gammasgn(x))(2.5) == 1
+    finally:
+        for own in rules:
+            own.pull = own.push = None
+            own.changed()
+
+
+node_of, trace_of = attrgetter("_node"), attrgetter("_trace")  # names that HIPS/autograd's users read
+
+
+def test_recording_begins_at_a_box():
+    node = core.VJPNode.new_root()
+    with tracer.trace_stack.new_trace() as trace:
+        x = tracer.new_box(X, trace, node)
+        y = np.sum(x**3)
+        with tracer.trace_stack.new_trace() as inner:
+            z = tracer.new_box(2.0, inner, core.VJPNode.new_root()) * x
+    assert tracer.isbox(y)
+    assert (trace, inner) == (0, 1)
+    assert (trace_of(x), trace_of(y), trace_of(z)) == (0, 0, 1)
+    assert tracer.getval(x).tolist() == X.tolist()
+    onp.testing.assert_allclose(core.backward_pass(2.0, node_of(y)), 6 * X**2)
+    with pytest.raises(ValueError, match="computed from 2 boxes"):
+        core.backward_pass(X, node_of(z))
+    with pytest.raises(ValueError, match=r"`g` has shape \(2,\); it must be that of the result, \(\)"):
+        core.backward_pass(X, node_of(y))
+    pair = tracer.new_box((X, 3.0, "name"), 5, node)
+    assert (trace_of(pair), pair[2], trace_of(pair[0] * 2)) == (5, "name", 5)
+    with pytest.raises(TypeError, match="new_box: the value is 'name'"):
+        tracer.new_box("name", 0, node)
+
+
+def test_a_program_may_register_its_arrays():
+    class Marked(onp.ndarray):
+        free = True
+
+    def box(x, *args):
+        if not x.free:
+            raise ValueError("this one is a constant")
+        return tracer.ArrayBox(x, *args)
+
+    class Space(vspaces.VSpace):
+        pass
+
+    try:
+        tracer.Box.type_mappings[Marked] = box
+        vspaces.VSpace.register(Marked, Space)
+        x = X.view(Marked)
+        onp.testing.assert_allclose(grad(cubes)(x), 3 * X**2)
+        assert type(extend.vspace(x)) is Space
+        x.free = False
+        with pytest.raises(ValueError, match="this one is a constant"):
+            grad(cubes)(x)
+        tracer.ArrayBox.register(Marked)
+        onp.testing.assert_allclose(grad(cubes)(x), 3 * X**2)
+        with pytest.raises(TypeError, match="str is no subclass of np.ndarray"):
+            tracer.ArrayBox.register(str)
+    finally:
+        tracer.Box.type_mappings.pop(Marked, None)
+        vspaces.VSpace.mappings.pop(Marked, None)
+    assert isinstance(tracer.new_box(1.0, 0, None), tracer.ArrayBox)
+    assert not isinstance(X, tracer.Box)
+
+
+def test_names_of_made_functions():
+    @autograd.wrap_util.wraps(cubes, "{op}_of_{fun}", "{op} of {doc}", op="slope")
+    def f(x):
+        return x
+
+    assert (f.__name__, f.__doc__) == ("slope_of_cubes", "slope of ")
+    assert grad(cubes).__name__ == "grad_of_cubes_wrt_argnum_0"
+    assert autograd.wrap_util.get_name(3) == "[unknown name]"
+
+
+def test_containers_are_pythons_and_classes_of_their_own():
+    own = autograd.builtins
+    made = own.list([1, 2]), own.tuple("ab"), own.dict(a=1)
+    assert made == ([1, 2], ("a", "b"), {"a": 1})
+    assert [type(value) for value in made] == [list, tuple, dict]
+    assert own.list is not list
+    assert isinstance([], own.list)
+    assert own.isinstance((), (own.list, own.tuple))
+    assert not own.isinstance(3.0, own.dict)

@@ -1,4 +1,8 @@
-"""``isinstance`` and ``type`` that take what is being differentiated for what it stands for: an array, or a float."""
+"""``isinstance`` and ``type`` that take what is being differentiated for what it stands for: an array, or a float.
+
+``list``, ``tuple`` and ``dict`` make Python's own, and each of Python's is an instance of them. They are classes of their own,
+so that a program may register them beside Python's, with JAX for one.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,35 @@ from ...tensor import Tensor
 
 __all__ = ["DictBox", "SequenceBox", "dict", "isinstance", "list", "tuple", "type"]
 
-dict, list, tuple = _builtins.dict, _builtins.list, _builtins.tuple
+
+class _OfPythons(_builtins.type):
+    """The class of ``list``, ``tuple`` and ``dict``."""
+
+    _python: _builtins.type
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        return cls._python(*args, **kwargs)
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return _builtins.isinstance(instance, cls._python)
+
+
+class list(_builtins.list, metaclass=_OfPythons):  # type: ignore[type-arg]
+    """Python's ``list``."""
+
+    _python = _builtins.list
+
+
+class tuple(_builtins.tuple, metaclass=_OfPythons):  # type: ignore[type-arg]
+    """Python's ``tuple``."""
+
+    _python = _builtins.tuple
+
+
+class dict(_builtins.dict, metaclass=_OfPythons):  # type: ignore[type-arg]
+    """Python's ``dict``."""
+
+    _python = _builtins.dict
 
 
 class SequenceBox:

@@ -14,7 +14,6 @@ import numpy as np
 
 from ...core.backward import outside, pull_back
 from ...core.grad_mode import differentiating, enable_grad, is_grad_enabled
-from ...core.node import Argument
 from ...core.versions import tick
 from ...ops.real import kind
 from ...ops.replaced import lent
@@ -24,13 +23,15 @@ from ...tensor.tensor import incoming
 from ...transforms.batched_call import as_tensor
 from ...transforms.pytree import leaves, matched, rebuild
 from ...transforms.recorded_call import Run, directions, fresh, is_differentiable, shaped
-from .extend import defjvp, defjvp_argnum, defjvp_argnums, defvjp, defvjp_argnum, defvjp_argnums, primitive
+from .boxes import Box, getval, isbox, placed
+from .extend import def_linear, defjvp, defjvp_argnum, defjvp_argnums, defvjp, defvjp_argnum, defvjp_argnums, primitive
+from .tracer import VJPNode, backward_pass
 from .trees import NESTED, as_recordable, plain, recorded
 from .vspaces import VSpace, vspace
 
 __all__ = [
-    "Recorded", "VSpace", "defjvp", "defjvp_argnum", "defjvp_argnums", "defvjp", "defvjp_argnum", "defvjp_argnums", "make_jvp",
-    "make_vjp", "primitive", "vspace",
+    "Box", "Recorded", "VJPNode", "VSpace", "backward_pass", "def_linear", "defjvp", "defjvp_argnum", "defjvp_argnums",
+    "defvjp", "defvjp_argnum", "defvjp_argnums", "getval", "isbox", "make_jvp", "make_vjp", "primitive", "vspace",
 ]  # fmt: skip
 
 
@@ -151,15 +152,11 @@ def _placed(leaf: Any) -> Any:
     """A Tensor with a new node for a floating-point leaf, in memory of its own; an array of integers is one of float64."""
     if isinstance(leaf, Tensor):
         return fresh(leaf) if leaf._array.dtype.kind in "fc" else leaf
-    if isinstance(leaf, float | complex):
-        array = np.array(leaf)
-    elif leaf.__class__ is np.ndarray and leaf.dtype.kind in "iufc":
-        array = np.array(leaf, None if leaf.dtype.kind in "fc" else np.float64)
-    else:
-        return fresh(leaf) if is_differentiable(leaf) else leaf
-    argument = Tensor._of(array)
-    argument._node = Argument(argument)
-    return argument
+    if isinstance(leaf, float | complex) or (leaf.__class__ is np.ndarray and leaf.dtype.kind in "iufc"):
+        return placed(leaf)
+    if (maker := Box.type_mappings.get(type(leaf))) is not None:
+        return maker(leaf, None, None)
+    return fresh(leaf) if is_differentiable(leaf) else leaf
 
 
 def detached(run: Run, tree: Any) -> Any:
@@ -222,17 +219,6 @@ def make_jvp(fun: Callable[[Any], Any], x: Any) -> Callable[[Any], tuple[Any, An
     return jvp
 
 
-def getval(x: Any) -> Any:
-    """The value of what is being differentiated, as an array or a float; anything else unchanged."""
-    return x.numpy()[()] if isinstance(x, Tensor) else x
-
-
-def isbox(x: Any) -> bool:
-    """Whether x is being differentiated."""
-    return isinstance(x, Tensor) and x._node is not None
-
-
-Box = Tensor
 primitive_vjps: dict[
     Callable[..., Any], Any
 ] = {}  # of which some programs ask for members; the rules are the primitives' own

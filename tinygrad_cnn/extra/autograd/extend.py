@@ -16,6 +16,7 @@ from ...core.graph import Op
 from ...ops.shape import concatenate
 from ...tensor import Tensor
 from ...transforms.pytree import leaves, rebuild
+from .boxes import Box
 from .trees import NESTED, holds, recorded, values
 from .vspaces import VSpace, vspace
 
@@ -24,7 +25,6 @@ __all__ = [
     "notrace_primitive", "primitive", "register_notrace", "vspace",
 ]  # fmt: skip
 
-Box = Tensor
 Function: TypeAlias = Callable[..., Any]
 Slot: TypeAlias = tuple[int, int]
 
@@ -210,7 +210,18 @@ class NestedCall(Call):
 
     def leaves_of(self, i: int, slope: Any) -> Any:
         """The gradient of an argument, by the position of a leaf."""
-        return [leaf for _, leaf in leaves(slope)] if i in self.nested else (slope,)
+        return parts(slope, self.args[i]) if i in self.nested else (slope,)
+
+
+def parts(slope: Any, like: Any) -> list[Any]:
+    """The gradient of each leaf of `like`. Where that has a list or tuple, `slope` may have an array of as many rows."""
+    if isinstance(like, dict):
+        return [part for key, branch in like.items() for part in parts(slope[key], branch)]
+    if not isinstance(like, list | tuple):
+        return [slope]
+    if len(slope) != len(like):
+        raise ValueError(f"a rule of defvjp returned {len(slope)} gradients for a sequence of {len(like)}")
+    return [part for own, branch in zip(slope, like, strict=True) for part in parts(own, branch)]
 
 
 def _number(value: Any) -> Any:
@@ -447,12 +458,17 @@ def def_linear(fun: Function) -> None:
 
 
 def notrace_primitive(fun: Function) -> Function:
-    """A function that computes with arrays and has no derivative: its result is a constant."""
+    """A function that computes with arrays. Its result is a constant, until ``defvjp`` gives it a rule."""
+    rules = Rules(fun)
 
     @functools.wraps(fun)
     def called(*args: Any, **kwargs: Any) -> Any:
+        if rules.pull is not None or rules.push is not None:
+            return rules.record(args, kwargs)
         return fun(*values(args), **values(kwargs))
 
+    called.fun = fun  # type: ignore[attr-defined]
+    called.rules = rules  # type: ignore[attr-defined]
     return called
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,6 +24,14 @@ class VSpace:
     Raises:
         TypeError: if a part is not a floating-point number or array.
     """
+
+    mappings: ClassVar[dict[type, Callable[[Any], VSpace]]] = {}
+    """What makes the space of values of a type: see :meth:`register`."""
+
+    @classmethod
+    def register(cls, value_type: type, vspace_maker: Callable[[Any], VSpace] | None = None) -> None:
+        """Let ``vspace_maker(value)``, or this class, make the spaces that :func:`vspace` gives for values of a type."""
+        VSpace.mappings[value_type] = vspace_maker or cls
 
     def __init__(self, value: Any) -> None:
         self._leaves: list[np.ndarray] = []
@@ -105,7 +113,7 @@ class VSpace:
 
 def vspace(value: Any) -> VSpace:
     """The space that a value belongs to."""
-    return VSpace(value)
+    return VSpace.mappings.get(type(value), VSpace)(value)
 
 
 def _drawn(like: np.ndarray) -> Any:

@@ -1,4 +1,4 @@
-"""``unary_to_nary``: an operator on functions of one argument becomes one on functions of several."""
+"""``unary_to_nary``: an operator on functions of one argument becomes one on functions of several; and their names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ def unary_to_nary(unary_operator: Callable[..., Any]) -> Callable[..., Any]:
                 f"{unary_operator.__name__}: `argnum` is {argnum!r:.60}; it must be the position of an argument, or a tuple"
             )
         positions = (argnum,) if single else tuple(argnum)
-        name = getattr(fun, "__name__", type(fun).__name__)
 
         def nary_function(*args: Any, **kwargs: Any) -> Any:
             given = list(args)
@@ -44,14 +43,41 @@ def unary_to_nary(unary_operator: Callable[..., Any]) -> Callable[..., Any]:
                         given[i] = value
                 return fun(*given, **kwargs)
 
-            unary_function.__name__ = name
+            unary_function.__name__ = get_name(fun)
             return unary_operator(unary_function, x, *options, **more)
 
         functools.update_wrapper(nary_function, fun, updated=())
-        nary_function.__name__ = f"{unary_operator.__name__}_of_{name}_wrt_argnum_{argnum}"
-        nary_function.__doc__ = (
-            f"    {unary_operator.__name__} of function {name} with respect to argument number {argnum}"
-        )
+        wrap_nary_f(fun, unary_operator, argnum)(nary_function)
         return nary_function
 
     return nary_operator
+
+
+def wrap_nary_f(fun: Callable[..., Any], op: Callable[..., Any], argnum: Any) -> Callable[[Any], Any]:
+    """A decorator that names a function after the operator `op`, the function `fun` that it is applied to, and the argument."""
+    namestr, docstr = (
+        "{op}_of_{fun}_wrt_argnum_{argnum}",
+        "    {op} of function {fun} with respect to argument number {argnum}",
+    )
+    return wraps(fun, namestr, docstr, op=get_name(op), argnum=argnum)
+
+
+def wraps(fun: Any, namestr: str = "{fun}", docstr: str = "{doc}", **kwargs: Any) -> Callable[[Any], Any]:
+    """A decorator that gives a function a name and a docstring, formats of ``fun``, the name of `fun`, ``doc`` and `kwargs`."""
+
+    def named(f: Any) -> Any:
+        f.__name__ = namestr.format(fun=get_name(fun), **kwargs)
+        f.__doc__ = docstr.format(fun=get_name(fun), doc=get_doc(fun), **kwargs)
+        return f
+
+    return named
+
+
+def get_name(f: Any) -> str:
+    """The name of a function; "[unknown name]" of one without."""
+    return getattr(f, "__name__", "[unknown name]")
+
+
+def get_doc(f: Any) -> str:
+    """The docstring of a function, or ""."""
+    return getattr(f, "__doc__", None) or ""

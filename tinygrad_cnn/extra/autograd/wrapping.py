@@ -50,15 +50,20 @@ def recording(function: Callable[..., Any], module: str, other: Callable[..., An
 
 
 def refusing(function: Callable[..., Any], module: str, why: str) -> Callable[..., Any]:
-    """`function`, which raises a TypeError if it is given a Tensor."""
+    """`function`, which raises a TypeError if it is given a Tensor, until ``defvjp`` or ``defjvp`` gives it a rule."""
+    rules = Rules(function)
 
     def called(*args: Any, **kwargs: Any) -> Any:
         if holds(args) or holds(kwargs.values()):
+            if rules.pull is not None or rules.push is not None:
+                return rules.record(args, kwargs)
             raise TypeError(f"{module.rpartition('autograd.')[2]}.{function.__name__}: {why}")
         return function(*args, **kwargs)
 
     functools.update_wrapper(called, function, updated=())
     called.__module__ = module
+    called.fun = function  # type: ignore[attr-defined]
+    called.rules = rules  # type: ignore[attr-defined]
     return called
 
 

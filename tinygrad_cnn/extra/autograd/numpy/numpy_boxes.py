@@ -1,9 +1,5 @@
-"""``ArrayBox``: a Tensor, whose value is also called ``_value``, as in HIPS/autograd."""
+"""``ArrayBox``: what is being differentiated, a Tensor, whose value is also called ``_value``."""
 
-from ....tensor import Tensor as ArrayBox
-from ..trees import values
-
-Box = ArrayBox
-ArrayBox._value = property(values)  # type: ignore[attr-defined]
+from ..boxes import ArrayBox, Box
 
 __all__ = ["ArrayBox", "Box"]

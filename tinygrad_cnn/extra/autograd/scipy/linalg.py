@@ -15,7 +15,7 @@ from ..extend import primitive as _primitive
 from ..wrapping import recording as _recording
 from ..wrapping import refusing as _refusing
 
-_WHY = "no op records it; define its derivative with autograd.extend.primitive"
+_WHY = "no op records it; define its derivative with autograd.extend.defvjp"
 
 
 def _t(x: _Any) -> _Any:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # the names are those of SciPy
     def __getattr__(name: str) -> Any: ...
 
 
-_WHY = "no op records it; define its derivative with autograd.extend.primitive"
+_WHY = "no op records it; define its derivative with autograd.extend.defvjp"
 
 for _name in dir(_special):
     _value = getattr(_special, _name)
