@@ -40,6 +40,7 @@ if INSTALLED:
         elements,
         images,
         layers,
+        products,
         rows,
         scans,
         tiles,
@@ -47,7 +48,7 @@ if INSTALLED:
         winograd,
     )
 
-    APART = (channels.__name__, tiles.__name__, winograd.__name__)  # see the files of their names
+    APART = {module.__name__ for module in (channels, products, tiles, winograd)}  # see the files of their names
     KERNELS = [row for row in attached.KERNELS if row[1].__module__ not in APART]
 else:
     KERNELS = []

@@ -11,8 +11,9 @@ def use_numba(on: bool = True, *, winograd: int = 4) -> None:
     These are softmax and its logarithm, the cross-entropy of class labels, batch norm of images with channels last in memory,
     also with ReLU or ReLU6 behind it in a Sequential, layer norm, the exact GELU, SiLU, depthwise convolution (3 x 3 with
     stride 1 or 2, and 7 x 7; where channels are last in memory, of 16 and more), convolution by 3 x 3 filters with stride 1
-    from and to multiples of 16 channels, max-pooling and cumulative sums, with their gradients. Other dtypes and sizes are
-    computed as before. Results are not bit for bit the same as NumPy's; they depend neither on the number of threads nor on
+    from and to multiples of 16 channels, max-pooling and cumulative sums, with their gradients; on processors with AVX-512 also
+    linear layers, products of matrices and convolutions by 1 x 1 filters, where BLAS would mostly copy. Other dtypes and sizes
+    are computed as before. Results are not bit for bit the same as NumPy's; they depend neither on the number of threads nor on
     whether a function is compiled.
 
     Convolutions by 3 x 3 filters use Winograd's F(4 x 4, 3 x 3) or F(2 x 2, 3 x 3), which multiply less. Their errors are below

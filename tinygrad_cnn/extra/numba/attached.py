@@ -6,9 +6,9 @@ from typing import Any
 
 from ...core.acceleration import Prepare, Task, accelerate
 from ...core.signature import asked
-from ...ops import activation, clipped, conv, normalization, pool, reduce, scan, shape, softmax
+from ...ops import activation, clipped, conv, matmul, normalization, pool, reduce, scan, shape, softmax
 from ...ops.losses import classification
-from . import channels, depthwise, elements, layers, rows, scans, tiles, winograd
+from . import channels, depthwise, elements, layers, products, rows, scans, tiles, winograd
 from . import pool as pooling
 
 KERNELS: list[tuple[Any, Prepare]] = [
@@ -22,10 +22,15 @@ KERNELS: list[tuple[Any, Prepare]] = [
     (classification.softmax_nll_pull, rows.prepare_nll_pull),
     (conv.convolve, depthwise.prepare),
     (conv.convolve, winograd.prepare),
+    (conv.convolve, products.prepare_convolve),
     (conv.convolve_dw, depthwise.prepare_dw),
     (conv.convolve_dw, winograd.prepare_dw),
+    (conv.convolve_dw, products.prepare_dw),
     (conv.convolve_dx, depthwise.prepare_dx),
     (conv.convolve_dx, winograd.prepare_dx),
+    (conv.convolve_dx, products.prepare_dx),
+    (matmul.linear, products.prepare_linear),
+    (matmul.matmul, products.prepare),
     (clipped.clipped, channels.prepare_clipped),
     (clipped.clipped_by, channels.prepare_clipped_by),
     (clipped.clipped_correlations, channels.prepare_clipped_correlations),

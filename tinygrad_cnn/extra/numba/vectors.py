@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 from llvmlite import ir
@@ -80,14 +81,18 @@ def fetch(typing: Any, a: Any, i: Any) -> Any:
     """Begin to bring the line of a[i] into the cache, where i may be out of range."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        address = builder.bitcast(_address(context, builder, a, *args), byte)
-        builder.call(function, [address, number(0), number(2), number(1)])  # to read; into the L2 cache; data
+        _prefetch(builder, _address(context, builder, a, *args))
         return context.get_dummy_value()
 
     return types.void(a, types.intp), generate
+
+
+def _prefetch(builder: Any, address: Any, write: bool = False) -> None:
+    """Begin to bring the line at an address into the L2 cache, to be read, or into the L1 cache, to be written."""
+    byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    builder.call(function, [builder.bitcast(address, byte), number(int(write)), number(3 if write else 2), number(1)])
 
 
 def _seconds(first: int) -> Any:
@@ -257,6 +262,105 @@ def _times(builder: Any, number: Any) -> Any:
     """A number of 32 bits sixteen times."""
     none, first = ir.Constant(ir.VectorType(number.type, LANES), ir.Undefined), ir.IntType(32)
     return builder.shuffle_vector(builder.insert_element(none, number, first(0)), none, ir.Constant(_BITS, None))
+
+
+ROWS = 8
+"""The rows of a tile."""
+
+
+def _tile(vectors: int) -> Any:
+    """A tile of sums of products, ROWS by so many vectors, which stay in registers."""
+    whole = ir.IntType(64)
+
+    def typed(
+        typing: Any, a: Any, i: Any, down: Any, along: Any, b: Any, j: Any, pitch: Any, n: Any, c: Any, k: Any, below: Any,
+        more: Any,
+    ) -> Any:  # fmt: skip
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            a, b, c = (context.make_array(signature.args[at])(context, builder, args[at]).data for at in (0, 4, 8))
+            _, i, down, along, _, j, pitch, n, _, k, below, more = args
+            zero, one = whole(0), whole(1)
+            rows = [builder.gep(a, [builder.add(i, builder.mul(down, whole(r)))]) for r in range(ROWS)]
+
+            def vector_at(base: Any, place: Any, v: int) -> Any:
+                return builder.bitcast(builder.gep(base, [builder.add(place, whole(v * LANES))]), _VECTOR.as_pointer())
+
+            targets = [
+                [vector_at(c, builder.add(k, builder.mul(below, whole(r))), v) for v in range(vectors)]
+                for r in range(ROWS)
+            ]
+            for target in chain(*targets):
+                _prefetch(builder, target, write=True)
+            before, body, done = builder.block, builder.append_basic_block("terms"), builder.append_basic_block("sums")
+            builder.branch(body)
+            builder.position_at_end(body)
+            term = builder.phi(whole)
+            sums = [[builder.phi(_VECTOR) for _ in range(vectors)] for _ in range(ROWS)]
+            place, offset = builder.add(j, builder.mul(term, pitch)), builder.mul(term, along)
+            columns = [builder.load(vector_at(b, place, v), align=4) for v in range(vectors)]
+            totals = []
+            for row, own in zip(rows, sums, strict=True):
+                factor = _times(builder, builder.load(builder.gep(row, [offset]), align=4))
+                products = [builder.fmul(factor, column, flags=("contract",)) for column in columns]
+                totals.append([builder.fadd(*pair, flags=("contract",)) for pair in zip(products, own, strict=True)])
+            after = builder.add(term, one)
+            for phi, first, later in [
+                (term, zero, after),
+                *(
+                    (phi, ir.Constant(_VECTOR, None), total)
+                    for r in range(ROWS)
+                    for phi, total in zip(sums[r], totals[r], strict=True)
+                ),
+            ]:
+                phi.add_incoming(first, before)
+                phi.add_incoming(later, body)
+            builder.cbranch(builder.icmp_signed("<", after, n), body, done)
+            builder.position_at_end(done)
+            for total, target in zip(chain(*totals), chain(*targets), strict=True):
+                held = builder.select(more, builder.load(target, align=4), ir.Constant(_VECTOR, None))
+                builder.store(builder.fadd(held, total), target, align=4)
+            return context.get_dummy_value()
+
+        number = types.intp
+        return types.void(
+            a, number, number, number, b, number, number, number, c, number, number, types.boolean
+        ), generate
+
+    return _instruction(typed)
+
+
+wide_tile, narrow_tile = _tile(2), _tile(1)
+"""c[k + r below : + lanes] = sum over t < n of a[i + r down + t along] b[j + t pitch : + lanes], for r < ROWS; added to what is
+there if `more`. The lanes are two vectors, or one."""
+
+
+@_instruction
+def turn(typing: Any, a: Any, i: Any, pitch: Any, b: Any, j: Any, below: Any) -> Any:
+    """b[j + c below + r] = a[i + r pitch + c] for r and c < LANES."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        whole = ir.IntType(64)
+
+        def at(kind: Any, array: Any, first: Any, step: Any, r: int) -> Any:
+            return _address(context, builder, kind, array, builder.add(first, builder.mul(step, whole(r))))
+
+        array, i, pitch, target, j, below = args
+        rows = [builder.load(at(a, array, i, pitch, r), align=4) for r in range(LANES)]
+        half = LANES // 2
+        while half:  # exchange the blocks off the diagonal, smaller ones each time
+            first = [c if not c & half else LANES + c - half for c in range(LANES)]
+            second = [c + half if not c & half else LANES + c for c in range(LANES)]
+            for r in range(LANES):
+                if not r & half:
+                    pair = rows[r], rows[r + half]
+                    rows[r] = builder.shuffle_vector(*pair, _BITS(first))
+                    rows[r + half] = builder.shuffle_vector(*pair, _BITS(second))
+            half //= 2
+        for r, row in enumerate(rows):
+            builder.store(row, at(b, target, j, below, r), align=4)
+        return context.get_dummy_value()
+
+    return types.void(a, types.intp, types.intp, b, types.intp, types.intp), generate
 
 
 def _operator(function: Any, name: str) -> None:
