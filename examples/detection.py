@@ -23,8 +23,8 @@ NAMES = ("disc", "square", "cross")
 SIZE = 64
 MAPS = {8: 12.0, 16: 22.0}  # the stride of each feature map, and the side of its anchors
 RATIOS = (0.6, 1.0, 1.6)  # width / height
-TRAIN, TEST, BATCH = 384, 64, 16
-EPOCHS, QUICK_EPOCHS, QUICK_TRAIN = 18, 8, 256
+TEST, BATCH = 64, 16
+STEPS, QUICK_STEPS = 1150, 150
 LR = 1e-2
 
 
@@ -51,7 +51,8 @@ def scenes(count, rng):
             if len(found) and np.asarray(vision.ops.box_iou(box, found)).max() > 0.05:
                 continue
             kind = rng.integers(len(NAMES))
-            image[:, draw_shape(kind, x, y, width, height)] = rng.uniform(0, 255, (3, 1)) * 0.9
+            color = 110 + rng.choice([-1, 1], (3, 1)) * rng.uniform(50, 110, (3, 1))
+            image[:, draw_shape(kind, x, y, width, height)] = color
             found, kinds = np.concatenate([found, box]), [*kinds, kind]
         boxes.append(found.clip(0, SIZE))
         labels.append(np.array(kinds))
@@ -133,30 +134,24 @@ def loss(output, classes, targets):
     return (focal + vision.ops.generalized_box_iou_loss(boxes[here], targets[here], reduction="sum")) / count
 
 
-def train(images, boxes, labels, epochs):
-    """Return the trained detector."""
+def train(steps):
+    """Return a detector that was trained on pictures of which each is new."""
     tg.manual_seed(0)
     model = Detector()
     optimizer = tg.optim.AdamW(model.parameters(), lr=LR, weight_decay=1e-4)
-    augment = vision.transforms.Compose([
-        vision.transforms.RandomHorizontalFlip(), vision.transforms.RandomVerticalFlip(),
-        vision.transforms.ColorJitter(brightness=0.2, hue=0.2), vision.transforms.ToFloat(),
-    ])  # fmt: skip
-    rng = np.random.default_rng(1)
-    steps = -(-len(images) // BATCH)
-    schedule = tg.optim.OneCycleLR(optimizer, LR, total_steps=epochs * steps, cycle_momentum=False)
-    for epoch in range(epochs):
-        total = 0.0
-        for some in np.array_split(rng.permutation(len(images)), steps):
-            x, moved = augment(images[some], {"boxes": [boxes[n] for n in some]}, rng=rng)
-            pairs = [matched(b, labels[n]) for b, n in zip(moved["boxes"], some, strict=True)]
-            value = loss(model(x), *map(np.stack, zip(*pairs, strict=True)))
-            optimizer.zero_grad()
-            value.backward()
-            optimizer.step()
-            schedule.step()
-            total += value.item()
-        print(f"epoch {epoch + 1:2}/{epochs}  loss {total / steps:.3f}")
+    schedule = tg.optim.OneCycleLR(optimizer, LR, total_steps=steps, cycle_momentum=False)
+    rng, losses = np.random.default_rng(1), []
+    for step in range(1, steps + 1):
+        images, boxes, labels = scenes(BATCH, rng)
+        pairs = [matched(*truth) for truth in zip(boxes, labels, strict=True)]
+        value = loss(model(images / np.float32(255)), *map(np.stack, zip(*pairs, strict=True)))
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        schedule.step()
+        losses.append(value.item())
+        if step % 50 == 0:
+            print(f"step {step:4}/{steps}  loss {np.mean(losses[-50:]):.3f}")
     return model.eval()
 
 
@@ -168,7 +163,7 @@ def detect(model, images, least=0.05):
     for score, box in zip(tg.sigmoid(scores).numpy(), boxes.numpy(), strict=True):
         which, kind = np.nonzero(score > least)
         box, value = box[which].clip(0, SIZE), score[which, kind]
-        kept = vision.ops.batched_nms(box, value, kind, iou_threshold=0.4)
+        kept = np.asarray(vision.ops.nms(box, value, iou_threshold=0.4))  # of all classes: a shape is of one
         found.append((box[kept], kind[kept], value[kept]))
     return found
 
@@ -214,13 +209,12 @@ def main(argv=None):
     """Train, and print the average precision of each class."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--plot", metavar="FILE.png", help="draw pictures with what was found in them")
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_EPOCHS} epochs of {QUICK_TRAIN} pictures")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_STEPS} steps in place of {STEPS}")
     given = parser.parse_args(argv)
     if given.plot and importlib.util.find_spec("matplotlib") is None:
         parser.error("argument --plot: matplotlib is not installed; pip install 'tinygrad_cnn[plot]'")
-    rng = np.random.default_rng(0)
-    model = train(*scenes(QUICK_TRAIN if given.quick else TRAIN, rng), QUICK_EPOCHS if given.quick else EPOCHS)
-    images, boxes, labels = scenes(TEST, rng)
+    model = train(QUICK_STEPS if given.quick else STEPS)
+    images, boxes, labels = scenes(TEST, np.random.default_rng(0))
     found = detect(model, images)
     print(f"\n{TEST} pictures that were not trained on, average precision at an IoU of 0.5")
     each = [average_precision(found, boxes, labels, kind) for kind in range(len(NAMES))]
