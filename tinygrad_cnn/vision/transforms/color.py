@@ -265,4 +265,13 @@ class Normalize(Transform):
         if len(self.mean) not in (1, images.shape[1]):
             raise ValueError(f"Normalize: there are {len(self.mean)} means for {images.shape[1]} channels")
         mean, std = (np.array(v, images.dtype)[:, None, None] for v in (self.mean, self.std))
-        return Values(lambda x: (x - mean) / std)
+
+        def normalized(x: Array) -> Array:
+            y = np.empty_like(x)
+            group = max(1, f.PIXELS // max(1, x[:1].size))
+            for start in range(0, len(x), group):
+                out = y[start : start + group]
+                np.divide(np.subtract(x[start : start + group], mean, out=out), std, out=out)
+            return y
+
+        return Values(normalized)

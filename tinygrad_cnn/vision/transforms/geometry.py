@@ -150,9 +150,16 @@ class _Padded(Moved):
 
     def _pad(self, x: Array, fill: Any) -> Array:
         left, top, right, bottom = self._padding
+        if self._mode == "constant":
+            height, width = x.shape[-2:]
+            y = np.empty((*x.shape[:-2], top + height + bottom, left + width + right), x.dtype)
+            for part in (np.s_[:top], np.s_[top + height :], np.s_[:, :left], np.s_[:, left + width :]):
+                y[(..., *part) if isinstance(part, tuple) else (..., part, slice(None))] = fill
+            y[..., top : top + height, left : left + width] = x
+            return y
         widths = [*((0, 0) for _ in x.shape[:-2]), (top, bottom), (left, right)]
         mode: Any = self._mode
-        return np.pad(x, widths, mode, **({"constant_values": fill} if mode == "constant" else {}))
+        return np.pad(x, widths, mode)
 
     def corners(self, points: Array, n: int) -> Array:
         """Points from the new corner."""
@@ -345,9 +352,14 @@ class _Flipped(Moved):
 
     def masks(self, x: Array, chosen: slice) -> Array:
         """Masks (n, ..., H, W)."""
-        y = x.copy()
-        for n in np.flatnonzero(self._chosen[chosen]):
-            y[n] = np.flip(x[n], self._axis)
+        y = np.empty_like(x, order="C")
+        for image, out, flipped in zip(x, y, self._chosen[chosen].tolist(), strict=True):
+            if not flipped:
+                out[...] = image
+            elif self._axis == -1:
+                _reverse(image, out)
+            else:
+                out[...] = np.flip(image, self._axis)
         return y
 
     def corners(self, points: Array, n: int) -> Array:
@@ -365,6 +377,16 @@ class _Flipped(Moved):
         which = -1 - self._axis  # x for the last axis
         points[..., which] = end - points[..., which]
         return points
+
+
+def _reverse(x: Array, out: Array) -> None:
+    """Write x with its last axis reversed. Bytes are moved eight at a time."""
+    if x.itemsize == 1 and not x.shape[-1] % 8 and x.strides[-1] == 1:
+        words: Array = out.view(np.uint64)
+        words[...] = x.view(np.uint64)[..., ::-1]
+        words.byteswap(inplace=True)
+    else:
+        out[...] = x[..., ::-1]
 
 
 class _RandomFlip(Transform):

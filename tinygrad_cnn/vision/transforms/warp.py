@@ -6,7 +6,7 @@ A homography takes a point (x, y, 1) of the new image to one of the old image, u
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ Array: TypeAlias = NDArray[Any]
 
 PIXELS = 1 << 14
 """Pixels that are read at once, so that intermediate arrays stay in the cache."""
+
+BAND = 16
+"""New pixels whose shares are one matrix."""
 
 
 class Warp(Moved):
@@ -107,7 +110,11 @@ def _read(x: Array, matrices: Array, interpolation: str, fill: Array, out: Array
         a += (b - a) * across
         c += (d - c) * across
         a += (c - a) * down
-        a = share * (a - fill[channel]) + fill[channel]
+        if fill[channel]:
+            a -= fill[channel]
+        a *= share
+        if fill[channel]:
+            a += fill[channel]
         out[:, channel] = np.rint(a, out=a) if x.dtype.kind in "biu" else a
 
 
@@ -120,31 +127,66 @@ def _inside(place: Array, size: int) -> Array:
 def resized(x: Array, boxes: Array, size: Size, interpolation: str, antialias: bool) -> Array:
     """The boxes (N, 4), (top, left, height, width), of images (N, C, H, W), resized to (N, C, *size)."""
     y = np.empty((*x.shape[:2], *size), x.dtype)
-    known: dict[tuple[int, int], tuple[Array, int]] = {}
+    known: dict[tuple[int, int], list[Band]] = {}
+    work = x.dtype if x.dtype.kind == "f" and x.dtype.itemsize >= 4 else np.dtype(np.float32)
 
-    def weights(old: int, new: int) -> tuple[Array, int]:
+    def bands(old: int, new: int) -> list[Band]:
         if (old, new) not in known:
-            shares = _weights(old, new, interpolation, antialias)
-            known[old, new] = _in_steps(shares) if x.dtype == np.uint8 else (shares.astype(work), 0)
+            first, shares = _shares(old, new, interpolation, antialias)
+            known[old, new] = _bands(first, _in_steps(shares) if x.dtype == np.uint8 else shares.astype(work))
         return known[old, new]
 
-    work = x.dtype if x.dtype.kind == "f" and x.dtype.itemsize >= 4 else np.dtype(np.float32)
     for some, (top, left, height, width) in _equal(boxes, max(1, PIXELS // math.prod(size))):
         part = x[some, :, top : top + height, left : left + width]
         if interpolation.startswith("nearest"):
             exact = interpolation == "nearest-exact"
             rows, columns = (_nearest(a, b, exact) for a, b in ((height, size[0]), (width, size[1])))
-            y[some] = part[..., rows[:, None], columns]
+            y[some] = part.take(rows, axis=2).take(columns, axis=3)
             continue
         if width != size[1]:
-            across, bits = weights(width, size[1])
-            lines = np.ascontiguousarray(part, across.dtype).reshape(-1, width) @ across.T
-            part = _stored(lines.reshape(*part.shape[:-1], size[1]), bits, x.dtype)
+            across = bands(width, size[1])
+            lines = np.ascontiguousarray(part, across[0].shares.dtype).reshape(-1, width)
+            new = np.empty((len(lines), size[1]), lines.dtype)
+            for band in across:
+                np.matmul(lines[:, band.old], band.shares.T, out=new[:, band.new])
+            part = new.reshape(*part.shape[:-1], size[1])
+            if x.dtype == np.uint8:
+                _rounded(part, interpolation)
+                np.floor(part, out=part)  # as it is stored between the two axes
         if height != size[0]:
-            down, bits = weights(height, size[0])
-            part = _stored(down @ part.astype(down.dtype, copy=False), bits, x.dtype)
-        y[some] = np.rint(part) if x.dtype.kind in "iu" and part.dtype.kind == "f" else part
+            down = bands(height, size[0])
+            part = part.astype(down[0].shares.dtype, copy=False)
+            new = np.empty((*part.shape[:2], *size), part.dtype)
+            for band in down:
+                np.matmul(band.shares, part[:, :, band.old], out=new[:, :, band.new])
+            part = _rounded(new, interpolation) if x.dtype == np.uint8 else new
+        y[some] = np.rint(part) if x.dtype.kind in "iu" and x.dtype != np.uint8 and part.dtype.kind == "f" else part
     return y
+
+
+class Band(NamedTuple):
+    """New pixels along an axis, the old ones that have a share in them, and the shares (new, old)."""
+
+    new: slice
+    old: slice
+    shares: Array
+
+
+def _bands(first: Array, shares: Array) -> list[Band]:
+    """Shares (new, k) of the old pixels from `first` on, as small matrices: a product with all old pixels is mostly zeros."""
+    new, k = shares.shape
+    starts = np.arange(0, new, BAND)
+    begins = first[starts]
+    width = int((first[np.minimum(starts + BAND, new) - 1] - begins).max()) + k
+    begins = np.minimum(begins, max(int(first[-1]) + k - width, 0))
+    rows = np.arange(new)
+    dense = np.zeros((len(starts) * BAND, width), shares.dtype)
+    dense[rows[:, None], (first - begins[rows // BAND])[:, None] + np.arange(k)] = shares
+    ends = [*starts[1:].tolist(), new]
+    return [
+        Band(slice(start, end), slice(begin, begin + width), dense[start:end])
+        for start, end, begin in zip(starts.tolist(), ends, begins.tolist(), strict=True)
+    ]
 
 
 def _equal(boxes: Array, most: int) -> list[tuple[slice, list[int]]]:
@@ -158,26 +200,27 @@ def _equal(boxes: Array, most: int) -> list[tuple[slice, list[int]]]:
     return runs
 
 
-def _in_steps(shares: Array) -> tuple[Array, int]:
-    """Shares as whole numbers of at most 15 bits, and the bits after their point: the arithmetic of PyTorch for uint8 images.
+def _in_steps(shares: Array) -> Array:
+    """Shares as whole numbers of at most 15 bits, times a power of 2: the arithmetic of PyTorch for uint8 images.
 
-    Sums are exact, in any order: below 2^24 in float32, and else in float64.
+    Sums are exact, in any order: below 2^24 steps in float32, and else in float64.
     """
     largest, bits = shares.max(), 0
     while bits < 22 and int(0.5 + largest * (1 << (bits + 1))) < 1 << 15:
         bits += 1
     scaled = shares * (1 << bits)
     whole = np.trunc(scaled + np.copysign(0.5, scaled))
-    return whole.astype(np.float32 if np.abs(whole).sum(axis=1).max() * 255 < 1 << 23 else np.float64), bits
+    dtype = np.float32 if np.abs(whole).sum(axis=1).max() * 255 < 1 << 23 else np.float64
+    steps: Array = (whole * 2.0**-bits).astype(dtype)
+    return steps
 
 
-def _stored(sums: Array, bits: int, dtype: np.dtype[Any]) -> Array:
-    """Sums as they are stored between the two axes: of uint8 images rounded, of others as they are."""
-    if dtype != np.uint8:
-        return sums
-    sums *= sums.dtype.type(2.0**-bits)
+def _rounded(sums: Array, interpolation: str) -> Array:
+    """Sums, in place, whose whole parts are the rounded values of uint8 images."""
     sums += sums.dtype.type(0.5)
-    return np.clip(np.floor(sums, out=sums), 0, 255, out=sums)
+    if interpolation != "bilinear":  # whose shares are positive: their sums stay within the range
+        np.clip(sums, 0, sums.dtype.type(255.5), out=sums)
+    return sums
 
 
 def _nearest(old: int, new: int, exact: bool) -> Array:
@@ -185,26 +228,27 @@ def _nearest(old: int, new: int, exact: bool) -> Array:
     return np.minimum(places.astype(np.intp), old - 1)
 
 
-def _weights(old: int, new: int, interpolation: str, antialias: bool) -> Array:
-    """The share of each old pixel in each new one along an axis, (new, old)."""
+def _shares(old: int, new: int, interpolation: str, antialias: bool) -> tuple[Array, Array]:
+    """The first old pixel that has a share in each new one along an axis, (new,), and the shares from it on, (new, k)."""
     ratio = old / new
-    reach = max(ratio, 1.0) if antialias else 1.0
     centres = (np.arange(new)[:, None] + 0.5) * ratio - 0.5
-    if interpolation == "bilinear":
-        if not antialias:
-            centres = centres.clip(0, old - 1)
-        shares = np.maximum(0, 1 - abs(np.arange(old) - centres) / reach)
-    elif antialias:
-        shares = cubic(abs(np.arange(old) - centres) / reach, -0.5)
-    else:  # neighbours beyond the ends are those at the ends
-        shares = np.zeros((new, old))
-        first = np.floor(centres).astype(np.intp)
+    if interpolation == "bicubic" and not antialias:  # neighbours beyond the ends are those at the ends
+        before = np.floor(centres).astype(np.intp)
+        first = (before - 1).clip(0, max(old - 4, 0))
+        shares = np.zeros((new, min(old, 4)))
         for k in (-1, 0, 1, 2):
-            np.add.at(
-                shares, (np.arange(new)[:, None], (first + k).clip(0, old - 1)), cubic(abs(first + k - centres), -0.75)
-            )
-    normal: Array = shares / shares.sum(axis=1, keepdims=True)
-    return normal
+            place = (before + k).clip(0, old - 1) - first
+            np.add.at(shares, (np.arange(new)[:, None], place), cubic(abs(before + k - centres), -0.75))
+        return first[:, 0], shares / shares.sum(axis=1, keepdims=True)
+    reach = max(ratio, 1.0) if antialias else 1.0
+    if not antialias:
+        centres = centres.clip(0, old - 1)
+    width = reach if interpolation == "bilinear" else 2 * reach
+    count = min(old, int(2 * width) + 2)
+    first = np.ceil(centres - width).astype(np.intp).clip(0, old - count)
+    distances = abs(first + np.arange(count) - centres) / reach
+    shares = np.maximum(0, 1 - distances) if interpolation == "bilinear" else cubic(distances, -0.5)
+    return first[:, 0], shares / shares.sum(axis=1, keepdims=True)
 
 
 def cubic(d: Array, a: float) -> Array:
