@@ -43,10 +43,14 @@ def _factors(name: str, label: str, value: Any, count: int, low: float, high: fl
 
 
 def _by_table(x: Array, tables: Array) -> Array:
-    """tables[n, value] for the values of each uint8 image; ``bytes.translate`` needs no index of eight bytes for each."""
+    """tables[n, value] for the values of each uint8 image; ``translate`` needs no index of eight bytes for each.
+
+    That of a bytearray takes half the time of that of bytes, which looks whether anything has changed.
+    """
     y = np.empty(x.shape, np.uint8)
     for image, table, out in zip(x, tables, y, strict=True):
-        out[...] = np.frombuffer(image.tobytes().translate(table.tobytes()), np.uint8).reshape(image.shape)
+        values = bytearray(np.ascontiguousarray(image).data)
+        out[...] = np.frombuffer(values.translate(table.tobytes()), np.uint8).reshape(image.shape)
     return y
 
 
