@@ -6,6 +6,7 @@ A homography takes a point (x, y, 1) of the new image to one of the old image, u
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -127,14 +128,11 @@ def _inside(place: Array, size: int) -> Array:
 def resized(x: Array, boxes: Array, size: Size, interpolation: str, antialias: bool) -> Array:
     """The boxes (N, 4), (top, left, height, width), of images (N, C, H, W), resized to (N, C, *size)."""
     y = np.empty((*x.shape[:2], *size), x.dtype)
-    known: dict[tuple[int, int], list[Band]] = {}
+    whole = x.dtype == np.uint8
     work = x.dtype if x.dtype.kind == "f" and x.dtype.itemsize >= 4 else np.dtype(np.float32)
 
     def bands(old: int, new: int) -> list[Band]:
-        if (old, new) not in known:
-            first, shares = _shares(old, new, interpolation, antialias)
-            known[old, new] = _bands(first, _in_steps(shares) if x.dtype == np.uint8 else shares.astype(work))
-        return known[old, new]
+        return _bands(old, new, interpolation, antialias, None if whole else work)
 
     for some, (top, left, height, width) in _equal(boxes, max(1, PIXELS // math.prod(size))):
         part = x[some, :, top : top + height, left : left + width]
@@ -150,7 +148,7 @@ def resized(x: Array, boxes: Array, size: Size, interpolation: str, antialias: b
             for band in across:
                 np.matmul(lines[:, band.old], band.shares.T, out=new[:, band.new])
             part = new.reshape(*part.shape[:-1], size[1])
-            if x.dtype == np.uint8:
+            if whole:
                 _rounded(part, interpolation)
                 np.floor(part, out=part)  # as it is stored between the two axes
         if height != size[0]:
@@ -159,8 +157,8 @@ def resized(x: Array, boxes: Array, size: Size, interpolation: str, antialias: b
             new = np.empty((*part.shape[:2], *size), part.dtype)
             for band in down:
                 np.matmul(band.shares, part[:, :, band.old], out=new[:, :, band.new])
-            part = _rounded(new, interpolation) if x.dtype == np.uint8 else new
-        y[some] = np.rint(part) if x.dtype.kind in "iu" and x.dtype != np.uint8 and part.dtype.kind == "f" else part
+            part = _rounded(new, interpolation) if whole else new
+        y[some] = np.rint(part) if x.dtype.kind in "iu" and not whole and part.dtype.kind == "f" else part
     return y
 
 
@@ -172,9 +170,12 @@ class Band(NamedTuple):
     shares: Array
 
 
-def _bands(first: Array, shares: Array) -> list[Band]:
-    """Shares (new, k) of the old pixels from `first` on, as small matrices: a product with all old pixels is mostly zeros."""
-    new, k = shares.shape
+@lru_cache(maxsize=256)
+def _bands(old: int, new: int, interpolation: str, antialias: bool, work: np.dtype[Any] | None) -> list[Band]:
+    """The shares as small matrices, in the dtype `work` or in steps: a product with all old pixels is mostly zeros."""
+    first, shares = _shares(old, new, interpolation, antialias)
+    shares = _in_steps(shares) if work is None else shares.astype(work)
+    k = shares.shape[1]
     starts = np.arange(0, new, BAND)
     begins = first[starts]
     width = int((first[np.minimum(starts + BAND, new) - 1] - begins).max()) + k
