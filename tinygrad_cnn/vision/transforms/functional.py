@@ -5,7 +5,7 @@ Images are uint8, or floating point from 0 to 1. A parameter is one number, or (
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -78,11 +78,14 @@ def _per_image(f: Array, x: Array) -> Array:
 def _in_groups(x: Array, change: Callable[[Array, slice], Array]) -> Array:
     """change(part, its images) of the images in small groups."""
     y = np.empty_like(x)
-    group = max(1, PIXELS // max(1, x[:1, 0].size))
-    for start in range(0, len(x), group):
-        some = slice(start, start + group)
+    for some in _groups(x):
         y[some] = change(x[some], some)
     return y
+
+
+def _groups(x: Array) -> Iterator[slice]:
+    group = max(1, PIXELS // max(1, x[:1, 0].size))
+    return (slice(start, start + group) for start in range(0, len(x), group))
 
 
 def _gray(x: Array) -> Array:
@@ -107,8 +110,10 @@ def rgb_to_grayscale(images: Array, num_output_channels: int = 1) -> Array:
     if num_output_channels not in (1, 3):
         raise ValueError(f"rgb_to_grayscale: `num_output_channels` is {num_output_channels!r}; it must be 1 or 3")
     x = images_of("rgb_to_grayscale", images)
-    gray = _gray(x).astype(x.dtype)
-    return gray.repeat(3, axis=1) if num_output_channels == 3 else gray
+    y = np.empty((len(x), num_output_channels, *x.shape[2:]), x.dtype)
+    for some in _groups(x):
+        y[some] = _gray(x[some]).astype(x.dtype, copy=False)
+    return y
 
 
 def _blend(x: Array, other: Array, f: Array) -> Array:
