@@ -21,6 +21,13 @@ def jax() -> Any:
     return found
 
 
+def weights(y: Any, seed: int = 1) -> Any:
+    """An incoming gradient for a result."""
+    rng = np.random.default_rng(seed)
+    u = rng.standard_normal(y.shape)
+    return (u + 1j * rng.standard_normal(y.shape) if y.dtype.kind == "c" else u).astype(y.dtype)
+
+
 def eager(f: Any, arrays: Any, moving: Any, seed: int = 1) -> tuple[Any, Any, list[Any]]:
     """The library's value of f, an incoming gradient, and the gradients of the inputs that move; [] without one."""
     xs = [tg.Tensor(a) for a in arrays]
@@ -29,7 +36,7 @@ def eager(f: Any, arrays: Any, moving: Any, seed: int = 1) -> tuple[Any, Any, li
     y = f(*xs)
     if not (moving and y.requires_grad):
         return y.numpy(), None, []
-    u = np.random.default_rng(seed).standard_normal(y.shape).astype(y.dtype)
+    u = weights(y, seed)
     found = tg.gradients(y, [xs[i] for i in moving], u, allow_unused=True)
     return y.numpy(), u, [np.zeros(xs[i].shape) if g is None else g.numpy() for i, g in zip(moving, found, strict=True)]
 

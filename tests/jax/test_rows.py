@@ -21,23 +21,17 @@ DRAWS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "fea
 """Functions that draw from a key here, so that their numbers are others."""
 
 VALUES = "not known while JAX traces|size of its result|Boolean index"
-SPECIAL = "which jax.numpy and jax.scipy.special do not have|no form here"
 
 REFUSED = {
     "roi_pool": "read in Python",
     **dict.fromkeys(("argwhere", "nonzero", "trim_zeros"), VALUES),
-    **dict.fromkeys(("eig", "eigvals", "general_values", "general_vectors"), VALUES),
-    **dict.fromkeys(("i0e", "i1", "i1e", "iv", "ive", "j0", "j1", "jv", "y0", "y1", "yn", "yv"), SPECIAL),
-    **dict.fromkeys(
-        ("bessel_i", "bessel_j", "bessel_y", "scaled_bessel", "scaled_bessel_of", "stdtr", "student"), SPECIAL
-    ),
+    **dict.fromkeys(("j0", "j1", "jv", "y0", "y1", "yn", "yv", "bessel_j", "bessel_y"), "do not have"),
 }
 """Functions that are errors, and what their messages say."""
 
 PARTLY = {
-    **dict.fromkeys(("dft", "half_dft", "real_inverse", "imaginary"), "gradients through complex numbers"),
     "one_hot-(2,)": VALUES,
-    **dict.fromkeys(("gammainc", "gammaincc", "betainc", "upper_gamma", "lower_beta"), SPECIAL),
+    **dict.fromkeys(("betainc", "stdtr", "student"), "derivatives of the incomplete beta function"),
 }
 """Rows that are errors, or whose gradients are."""
 

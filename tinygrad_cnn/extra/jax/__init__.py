@@ -13,7 +13,10 @@ except ModuleNotFoundError as error:
     ) from error
 
 from ...core.remedies import publish
-from . import rows as _rows  # noqa: F401 - it registers what ops compute
+from . import matrices as _matrices  # noqa: F401 - these register what ops compute
+from . import recurrent as _recurrent  # noqa: F401
+from . import rows as _rows  # noqa: F401
+from . import special as _special  # noqa: F401
 from .devices import Devices
 from .errors import JaxError
 from .functions import apply, function, load, state

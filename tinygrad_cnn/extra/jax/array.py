@@ -23,6 +23,9 @@ _NARROW = {
     np.dtype(wide): np.dtype(narrow) for wide, narrow in (("f8", "f4"), ("i8", "i4"), ("u8", "u4"), ("c16", "c8"))
 }
 
+WIDE = frozenset({np.dtype(np.float64), np.dtype(np.complex128)})
+"""Floating-point and complex dtypes of 64 bits a number, which JAX has with its option jax_enable_x64 alone."""
+
 
 def has_64_bits() -> bool:
     """Whether JAX's option jax_enable_x64 is on."""
@@ -72,7 +75,7 @@ class Array(NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if any(hasattr(x, "_node") for x in inputs):
-            return above.array_ufunc(ufunc, method, *inputs, **options)
+            return above.array_ufunc(ufunc, method, inputs, options)
         return self.call_ufunc(ufunc, method, inputs, options)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -240,7 +243,7 @@ def _method(name: str) -> Any:
 
 
 for _name in (
-    "all", "any", "argmax", "argmin", "argsort", "clip", "copy", "cumprod", "cumsum", "diagonal", "dot", "max", "mean", "min",
+    "all", "any", "argmax", "argmin", "argsort", "clip", "conj", "copy", "cumprod", "cumsum", "diagonal", "dot", "max", "mean", "min",
     "nonzero", "prod", "ravel", "repeat", "round", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var",
 ):  # fmt: skip
     setattr(Array, _name, _method(_name))

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import jax.scipy.special
 import numpy as np
 
-from .array import Array, held
+from .array import WIDE, Array, held
 from .errors import JaxError
 from .indexing import add_at
 from .trees import arrays_in, is_jax, plain
@@ -30,10 +30,13 @@ def stands_for(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., 
     return declare
 
 
+_WIDER = {np.dtype(np.float32): np.dtype(np.float64), np.dtype(np.complex64): np.dtype(np.complex128)}
+
+
 def wrapped(tree: Any, wide: bool = False, writeable: bool = True) -> Any:
-    """Results with an :class:`Array` in the place of every array of JAX; `wide` floating-point ones would be float64."""
+    """Results with an :class:`Array` in the place of every array of JAX; `wide` ones would have 64 bits a number."""
     if isinstance(tree, jax.Array):
-        dtype = np.float64 if wide and tree.dtype == np.float32 else tree.dtype
+        dtype = _WIDER.get(tree.dtype, tree.dtype) if wide else tree.dtype
         return Array(tree, dtype, writeable)
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         return type(tree)(*[wrapped(part, wide) for part in tree])
@@ -159,7 +162,7 @@ def function(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             args = (*before, *_promoted(together))
         if (dtype := kwargs.get("dtype")) is not None:
             kwargs["dtype"] = held(dtype)
-        wide = dtype == np.float64 or (dtype is None and any(a.dtype == np.float64 for a in arrays_in((args, kwargs))))
+        wide = dtype in WIDE or (dtype is None and any(a.dtype in WIDE for a in arrays_in((args, kwargs))))
         result = wrapped(g(*plain(args), **plain(kwargs)), wide)
     if target is not None:
         target[...] = result
@@ -286,6 +289,18 @@ def _take_along_axis(a: Any, indices: Any, axis: int | None = -1) -> Any:
     return jnp.take_along_axis(
         jnp.asarray(a), jnp.asarray(indices), axis, mode="clip" if indices.dtype.kind == "u" else None
     )
+
+
+def _counted(f: Any) -> Callable[..., Any]:
+    """np.all or np.any, for which a complex number is True unless both of its parts are 0: JAX looks at the real one."""
+
+    def call(a: Any, axis: Any = None, out: None = None, **how: Any) -> Any:
+        return f(a != 0, axis, **how) if jnp.iscomplexobj(a) else f(a, axis, **how)
+
+    return call
+
+
+FUNCTIONS[np.all], FUNCTIONS[np.any] = _counted(jnp.all), _counted(jnp.any)
 
 
 @stands_for(np.floor_divide)

@@ -36,7 +36,7 @@ def any_of(found: list[Any]) -> Any:
 
 
 def poisoned(value: Any, wrong: Any) -> Any:
-    """A floating-point array, NaN if `wrong` holds, and so is the gradient; other arrays as they are."""
-    if wrong is None or not jnp.issubdtype(value.dtype, jnp.floating):
+    """A floating-point or complex array, NaN if `wrong` holds, and so is the gradient; other arrays as they are."""
+    if wrong is None or not jnp.issubdtype(value.dtype, jnp.inexact):
         return value
     return value * jnp.where(wrong, jnp.nan, 1).astype(value.dtype)

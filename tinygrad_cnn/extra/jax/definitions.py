@@ -33,12 +33,18 @@ ROWS: dict[str, Callable[..., Any]] = {}
 """By the name of an op, "module.name": the function in place of a definition that JAX cannot run."""
 
 
-def row(*ops: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+BY_JAX: set[str] = set()
+"""Names of ops whose row JAX differentiates itself: the same derivatives, and a rule that is a loop would be unrolled."""
+
+
+def row(*ops: Any, by_jax: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare a function of arrays of JAX as what these ops compute: ops, or names in parts that may be absent."""
 
     def declare(f: Callable[..., Any]) -> Callable[..., Any]:
-        for op in ops:
-            ROWS[op if isinstance(op, str) else _key(op.op)] = f
+        names = [op if isinstance(op, str) else _key(op.op) for op in ops]
+        ROWS.update(dict.fromkeys(names, f))
+        if by_jax:
+            BY_JAX.update(names)
         return f
 
     return declare
@@ -58,6 +64,11 @@ def defined(op: Op) -> Callable[..., Any]:
         return f(*map(plain, inputs), **params)
 
     return call
+
+
+def is_by_jax(op: Op) -> bool:
+    """Whether JAX itself differentiates what an op computes."""
+    return _key(op) in BY_JAX
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from ...nn import Module, functional_call
 from ...tensor import Tensor
 from ...training.measure import modes
 from . import checks
-from .array import Array, has_64_bits
+from .array import WIDE, Array, has_64_bits, held
 from .errors import JaxError
 from .keys import drawing
 from .tracer import InJax, argument, operand
@@ -69,15 +69,14 @@ def tensor(x: Any) -> Any:
 
 
 def to_jax(x: Any, name: str = "an argument") -> jax.Array:
-    """An array of JAX. TypeError if it is float64, and JAX would make it float32."""
-    if x.dtype == np.float64 and not has_64_bits():
+    """An array of JAX. TypeError if it has 64 bits a number, and JAX would make it half as wide."""
+    if x.dtype in WIDE and not has_64_bits():
+        narrow = held(x.dtype)
         raise TypeError(
-            f"jax: {name} is float64, which JAX makes float32 unless its option jax_enable_x64 is on; call "
-            "jax.config.update('jax_enable_x64', True) first, or convert it with astype(np.float32)"
+            f"jax: {name} is {x.dtype}, which JAX makes {narrow} unless its option jax_enable_x64 is on; call "
+            f"jax.config.update('jax_enable_x64', True) first, or convert it with astype(np.{narrow})"
         )
-    return (
-        x if isinstance(x, jax.Array) else jnp.array(x)
-    )  # a copy: jnp.asarray may share memory, which can be written later
+    return x if isinstance(x, jax.Array) else jnp.array(x)  # a copy: what jnp.asarray shares may be written later
 
 
 def results(tracer: InJax, key: Any, f: Callable[[], Any]) -> Any:
@@ -91,10 +90,10 @@ def results(tracer: InJax, key: Any, f: Callable[[], Any]) -> Any:
 def _array(x: Any) -> Any:
     x = operand(x)
     if isinstance(x, Array):
-        if x.dtype == np.float64 and not has_64_bits():
+        if x.dtype in WIDE and not has_64_bits():
             raise JaxError(
-                "the result is float64, and JAX has only 32 bits unless its option jax_enable_x64 is on: call "
-                "jax.config.update('jax_enable_x64', True) first, or convert the inputs to float32"
+                f"the result is {x.dtype}, and JAX has only 32 bits unless its option jax_enable_x64 is on: call "
+                f"jax.config.update('jax_enable_x64', True) first, or convert the inputs to {held(x.dtype)}"
             )
         return jnp.asarray(x.value)
     return to_jax(x, "the result") if isinstance(x, np.ndarray) else x

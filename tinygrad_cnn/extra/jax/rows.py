@@ -12,13 +12,12 @@ import jax.scipy.special
 import numpy as np
 from jax import lax
 
-from ...ops import activation, conv, dropout, elementwise, gather, index, linalg, pool, scan, transcendental, windows
+from ...ops import activation, conv, dropout, elementwise, gather, index, pool, scan, transcendental, windows
 from ...ops.real import is_integer
 from ...ops.windows import Pairs, Sizes
 from . import checks
 from .array import Array, held
 from .definitions import helper, row
-from .errors import JaxError
 from .indexing import add_at
 from .keys import next_key
 from .trees import plain
@@ -148,36 +147,6 @@ def normal_probability(a: Array) -> Array:
 @row(transcendental.erf)
 def erf(a: Any) -> Any:
     return jax.scipy.special.erf(a if a.dtype.kind == "f" else a.astype(held(np.float64)))
-
-
-@helper(linalg._well_conditioned)
-def well_conditioned(a: Any) -> list[tuple[float, None]]:
-    """The matrix itself: of a singular one, the gradient of the determinant is NaN here."""
-    return [(1.0, None)]
-
-
-@row("tinygrad_cnn.extra.special.gammas.polygamma_of")
-def polygamma_of(x: Any, *, n: int) -> Any:
-    return jax.scipy.special.polygamma(n, x)
-
-
-@row("tinygrad_cnn.extra.special.incomplete.upper_gamma")
-def upper_gamma(a: Any, x: Any, *, m: int, k: int) -> Any:
-    if not m and not k:
-        return jax.scipy.special.gammaincc(a, x)
-    if m or k > 1:
-        raise JaxError("it has no form here for this derivative")
-    return -jnp.exp(jax.scipy.special.xlogy(a - 1, x) - x - jax.scipy.special.gammaln(a))
-
-
-@row("tinygrad_cnn.extra.special.incomplete.lower_beta")
-def lower_beta(a: Any, b: Any, x: Any, *, m: int, n: int, k: int) -> Any:
-    if not (m or n or k):
-        return jax.scipy.special.betainc(a, b, x)
-    if m or n or k > 1:
-        raise JaxError("it has no form here for this derivative")
-    special = jax.scipy.special
-    return jnp.exp(special.xlogy(a - 1, x) + special.xlog1py(b - 1, -x) - special.betaln(a, b))
 
 
 # Scans, which definitions write as loops

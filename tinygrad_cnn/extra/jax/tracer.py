@@ -21,7 +21,7 @@ from ...ops import in_place
 from ...tensor import Tensor
 from . import checks
 from .array import Array, is_traced
-from .definitions import defined, here, pull
+from .definitions import defined, here, is_by_jax, pull
 from .errors import JaxError
 from .trees import is_jax, plain
 
@@ -53,7 +53,7 @@ class InJax(tracing.Tracer):
             inputs if sig.variadic else [x for name, x in zip(sig.inputs, inputs, strict=True) if name in sig.served]
         )
         nodes = tuple([getattr(x, "_node", None) for x in served])
-        if any(node is not None for node in nodes) and is_grad_enabled() and (sig.rules or y.dtype.kind == "f"):
+        if any(node is not None for node in nodes) and is_grad_enabled() and (sig.rules or y.dtype.kind in "fc"):
             node = result._node = object.__new__(Node)
             node.op, node.number, node.parents, node.params = op, tick(), nodes, params
             node.saved = _saved(op, arrays, params, y, residuals)
@@ -66,7 +66,7 @@ class InJax(tracing.Tracer):
         places = [i for i, x in enumerate(arrays) if isinstance(x, Array) and isinstance(x.value, jax.Array)]
         flat, form = jax.tree.flatten(params)
         others = [i for i, x in enumerate(flat) if isinstance(x, Array) and isinstance(x.value, jax.Array)]
-        if not sig.differentiable or not places:
+        if not sig.differentiable or not places or is_by_jax(op):
             y, residuals, wrong = _computed_array(self, op, arrays, params)
             _note(wrong)
             return y, residuals
@@ -100,11 +100,6 @@ class InJax(tracing.Tracer):
         def forward(*values: Any) -> Any:
             found = f(*[value.value for value in values])
             needs = tuple([bool(value.perturbed) for value in values])
-            if any(needs) and any(jnp.iscomplexobj(a) for a in (found[0], *(value.value for value in values))):
-                raise JaxError(
-                    f"op {op.name}: gradients through complex numbers are not computed in JAX, whose convention is another; "
-                    "values are, and tg.grad computes the gradients on the processor"
-                )
             return found, ([value.value for value in values], *found[:2], _Static(needs))
 
         def backward(kept: Any, cotangents: Any) -> Any:
@@ -295,7 +290,7 @@ def _pulled(
     sig = op.signature
     names = [sig.inputs[0]] * len(inputs) if sig.variadic else sig.inputs
     served = [i for i, name in enumerate(names) if name in sig.served]
-    needed = {i for i, need in wanted.items() if need and inputs[i].dtype.kind == "f"}
+    needed = {i for i, need in wanted.items() if need and inputs[i].dtype.kind in "fc"}
     if sig.differentiable and not needed.issubset(served):
         raise TypeError(f"{op.name}: it has no gradient rule for `{names[min(needed.difference(served))]}`")
     parents = tuple([_place(inputs[i]) if i in needed else None for i in served])

@@ -120,7 +120,9 @@ def multigammaln(a: Array, d: int) -> Tensor:
     if index(d) < 1:
         raise ValueError(f"multigammaln: `d` is {d}; it must be positive")
     a = gather(a, "multigammaln")
-    if np.any(np.asarray(getattr(a, "_array", a)) <= 0.5 * (d - 1)):
+    values = getattr(a, "_array", a)
+    known = isinstance(values, np.ndarray) or not hasattr(values, "dtype")  # where not, NaN by the last line
+    if known and np.any(np.asarray(values) <= 0.5 * (d - 1)):
         raise ValueError(f"multigammaln: `a` must be more than {0.5 * (d - 1)}, which is (d - 1) / 2")
     total = gammaln(a) + 0.25 * d * (d - 1) * math.log(math.pi)
     for j in range(1, index(d)):
