@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -12,6 +15,7 @@ from tinygrad_cnn import nn
 from . import needs
 
 jax = needs.jax()
+ROOT = Path(__file__).parents[2]
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((52, 1, 6, 6)), RNG.integers(0, 3, 52)  # six batches of 8, and one of 4
@@ -79,6 +83,17 @@ OPTIMIZERS = {
     "NAdam": lambda p: optim.NAdam(p, lr=0.01),
     "Adadelta": lambda p: optim.Adadelta(p),
     "ASGD": lambda p: optim.ASGD(p, lr=0.05),
+    "Rprop": lambda p: optim.Rprop(p, lr=0.01),
+    "RAdam": lambda p: optim.RAdam(p, lr=0.01, weight_decay=0.01),
+    "RAdam decoupled": lambda p: optim.RAdam(
+        p, lr=0.01, betas=(0.8, 0.9), weight_decay=0.01, decoupled_weight_decay=True
+    ),
+    "Adafactor": lambda p: optim.Adafactor(p, lr=0.05, weight_decay=0.01),
+    "Adafactor maximized": lambda p: optim.Adafactor(p, lr=0.01, eps=(1e-10, 1e-2), d=1.5, maximize=True),
+    "Muon": lambda p: optim.Muon([q for q in p if q.ndim == 2], lr=0.02),
+    "Muon of AdamW's size": lambda p: optim.Muon(
+        [q for q in p if q.ndim == 2], lr=0.02, nesterov=False, adjust_lr_fn="match_rms_adamw"
+    ),
 }
 
 
@@ -88,10 +103,25 @@ def test_fifty_steps_of_every_optimizer(name):
     assert_alike(trained(OPTIMIZERS[name], None), trained(OPTIMIZERS[name], tg.jax.Devices()))
 
 
-@pytest.mark.parametrize("name", ["RAdam", "LBFGS"])
-def test_a_rule_that_jax_cannot_compute_is_an_error(name):
-    with pytest.raises((tg.jax.JaxError, TypeError), match=name):
-        trained(lambda p: getattr(optim, name)(p), tg.jax.Devices(), epochs=1)
+def test_every_optimizer_is_tried():
+    """And is in the table of the guide."""
+    everyone = {n for n, c in vars(optim).items() if isinstance(c, type) and issubclass(c, optim.Optimizer)}
+    tried = {type(make([tg.ones(2, 2, requires_grad=True)])).__name__ for make in OPTIMIZERS.values()}
+    assert everyone - tried == {"Optimizer", "LBFGS"}
+    rows = re.findall(r"^\| (.*) \| .* \|$", (ROOT / "docs" / "devices.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {name for row in rows for name in row.split(", ")}.issuperset(everyone - {"Optimizer"})
+
+
+def test_a_rule_that_jax_cannot_compute_is_an_error():
+    class Careful(optim.SGD):
+        def update(self, p, g, state, group, new, t, u):
+            if np.abs(g).max() < 1:
+                super().update(p, g, state, group, new, t, u)
+
+    with pytest.raises(TypeError, match="LBFGS"):
+        trained(lambda p: optim.LBFGS(p), tg.jax.Devices(), epochs=1)
+    with pytest.raises(tg.jax.JaxError, match="Careful: its rule"):
+        trained(lambda p: Careful(p, lr=0.1), tg.jax.Devices(), epochs=1)
 
 
 def test_schedules_and_clipping():
@@ -171,6 +201,109 @@ def test_a_label_out_of_range_is_the_librarys_error():
     np.testing.assert_array_equal(model.weight.numpy(), before)
 
 
+@pytest.mark.whole
+@pytest.mark.parametrize("seen", [False, True])
+@pytest.mark.parametrize("count", [2, 7, 9])
+def test_accumulated_gradients(count, seen):
+    """Of groups of batches, the last batch is smaller, and so is the last group; clipped after they are summed."""
+
+    class Look(tg.training.Callback):
+        def on_gradients(self, run):
+            norms.append(float(optim.clip_grad_norm_(run.model.parameters(), 1e9)))
+
+    norms = []
+    how = {"epochs": 3, "accumulate": count, "clip_norm": 0.1, "callbacks": [Look()] if seen else []}
+    here, found = trained(OPTIMIZERS["momentum"], None, **how), list(norms)
+    norms.clear()
+    assert_alike(here, trained(OPTIMIZERS["momentum"], tg.jax.Devices(), **how))
+    assert_allclose(norms, found, rtol=1e-9)
+    assert bool(norms) == seen
+
+
+def test_accumulated_batches_draw_differently_and_resume(tmp_path):
+    path = tmp_path / "run.npz"
+    how = {"p": 0.3, "accumulate": 3}
+    whole = trained(OPTIMIZERS["Adam"], tg.jax.Devices(), epochs=2, **how)
+    trained(OPTIMIZERS["Adam"], tg.jax.Devices(), epochs=1, callbacks=[tg.training.Checkpoint(path)], **how)
+    assert_alike(whole, trained(OPTIMIZERS["Adam"], tg.jax.Devices(), epochs=2, resume=path, **how), rtol=0, atol=0)
+
+
+def test_averages_of_weights(tmp_path):
+    """The validation is of the averages, which follow each step, and the model has them at the end."""
+    path = tmp_path / "run.npz"
+
+    def average(engine, epochs=4, **more):
+        callback = tg.training.AverageWeights(decay=0.9)
+        return trained(OPTIMIZERS["Adam"], engine, epochs=epochs, callbacks=[callback, *more.pop("others", [])], **more)
+
+    here, there = average(None), average(tg.jax.Devices())
+    assert_alike(here, there)
+    plain = trained(OPTIMIZERS["Adam"], tg.jax.Devices(), epochs=4)
+    assert abs(there[2]["val_loss"][-1] - plain[2]["val_loss"][-1]) > 1e-6
+    average(tg.jax.Devices(), epochs=2, others=[tg.training.Checkpoint(path)])
+    assert_alike(there, average(tg.jax.Devices(), resume=path), rtol=0, atol=0)
+
+
+def test_gradients_when_a_step_ends():
+    """Our callback measures them; a callback of one's own finds none, not those of an earlier training."""
+    here, there = (
+        trained(OPTIMIZERS["SGD"], e, epochs=2, callbacks=[tg.training.GradientNorms()])
+        for e in (None, tg.jax.Devices())
+    )
+    assert_alike(here, there)
+    assert any("grad" in name for name in there[2])
+
+    class Look(tg.training.Callback):
+        def on_fit_begin(self, run):
+            run.model.out.weight.grad = tg.zeros(3, 5, dtype=np.float64)
+
+        def on_step_end(self, run):
+            seen.append(run.model.out.weight.grad)
+
+    seen = []
+    trained(OPTIMIZERS["SGD"], tg.jax.Devices(), epochs=1, callbacks=[Look()])
+    assert seen == [None] * 7
+
+
+def test_callbacks_that_write_weights_before_the_validation():
+    class Zero(tg.training.Callback):
+        def on_validation_begin(self, run):
+            self.kept = run.model.out.weight.numpy().copy()
+            run.model.out.weight.copy_(np.zeros((3, 5)))
+
+        def on_validation_end(self, run):
+            run.model.out.weight.copy_(self.kept)
+
+    here, there = (trained(OPTIMIZERS["SGD"], e, epochs=2, callbacks=[Zero()]) for e in (None, tg.jax.Devices()))
+    assert_alike(here, there)
+
+
+SCHEDULES = {
+    "cosine": lambda o: optim.CosineAnnealingLR(o, T_max=3),
+    "step": lambda o: optim.StepLR(o, step_size=1, gamma=0.5),
+    "plateau": lambda o: optim.ReduceLROnPlateau(o, patience=0, threshold=10.0),
+    "each step": lambda o: tg.training.EachStep(optim.ExponentialLR(o, gamma=0.95)),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.part(1)
+def test_schedules(name):
+    here, there = (
+        trained(OPTIMIZERS["Adam"], e, epochs=4, scheduler=SCHEDULES[name]) for e in (None, tg.jax.Devices())
+    )
+    assert_alike(here, there)
+    assert len(set(there[2]["lr"])) > 1
+
+
+def test_early_stopping_restores_the_best():
+    def run(engine):
+        stopping = tg.training.EarlyStopping(patience=1)
+        return trained(lambda p: optim.SGD(p, lr=0.8), engine, epochs=6, callbacks=[stopping])
+
+    assert_alike(run(None), run(tg.jax.Devices()))
+
+
 def test_wrong_arguments():
     model = nn.Linear(2, 3)
     optimizer = optim.SGD(model.parameters(), lr=0.1)
@@ -183,10 +316,6 @@ def test_wrong_arguments():
         tg.fit(model, data, tg.cross_entropy, optimizer, epochs=1, progress=False, **both)
     with pytest.raises(TypeError, match="devices"):
         tg.jax.Devices(["gpu"])
-    with pytest.raises(ValueError, match="larger batches"):
-        tg.fit(
-            model, data, tg.cross_entropy, optimizer, epochs=1, progress=False, engine=tg.jax.Devices(), accumulate=2
-        )
     other = optim.SGD([*model.parameters(), tg.ones(2, requires_grad=True)], lr=0.1)
     with pytest.raises(ValueError, match="not the Linear's"):
         tg.fit(model, data, tg.cross_entropy, other, epochs=1, progress=False, engine=tg.jax.Devices())

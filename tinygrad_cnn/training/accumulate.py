@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from .run import Run
 
 
+def groups(batches: Iterator[Any], count: int) -> Iterator[list[Any]]:
+    """So many batches together; the last group may have fewer."""
+    while group := [*islice(batches, count)]:
+        yield group
+
+
 class AccumulatingSteps(Steps):
     """A step goes through a group of batches, whose losses weigh as many examples as each has, and then updates."""
 
@@ -38,9 +44,7 @@ class AccumulatingSteps(Steps):
 
     def batches(self) -> Iterator[Any]:
         """The rest of the epoch, in groups; the last may have fewer batches."""
-        batches = iter(super().batches())
-        while group := [*islice(batches, self.run.accumulate)]:
-            yield group
+        return groups(iter(super().batches()), self.run.accumulate)
 
     def train(self, batch: Sequence[Any]) -> None:
         """Take one step along the gradients of a group: those of the mean loss over all its examples."""

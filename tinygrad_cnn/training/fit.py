@@ -142,11 +142,6 @@ def fit(
             f"fit: `accumulate` is {accumulate!r}, and `distributed` is given, which cuts each batch into shards that are "
             "accumulated; give it larger batches and more shards"
         )
-    if accumulate > 1 and engine is not None:
-        raise ValueError(
-            f"fit: `accumulate` is {accumulate!r}, and `engine` is given, which computes a batch on several devices; give it "
-            "larger batches"
-        )
     check_keys("fit", keys)
     if is_arrays(loader):
         loader = in_order(loader, keys, whole="fit: `loader`")

@@ -16,6 +16,7 @@ from ...core.remedies import publish
 from . import matrices as _matrices  # noqa: F401 - these register what ops compute
 from . import recurrent as _recurrent  # noqa: F401
 from . import rows as _rows  # noqa: F401
+from . import rules as _rules  # noqa: F401
 from . import special as _special  # noqa: F401
 from .devices import Devices
 from .errors import JaxError

@@ -69,7 +69,7 @@ def updated(
         new: whether its slots were made in this step.
 
     Raises:
-        JaxError: if the rule asks for the value of a number, as RAdam's does for that of the step.
+        JaxError: if the rule, one of a class from elsewhere, reads the value of a number.
     """
     own, group = Array(p), {name: number(value) for name, value in group.items()}
     state = {name: _slot(name, value) for name, value in slots.items()}
@@ -105,7 +105,7 @@ def transformation(optimizer: Optimizer, model: Module) -> optax.GradientTransfo
     would, with its options as they are now; parameters that the optimizer does not have stay as they are.
 
     Args:
-        optimizer: any of :mod:`tinygrad_cnn.optim` but LBFGS, and those whose rules ask for the number of a step, as RAdam.
+        optimizer: any of :mod:`tinygrad_cnn.optim` but LBFGS.
         model: the model whose parameters it has.
 
     Raises:

@@ -68,7 +68,8 @@ def _elements(x: Any, of: pool.Windows, value: Any) -> list[Any]:
     """For each element of a window, in C order: this element of every window, `value` outside the image."""
     reach = [(o - 1) * s + (k - 1) * d + 1 for k, o, s, _, d in zip(*of, strict=True)]
     sides = [(p, max(0, r - p - n)) for r, p, n in zip(reach, of.before, x.shape[2:], strict=True)]
-    whole = jnp.pad(x, [(0, 0), (0, 0), *sides], constant_values=value)
+    xp = np if isinstance(x, np.ndarray) else jnp
+    whole = xp.pad(x, [(0, 0), (0, 0), *sides], constant_values=value)
     return [whole[places] for _, places in windows.elements(of.size, of.grid, of.stride, of.dilation)]
 
 
@@ -80,6 +81,36 @@ def max_pool(x: Any, *, windows: pool.Windows) -> Any:
 @row(pool.sum_windows)
 def sum_windows(x: Any, *, windows: pool.Windows) -> Any:
     return functools.reduce(jnp.add, _elements(x, windows, 0))
+
+
+@row(pool.spread_windows)
+def spread_windows(u: Any, *, sizes: Sizes, windows: pool.Windows) -> Any:
+    return adjoint(lambda x: sum_windows(x, windows=windows), (*u.shape[:2], *sizes), u.dtype, u)
+
+
+@row(pool.max_pool_which)
+def max_pool_which(x: Any, top: Any, *, windows: pool.Windows) -> Any:
+    ones = np.ones((1, 1, *x.shape[2:]), bool)
+    elements = list(enumerate(zip(_elements(x, windows, 0), _elements(ones, windows, False), strict=True)))
+    y = jnp.full(top.shape, len(elements), np.min_scalar_type(len(elements)))
+    for i, (part, own) in reversed(elements):
+        y = jnp.where((part == top) & own, y.dtype.type(i), y)
+    for i, (part, own) in elements:
+        y = jnp.where(jnp.isnan(part) & own, y.dtype.type(i), y)
+    return y
+
+
+@row(pool.put_elements)
+def put_elements(u: Any, which: Any, *, sizes: Sizes, windows: pool.Windows) -> Any:
+    count = math.prod(windows.size)
+    parts = jnp.stack([jnp.where(which == i, u, 0) for i in range(count)])
+    return adjoint(lambda x: jnp.stack(_elements(x, windows, 0)), (*u.shape[:2], *sizes), u.dtype, parts)
+
+
+@row(pool.take_elements)
+def take_elements(a: Any, which: Any, *, windows: pool.Windows) -> Any:
+    parts = enumerate(_elements(a, windows, 0))
+    return functools.reduce(jnp.add, [jnp.where(which == i, part, jnp.zeros_like(part)) for i, part in parts])
 
 
 @row(pool.flat_indices)

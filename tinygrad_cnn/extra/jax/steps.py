@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +16,7 @@ from ...core.grad_mode import no_grad
 from ...nn import Module, functional_call
 from ...ops.random import get_rng_state, set_rng_state
 from ...tensor import Tensor
+from ...training.accumulate import groups
 from ...training.batches import tensors
 from ...training.callbacks import Callback
 from ...training.measure import checked_loss, measured
@@ -33,8 +34,13 @@ if TYPE_CHECKING:
 EVERY = 64
 """Steps between two copies of the weights to the model, which ``fit`` repeats a step with if a loss is not finite."""
 
-OURS = ("tinygrad_cnn.training.", "tinygrad_cnn.extra.live.")
+BLIND = frozenset(
+    ["tinygrad_cnn.extra.live.live", *(f"tinygrad_cnn.training.{name}" for name in ("callbacks", "progress", "finder"))]
+)
 """Modules whose callbacks look at no weights when a step ends."""
+
+OF_GRADIENTS = "tinygrad_cnn.training.records"
+"""A module whose callbacks look at gradients when a step ends."""
 
 
 class Now(NamedTuple):
@@ -78,9 +84,10 @@ class DeviceSteps(Steps):
         self._ahead = False  # whether the devices have taken steps that the model has not seen
         self._compiled: dict[Any, Any] = {}
         self._used: frozenset[str] = frozenset()
-        own = [c for c in run.callbacks if not type(c).__module__.startswith(OURS)]
-        self._hooks = any(type(c).on_gradients is not Callback.on_gradients for c in run.callbacks)
-        self._shows = self._hooks or any(type(c).on_step_end is not Callback.on_step_end for c in own)
+        ending = {type(c).__module__ for c in run.callbacks if type(c).on_step_end is not Callback.on_step_end} - BLIND
+        hooks = any(type(c).on_gradients is not Callback.on_gradients for c in run.callbacks)
+        self._hooks = hooks or OF_GRADIENTS in ending  # whether callbacks look at gradients
+        self._shows = hooks or bool(ending)  # or at weights
         count = len(engine.devices)
         run.how = f"steps run on {count} {engine.devices[0].platform} device{'s' * (count > 1)} of JAX"
 
@@ -97,8 +104,14 @@ class DeviceSteps(Steps):
     def batches(self) -> Iterator[Any]:
         """The rest of the epoch, after which the model has the new weights."""
         self._now, self._ahead = None, False  # callbacks may have written the model's
-        yield from super().batches()
+        rest = super().batches()
+        yield from rest if self.run.accumulate == 1 else groups(iter(rest), self.run.accumulate)
         self._pull()
+
+    def validated(self, interrupt: Any) -> Any:
+        """Validate with the weights of the model, which a callback may have written since the last step."""
+        self._now = None
+        return super().validated(interrupt)
 
     def end(self, interrupt: Any) -> bool:
         """Whether the training ends, in which case the model has the new weights."""
@@ -108,23 +121,35 @@ class DeviceSteps(Steps):
         return ends
 
     def train(self, batch: Any) -> None:
-        """Take one step and count its measured values."""
+        """Take one step, of a batch or of several that are accumulated, and count the measured values."""
         run = self.run
-        parts = run.parts = tensors(batch, run.keys)
-        now, arrays = self._pushed(), self._engine.put_batch(parts)
-        known = self._known(now, arrays)
+        group = [tensors(each, run.keys) for each in (batch if run.accumulate > 1 else [batch])]
+        run.parts = group[-1]
+        now, arrays = self._pushed(), [self._engine.put_batch(parts) for parts in group]
+        known = [self._known(now, each) for each in arrays]
         try:
-            found = (self._step_with_hooks if self._hooks else self._step)(now, known, arrays)
-            self._check_values(found, parts)
+            if run.accumulate == 1 and not self._hooks:
+                found = [self._step(now, known[0], arrays[0])]
+            else:
+                found = self._step_in_parts(now, known, arrays)
+            for each, parts in zip(found, group, strict=True):
+                self._check_values(each, parts)
         except BaseException:
             self._now = None  # what was on the devices may be used up
             raise
         self._ahead = True
-        run.means.add(self._measured_by(found, parts), parts[-1])
+        shown = None  # the first batch whose loss is not finite
+        for each, parts in zip(found, group, strict=True):
+            run.means.add(self._measured_by(each, parts), parts[-1])
+            if shown is None and not math.isfinite(run.means.last):
+                shown = parts, run.means.last
+        run.parts, run.means.last = shown or (group[-1], run.means.last)
         if self._shows or (run.step + 1) % EVERY == 0:
             self._pull()
         if self._shows:
             self._now = None
+            if not self._hooks:
+                run.optimizer.zero_grad()  # gradients of another training would be those of no step
 
     def _tested(self, *parts: Tensor) -> tuple[Tensor, ...]:
         now, arrays = self._pushed(), self._engine.put_batch(parts)
@@ -167,7 +192,15 @@ class DeviceSteps(Steps):
         """What was measured, the buffers after it, and the gradients."""
         forward = jax.value_and_grad(partial(self._forward, known.metrics, False), has_aux=True)
         (_, (buffers, found)), grads = forward(params, fixed, buffers, key, *batch)
-        return found, buffers, self._clipped({name: grads[name] for name in sorted(known.used)})
+        return found, buffers, {name: grads[name] for name in sorted(known.used)}
+
+    def _accumulated(
+        self, known: Known, total: Mapping[str, Any], share: Any, *arguments: Any
+    ) -> tuple[Found, Any, dict[str, Any]]:
+        """The same, with the gradients times a share added to a total."""
+        found, buffers, grads = self._gradients(known, *arguments)
+        added = {name: total[name] + g * share if name in total else g * share for name, g in grads.items()}
+        return found, buffers, {**total, **added}
 
     def _clipped(self, grads: dict[str, Any]) -> dict[str, Any]:
         """Gradients with the arithmetic of clip_grad_norm_. Where callbacks see them, they are clipped after that."""
@@ -193,7 +226,7 @@ class DeviceSteps(Steps):
                 params: Any, slots: Any, buffers: Any, fixed: Any, numbers: Any, options: Any, key: Any, *batch: Any
             ) -> Any:
                 found, buffers, grads = self._gradients(known, params, fixed, buffers, key, *batch)
-                return (*update(params, slots, numbers, options, grads), buffers, found)
+                return (*update(params, slots, numbers, options, self._clipped(grads)), buffers, found)
 
             def make() -> Any:
                 return jax.jit(whole, donate_argnums=(0, 1, 2), out_shardings=self._engine.whole)
@@ -205,20 +238,37 @@ class DeviceSteps(Steps):
             self._now = Now(params, now.fixed, buffers, slots)
         return found  # type: ignore[no-any-return]
 
-    def _step_with_hooks(self, now: Now, known: Known, arrays: Sequence[Any]) -> Found:
-        """Take a step, in two functions: between them, callbacks see the gradients, and may change them."""
-        assert self._before_update is not None
-        gradients = self._function("gradients", known, arrays, lambda: jax.jit(partial(self._gradients, known)))
-        found, buffers, grads = gradients(*now[:3], self._key(), *arrays)
-        for name, (p, _) in self._rule.members.items():
-            p.grad = _tensor(grads[name]) if name in grads else None
-        self._before_update()
-        given = {name: p.grad.numpy() for name, (p, _) in self._rule.members.items() if p.grad is not None}
-        with self._rule.stepping(frozenset(given), now.slots, self._engine.put) as (slots, numbers, options):
-            update = self._function("update", Known(frozenset(given), True), (), lambda: jax.jit(self._rule.update))
-            params, slots = update(now.params, slots, numbers, options, self._engine.put(given))
+    def _step_in_parts(self, now: Now, known: Sequence[Known], batches: Sequence[Sequence[Any]]) -> list[Found]:
+        """Take a step in several functions: one for each batch, after which callbacks see the gradients, and the update."""
+        examples = sum(len(arrays[-1]) for arrays in batches)
+        grads: Any = {}
+        buffers, measured_values = now.buffers, []
+        for number, (own, arrays) in enumerate(zip(known, batches, strict=True)):
+            made = partial(jax.jit, partial(self._accumulated, own))
+            gradients = self._function("gradients", own, [*arrays, *grads.values()], made)
+            share = len(arrays[-1]) / max(1, examples)
+            found, buffers, grads = gradients(grads, share, now.params, now.fixed, buffers, self._key(number), *arrays)
+            measured_values.append(found)
+        if self._hooks:
+            grads = self._seen(grads)
+        with self._rule.stepping(frozenset(grads), now.slots, self._engine.put) as (slots, numbers, options):
+            made = partial(jax.jit, partial(self._updated))  # JAX knows a method again, and would not trace it anew
+            update = self._function("update", Known(frozenset(grads), True), (), made)
+            params, slots = update(now.params, slots, numbers, options, grads)
             self._now = Now(params, now.fixed, buffers, slots)
-        return found  # type: ignore[no-any-return]
+        return measured_values
+
+    def _updated(self, params: Any, slots: Any, numbers: Any, options: Any, grads: Any) -> tuple[Any, Any]:
+        return self._rule.update(params, slots, numbers, options, self._clipped(grads))
+
+    def _seen(self, grads: dict[str, Any]) -> Any:
+        """The gradients after the callbacks have seen them in the model, and may have changed them."""
+        members = self._rule.members
+        for name, (p, _) in members.items():
+            p.grad = _tensor(grads[name]) if name in grads else None
+        if self._before_update is not None:
+            self._before_update()
+        return self._engine.put({name: p.grad.numpy() for name, (p, _) in members.items() if p.grad is not None})
 
     def _function(self, kind: str, known: Known, arrays: Sequence[Any], make: Callable[[], Any]) -> Any:
         """A function that is compiled. Its Python runs again where what it depends on has changed."""
@@ -245,10 +295,11 @@ class DeviceSteps(Steps):
             self._compiled[signature] = Known(self._used, metrics)
         return self._compiled[signature]  # type: ignore[no-any-return]
 
-    def _key(self) -> Any:
-        """Two numbers that determine all draws of this step, after a pause, too."""
+    def _key(self, batch: int = 0) -> Any:
+        """Two numbers that determine all draws of a batch of this step, after a pause, too."""
         digest = hashlib.blake2b(repr(get_rng_state()).encode(), digest_size=4).digest()
-        return np.array([int.from_bytes(digest, "little"), self.run.step], np.uint32)
+        number = (self.run.step * self.run.accumulate + batch) % 2**32
+        return np.array([int.from_bytes(digest, "little"), number], np.uint32)
 
     # What it measured
 
