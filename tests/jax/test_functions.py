@@ -228,6 +228,22 @@ def test_failed_checks_of_values():
     assert np.isnan(jax.jit(loss)(np.array([1.5]), np.array([1.0])))
 
 
+def test_singular_matrices_and_negative_powers_of_integers():
+    """Errors where values are known, and else results that are NaN everywhere."""
+    singular, two = np.ones((2, 2)), np.array([2, 2])
+    for f, given in (
+        (tg.linalg.inv, (singular,)),
+        (tg.linalg.solve, (singular, X[:2])),
+        (lambda a, b: a**b * 1.0, (two, np.array([-1, 2]))),
+    ):
+        own = tg.jax.function(f)
+        with pytest.raises(ValueError, match="not invertible|singular|negative integer powers"):
+            own(*given)
+        assert np.isnan(jax.jit(own)(*given)).all()
+    assert_allclose(jax.jit(tg.jax.function(tg.linalg.inv))(np.eye(2) * 4), np.eye(2) / 4)
+    assert jax.jit(tg.jax.function(lambda a, b: a**b))(two, np.array([3, 2])).tolist() == [8, 4]
+
+
 INTEGERS = {
     "floor_divide": tg.floor_divide,
     "remainder": tg.remainder,

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import jax.scipy.special
 import numpy as np
 
-from .array import WIDE, Array, held
+from . import checks
+from .array import WIDE, Array, held, is_traced
 from .errors import JaxError
 from .indexing import add_at
 from .trees import arrays_in, is_jax, plain
@@ -351,6 +352,35 @@ def _argpartition(a: Any, kth: Any, axis: int | None = -1) -> Any:
 @stands_for(np.searchsorted)
 def _searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
     return jnp.searchsorted(a, v, side=side, sorter=sorter).astype(held(np.intp))
+
+
+def _of_regular(f: Any) -> Callable[..., Any]:
+    """np.linalg.inv or solve: of a singular matrix, an error if it is known, and else results are NaN."""
+
+    def call(a: Any, *b: Any) -> Any:
+        y = f(a, *b)
+        given = jnp.isfinite(a).all() if not b else jnp.isfinite(a).all() & jnp.isfinite(b[0]).all()
+        wrong = given & ~jnp.isfinite(y).all()
+        if not is_traced(wrong) and wrong:
+            raise np.linalg.LinAlgError("Singular matrix")
+        checks.note(wrong)
+        return y
+
+    return call
+
+
+FUNCTIONS[np.linalg.inv] = _of_regular(jnp.linalg.inv)
+FUNCTIONS[np.linalg.solve] = _of_regular(jnp.linalg.solve)
+
+
+@stands_for(np.power)
+def _power(a: Any, b: Any) -> Any:
+    if a.dtype.kind in "iu" and b.dtype.kind == "i":
+        wrong = (b < 0).any()
+        if not is_traced(wrong) and wrong:
+            raise ValueError("Integers to negative integer powers are not allowed.")
+        checks.note(wrong)
+    return jnp.power(a, b)
 
 
 @stands_for(np.linalg.cholesky)
