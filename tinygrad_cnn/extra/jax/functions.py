@@ -179,9 +179,9 @@ def load(model: Module, params: Mapping[str, Any], buffers: Mapping[str, Any] | 
     >>> import tinygrad_cnn as tg
     >>> model = tg.nn.Linear(2, 1)
     >>> params, buffers = tg.jax.state(model)
-    >>> tg.jax.load(model, {name: 0 * p for name, p in params.items()}, buffers)
+    >>> tg.jax.load(model, {name: 0 * p + 1 for name, p in params.items()}, buffers)
     >>> model.weight.tolist()
-    [[0.0, 0.0]]
+    [[1.0, 1.0]]
     """
     _check("load", model)
     own = {**dict(model.named_parameters()), **dict(model.named_buffers())}
