@@ -10,7 +10,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from .benchmarks import measure, problems, report
+import tinygrad_cnn as tg
+from tinygrad_cnn.kernels.table import LINES, Line
+
+from .benchmarks import ablation, measure, problems, report
 from .benchmarks.libraries import handwritten, ours
 from .benchmarks.measure import Effort, Figure, Outcome
 from .benchmarks.record import Record, machine, read, save
@@ -50,6 +53,29 @@ def test_every_row_has_its_functions():
         for side in {side for pair in row.targets for side in pair}:
             if SIDES[side].installed:
                 assert callable(getattr(SIDES[side].load(), row.work)), (row.name, side)
+
+
+def test_every_kernel_names_its_row():
+    for line in LINES:
+        assert line.row in BY_NAME or line.row in ablation.FUNCTIONS, line
+        assert line.why or line.gain >= ablation.GAIN, line
+
+
+def test_a_kernel_that_gains_nothing_is_told(monkeypatch, capsys):
+    """The time of a definition and a kernel, which sleep instead of computing, on the arrays of a row."""
+    op = tg.relu.op
+    monkeypatch.setattr(ablation, "OWN", [Line(op, "perceptron", 9.0, "")])
+    monkeypatch.setattr(ablation, "seconds", lambda call, least: 1.0)
+    monkeypatch.setattr("sys.argv", ["ablation", "--steps", "perceptron"])
+    prepare = op.prepare
+    ablation.main()
+    assert op.prepare is prepare
+    told = capsys.readouterr().out
+    assert "perceptron                1.00 (9)" in told
+    assert "below the limits:\nrelu: no reason given" in told
+    monkeypatch.setattr(ablation, "seconds", lambda call, least: 2.0 if getattr(call, "func", None) is op.raw else 1.0)
+    ablation.main()
+    assert "each earns its place" in capsys.readouterr().out
 
 
 def test_sides_take_turns(monkeypatch):

@@ -19,7 +19,6 @@ FUNCTIONS = [
     (activation.rectify_pull, 2, (0.1,), {}),
     (activation.rectify_pull, 2, (0.0,), {}),
     (activation.rectify_pull, 2, (1.0,), {}),
-    (activation.hardswish, 1, (), {}),
     (activation.hardswish_pull, 2, (), {}),
     (activation.exponential_linear, 1, (), ELU),
     (activation.exponential_linear, 1, (), {**CELU, "alpha": 0.25}),
@@ -142,7 +141,7 @@ def test_what_kernels_do_not_compute_is_left_to_definitions():
     assert activation.exponential_linear_pull.op.prepare(None, a, a, alpha=1.67, scale=1.05, rate=1.0) is None
     assert activation.softplus.op.prepare(None, a, beta=2.0, threshold=20.0) is None
     assert activation.softplus.op.prepare(None, a, beta=1.0, threshold=-1.0) is None
-    assert activation.hardswish.op.prepare(None, a.astype(np.float16)) is None
+    assert activation.hardswish_pull.op.prepare(None, a.astype(np.float16), a.astype(np.float16)) is None
 
 
 def test_both_signs_of_the_sigmoid():

@@ -11,20 +11,11 @@ import numpy as np
 from ..ops.shape import Shape
 from ..ops.windows import LAST, last_view
 from .blocking import copy_channels_last
-from .parallel import chunks
-from .parallel.chunks import by_images
 from .parallel.workspace import with_workspace
 
 FAR, TILE = 512, 1 << 14
 """Columns at multiples of so many bytes share a few sets of the cache, and NumPy copies a row at a time: from TILE elements on,
 8 or 16 columns are copied at a time, which takes a quarter of the time."""
-
-
-def prepare(out: np.ndarray | None, a: Any, *, order: str) -> Callable[[], Any] | None:
-    """A task for ``copy``; None without `out`, unless columns far apart become rows."""
-    if out is None:
-        return partial(into, y := np.empty(a.shape, a.dtype), _turn, y, a) if order == "C" and is_far(a) else None
-    return partial(into, out, _turn if out.flags.c_contiguous and is_far(a) else np.copyto, out, a)
 
 
 def is_far(a: Any) -> bool:
@@ -42,14 +33,17 @@ def _turn(y: np.ndarray, a: np.ndarray) -> None:
         y[:, i : i + step] = a[:, i : i + step]
 
 
-def prepare_reshape(out: np.ndarray | None, a: np.ndarray, *, shape: Shape) -> Callable[[], Any] | None:
-    """A task for ``reshape``, in parts if it is large; None without `out`, because the definition may then return a view."""
-    if out is None or not out.flags.c_contiguous:
+def prepare_spread(out: np.ndarray | None, a: Any, *, shape: Shape) -> Callable[[], Any] | None:
+    """A task for ``broadcast_to`` of one number, as the gradient of a sum or mean; None for other arrays, and with `out`."""
+    if out is not None or shape.__class__ is not tuple or getattr(a, "shape", None) != () or a.dtype.kind != "f":
         return None
-    target = out.reshape(a.shape)
-    if not out.ndim or out.size < chunks.SMALL or out.shape[:1] != a.shape[:1]:
-        return partial(target.__setitem__, ..., a)  # starts sooner than np.copyto
-    return by_images(np.copyto, target, a)
+    return partial(_spread, a, shape) if -1 not in shape else None  # which np.ndarray takes as the size of the buffer
+
+
+def _spread(a: Any, shape: tuple[int, ...]) -> np.ndarray:
+    y = np.ndarray(shape, a.dtype, np.asarray(a), 0, (0,) * len(shape))
+    y.flags.writeable = False
+    return y
 
 
 def prepare_laid_out(out: np.ndarray | None, a: np.ndarray, *, axes: tuple[int, ...]) -> Callable[[], Any]:
@@ -61,22 +55,6 @@ def prepare_laid_out(out: np.ndarray | None, a: np.ndarray, *, axes: tuple[int, 
     if axes == (1, 0) and is_far(a.T):
         return partial(into, out, _turn, out.T, a.T)
     return partial(into, out, np.copyto, out, a)
-
-
-def prepare_roll(out: np.ndarray | None, a: np.ndarray, *, shift: Any, axis: Any) -> Callable[[], Any] | None:
-    """A task for ``roll`` by one number along one axis: two copies. None for other shifts."""
-    if a.__class__ is not np.ndarray:
-        return None
-    at = 0 if axis is None and a.ndim == 1 else axis
-    if shift.__class__ is not int or at.__class__ is not int or not -a.ndim <= at < a.ndim or not a.size:
-        return None
-    first = shift % a.shape[at]
-    y, before = np.empty_like(a) if out is None else out, (slice(None),) * (at % a.ndim)
-    if not first:
-        return partial(into, y, np.copyto, y, a)
-    head, tail = (*before, slice(first)), (*before, slice(first, None))
-    start, end = (*before, slice(-first)), (*before, slice(-first, None))
-    return partial(_both, y, y[tail], a[start], y[head], a[end])
 
 
 def flattened(*operands: Any) -> list[Any] | None:
@@ -98,12 +76,6 @@ def flattened(*operands: Any) -> list[Any] | None:
                 return None
             views.append(view)
     return views if changes else None
-
-
-def _both(out: np.ndarray, x: np.ndarray, a: np.ndarray, y: np.ndarray, b: np.ndarray) -> np.ndarray:
-    np.copyto(x, a)
-    np.copyto(y, b)
-    return out
 
 
 def into(out: np.ndarray, copy: Callable[..., object], *arrays: Any) -> np.ndarray:

@@ -64,11 +64,6 @@ def prepare_slope(out: np.ndarray | None, a: Any) -> Any:
     return blocks.prepare(_slope, out, a) if blocks.fits(a) and a.size > SHORT else None
 
 
-def prepare_pull(out: np.ndarray | None, u: Any, a: Any) -> Any:
-    """A task for ``gelu_pull``; None for few elements, and arrays that differ in shape, dtype or memory order."""
-    return blocks.prepare(_pull, out, u, a) if blocks.fits(u, a) and a.size > SHORT else None
-
-
 def _gelu(x: np.ndarray, y: np.ndarray) -> None:
     """x N(x), in float64 max(x, 0) - z Q(z)."""
     if x.dtype == np.float64:
@@ -113,14 +108,6 @@ def _slope(x: np.ndarray, y: np.ndarray) -> None:
     t *= d
     t *= _looked_up(3, at)
     t += _looked_up(2, at)
-
-
-def _pull(u: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
-    """u times the derivative."""
-    x = x.reshape(-1)  # one element that is repeated
-    slope = blocks.temporary("slope", x)
-    _slope(x, slope)
-    np.multiply(u, slope, out=y)
 
 
 @cache

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
 from ..scope import errors
-from .sums import SHORT, prepare
+from .sums import SHORT, total
 
 _zeros = errors(divide="ignore", invalid="ignore")
 
@@ -58,19 +59,18 @@ def prepare_mean_by(out: np.ndarray | None, a: Any, w: Any) -> Callable[[], Any]
     """A task for the sum of a / sum of w, for arrays of one dtype; None for others."""
     if not _are_alike(a, w):
         return None
-    add = prepare(None, a, tuple(range(a.ndim)))
-    weigh = prepare(None, w, tuple(range(w.ndim))) if w.ndim else lambda: w
+    return partial(_mean_by, out, a, w)
 
-    def task() -> Any:
-        total, weight = add(), weigh()
-        if weight:
-            y = np.divide(total, weight)
-        else:
-            with _zeros:
-                y = np.divide(total, weight)
-        if out is None:
-            return y
-        out.fill(y)
-        return out
 
-    return task
+def _mean_by(out: np.ndarray | None, a: Any, w: Any) -> Any:
+    whole = total(a, tuple(range(a.ndim)))
+    weight = total(w, tuple(range(w.ndim))) if w.ndim else w
+    if weight:
+        y = np.divide(whole, weight)
+    else:
+        with _zeros:
+            y = np.divide(whole, weight)
+    if out is None:
+        return y
+    out.fill(y)
+    return out

@@ -40,6 +40,8 @@ def prepare(out: np.ndarray | None, a: Any, b: Any) -> Callable[[], Any] | None:
     if a.__class__ is not ndarray or b.__class__ is not ndarray:
         return None
     how = _how(a.shape, b.shape)
+    if how is _dot and out is None and (dtype := a.dtype) is b.dtype and dtype.char in "fd":
+        return partial(a.dot, b)
     return how and how(out, a, b)
 
 
@@ -102,19 +104,20 @@ def _shared(out: np.ndarray | None, a: np.ndarray, b: np.ndarray) -> Callable[[]
 
 
 def prepare_linear(out: np.ndarray | None, x: Any, w: Any, b: Any = None) -> Callable[[], Any] | None:
-    """A task for x w^T + b; None for small matrices, or if the shapes do not match."""
+    """A task for x w^T + b; None if the shapes do not match."""
     if (
         x.__class__ is not ndarray
         or w.__class__ is not ndarray
         or w.ndim != 2
         or not x.ndim
         or x.shape[-1] != w.shape[1]
-        or x.size * len(w) < (FEW if x.size == w.shape[1] or len(w) == 1 else SMALL)
     ):
         return None
     fits = x.ndim == 2 or x.flags.c_contiguous
     if b is not None:
         fits = fits and b.__class__ is ndarray and b.shape == w.shape[:1] and b.dtype == w.dtype == x.dtype
+    if fits and x.ndim == 2 and x.size * len(w) < SMALL and min(len(x), len(w)) > 1:  # a definition with less to check
+        return partial(_few_linear, out, x, w, b)
     if not fits:  # BLAS alone: with several threads it may round otherwise
         return lapack.task(out, partial(linear.op.raw, x, w, b))
     if x.ndim == 2:
@@ -124,6 +127,16 @@ def prepare_linear(out: np.ndarray | None, x: Any, w: Any, b: Any = None) -> Cal
         flat = prepare(None if out is None else out.reshape(rows, len(w)), x.reshape(rows, x.shape[-1]), w.T)
         product = flat and (lambda: flat().reshape(y))
     return product if product is None or b is None else lambda: np.add(y := product(), b, y)
+
+
+def _few_linear(out: np.ndarray | None, x: np.ndarray, w: np.ndarray, b: Any) -> Any:
+    y = x.dot(w.T)
+    if b is not None:
+        np.add(y, b, y)
+    if out is None:
+        return y
+    np.copyto(out, y)
+    return out
 
 
 def _parts(a: np.ndarray, b: np.ndarray, y: np.ndarray) -> list[Callable[[], object]]:

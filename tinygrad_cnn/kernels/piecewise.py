@@ -37,11 +37,6 @@ def prepare_rectify_pull(out: np.ndarray | None, u: Any, a: Any, slope: Any) -> 
     return _prepared(_rectify_pull, out, u, a, slope=slope) if slope.__class__ is float and 0 <= slope <= 1 else None
 
 
-def prepare_hardswish(out: np.ndarray | None, a: Any) -> Any:
-    """A task for ``hardswish``; None for few elements."""
-    return _prepared(_hardswish, out, a)
-
-
 def prepare_hardswish_pull(out: np.ndarray | None, u: Any, a: Any) -> Any:
     """A task for ``hardswish_pull``; None for few elements, or arrays that differ."""
     return _prepared(_hardswish_pull, out, u, a)
@@ -137,14 +132,6 @@ def _rectify_pull(u: np.ndarray, x: np.ndarray, y: np.ndarray, slope: float) -> 
     np.copyto(t, above.view(INT8))
     t.clip(_number(slope, y.dtype), _number(1, y.dtype), t)
     np.multiply(u, t, y)
-
-
-def _hardswish(x: np.ndarray, y: np.ndarray) -> None:
-    """x (min(max(x, -3), 3) + 3) / 6."""
-    t = x.clip(_number(-3, y.dtype), _number(3, y.dtype), _room(y, x))
-    np.add(t, _number(3, y.dtype), t)
-    np.divide(t, _number(6, y.dtype), t)
-    np.multiply(x, t, y)
 
 
 def _hardswish_pull(u: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:

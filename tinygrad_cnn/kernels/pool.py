@@ -226,24 +226,6 @@ def _spread(plan: _Plan, windows: Windows, y: Array, u: Array) -> list[Call]:
     return calls
 
 
-def prepare_take(out: Array | None, a: Array, which: Array, *, windows: Windows) -> Any:
-    """The element of each window given by `which`."""
-    y = np.empty_like(which, a.dtype) if out is None else out
-    return _task(_take, (_plan(a.shape[2:], windows),), y, a, which)
-
-
-def _take(plan: _Plan, y: Array, a: Array, which: Array) -> list[Call]:
-    mask, part = np.empty_like(which, bool), np.empty_like(which, a.dtype)
-    calls: list[Call] = [partial(y.fill, 0)]
-    for number, (inside, places) in zip(plan.numbers, plan.elements, strict=True):
-        to = y[inside]
-        is_it, taken = (mask, part) if inside is ... else (np.empty_like(to, bool), np.empty_like(to))
-        calls.append(partial(np.equal, which[inside], number, is_it))
-        calls += _cut(a[places], is_it, taken)
-        calls.append(partial(np.add, to, taken, to))
-    return calls
-
-
 def _cut(a: Array, mask: Array, to: Array) -> list[Call]:
     """Calls that write a where the mask is set, and 0 elsewhere: see `where`."""
     bits = BITS.get(a.dtype)

@@ -24,9 +24,6 @@ SMALL = 1 << 11
 BLOCK = 1 << 16
 """Elements in a block of rows, which stays in the L2 cache with one other."""
 
-LONG = 32
-"""The fewest numbers in a row for which BLAS is called for each row."""
-
 RUN = 16
 """NumPy's buffer size with which a row of any length is combined with its number without copies to the buffer."""
 
@@ -42,21 +39,6 @@ Array = np.ndarray
 def prepare_softmax(out: Array | None, a: Any, *, axis: int) -> Any:
     """A task for ``softmax``; None unless `a` is in C order and `axis` the last."""
     return _by_rows(_softmax, out, [a]) if _fits(a, axis) else None
-
-
-def prepare_softmax_pull(out: Array | None, u: Any, y: Any, *, axis: int) -> Any:
-    """A task for ``softmax_pull``."""
-    return _by_rows(_softmax_pull, out, [u, y]) if _fits(y, axis, u) else None
-
-
-def prepare_log_softmax(out: Array | None, a: Any, *, axis: int) -> Any:
-    """A task for ``log_softmax``."""
-    return _by_rows(_log_softmax, out, [a]) if _fits(a, axis) else None
-
-
-def prepare_log_softmax_pull(out: Array | None, u: Any, y: Any, *, axis: int) -> Any:
-    """A task for ``log_softmax_pull``."""
-    return _by_rows(_log_softmax_pull, out, [u, y]) if _fits(y, axis, u) else None
 
 
 def prepare_nll(out: Array | None, logits: Any, target: Any, w: Any) -> Any:
@@ -81,18 +63,12 @@ def prepare_nll_pull(out: Array | None, u: Any, logits: Any, target: Any) -> Any
     return _by_rows(_nll_pull, y, [u, logits, target])
 
 
-def _fits(a: Any, axis: int, *others: Any) -> bool:
-    """Whether the kernels can take an array, with others that are like it."""
-    return a.__class__ is np.ndarray and a.size >= SMALL and _is_plain(a, axis, *others)
-
-
-def _is_plain(a: Array, axis: int, *others: Any) -> bool:
-    if a.dtype.char not in "fd" or not a.dtype.isnative:
+def _fits(a: Any, axis: int) -> bool:
+    """Whether softmax can be computed by rows."""
+    if a.__class__ is not np.ndarray or a.size < SMALL or a.dtype not in FLOATS:
         return False
-    if a.shape[-1] == 1:  # e^x times 1 / e^x is not always 1
-        return False
-    alike = all(b.__class__ is np.ndarray and b.shape == a.shape and b.dtype == a.dtype for b in others)
-    return alike and axis in (-1, a.ndim - 1) and all(b.flags.c_contiguous for b in (a, *others))
+    has_several = a.shape[-1] > 1  # e^x times 1 / e^x is not always 1
+    return has_several and axis in (-1, a.ndim - 1) and bool(a.flags.c_contiguous)
 
 
 def _scored(logits: Any, target: Any, w: Any) -> bool:
@@ -105,7 +81,7 @@ def _scored(logits: Any, target: Any, w: Any) -> bool:
         and target.dtype.kind in "iu"
         and (w.dtype is logits.dtype or w.dtype in (logits.dtype, bool))
         and logits.dtype in FLOATS
-        and logits.shape[1] > 1  # see _is_plain
+        and logits.shape[1] > 1  # see _fits
         and logits.flags.c_contiguous
     )
 
@@ -167,14 +143,6 @@ def _sums(a: Array) -> Array:
     return _together(a, np.matmul(a.reshape(-1, size), ones(size, a.dtype)))
 
 
-def _dots(a: Array, b: Array) -> Array:
-    """The sums of the rows of a b."""
-    size = _block(a.shape[1])
-    if size < LONG:
-        return _sums(np.multiply(a, b, scratch("row", a.shape, a.dtype)))
-    return _together(a, np.vecdot(a.reshape(-1, size), b.reshape(-1, size)))
-
-
 def _block(columns: int) -> int:
     """How many terms of a row BLAS adds with enough precision, as a divisor of their number; 0 if there is none."""
     return columns if columns <= sums.BLOCK else next((k for k in range(sums.BLOCK, FEW, -1) if columns % k == 0), 0)
@@ -204,23 +172,6 @@ def _softmax(x: Array, y: Array) -> None:
     """e^(x - c) / sum."""
     _powers(x, y, 1)
     np.multiply(y, 1 / _sums(y), y)
-
-
-def _softmax_pull(u: Array, p: Array, y: Array) -> None:
-    """p (u - sum of u p)."""
-    np.multiply(np.subtract(u, _dots(u, p), y), p, y)
-
-
-def _log_softmax(x: Array, y: Array) -> None:
-    """z - log sum e^z, with z = x less its maximum."""
-    z = np.subtract(x, _tops(x), scratch("row", y.shape, y.dtype))
-    np.subtract(z, np.log(_sums(np.exp(z, y))), y)
-
-
-def _log_softmax_pull(u: Array, p: Array, y: Array) -> None:
-    """u - e^p sum of u."""
-    np.multiply(np.exp(p, y), _sums(u), y)
-    np.subtract(u, y, y)
 
 
 def _nll(x: Array, target: Array, w: Array, y: Array) -> None:
@@ -269,24 +220,6 @@ def _turned_softmax(x: Array, y: Array) -> None:
     np.multiply(p, np.divide(1, _column_sums(p)), y.T)
 
 
-def _turned_softmax_pull(u: Array, p: Array, y: Array) -> None:
-    u, p = _turned(u), _turned(p, "turned too")
-    dots = _column_sums(np.multiply(u, p, scratch("row", u.shape, u.dtype)))
-    np.multiply(np.subtract(u, dots, u), p, y.T)
-
-
-def _turned_log_softmax(x: Array, y: Array) -> None:
-    z = _turned(x)
-    np.subtract(z, np.maximum.reduce(z), z)
-    np.subtract(z, np.log(_column_sums(np.exp(z, scratch("row", z.shape, z.dtype)))), y.T)
-
-
-def _turned_log_softmax_pull(u: Array, p: Array, y: Array) -> None:
-    u, p = _turned(u), _turned(p, "turned too")
-    np.multiply(np.exp(p, p), _column_sums(u), p)
-    np.subtract(u, p, y.T)
-
-
 def _turned_nll(x: Array, target: Array, w: Array, y: Array) -> None:
     z = _turned(x)
     top = np.maximum.reduce(z)
@@ -310,9 +243,6 @@ def _turned_nll_pull(u: Array, x: Array, target: Array, y: Array) -> None:
 
 _TURNED: dict[Callable[..., object], Callable[..., object]] = {
     _softmax: _turned_softmax,
-    _softmax_pull: _turned_softmax_pull,
-    _log_softmax: _turned_log_softmax,
-    _log_softmax_pull: _turned_log_softmax_pull,
     _nll: _turned_nll,
     _nll_pull: _turned_nll_pull,
 }

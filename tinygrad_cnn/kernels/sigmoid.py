@@ -1,4 +1,4 @@
-"""The sigmoid, SiLU and their gradients in cache-sized blocks, on several threads.
+"""The sigmoid, SiLU and its slope in cache-sized blocks, on several threads.
 
 SiLU and its derivative are computed from e = e^-x, with s = sigmoid(x) = 1 / (1 + e).
 
@@ -41,18 +41,13 @@ def prepare(out: np.ndarray | None, a: Any) -> Any:
 
 
 def prepare_silu(out: np.ndarray | None, a: Any) -> Any:
-    """A task for ``silu``; None for few elements, and dtypes other than floats of up to 64 bits."""
-    return blocks.prepare(_silu, out, a) if blocks.fits(a) and a.size > SHORT else None
+    """A task for ``silu``; None for dtypes other than floats of up to 64 bits."""
+    return blocks.prepare(_silu, out, a) if blocks.fits(a) else None
 
 
 def prepare_silu_slope(out: np.ndarray | None, a: Any) -> Any:
     """A task for ``silu_slope``."""
-    return blocks.prepare(_slope, out, a) if blocks.fits(a) and a.size > SHORT else None
-
-
-def prepare_silu_pull(out: np.ndarray | None, u: Any, a: Any) -> Any:
-    """A task for ``silu_pull``; None for arrays that differ in shape, dtype or memory order."""
-    return blocks.prepare(_silu_pull, out, u, a) if blocks.fits(u, a) else None
+    return blocks.prepare(_slope, out, a) if blocks.fits(a) else None
 
 
 def _few(a: np.ndarray) -> np.ndarray:
@@ -124,11 +119,3 @@ def _slope(x: np.ndarray, y: np.ndarray) -> None:
     np.copyto(y, part, casting="same_kind")
     if not all_near:
         _far(x, y, 1)
-
-
-def _silu_pull(u: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
-    """u times the derivative."""
-    x = x.reshape(-1)  # one element that is repeated
-    slope = temporary("slope", x)
-    _slope(x, slope)
-    np.multiply(u, slope, out=y)

@@ -59,6 +59,8 @@ def prepare(
 
 def prepare_sum(out: np.ndarray | None, a: Any, *, axis: Axis, keepdims: bool) -> Callable[[], Any]:
     """A task for ``sum``."""
+    if axis == (0,) and not keepdims and a.__class__ is ndarray and (add := _by_ones(out, a)) is not None:
+        return add  # the gradient of a bias
     return prepare(out, a, reduced_axes(axis, a.ndim if a.__class__ is ndarray else np.ndim(a)), keepdims)
 
 
@@ -91,6 +93,9 @@ def total(
     a: Any, axes: tuple[int, ...], keepdims: bool = False, out: np.ndarray | None = None, share: float = 1
 ) -> Any:
     """The result of :func:`prepare`'s task."""
+    few = a.__class__ is ndarray and a.ndim == 1 == len(axes) and out is None and share == 1 and not keepdims
+    if few and _exactly(a.shape, a.strides, a.dtype.char, axes) is None:
+        return np.add.reduce(a)
     return prepare(out, a, axes, keepdims, share)()
 
 

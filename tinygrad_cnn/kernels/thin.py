@@ -70,6 +70,8 @@ def prepare(out: np.ndarray | None, a: np.ndarray, b: np.ndarray, shares: bool) 
     form = form_of(n, k, m, dtype.itemsize, not a.flags.c_contiguous, not b.flags.c_contiguous)
     if form is None:
         return None
+    if out is None and form.kind == "copied":
+        return partial(_from_copy, a, b)
     y = np.empty((n, m), dtype) if out is None else out
     if y.dtype is not dtype or not y.flags.c_contiguous:
         return None
@@ -96,6 +98,11 @@ def prepare(out: np.ndarray | None, a: np.ndarray, b: np.ndarray, shares: bool) 
         return y
 
     return task
+
+
+def _from_copy(a: np.ndarray, b: np.ndarray) -> Any:
+    rows = np.empty(a.shape, a.dtype)
+    return _copied(zip(rows.T, a.T, strict=True), rows, b)
 
 
 def _copied(copies: Iterable[Any], rows: np.ndarray, b: np.ndarray, y: np.ndarray | None = None) -> Any:
