@@ -197,7 +197,7 @@ TWICE = leaf(2)
         (
             ([tg.Tensor(np.arange(3, dtype=np.int64))],),
             TypeError,
-            "parameter 0 is int64; only floating-point Tensors have an average",
+            "parameter 0 is int64; only floating-point and complex Tensors have an average",
         ),
         (([leaf(2) * 2],), ValueError, "parameter 0 is not a leaf but the result of an op; average what it came from"),
         (([TWICE, TWICE],), ValueError, "parameter 1 was given before; list it once"),

@@ -1,7 +1,7 @@
 """Initialization of parameters in place, under PyTorch's names; `rng` stands for its `generator`.
 
-Each function writes into a leaf Tensor and returns it. Numbers are drawn from `rng`, a generator or a seed, or by default
-from the library's generator, see :func:`~tinygrad_cnn.manual_seed`.
+Each function writes into a leaf Tensor, real or complex, and returns it. Numbers are drawn from `rng`, a generator or a seed,
+or by default from the library's generator, see :func:`~tinygrad_cnn.manual_seed`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _checking(**checks: Check) -> Callable[[F], F]:
                 raise TypeError(
                     f"{name}: `tensor` is of {type(tensor).__name__}; it must be a Tensor, which is written in place"
                 )
-            if "rng" in signature.parameters and tensor.dtype.kind != "f":
+            if "rng" in signature.parameters and tensor.dtype.kind not in ("f" if name == "trunc_normal_" else "fc"):
                 raise TypeError(f"{name}: `tensor` is {tensor.dtype}; numbers are drawn for floating-point Tensors")
             checked(name, {n: check for n, check in table.items() if n in given}, given)
             return function(*args, **kwargs)
@@ -60,6 +60,13 @@ def _checking(**checks: Check) -> Callable[[F], F]:
         return call  # type: ignore[return-value]
 
     return declare
+
+
+def _drawn(tensor: Tensor, draw: Callable[[tuple[int, ...]], Any]) -> Tensor:
+    """Write what `draw` returns for the shape; into a complex Tensor, the real and imaginary parts that it returns."""
+    if tensor.dtype.kind != "c":
+        return _write(tensor, draw(tensor.shape))
+    return _write(tensor, draw((*tensor.shape, 2)).view(np.complex128)[..., 0])
 
 
 def _write(tensor: Tensor, values: Any) -> Tensor:
@@ -71,18 +78,19 @@ def _write(tensor: Tensor, values: Any) -> Tensor:
 
 @_checking()
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, rng: Seed = None) -> Tensor:
-    """Draw from the uniform distribution between a and b. ValueError if a > b."""
+    """Draw from the uniform distribution between a and b, and so both parts of complex numbers. ValueError if a > b."""
     if a > b:
         raise ValueError(
             f"uniform_: `a` is {a!r} and `b` is {b!r}; numbers are drawn from a to b, so a must not be above b"
         )
-    return _write(tensor, generator(rng).uniform(a, b, tensor.shape))
+    return _drawn(tensor, lambda shape: generator(rng).uniform(a, b, shape))
 
 
 @_checking()
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, rng: Seed = None) -> Tensor:
-    """Draw from the normal distribution."""
-    return _write(tensor, generator(rng).normal(mean, std, tensor.shape))
+    """Draw from the normal distribution. Both parts of complex numbers have this mean, and half of the variance."""
+    deviation = std / math.sqrt(2) if tensor.dtype.kind == "c" else std
+    return _drawn(tensor, lambda shape: generator(rng).normal(mean, deviation, shape))
 
 
 @_checking(std=POSITIVE)
@@ -212,7 +220,7 @@ def kaiming_normal_(
 
 @_checking()
 def orthogonal_(tensor: Tensor, gain: float = 1.0, rng: Seed = None) -> Tensor:
-    """Draw a matrix with orthonormal rows, or columns if there are fewer, and multiply it by `gain`.
+    """Draw a matrix with orthonormal rows, or columns if there are fewer, and multiply it by `gain`; a complex one is unitary.
 
     All axes after the first count as columns. ValueError for fewer than two axes.
     Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks", arXiv:1312.6120.
@@ -220,9 +228,10 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, rng: Seed = None) -> Tensor:
     fans("orthogonal_", tensor)
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
     long = max(rows, columns)
-    packed: Any = qr_packed(generator(rng).standard_normal((long, min(rows, columns))))
+    numbers = Tensor(np.zeros((long, min(rows, columns)), np.complex128 if tensor.dtype.kind == "c" else np.float64))
+    packed: Any = qr_packed(normal_(numbers, rng=rng).numpy())
     q, r = packed[:long], packed[long:]
-    q *= np.sign(np.diagonal(r))  # else the distribution is not uniform
+    q *= np.sign(np.diagonal(r).real)  # else the distribution is not uniform
     return _write(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
 
 

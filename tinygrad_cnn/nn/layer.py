@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 from numpy.typing import DTypeLike
 
 from ..generated import made
@@ -29,6 +30,8 @@ class Layer(Module):
     """
 
     function: ClassVar[Callable[..., Any]]
+    takes_complex: ClassVar[bool] = False
+    """Whether the parameters may be complex."""
     reset_parameters: Callable[[], None]  # of layers with parameters
     shown: ClassVar[str | None] = None
     """The format of the arguments in ``repr``, such as "{size}, alpha={alpha}"; None for all arguments of ``__init__``."""
@@ -59,12 +62,17 @@ class Layer(Module):
 
     def _make_parameters(self, dtype: DTypeLike | None, **shapes: Sequence[int] | None) -> None:
         """Register parameters of these shapes, None for one that is missing, and initialize them."""
+        if dtype is not None and np.dtype(dtype).kind == "c" and not self.takes_complex:
+            raise TypeError(
+                f"{type(self).__name__}: `dtype` is {np.dtype(dtype)}; it must be real, since the layer computes with real "
+                "numbers: give it real(z), imag(z) or abs(z)"
+            )
         for name, shape in shapes.items():
             self.register_parameter(name, None if shape is None else Parameter(creation.zeros(shape, dtype=dtype)))
         self.reset_parameters()
 
 
-class Weighted(Layer):
+class Weighted(Layer, takes_complex=True):
     """A layer with a weight and perhaps a bias, drawn uniformly from +-1 / sqrt(fan in), as in PyTorch."""
 
     weight: Parameter

@@ -95,7 +95,7 @@ class Bilinear(Weighted, function=bilinear):
             init.uniform_(parameter, -bound, bound)
 
 
-class Embedding(Layer, function=embedding):
+class Embedding(Layer, function=embedding, takes_complex=True):
     """Rows of a table: y[...] = weight[indices[...]].
 
     Args:

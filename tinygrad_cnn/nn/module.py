@@ -335,6 +335,8 @@ class Module:
     def to(self, dtype: DTypeLike) -> Self:
         """Convert all floating-point parameters and buffers, and the gradients of parameters; return this module.
 
+        Complex ones become complex numbers of this precision.
+
         A converted parameter is a new Tensor, so make the optimizer afterwards: the step of an earlier one raises.
 
         Args:
@@ -361,9 +363,11 @@ class Module:
         converted: dict[int, Tensor] = {}
         for module in self.modules():
             for name, value in module._own("parameter", "buffer", "transient buffer"):
-                if value.dtype.kind == "f" and value.dtype != wanted:
+                kind = value.dtype.kind
+                own = np.result_type(wanted, np.complex64) if kind == "c" else wanted
+                if kind in "fc" and value.dtype != own:
                     if id(value) not in converted:
-                        converted[id(value)] = _converted(value, wanted)
+                        converted[id(value)] = _converted(value, own)
                     vars(module)[name] = converted[id(value)]
         return self
 

@@ -19,7 +19,7 @@ import numpy as np
 from ..core.graph import Array, op
 from . import lists
 from .affine import affine, product_to, repeated
-from .elementwise import astype, maximum
+from .elementwise import REAL, astype, maximum
 from .half import in_float32
 from .in_place import update_
 from .real import is_integer, not_negative, positive, real
@@ -66,6 +66,8 @@ class Over(NamedTuple):
 @op(differentiable=False)
 def moments(x: Array, *, over: Over) -> Array:
     """y = (mean, variance) of x in float64, stacked, with keepdims; (0, mean of x^2) if not centred.   No gradient."""
+    if x.dtype.kind == "c":
+        raise TypeError(REAL)
     n = over.count(x.shape)
     mean = _sum(x, over.axis, over.centred) / n
     return np.array([mean, _sum(np.square(x - mean), over.axis) / n])

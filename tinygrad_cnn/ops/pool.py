@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..core.graph import Array, op
-from .elementwise import pow, where
+from .elementwise import REAL, pow, where
 from .gather import add_along_axis, take_along_axis
 from .geometry import SizeLike, batched, by_rank, check_filled, looked_up, shape_of, sizes, unbatched
 from .real import real
@@ -72,7 +72,9 @@ class Windows(NamedTuple):
 
 
 def lowest(dtype: np.dtype[Any]) -> Any:
-    """The smallest value of a dtype."""
+    """The smallest value of a dtype. TypeError for complex numbers, which have no order."""
+    if dtype.kind == "c":
+        raise TypeError(REAL)
     return -np.inf if dtype.kind == "f" else False if dtype.kind == "b" else np.iinfo(dtype).min
 
 

@@ -27,6 +27,8 @@ def clip_grad_norm_(
 ) -> Tensor:  # fmt: skip
     """Scale all gradients by min(1, max_norm / (norm + 1e-6)), where norm = (sum |g|^p)^(1/p) over all their elements.
 
+    Of complex numbers, |g| is the modulus.
+
     Call it between ``backward()`` and the optimizer's step. The new gradients are not recorded. If the norm is infinite or
     nan, the gradients become 0 and nan, as in PyTorch, unless max_norm is infinite.
 
@@ -68,7 +70,7 @@ def clip_grad_norm_(
                     "made it, or set error_if_nonfinite=False"
                 )
             scale = limit / (norm + 1e-6)
-            dtype = np.result_type(*gradients) if gradients else get_default_dtype()
+            dtype = np.result_type(*(g.real for g in gradients)) if gradients else get_default_dtype()
             if limit < math.inf and not scale >= 1:
                 gradients = tuple(np.multiply(g, scale, out=np.empty_like(g)) for g in gradients)
             return np.asarray(norm, dtype), *gradients
@@ -88,7 +90,8 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
         clip_value: the largest absolute value of an element.
 
     Raises:
-        TypeError, ValueError: if an argument has the wrong type or is out of range, or there is no parameter.
+        TypeError, ValueError: if an argument has the wrong type or is out of range, there is no parameter, or a gradient is
+            complex.
     """
     limit = checked("clip_grad_value_", {"clip_value": _limit}, locals())["clip_value"]
 
@@ -96,7 +99,13 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
         with silent:
             return np.clip(g, -limit, limit, out=np.empty_like(g))
 
-    for p, g in _with_gradients("clip_grad_value_", parameters):
+    clipped = _with_gradients("clip_grad_value_", parameters)
+    for i, (_, g) in enumerate(clipped):
+        if g.dtype.kind == "c":
+            raise TypeError(
+                f"clip_grad_value_: gradient {i} is {g.dtype}, and complex numbers have no order; use clip_grad_norm_"
+            )
+    for p, g in clipped:
         p.grad = Tensor._of(cut(g))
 
 
@@ -115,6 +124,7 @@ def _with_gradients(name: str, parameters: Tensor | Iterable[Tensor]) -> list[tu
 
 
 def _norm(gradients: Sequence[Array], order: float) -> float:
+    gradients = [np.abs(g) if g.dtype.kind == "c" else g for g in gradients]
     extremes = [e for g in gradients if g.size for e in (-g.min(), g.max())]
     largest = float(np.max(extremes)) if extremes else 0.0
     if order == math.inf or not 0 < largest < math.inf:

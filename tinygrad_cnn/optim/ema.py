@@ -35,7 +35,7 @@ class EMA(Loadable):
     Reference: Polyak and Juditsky, "Acceleration of stochastic approximation by averaging" (1992), with equal weights.
 
     Args:
-        parameters: a model; or the leaf Tensors to average, of floating-point dtype.
+        parameters: a model; or the leaf Tensors to average, of floating-point or complex dtype.
         decay: the share of the average that stays from update to update, from 0 to 1.
         warmup: whether to begin with a smaller decay.
         use_buffers: of a model, whether its buffers are averaged as its parameters are; otherwise the last ones are kept, as
@@ -73,15 +73,17 @@ class EMA(Loadable):
             raise TypeError("EMA: `parameters` is one Tensor; put it in a list")
         model: Any = parameters if hasattr(parameters, "named_buffers") else None
         buffers = [] if model is None else [*model.buffers()]
-        means = [b for b in buffers if use_buffers and b.dtype.kind == "f"]
+        means = [b for b in buffers if use_buffers and b.dtype.kind in "fc"]
         averaged = several("EMA", "parameters", parameters if model is None else (*model.parameters(), *means))
         if not averaged:
             raise ValueError("EMA: `parameters` is empty; give at least one Tensor")
         for i, p in enumerate(averaged):
             if not isinstance(p, Tensor):
                 raise TypeError(f"EMA: parameter {i} is a {type(p).__name__}; it must be a Tensor")
-            if p.dtype.kind != "f":
-                raise TypeError(f"EMA: parameter {i} is {p.dtype}; only floating-point Tensors have an average")
+            if p.dtype.kind not in "fc":
+                raise TypeError(
+                    f"EMA: parameter {i} is {p.dtype}; only floating-point and complex Tensors have an average"
+                )
             if not p.is_leaf:
                 raise ValueError(f"EMA: parameter {i} is not a leaf but the result of an op; average what it came from")
             if any(p is other for other in averaged[:i]):

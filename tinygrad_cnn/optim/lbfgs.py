@@ -15,7 +15,7 @@ from .hyperparameters import Array, NonNegative
 from .hyperparameters import Count as AtLeastOne
 from .line_search import Point, strong_wolfe
 from .optimizer import Optimizer, Params
-from .state import Count, Ignored, Number, Slot, plain
+from .state import Count, Ignored, Number, Slot, pairs, plain
 
 
 def _search(value: Any) -> str | None:
@@ -131,7 +131,7 @@ class LBFGS(Optimizer):
             )
         super().add_param_group(param_group)
         group = self.param_groups[0]
-        dtypes = sorted({str(p.dtype) for p in group["params"]})
+        dtypes = sorted({str(p._array.real.dtype) for p in group["params"]})
         if len(dtypes) > 1:
             raise ValueError(f"{self._name}: the parameters are {' and '.join(dtypes)}; they must have one dtype")
 
@@ -139,7 +139,7 @@ class LBFGS(Optimizer):
         params = self._params()
         if p is not params[0]:  # as in PyTorch, the state of all is that of the first
             return {}
-        flat = Flat(size=sum(q.size for q in params), dtype=p.dtype)
+        flat = Flat(size=sum(_real(q._array).size for q in params), dtype=p._array.real.dtype)
         vectors, number = Several(of=flat), Later()
         later: dict[str, Slot] = {
             "d": flat,
@@ -186,7 +186,7 @@ class LBFGS(Optimizer):
         params = self._params()
         group = accepted(self._name, *self.examined(self.param_groups[0], " of group 0"))
         self._check_writable([(0, i, p) for i, p in enumerate(params)])
-        before = [p._array.copy() for p in params]
+        before = [_real(p._array).copy() for p in params]
         state = dict(self.state.get(params[0], {"func_evals": 0, "n_iter": 0}))
         try:
             first = self._iterate(closure, params, group, state)
@@ -224,7 +224,7 @@ class LBFGS(Optimizer):
             slope = _dot(g, d)
             if slope > -change:
                 break
-            start = [p._array.copy() for p in params]
+            start = [_real(p._array).copy() for p in params]
             previous, done = loss, 0
             if group["line_search_fn"] is not None:
 
@@ -258,17 +258,22 @@ class LBFGS(Optimizer):
         raise TypeError(f"{self._name}.step: `closure` returned {shown(result)}; it must return the loss")
 
 
+def _real(a: Array) -> Array:
+    """The real numbers that a complex array consists of; a real one as it is."""
+    return pairs(a) if a.dtype.kind == "c" else a
+
+
 def _gradient(params: list[Tensor]) -> Array:
-    """The gradients of all parameters in one vector; zeros for one without."""
-    gradients = [np.zeros(p.size, p.dtype) if p.grad is None else p.grad._array.reshape(-1) for p in params]
-    return np.concatenate(gradients)
+    """The gradients of all parameters in one vector, of complex ones by the real numbers; zeros for one without."""
+    gradients = [np.zeros(p.shape, p.dtype) if p.grad is None else p.grad._array for p in params]
+    return np.concatenate([_real(g.conj() if g.dtype.kind == "c" else g).reshape(-1) for g in gradients])
 
 
 def _write(params: list[Tensor], start: list[Array], t: float = 0.0, d: Array | None = None) -> None:
     """Write start + t d into the parameters."""
     offset = 0
     for p, x in zip(params, start, strict=True):
-        np.copyto(p._array, x if d is None else x + t * d[offset : offset + x.size].reshape(x.shape))
+        np.copyto(_real(p._array), x if d is None else x + t * d[offset : offset + x.size].reshape(x.shape))
         offset += x.size
     mark_written(*(p._array for p in params))
 

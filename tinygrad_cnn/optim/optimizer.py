@@ -23,7 +23,7 @@ from ..ops import replaced, updates
 from ..scope import silent
 from ..tensor import Tensor
 from .hyperparameters import INITIAL_LR, Array, declared, several
-from .state import STEP, Slot
+from .state import STEP, Slot, pairs
 from .state_dict import read
 
 Params: TypeAlias = Iterable[Tensor] | Iterable[Options]
@@ -39,7 +39,7 @@ class _Step(NamedTuple):
     """Objects that it depends on, and that must stay the same; among them are the types of the gradients."""
     tasks: list[tuple[Any, ...]]
     """For each parameter with a gradient its place among the gradients, its array, state and options, whether a slot is new,
-    whether there are numbers to advance, and scratch, or None twice for an update in pieces."""
+    whether there are numbers to advance, and scratch, or None twice for an update in pieces, or of a complex parameter."""
     mark: Callable[[], None]
     """Marks the parameters with a gradient as written."""
 
@@ -49,6 +49,10 @@ class Optimizer(Loadable, ABC):
 
     A subclass declares its options in ``options``, with a check for each, or by annotating the parameters of its constructor
     with checks. It declares its state for each parameter in ``slots``, and computes one step in :meth:`update`.
+
+    A complex parameter x + i y is optimized as its real numbers x and y, as in PyTorch: :meth:`update` is given arrays
+    (..., 2) of both. Their gradients df/dx and df/dy are the parts of the conjugate of the parameter's gradient
+    df/dx - i df/dy, along which f rises.
 
     Args:
         params: leaf Tensors that require gradients, or dicts with such Tensors under "params" and their own options.
@@ -61,7 +65,8 @@ class Optimizer(Loadable, ABC):
         state: for each parameter a dict of its slots.
 
     Raises:
-        TypeError: if a parameter is not a Tensor, or an option has the wrong type.
+        TypeError: if a parameter is not a Tensor, or is complex and the optimizer not elementwise, or an option has the wrong
+            type.
         ValueError: if there is no parameter, one is given twice, is not a leaf, does not require a gradient or is
             read-only, or if an option is unknown or out of its range.
 
@@ -177,9 +182,10 @@ class Optimizer(Loadable, ABC):
             which = f"{self._name}: parameter {i} of group {number}"
             if not isinstance(p, Tensor):
                 raise TypeError(f"{which} is a {type(p).__name__}; it must be a Tensor")
-            if p.dtype.kind == "c":
+            if p.dtype.kind == "c" and not self.elementwise:
                 raise TypeError(
-                    f"{which} is {p.dtype}; it must be real: optimize real and imaginary parts as two Tensors"
+                    f"{which} is {p.dtype}; it must be real: this optimizer uses the shape of a parameter, and a complex one "
+                    "is optimized as pairs of real numbers"
                 )
             if not p.is_leaf:
                 raise ValueError(f"{which} is not a leaf but the result of an op; optimize the Tensors it came from")
@@ -320,6 +326,8 @@ class Optimizer(Loadable, ABC):
 
     def _update_in_pieces(self, p: Array, g: Array, state: dict[str, Any], group: Options, new: bool) -> None:
         arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
+        if p.dtype.kind == "c":
+            p, g, arrays = pairs(p), pairs(np.conj(g)), {name: pairs(value) for name, value in arrays.items()}
 
         def rule(p: Array, g: Array, *slots_t_u: Array) -> None:
             *slots, t, u = slots_t_u
@@ -329,7 +337,7 @@ class Optimizer(Loadable, ABC):
 
     def _scratch_for(self, data: Array) -> tuple[Array | None, Array | None]:
         """Two scratch arrays of the shape of a parameter that is updated whole, in memory that all of them share."""
-        if self.elementwise and data.size > updates.PIECE:
+        if self.elementwise and (data.size > updates.PIECE or data.dtype.kind == "c"):
             return None, None
         size = max(updates.PIECE, data.size)
         if data.dtype not in self._scratch or self._scratch[data.dtype][0].size < size:

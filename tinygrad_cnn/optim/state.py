@@ -13,13 +13,18 @@ STEP = "step"
 """The slot that counts the updates of a parameter."""
 
 
+def pairs(a: Array) -> Array:
+    """The real and imaginary parts (..., 2) of a complex array, in its memory."""
+    return a[..., None].view(a.real.dtype)
+
+
 @dataclass(frozen=True)
 class Slot:
     """An array like the parameter.
 
     Attributes:
         option: the option that needs the slot; None if it is always kept.
-        start: the first value of every element, or the name of the option that gives it.
+        start: the first value of every element, and of both parts of a complex one, or the name of the option that gives it.
     """
 
     option: str | None = None
@@ -35,7 +40,8 @@ class Slot:
 
     def first(self, p: Array, options: Options) -> Any:
         """The value before the first step."""
-        return np.full_like(p, self._start(options), shape=self.shape(p))
+        start = self._start(options)
+        return np.full_like(p, start * (1 + 1j) if p.dtype.kind == "c" else start, shape=self.shape(p))
 
     def read(self, value: Any, p: Tensor) -> Any:
         """A copy of a saved value. ValueError, with the value and the rule, if it is invalid."""

@@ -108,7 +108,7 @@ def deformed(
     return reshape(y, shape=(n, count, *out))
 
 
-class DeformConv2d(Weighted):
+class DeformConv2d(Weighted, takes_complex=False):
     """:func:`deform_conv2d` with a weight and a bias, called with x, the offset, and a mask or None.
 
     Args:
