@@ -191,3 +191,32 @@ def test_any_array_gives_a_summary_that_json_can_hold(array):
     text = page.html()
     data = text.split('id="data">')[1].split("</script>")[0]
     assert len(json.loads(data)["nodes"]) == len(page.data["nodes"])
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (2, 4, 8), (1, 3, 4, 4), (70, 3)], ids=str)
+def test_complex_numbers_are_shown_by_modulus_and_phase(shape):
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
+    z[(0,) * len(shape)], z[(0,) * (len(shape) - 1) + (1,)] = 4, -0.5j
+    s, moduli = summarize(z), summarize(np.abs(z))
+    assert {k: v for k, v in s.items() if k != "picture"} == {k: v for k, v in moduli.items() if k != "picture"}
+    rows, color, _ = decoded(s["picture"])
+    assert color == 6
+    pixels = rows.reshape(len(rows), -1, 4)
+    palettes = {name: np.frombuffer(png.PALETTES[name], np.uint8).reshape(-1, 3)[: png.COLORS] for name in png.PALETTES}
+    steps = -(-shape[-1] // png.SIDE)
+    width = -(-shape[-1] // steps)
+    first, second = pixels[0, 0, :3], pixels[0, width + 1 : width + 3, :3]
+    np.testing.assert_array_equal(first, palettes["positive"][-1])  # the largest modulus
+    np.testing.assert_array_equal(second, palettes["phase"][[126, 63]])  # phases 0 and -pi/2 of a range from -pi to pi
+    assert (pixels[0, width, 3], pixels[0, 0, 3]) == (0, 255)  # a transparent gap
+    np.testing.assert_array_equal(palettes["phase"][0], palettes["phase"][-1])
+
+
+def test_a_page_has_pictures_of_complex_arrays():
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((8, 9)) + 1j * rng.standard_normal((8, 9))
+    page = tg.show(lambda z: (tg.abs(tg.fft.fft2(z)) ** 2).sum(), z)
+    drawn = [node for node in page.data["nodes"] if node["dtype"] == "complex128" and node["shape"] == [8, 9]]
+    assert len(drawn) >= 2
+    assert all(decoded(node["value"]["picture"])[0].shape == (8, 19 * 4) for node in drawn)

@@ -27,6 +27,7 @@ GAP, INFINITE, NAN = COLORS, COLORS + 1, COLORS + 2
 ANCHORS = {
     "grey": ["#000000", "#ffffff"],
     "positive": ["#1b1236", "#4a1d78", "#a02c7d", "#e2574c", "#fba43a", "#fcf5bf"],
+    "phase": ["#3d8fc6", "#1f9e6b", "#f2c83b", "#d9483f", "#8e44ad", "#3d8fc6"],
     "signed": ["#0b4f8a", "#3d8fc6", "#a5cfe6", "#f4f1ea", "#f3b492", "#d9663f", "#8c1d18"],
 }
 
@@ -70,32 +71,36 @@ def picture(array: NDArray[np.generic], kind: str) -> str | None:
 
     Args:
         array: (N, C, H, W) shows the channels of the first example, filters (O, I, H, W) of a "parameter" each their first
-            input, with three of them colors, (C, H, W) each matrix, and (H, W) itself.
+            input, with three of them colors, (C, H, W) each matrix, and (H, W) itself. Each matrix of complex numbers is shown
+            twice: its modulus, and right of it its phase, in colors that go round from -pi to pi.
         kind: of the item: in an "input" one channel is grey, and three are colors.
     """
-    if array.ndim < 2 or array.ndim > 4 or array.dtype.kind not in "biuf" or not array.size:
+    if array.ndim < 2 or array.ndim > 4 or array.dtype.kind not in "biufc" or not array.size:
         return None
     if min(array.shape[-2:]) < 2:
         return None
     image = kind == "input"
     filters = kind == "parameter"
-    if array.ndim == 4 and array.shape[1] == 3 and (image or filters):
+    if array.ndim == 4 and array.shape[1] == 3 and (image or filters) and array.dtype.kind != "c":
         return _url(_colors([_tile(array[i]).transpose(1, 2, 0) for i in range(min(len(array), TILES))]))
     if array.ndim == 4:
         tiles = array[:TILES, 0] if filters or (image and array.shape[1] == 1) else array[0, :TILES]
     else:
         tiles = array[:TILES] if array.ndim == 3 else array[None]
-    return _url(_tiled(np.stack([_tile(tile) for tile in tiles]), grey=image and array.ndim > 2))
+    numbers: Any = np.stack([_tile(tile) for tile in tiles])
+    if array.dtype.kind == "c":
+        return _url(_complex(numbers))
+    return _url(_tiled(numbers, grey=image and array.ndim > 2))
 
 
 def _url(file: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(file).decode()}"
 
 
-def _tile(tile: NDArray[np.generic]) -> NDArray[np.float64]:
-    """At most SIDE rows and columns, as numbers."""
+def _tile(tile: NDArray[np.generic]) -> NDArray[Any]:
+    """At most SIDE rows and columns, as numbers of float64 or complex128."""
     steps = [-(-n // SIDE) for n in tile.shape[-2:]]
-    return np.asarray(tile[..., :: steps[0], :: steps[1]], np.float64)
+    return np.asarray(tile[..., :: steps[0], :: steps[1]], np.complex128 if tile.dtype.kind == "c" else np.float64)
 
 
 def _range(tiles: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
@@ -122,6 +127,21 @@ def _tiled(tiles: NDArray[np.float64], grey: bool) -> bytes:
         high = max(-low, high)
         low = -high
     return encode(_mosaic(_indices(tiles, low, high), GAP), PALETTES[palette])
+
+
+def _complex(tiles: NDArray[np.complex128]) -> bytes:
+    """Each tile's modulus and phase side by side."""
+    with silent:
+        modulus, phase = np.abs(tiles), np.angle(tiles)
+    parts = []
+    for name, values, (low, high) in (
+        ("positive", modulus, (0.0, _range([*modulus])[1])),
+        ("phase", phase, (-np.pi, np.pi)),
+    ):
+        colors = np.frombuffer(PALETTES[name], np.uint8).reshape(-1, 3)[_indices(values, low, high)]
+        parts.append(np.concatenate([colors, np.full((*colors.shape[:3], 1), 255, np.uint8)], axis=3))
+    space = np.zeros((*tiles.shape[:2], 1, 4), np.uint8)
+    return encode(_mosaic(np.concatenate([parts[0], space, parts[1]], axis=2), 0))
 
 
 def _indices(x: NDArray[np.float64], low: Any, high: Any) -> NDArray[np.uint8]:

@@ -32,7 +32,7 @@ class Summaries:
         self._waiting: dict[Any, list[tuple[NDArray[Any], dict[str, Any]]]] = {}  # of one shape and dtype, drawn or not
 
     def add(self, array: NDArray[Any], kind: str = "op") -> dict[str, Any]:
-        """The summary of what an array holds now.
+        """The summary of what an array holds now; of complex numbers, that of their moduli, with a picture of the phases, too.
 
         Returns:
             "size", "nan" and "inf", the counts of those elements; "values", nested lists, or None if there are more than FEW
@@ -41,17 +41,17 @@ class Summaries:
             of "low", "high", "counts" and "sampled", whether it is made of some elements only, or None for few elements; and
             "picture", a PNG as a data URL, or None.
         """
+        whole, drawn = array, array.size > BINS and array.ndim == 2 and array.dtype.kind != "c"
         if array.dtype.kind == "c":
             array = np.abs(array)
         if array.size == 1:
             number = float(array.item())
             return {"size": 1, "nan": int(math.isnan(number)), "inf": int(math.isinf(number)), "values": _nested(array)}
         if array.size > FEW:
-            return {"size": array.size, **_moments(array), "values": None, "picture": picture(array, kind)}
-        drawn = array.size > BINS and array.ndim == 2
+            return {"size": array.size, **_moments(array), "values": None, "picture": picture(whole, kind)}
         summary: dict[str, Any] = {"size": array.size, "picture": None}
         if array.size > BINS and not drawn:
-            summary["picture"] = picture(array, kind)
+            summary["picture"] = picture(whole, kind)
         self._waiting.setdefault((array.shape, array.dtype, drawn), []).append((array.copy(), summary))
         return summary
 
