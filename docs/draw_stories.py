@@ -27,6 +27,7 @@ EXAMPLES = (
     "physics",
     "meta_gradient",
     "ode",
+    "phase_retrieval",
     "segmentation",
     "detection",
 )

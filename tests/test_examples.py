@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 NAMES = [
     "logistic_regression", "custom_op", "denoising_autoencoder", "adversarial", "physics", "meta_gradient", "ode",
-    "ridge_hyperparameters", "segmentation", "detection",
+    "ridge_hyperparameters", "segmentation", "detection", "phase_retrieval",
 ]  # fmt: skip
 DRAWS = importlib.util.find_spec("matplotlib") is not None
 
@@ -232,6 +232,16 @@ def test_adversarial(quick):
     assert clean > 95
     assert random > clean - 5
     assert adversarial < 60
+
+
+def test_phase_retrieval(quick):
+    out = quick("phase_retrieval")
+    first, last = number(r"error of the image: ([\d.]+)% at first, ([\d.]+)% after 120 steps$", out)
+    assert first > 100
+    assert last < 3
+    example = load("phase_retrieval")
+    z = example.true_image()
+    assert example.error(z * np.exp(2j), z) < 1e-6  # what no measurement shows
 
 
 def test_the_fast_gradient_sign_is_that_of_the_loss():
