@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 import tinygrad_cnn as tg
 from tinygrad_cnn.core.registry import registry
 from tinygrad_cnn.core.tracing import observe
+from tinygrad_cnn.kernels.parallel.task import Work
+from tinygrad_cnn.kernels.parallel.workspace import with_workspace
 from tinygrad_cnn.testing.cases import Draws
 
 from ..rows import CASES
@@ -143,6 +145,66 @@ class InAnyOrder(Compared):
 def test_in_any_order_of_memory_it_computes_the_same_into_given_memory(op, sizes, seed, dtype, data):
     case, rng = data.draw(st.sampled_from(users()[op])), np.random.default_rng(seed)
     with InAnyOrder(op, rng).attached():
+        run(case, rng, dtype)
+
+
+class ByImages(InAnyOrder):
+    """The same, where the images of the arrays along the batch are there for their own parts only, as between the stages of
+    a stream: NaN before, NaN after."""
+
+    def __call__(self, out, *inputs, **params):
+        if out is None and not self.inside:
+            self.inside = True
+            given = [self.laid_out(x) for x in inputs]
+            task = self.prepare(None, *given, **params)
+            backward = any(min(x.strides, default=0) < 0 for x in given if isinstance(x, np.ndarray))
+            y = np.array(np.nan if task is None or backward else task(), order="K")  # see `takes_out`
+            into = np.empty_like(y)
+            work = self.prepare(into, *given, **params) if np.isfinite(y).all() else None
+            if isinstance(work, Work) and work.images is not None:
+                self.results += 1
+                with_workspace(self.in_parts, work, [x for x in self.along_batch(given) if x.dtype.kind == "f"])
+                np.testing.assert_array_equal(into, y)
+            self.inside = False
+        return self.prepare(out, *inputs, **params)
+
+    def along_batch(self, given):
+        named = [
+            (name, x) for name, x in zip(self.op.signature.inputs, given, strict=False) if isinstance(x, np.ndarray)
+        ]
+        return [x for name, x in named if name in self.op.along]
+
+    @staticmethod
+    def in_parts(work, arrays):
+        saved = [x.copy() for x in arrays]
+        with np.errstate(all="ignore"):
+            for x in arrays:
+                x.fill(np.nan)
+            for call in work.before:
+                call()
+            for part, own in reversed(list(zip(work.parts, work.images, strict=True))):
+                for x, values in zip(arrays, saved, strict=True):
+                    x.fill(np.nan)
+                    x[own] = values[own]
+                for call in work.arrange(part):
+                    call()
+            for x in arrays:
+                x.fill(np.nan)
+            for call in work.after:
+                call()
+        for x, values in zip(arrays, saved, strict=True):
+            x[...] = values
+
+
+PARALLEL = [op for op in ACCELERATED if op.along]
+
+
+@pytest.mark.parametrize("op", PARALLEL, ids=lambda op: op.name)
+@settings(suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32 - 1), dtype=st.sampled_from([np.float64, np.float32]), data=st.data())
+def test_a_part_reads_its_own_images_only(op, sizes, seed, dtype, data):
+    case, rng = data.draw(st.sampled_from(users()[op])), np.random.default_rng(seed)
+    with ByImages(op, rng).attached():
         run(case, rng, dtype)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -35,6 +35,13 @@ LEAST = 8
 
 SHORT_ROWS = 1 << 6
 """Elements in a row up to which calls of BLAS for each row take longer than a second pass."""
+
+
+QUIET = partial(np.seterr, over="ignore", invalid="ignore")
+"""Silences warnings of results that are computed again. Work restores NumPy's error state afterwards."""
+
+Copied: TypeAlias = "tuple[Array, Array] | None"
+"""An array in another memory order, and the one from which it is copied; None if that has the order already."""
 
 
 class Cells:
@@ -142,8 +149,24 @@ class Cells:
         """For each block, the numbers of its cells or groups in a form that broadcasts to it."""
         return self.split(self.spread(small, dtype))
 
-    def work(self, calls: Callable[[int], list[Call]], out: Any, before: list[Call], after: list[Call]) -> Work:
-        """Work with one part for each block; `calls(i)` gives the calls of block i."""
+    def work(
+        self,
+        calls: Callable[[int], list[Call]],
+        out: Any,
+        before: list[Call],
+        after: list[Call],
+        copied: Copied = None,
+    ) -> Work:
+        """Work with one part for each block; `calls(i)` gives the calls of block i, for which images are `copied`."""
+        images = self.images
+        if copied is not None and images is not None:
+            to, source = copied
+            return Work(
+                range(len(images)), lambda i: [partial(np.copyto, to[images[i]], source[images[i]]), *calls(i)], before, after,
+                images, self.size < LARGE, out,
+            )  # fmt: skip
+        if copied is not None:
+            before = [partial(np.copyto, *copied), *before]
         return Work(range(len(self.cuts)), calls, before, after, self.images, self.size < LARGE, out)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..ops.normalization import Over, correlations, normalized, normalized_dx
 from .blas import Matrix, Products, Term
-from .cells import Cells, cells, dots
+from .cells import QUIET, Cells, Copied, cells, dots
 from .parallel.task import Call, Work
 from .parallel.workspace import buffer, scratch
 from .sums import SHORT, ones
@@ -141,7 +141,7 @@ def _stated(small: Centred, cut: slice) -> Array:
     return small.how.numbers(small.stats)[:, cut]
 
 
-def prepare_dx(y: Array, u: Array, x: Array, w: Any, small: Centred, over: Over, before: list[Call]) -> Work:
+def prepare_dx(y: Array, u: Array, x: Array, w: Any, small: Centred, over: Over, copied: Copied) -> Work:
     """r (v - mean of v - (d - m) r^2 mean of (v (d - m))) with v = u w, in y, which may be u or x."""
     how = small.how
     factors, row = Factors(how, x.dtype), Over((1,), over.eps, over.centred)
@@ -173,10 +173,10 @@ def prepare_dx(y: Array, u: Array, x: Array, w: Any, small: Centred, over: Over,
             np.add(y, factors.left[cut, 2:3], y)
 
     parts = list(zip(how.cuts, *matrices(how, u, x, y), factors.adders(y), strict=True))
-    return how.work(lambda i: [partial(part, i, *parts[i])], y, [*before, fill], [])
+    return how.work(lambda i: [partial(part, i, *parts[i])], y, [QUIET, fill], [], copied)
 
 
-def prepare_sums(y: Array, u: Array, x: Array, small: Centred, over: Over, before: list[Call]) -> Work:
+def prepare_sums(y: Array, u: Array, x: Array, small: Centred, over: Over, copied: Copied) -> Work:
     """The sums of the columns of u, or 0 if not centred, and of u (d - m) r, in y."""
     how = small.how
     n = how.view[2]
@@ -200,7 +200,7 @@ def prepare_sums(y: Array, u: Array, x: Array, small: Centred, over: Over, befor
             np.copyto(y, correlations.op.raw(u, x, small.stats, over=over, shape=y.shape[1:]))
 
     parts = list(zip(how.cuts, *matrices(how, u, x), sums, strict=True))
-    return how.work(lambda i: [partial(part, i, *parts[i])], y, [*before, fill], [add])
+    return how.work(lambda i: [partial(part, i, *parts[i])], y, [QUIET, fill], [add], copied)
 
 
 def _columns(a: Array, weights: Array) -> Array:

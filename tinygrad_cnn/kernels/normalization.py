@@ -17,8 +17,8 @@ import numpy as np
 from ..ops.affine import repeated
 from ..ops.normalization import NEAR, Limits, Over, by_channel, correlations, moments
 from . import lines
-from .cells import Cells, cells, cells_of, fit, is_alike
-from .parallel.task import Call, Work
+from .cells import QUIET, Cells, Copied, cells, cells_of, fit, is_alike
+from .parallel.task import Work
 from .parallel.workspace import scratch
 from .sums import product_sums
 
@@ -35,9 +35,6 @@ LEAST = {"f": 1e-30, "d": 1e-270}
 
 WITHIN = 50
 """Up to this power of 2, a reciprocal standard deviation can be squared in float32, and multiplied with its square."""
-
-QUIET = partial(np.seterr, over="ignore", invalid="ignore")
-"""Silences warnings of results that are computed again. Work restores NumPy's error state afterwards."""
 
 
 def every(flags: Array) -> bool:
@@ -212,9 +209,9 @@ def prepare_normalized_dx(
     if x.size < FEW or stats is None or u.shape != x.shape or not _alike(x, u, w):
         return None
     y = np.empty_like(x) if out is None else out
-    u, before = laid_out(u, x)
+    u, copied = laid_out(u, x)
     if sums is None and (rows := lines.rows(over, [x, y], w)) is not None:
-        return lines.prepare_dx(y, u, x, w, Centred(rows, stats, over, x.dtype), over, before)
+        return lines.prepare_dx(y, u, x, w, Centred(rows, stats, over, x.dtype), over, copied)
     how = grouped(over, [x, y], *full(x.ndim, w))
     if how is None or (sums is None and how.whole) or (sums is not None and how.group > 1):
         return None
@@ -236,7 +233,7 @@ def prepare_normalized_dx(
         np.multiply(t, factor, y)
 
     if sums is not None:
-        return how.work(lambda i: [partial(part, i, *blocks[i])], y, [*before, fill], [])
+        return how.work(lambda i: [partial(part, i, *blocks[i])], y, [QUIET, fill], [], copied)
     split: list[Any] = []
 
     def local() -> None:
@@ -247,7 +244,7 @@ def prepare_normalized_dx(
     def pull(i: int, u: Array, x: Array, y: Array) -> None:
         _pull(how, n, over.centred, u, small.block(i, x), y, *split[i])
 
-    return how.work(lambda i: [partial(pull, i, *blocks[i])], y, [*before, local], [])
+    return how.work(lambda i: [partial(pull, i, *blocks[i])], y, [QUIET, local], [], copied)
 
 
 def _pull(how: Cells, n: int, centred: bool, u: Array, d: Array, y: Array, m: Array, r: Array, scale: Array) -> None:
@@ -268,12 +265,15 @@ def _pull(how: Cells, n: int, centred: bool, u: Array, d: Array, y: Array, m: Ar
     np.add(y, t, y)
 
 
-def laid_out(u: Array, like: Array) -> tuple[Array, list[Call]]:
-    """An array in the memory order of another one, and the calls that copy it there if it is in another order."""
+def laid_out(u: Array, like: Array) -> tuple[Array, Copied]:
+    """An array in the memory order of another one, and what must be copied if it is in another order.
+
+    The parts of a task copy it: other tasks may make the images of u part by part, so not all of u is there before.
+    """
     if is_alike(u, like):
-        return u, [QUIET]
+        return u, None
     copied = np.empty_like(like)
-    return copied, [QUIET, partial(np.copyto, copied, u)]
+    return copied, (copied, u)
 
 
 def prepare_correlations(
@@ -288,12 +288,12 @@ def prepare_correlations(
     if any(n not in (1, m) for n, m in zip(own, x.shape, strict=True)):
         return None
     y = np.empty((2, *shape), x.dtype) if out is None else out
-    u, before = laid_out(u, x)
+    u, copied = laid_out(u, x)
     varies = [n > 1 or m > 1 for n, m in zip(own, kept, strict=True)]
     how = cells(varies, [m > 1 for m in kept], x)
     if how is None:
         rows = lines.rows_of(kept, own, x)
-        return None if rows is None else lines.prepare_sums(y, u, x, Centred(rows, stats, over, x.dtype), over, before)
+        return None if rows is None else lines.prepare_sums(y, u, x, Centred(rows, stats, over, x.dtype), over, copied)
     if how.whole and how.group > 1:
         return None
     each = tuple([n if v else 1 for n, v in zip(x.shape, varies, strict=True)])
@@ -316,7 +316,7 @@ def prepare_correlations(
 
     parts = [found[:, i : i + 1] for i in range(count)] if how.whole else [found[:, cut] for cut in how.cuts]
     blocks = list(zip(how.of(u), how.of(x), parts, strict=True))
-    return how.work(lambda i: [partial(part, i, *blocks[i])], y, [*before, small.fill], [put_together])
+    return how.work(lambda i: [partial(part, i, *blocks[i])], y, [QUIET, small.fill], [put_together], copied)
 
 
 def prepare_product_to(out: Array | None, a: Array, b: Array, *, shape: tuple[int, ...]) -> Any:
