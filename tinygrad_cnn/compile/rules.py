@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from weakref import ref
 
@@ -16,7 +17,6 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ..core import tracing
-from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from ..core.gradients import fit, input_name, unusable
 from ..core.graph import Op
 from ..core.node import Node
@@ -37,10 +37,6 @@ def like(shape: tuple[int, ...], dtype: np.dtype[Any], strides: tuple[int, ...])
 
 
 _plainly = tracing._current(NO_TRACER)
-
-
-class _Opaque(Exception):
-    """Raised in a rule that cannot be recorded op by op."""
 
 
 class Value:
@@ -101,21 +97,32 @@ class Walk:
     results: list[tuple[int, Value]]
 
 
-class Rules(tracing.Tracer):
-    """Records one walk, through a graph with these places and saved values."""
+class _Taken:
+    """What a call takes: the values, whether one is a Tensor that the walk made, and whether one is suspect."""
 
-    follows_rules = True
+    def __init__(self) -> None:
+        self.values: list[Value] = []
+        self.ours = self.suspect = False
+
+
+class Rules(tracing.Tracer):
+    """Records one walk, through a graph with these places and saved values.
+
+    A signal handler or a finalizer may call ops in between, and walk through other graphs. What they do is not recorded: their
+    Tensors are not those of the walk. Where that is not sure, as they read values, the rule becomes one call.
+    """
+
+    follows_rules = answers = True
 
     def __init__(self, graph: Graph, places: Sequence[Any], saved: Sequence[Any]) -> None:
         self._graph = graph
-        self._recording = enable_grad if is_grad_enabled() else no_grad  # where the walk began
         self._numbers = {place: i for i, place in enumerate(places)}
         self._values: dict[int, Value] = {}  # by the id of its array, while that is alive
         self._owners: dict[int, tuple[Value, int]] = {}  # of memory: the value that was first there, and its start
         self._alive: list[np.ndarray] = []
         self._watched: dict[tuple[int, int], ref[np.ndarray]] = {}
-        self._suspects = False  # whether an unknown array was met
-        self._reads: list[Value] = []  # the values that a call takes
+        self._made_here: dict[int, ref[Tensor]] = {}  # the Tensors of the walk, by their ids
+        self._suspects = False  # whether an unknown array was met, or values were read
         self.calls: list[Call] = []
         self.roots: list[Value] = []
         for i, array in enumerate(saved):
@@ -126,7 +133,7 @@ class Rules(tracing.Tracer):
         array = like(g.shape, g.dtype, g.strides)
         np.copyto(array, g)
         self.roots.append(self._known(array, "root"))
-        return Tensor._of(array)
+        return self._tensor(array)
 
     def recorded(self, results: dict[Any, Tensor]) -> Walk | None:
         """The record of the walk, which has ended with these gradients; None if it cannot be repeated from the record."""
@@ -141,65 +148,87 @@ class Rules(tracing.Tracer):
 
     def call(self, op: Op, inputs: Args, params: Args) -> Tensor:
         named = dict(zip(op.signature.params, params, strict=True))
+        taken = _Taken()
+        given = self._of(inputs, taken), self._of(named, taken)
+        if not taken.ours:  # called in between, or with constants
+            self._suspects |= any(value.origin != "constant" for value in taken.values)
+            return performed(op, inputs, params, NO_TRACER)
+        self._suspects |= taken.suspect
         try:
             y = op.run(*[x._array if isinstance(x, Tensor) else x for x in inputs], **named)
         except Exception:
             return performed(op, inputs, params, self)  # which explains the error
-        output = Tensor._of(np.asarray(y[0] if op.signature.residuals else y))
-        self._reads = []
-        given = self._of(inputs), self._of(named)
+        output = self._tensor(np.asarray(y[0] if op.signature.residuals else y))
         if id(output._array) not in self._values:  # else the op returned its input
-            self.calls.append(Call(op.name, *given, self._reads, (self._made(output._array),), op))
+            self.calls.append(Call(op.name, *given, taken.values, (self._made(output._array),), op))
         return output
 
     def compute(self, function: Callable[..., Any], *arrays: np.ndarray) -> Any:
-        raise _Opaque
+        self._suspects = True
+        return function(*arrays)
 
     def read(self, tensor: Tensor) -> None:
-        raise _Opaque
+        self._suspects = True
 
     def draw(self, generator: np.random.Generator) -> None:
-        raise _Opaque
+        self._suspects = True
 
     def vjp(self, node: Node, g: Tensor, saved: Args, parents: Args) -> Args:
-        number = self._numbers[node]
+        number = self._numbers.get(node)
+        if number is None:  # of a walk in between
+            with _plainly:
+                return node.op.pull(g, saved, node.params, parents)
         mark = len(self.calls)
         if self._graph.compares[number]:
             self._suspects = False
-            given = tuple([tuple(map(_wrapped, v)) if v.__class__ is tuple else _wrapped(v) for v in node.saved or ()])
+            given = tuple(
+                [tuple(map(self._wrapped, v)) if v.__class__ is tuple else self._wrapped(v) for v in node.saved or ()]
+            )
             try:
                 found = node.op.pull(g, given, node.params, parents)
                 if not self._suspects and not any(isinstance(r, np.ndarray | np.generic) for r in found):
                     return found
-            except (_Opaque, TypeError):
+            except TypeError:
                 pass
             del self.calls[mark:]
             del given
-        with _plainly, self._recording():
+        with _plainly:
             results = pulled(node, own(g._array, node.op), parents)
         outputs = tuple([r if r is None else self._made(r) for r in results])
         wanted = tuple([None if p is None else self._numbers[p] for p in parents])
-        self._reads = []
-        self.calls.append(Call(f"{node.op.name}'", self._of((g,)), {}, self._reads, outputs, None, number, wanted))
-        return tuple([r if r is None else Tensor._of(r) for r in results])
+        taken = _Taken()
+        self.calls.append(
+            Call(f"{node.op.name}'", self._of((g,), taken), {}, taken.values, outputs, None, number, wanted)
+        )
+        return tuple([r if r is None else self._tensor(r) for r in results])
 
     # Values
 
-    def _of(self, tree: Any) -> Any:
-        return mapped(self._refer, tree)
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        tensor = Tensor._of(array)
+        self._made_here[id(tensor)] = ref(tensor)
+        return tensor
 
-    def _refer(self, x: Any) -> Any:
+    def _wrapped(self, value: Any) -> Any:
+        return self._tensor(value) if isinstance(value, np.ndarray) else value
+
+    def _of(self, tree: Any, taken: _Taken) -> Any:
+        return mapped(partial(self._refer, taken), tree)
+
+    def _refer(self, taken: _Taken, x: Any) -> Any:
         if isinstance(x, Tensor):
+            known = self._made_here.get(id(x))
+            taken.ours |= known is not None and known() is x
             x = x._array
         elif isinstance(x, np.generic) or (isinstance(x, np.ndarray) and id(x) not in self._values):
-            self._suspects = True
+            taken.suspect = True
         if not isinstance(x, np.ndarray):
             return x
         found = self._values.get(id(x))
         if found is None:
             found = self._known(x, "constant")
-            self._suspects |= found.base is not None
-        self._reads.append(found)
+            taken.suspect |= found.base is not None
+        taken.values.append(found)
         return found
 
     def _made(self, array: np.ndarray) -> Value:
@@ -250,10 +279,6 @@ def fitted(op: Op, gradients: Sequence[Any], parents: Sequence[Any], g: Any, sav
         r = np.asarray(r)
         found.append(r.copy("K") if r.base is not None or r is g or any(r is value for value in saved) else r)
     return found
-
-
-def _wrapped(value: Any) -> Any:
-    return Tensor._of(value) if isinstance(value, np.ndarray) else value
 
 
 def pulled(node: Any, g: np.ndarray, parents: Sequence[Any]) -> list[Any]:

@@ -116,7 +116,8 @@ class _Walk:
             return pulled
 
         self.pull, self.tensors = pull, tensors
-        with enable_grad() if create else no_grad() if tensors else nullcontext():
+        records = tensors and not tracing.tracer().answers
+        with enable_grad() if create else no_grad() if records else nullcontext():
             self.run()
 
     def run(self) -> None:

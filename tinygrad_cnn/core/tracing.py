@@ -31,6 +31,9 @@ class Tracer:
 
     outer: Tracer
 
+    answers = False
+    """Whether no call of a rule that it follows is recorded in a graph, since it answers each itself."""
+
     @property
     def follows_rules(self) -> bool:
         """Whether backward rules are given Tensors, so that the ops in them are followed too."""
