@@ -172,7 +172,7 @@ _FUNCTIONAL = {
 }  # fmt: skip
 
 _OPTIM = {
-    "optim.Adam": "SparseAdam",
+    "optim.Adam, which updates all rows": "SparseAdam",
 }  # fmt: skip
 
 _SCHEDULES = {
@@ -197,12 +197,16 @@ _TRANSFORMS = {
         "RandomApply", "RandomAutocontrast", "RandomChoice", "RandomEqualize", "RandomErasing", "RandomGrayscale",
         "RandomInvert", "RandomOrder", "RandomPerspective", "RandomPosterize", "RandomResizedCrop", "RandomSolarize",
         "TrivialAugmentWide", "functional")},
-    "tg.vision.transforms.RandomResizedCrop, or x[..., top:bottom, left:right]": "FiveCrop TenCrop RandomZoomOut RandomIoUCrop",
-    "tg.vision.transforms.Resize": "Scale RandomResize ScaleJitter",
-    "tg.vision.transforms.ColorJitter": "RandomPhotometricDistort RandomChannelPermutation",
-    "tg.vision.transforms.RandomAffine": "ElasticTransform",
+    "tg.vision.transforms.RandomResizedCrop, which draws one part of any image, or x[..., top:bottom, left:right]":
+    "FiveCrop TenCrop RandomZoomOut RandomIoUCrop",
+    "tg.vision.transforms.Resize": "Scale",
+    "tg.vision.transforms.Resize, whose size is given and not drawn": "RandomResize ScaleJitter",
+    "tg.vision.transforms.ColorJitter, which keeps the order of the channels":
+    "RandomPhotometricDistort RandomChannelPermutation",
+    "tg.vision.transforms.RandomAffine, which moves an image as a whole and bends nothing": "ElasticTransform",
     "tg.vision.transforms.Lambda": "LinearTransformation GaussianNoise ToPILImage",
-    "tg.vision.transforms.TrivialAugmentWide": "AutoAugment AugMix", "tg.vision.transforms": "v2 transforms",
+    "tg.vision.transforms.TrivialAugmentWide, which draws one change and its strength, without a policy or a mixture":
+    "AutoAugment AugMix", "tg.vision.transforms": "v2 transforms",
     "(interpolations are strings: \"nearest\", \"bilinear\", \"bicubic\")": "InterpolationMode",
 }  # fmt: skip
 
