@@ -311,6 +311,8 @@ def _pulled(
         found = {}
         for n, (i, r) in enumerate(zip(served, pulled, strict=True)):
             if i in needed:
+                if r.dtype.kind == inputs[i].dtype.kind == "f":  # such as of mean(dtype=np.float64)
+                    r = r.astype(inputs[i].dtype)
                 fits = r.shape == inputs[i].shape and r.dtype == inputs[i].dtype
                 found[i] = r if fits else gradients.fit(r, parents[n], op, n)  # type: ignore[arg-type]
     return found
