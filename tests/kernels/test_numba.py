@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
 from tinygrad_cnn.kernels.parallel import chunks
-from tinygrad_cnn.ops import activation, conv, normalization, pool, reduce, scan, shape, softmax
+from tinygrad_cnn.ops import activation, conv, normalization, pool, scan, shape, softmax
 from tinygrad_cnn.ops.losses import classification
 from tinygrad_cnn.ops.normalization import Over
 from tinygrad_cnn.ops.pool import Windows
@@ -55,7 +55,7 @@ else:
 every_kernel = pytest.mark.parametrize(("function", "prepare"), KERNELS, ids=[f.op.name for f, _ in KERNELS])
 UNITS = {pool.max_pool: 0, pool.max_pool_which: 0, scan.cumsum: 0.501, softmax.softmax: 6, softmax.softmax_pull: 12}
 """In the last place of the largest number of a result, where it is not 4."""
-SUMS = {reduce.sum, shape.sum_to, conv.convolve, conv.convolve_dx, conv.convolve_dw, pool.put_elements}
+SUMS = {shape.sum_to, conv.convolve, conv.convolve_dx, conv.convolve_dw, pool.put_elements}
 """For these, of the largest sum of the sizes of the terms: terms may cancel."""
 
 
@@ -182,8 +182,6 @@ def given_to(function, rng, order):
     elif function is shape.sum_to:
         _, u, _, _ = layer(rng, order)
         yield [u], {"shape": u.shape[1:]}
-    elif function is reduce.sum:
-        yield [ordered(normal(rng, 3, 17, 11, 12), "last")], {"axis": (0, 2, 3), "keepdims": False}
     elif function is scan.cumsum:
         x = normal(rng, 21, 30, 4)
         for axis in range(3):

@@ -50,7 +50,6 @@ KERNELS: list[tuple[Any, Prepare]] = [
     (pool.max_pool_which, tiles.prepare_which),
     (pool.put_elements, pooling.prepare_put),
     (pool.put_elements, tiles.prepare_put),
-    (reduce.sum, layers.prepare_sum),
     (reduce.sum, channels.prepare_sum),
     (scan.cumsum, scans.prepare_cumsum),
     (shape.sum_to, layers.prepare_sum_to),

@@ -20,13 +20,12 @@ import numpy as np
 
 from ...kernels.normalization import LEAST
 from ...kernels.parallel import chunks
-from ...kernels.parallel.threads import each
 from ...ops.normalization import NEAR, Limits, Over, correlations, moments, unlimited
 from ...ops.reduce import reduced_axes
 from ...ops.shape import Axis
 from ...ops.windows import last_view
 from .compiled import Number, helper, loop
-from .images import at_line
+from .images import at_line, each_part
 from .vectors import LANES, above, fetch, larger, load, nothing, splat, store
 
 SMALL = 1 << 9
@@ -127,15 +126,7 @@ def prepare_moments(out: Array | None, x: Any, *, over: Over) -> Any:
 
 def _add_up(function: Callable[..., object], parts: list[Any], totals: Array, *numbers: Any) -> None:
     """Call `function` with each part, the numbers and a row of totals, which it fills."""
-    _each(lambda part: function(*part[0], *numbers, part[1]), list(zip(parts, totals, strict=True)))
-
-
-def _each(function: Callable[[Any], object], parts: list[Any]) -> None:
-    """Call `function` with each part; one needs no other thread."""
-    if len(parts) == 1:
-        function(parts[0])
-    else:
-        each(function, parts)
+    each_part(lambda part: function(*part[0], *numbers, part[1]), list(zip(parts, totals, strict=True)))
 
 
 def prepare_normalized(
@@ -186,7 +177,7 @@ def _scaled(out: Array | None, x: Array, rows: Rows, fill: Callable[[Array], obj
 
     def task() -> Array:
         fill(numbers)
-        _each(lambda part: function(*part, numbers, low, high), parts)
+        each_part(lambda part: function(*part, numbers, low, high), parts)
         return y
 
     return task
@@ -280,7 +271,7 @@ def _dx(
         lay_out()
         _fill(mean, variance, over.eps, scale, shift, numbers)
         _slopes(sums.reshape(2, -1), mean, variance, over.eps, n, scale, numbers)
-        _each(lambda part: function(*part, *given), parts)
+        each_part(lambda part: function(*part, *given), parts)
         return y
 
     return task

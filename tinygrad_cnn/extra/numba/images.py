@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ...kernels.parallel.chunks import PARTS
 from ...kernels.parallel.task import Call, Work, halved
+from ...kernels.parallel.threads import each
 from ...ops.windows import last_view
 
 LARGE = 1 << 18
@@ -54,12 +55,27 @@ def cuts(a: Array) -> list[slice]:
     return halved(len(a), -(-len(a) // PARTS)) if a.size >= LARGE else [slice(0, len(a))]
 
 
-def by_images(function: Any, y: Array, views: Sequence[Array], *others: Any) -> Work:
-    """Work that calls function(*views, *others) for parts of the images, each of them without gaps, and fills y."""
+def each_part(function: Callable[[Any], object], parts: Sequence[Any]) -> None:
+    """Call `function` with each part, on several threads; a single one is called at once."""
+    if len(parts) == 1:
+        function(parts[0])
+    else:
+        each(function, parts)
+
+
+def by_images(function: Any, y: Array, views: Sequence[Array], *others: Any) -> Any:
+    """A task that calls function(*views, *others), with parts of many images, each of them without gaps, and fills y."""
     images = cuts(max(views, key=lambda a: a.size))
     *sources, target = views
+    if len(images) == 1:
+
+        def task() -> Array:
+            function(*map(np.ascontiguousarray, sources), target, *others)
+            return y
+
+        return task
 
     def arrange(part: slice) -> list[Call]:
         return [lambda: function(*(np.ascontiguousarray(a[part]) for a in sources), target[part], *others)]
 
-    return Work(images, arrange, images=images, little=len(images) == 1, out=y)
+    return Work(images, arrange, images=images, out=y)

@@ -17,12 +17,10 @@ from typing import Any
 import numpy as np
 
 from ...kernels.parallel import chunks
-from ...kernels.parallel.threads import each
 from ...ops.normalization import Over
-from ...ops.reduce import reduced_axes
-from ...ops.shape import Axis, as_shape
+from ...ops.shape import as_shape
 from .compiled import Number, helper, loop
-from .images import at_line, order, view
+from .images import at_line, each_part
 from .vectors import LANES, fetch, load, nothing, splat, store, sum_of
 
 SMALL = 1 << 9
@@ -116,14 +114,6 @@ def prepare_sum_to(out: Array | None, a: Any, *, shape: Any) -> Any:
     return _summed(out, _sums, shape, rows, a.reshape(rows, -1)) if rows else None
 
 
-def prepare_sum(out: Array | None, a: Any, *, axis: Axis, keepdims: bool) -> Any:
-    """A task for ``sum`` over all axes but the channels of images with channels last: the gradient of a convolution's bias."""
-    if keepdims or order(a, FLOAT32) != "last" or a.size < SMALL or reduced_axes(axis, 4) != (0, 2, 3):
-        return None
-    n = a.shape[1]
-    return _summed(out, _sums, (n,), a.size // n, view("last", a).reshape(-1, n))
-
-
 def _alike(*arrays: Any) -> bool:
     """Whether the arrays are alike, float32 in C order and not small."""
     first = arrays[0]
@@ -181,7 +171,7 @@ def _task(y: Array, function: Callable[..., object], rows: int, *arrays: Array) 
     parts = [[a[cut] for a in arrays] for cut in _cuts(rows, max(a.size for a in arrays))]
 
     def task() -> Array:
-        each(lambda part: function(*part), parts)
+        each_part(lambda part: function(*part), parts)
         return y
 
     return task
@@ -194,7 +184,7 @@ def _summed(out: Array | None, function: Any, shape: tuple[int, ...], rows: int,
     parts = [[*(a[cut] for a in arrays), total] for cut, total in zip(cuts, totals, strict=True)]
 
     def task() -> Array:
-        each(lambda part: function(*part), parts)
+        each_part(lambda part: function(*part), parts)
         y = np.empty(shape, FLOAT32) if out is None else out
         y[...] = np.add.reduce(totals, 0).reshape(shape)
         return y

@@ -19,10 +19,9 @@ import numpy as np
 
 from ...kernels.parallel import chunks
 from ...kernels.parallel.task import halved
-from ...kernels.parallel.threads import each
 from ...ops.windows import last_view
 from .compiled import loop
-from .images import at_line
+from .images import at_line, each_part
 from .vectors import FINDS, LANES, ROWS, narrow_tile, turn, wide_tile
 
 WIDE = 2 * LANES
@@ -172,7 +171,7 @@ def _by_rows(y: Array, a: Array, b: Array, shift: Array | None) -> Callable[[], 
     def task() -> Array:
         if is_turned:
             _turn(b.T, second)
-        _each(lambda part: _multiply(part[0], second, shifts, part[1]), parts)
+        each_part(lambda part: _multiply(part[0], second, shifts, part[1]), parts)
         return y
 
     return task
@@ -187,7 +186,7 @@ def _by_terms(y: Array, a: Array, b: Array) -> Callable[[], Array]:
     given: list[Any] = [[*part, *more] for *more, part in zip(some, totals.reshape(len(parts), -1), parts, strict=True)]
 
     def task() -> Array:
-        _each(lambda part: _correlate(*part), given)
+        each_part(lambda part: _correlate(*part), given)
         np.add.reduce(totals, 0, out=y)
         return y
 
@@ -200,14 +199,6 @@ def _cut(size: int, *arrays: Array) -> list[Any]:
     if size < chunks.LARGE or n < ROWS * chunks.PARTS:
         return [arrays]
     return [[a[cut] for a in arrays] for cut in halved(n, -(-n // chunks.PARTS))]
-
-
-def _each(function: Callable[[Any], object], parts: list[Any]) -> None:
-    """Call `function` with each part; one needs no other thread."""
-    if len(parts) == 1:
-        function(parts[0])
-    else:
-        each(function, parts)
 
 
 @loop

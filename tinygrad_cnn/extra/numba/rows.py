@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from ...kernels.parallel import chunks
-from ...kernels.parallel.threads import each
 from .compiled import Number, helper, loop, part
+from .images import each_part
 
 SMALL = 1 << 9
 """Smaller arrays are not worth the preparation."""
@@ -106,7 +106,7 @@ def _by_rows(function: Callable[..., object], out: Array | None, arrays: Sequenc
     parts = [[a[i : i + step] for a in views] for i in range(0, rows, step)]
 
     def task() -> Array:
-        each(lambda part: function(*part), parts)
+        each_part(lambda part: function(*part), parts)
         return y
 
     return task

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from ...kernels.parallel import chunks
-from ...kernels.parallel.threads import each
 from .compiled import loop
+from .images import each_part
 
 SMALL = 1 << 9
 """Smaller arrays are not worth the preparation."""
@@ -42,7 +42,7 @@ def prepare_cumsum(out: Array | None, a: Any, *, axis: int | None) -> Any:
     parts = [[part[i : i + step] for part in arrays] for i in range(0, outer, step)]
 
     def task() -> Array:
-        each(lambda part: function(*part), parts)
+        each_part(lambda part: function(*part), parts)
         return y
 
     return task
