@@ -22,7 +22,8 @@ from ..graphs import node_of
 from ..rows import CASES
 
 TRANSPOSED = {
-    ("cholesky", "a"), ("correlations", "x"), ("general_values", "a"), ("general_vectors", "a"), ("normalized_dx", "x"),
+    ("cholesky", "a"), ("correlations", "x"), ("det_phase", "a"), ("general_values", "a"), ("general_vectors", "a"),
+    ("normalized_dx", "x"),
     *(("recurrence", name) for name in ("into", "w", "h", "c", "b", "p")),
     *((name, x) for name in ("normalized_by", "clipped_by") for x in ("b", "mean", "variance")),
     ("clipped_correlations", "x"), ("clipped_dx", "x"),

@@ -207,9 +207,20 @@ class Program:
         inputs = [(self._filled(x), isinstance(x, Value) and x in along) for x in call.inputs]
         params = self._filled(call.params)
 
+        def cut(images: slice) -> list[Any]:
+            return [a[images] if is_cut else a for a, is_cut in inputs]
+
+        # A kernel may leave few elements to the definition, and a definition may call ops whose kernels do: parts would have
+        # other bits than the whole.
+        by_kernel = {
+            op.prepare is not None and op.prepare(None, *cut(images), **params) is not None
+            for images in (slice(None), slice(1))
+        }
+        if by_kernel != {True} and not (by_kernel == {False} and isinstance(op.raw, np.ufunc)):
+            return None
+
         def part(images: slice) -> Prepared:
-            target, parts = whole[images], [a[images] if is_cut else a for a, is_cut in inputs]
-            return op.bind(target, *parts, **params)
+            return op.bind(whole[images], *cut(images), **params)
 
         return part
 
