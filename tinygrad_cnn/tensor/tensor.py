@@ -364,8 +364,8 @@ class Tensor(Methods):
         return value
 
     def __index__(self) -> int:
-        if self.dtype.kind not in "iu":
-            raise TypeError(f"index: only integer Tensors can be an index, this one is {self.dtype}")
+        if self.dtype.kind not in "iu" or self._array.ndim:  # NumPy takes [2] for a list of one index
+            raise TypeError(f"index: only integer Tensors without axes can be an index, not {self.dtype} of shape {self.shape}")
         return int(self.item())
 
     def __format__(self, spec: str) -> str:
