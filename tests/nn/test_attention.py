@@ -145,7 +145,7 @@ def test_copies_of_a_stack_start_alike_and_are_trained_apart():
             r"`key_padding_mask` has shape \(3, 2\); it must be \(2, 3\)",
         ),
         (
-            lambda x: nn.MultiheadAttention(4, 2)(x, x, x, attn_mask=np.zeros((3, 3), int)),
+            lambda x: nn.MultiheadAttention(4, 2)(x, x, x, attn_mask=np.zeros((3, 3), np.int64)),
             TypeError,
             "`attn_mask` has dtype int64; it must hold Booleans, True where a key is masked",
         ),

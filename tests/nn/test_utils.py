@@ -109,7 +109,7 @@ def test_fused_layers_are_pytorchs(name):
     norm = (nn.BatchNorm1d if kind == "linear" else nn.BatchNorm2d)(size).to(np.float64).eval()
     state = enumerate(norm.state_dict().items())
     norm.load_state_dict({
-        key: abs(drawn(value.shape, 20 + i)) if value.ndim else np.array(0) for i, (key, value) in state
+        key: abs(drawn(value.shape, 20 + i)) if value.ndim else value for i, (key, value) in state
     })  # fmt: skip
     fused = (
         utils.fuse_linear_bn_eval(layer, norm)
