@@ -223,7 +223,7 @@ def test_item_and_conversions():
         [1, 2][tg.Tensor(1.0)]
     assert np.eye(4)[tg.Tensor(np.array([2]))].shape == (1, 4)  # as with an array, by a compiled function, too
     with pytest.raises(TypeError, match=r"not int64 of shape \(1,\)"):
-        [1, 2][tg.Tensor(np.array([1]))]
+        [1, 2][tg.Tensor(np.array([1], np.int64))]
 
 
 def test_length_iteration_and_membership():
