@@ -45,5 +45,15 @@ def test_errors():
     _, unravel = tg.ravel_pytree([1.0, 2.0])
     with pytest.raises(ValueError, match=r"the vector has shape \(3,\); it must have shape \(2,\)"):
         unravel(np.zeros(3))
-    with pytest.raises(TypeError, match="a leaf is <U1; all must be real numbers"):
+    with pytest.raises(TypeError, match="a leaf is <U1; all must be numbers"):
         tg.ravel_pytree([1.0, "x"])
+
+
+def test_real_leaves_beside_complex_ones_get_the_real_part():
+    tree = {"z": np.array([1 + 2j, 3]), "x": np.array([4.0, 5.0])}
+    vector, unravel = tg.ravel_pytree(tree)
+    assert vector.tolist() == [1 + 2j, 3, 4, 5]
+    back = unravel(vector * 1j)
+    assert (back["z"].tolist(), back["x"].tolist()) == ([-2 + 1j, 3j], [0.0, 0.0])
+    slope = tg.grad(lambda v: (tg.abs(unravel(v)["z"]) ** 2).sum() + (unravel(v)["x"] ** 3).sum())(vector)
+    np.testing.assert_allclose(slope.numpy(), [2 - 4j, 6, 48, 75])

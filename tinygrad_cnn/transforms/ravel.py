@@ -21,7 +21,8 @@ __all__ = ["ravel_pytree"]
 def ravel_pytree(tree: Any) -> tuple[Tensor, Callable[[Any], Any]]:
     """The vector of all elements of nested lists, tuples and dicts of arrays and numbers, and the function that undoes it.
 
-    Both are recorded. The vector has the common dtype of the leaves; the function gives each leaf its own dtype again.
+    Both are recorded. The vector has the common dtype of the leaves; the function gives each leaf its own dtype again, and
+    real leaves the real parts of a complex vector.
 
     Raises:
         TypeError: if a leaf is not numeric.
@@ -46,8 +47,8 @@ def ravel_pytree(tree: Any) -> tuple[Tensor, Callable[[Any], Any]]:
 def raveled(name: str, tree: Any) -> tuple[Any, Callable[[Any], Any]]:
     """The vector and the function that undoes it, of arrays where no leaf, or vector, is a Tensor."""
     parts = [leaf if isinstance(leaf, Tensor) else np.asarray(leaf) for _, leaf in leaves(tree)]
-    if wrong := [part.dtype for part in parts if part.dtype.kind not in "fiub"]:
-        raise TypeError(f"{name}: a leaf is {wrong[0]}; all must be real numbers and arrays")
+    if wrong := [part.dtype for part in parts if part.dtype.kind not in "fiubc"]:
+        raise TypeError(f"{name}: a leaf is {wrong[0]}; all must be numbers and arrays")
     forms = [(part.shape, part.dtype) for part in parts]
 
     def unravel(values: Any) -> Any:
@@ -60,6 +61,7 @@ def raveled(name: str, tree: Any) -> tuple[Any, Callable[[Any], Any]]:
         for shape, dtype in forms:
             stop = start + math.prod(shape)
             part = values[start:stop].reshape(shape)
+            part = np.real(part) if dtype.kind != "c" and part.dtype.kind == "c" else part  # beside complex leaves
             found.append(part if part.dtype == dtype else part.astype(dtype))
             start = stop
         return rebuild(tree, found)

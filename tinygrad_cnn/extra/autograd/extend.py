@@ -294,8 +294,8 @@ def _checked(rules: Rules, i: int, slope: Any, value: Any) -> Any:
     if isinstance(slope, Tensor):
         return slope
     array = np.asarray(slope)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{rules.name}: the rule for argument {i} returned {array.dtype}; it must hold real numbers")
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"{rules.name}: the rule for argument {i} returned {array.dtype}; it must hold numbers")
     return array.reshape(value.shape) if array.shape != value.shape and array.size == 1 == value.size else array
 
 
