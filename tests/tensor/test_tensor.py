@@ -219,7 +219,9 @@ def test_item_and_conversions():
         tg.ones(2).item()
     with pytest.raises(ValueError, match=r"truth value of a Tensor of shape \(2,\) is ambiguous"):
         bool(tg.ones(2))
-    with pytest.raises(TypeError, match=r"only integer Tensors without axes can be an index, not float32 of shape \(\)"):
+    with pytest.raises(
+        TypeError, match=r"only integer Tensors without axes can be an index, not float32 of shape \(\)"
+    ):
         [1, 2][tg.Tensor(1.0)]
     assert np.eye(4)[tg.Tensor(np.array([2]))].shape == (1, 4)  # as with an array, by a compiled function, too
     with pytest.raises(TypeError, match=r"not int64 of shape \(1,\)"):

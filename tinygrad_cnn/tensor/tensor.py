@@ -365,7 +365,9 @@ class Tensor(Methods):
 
     def __index__(self) -> int:
         if self.dtype.kind not in "iu" or self._array.ndim:  # NumPy takes [2] for a list of one index
-            raise TypeError(f"index: only integer Tensors without axes can be an index, not {self.dtype} of shape {self.shape}")
+            raise TypeError(
+                f"index: only integer Tensors without axes can be an index, not {self.dtype} of shape {self.shape}"
+            )
         return int(self.item())
 
     def __format__(self, spec: str) -> str:

@@ -1,8 +1,7 @@
 """Python's array API standard, 2024.12, for Tensors: the namespace that ``x.__array_namespace__()`` returns.
 
-It has every name of the standard that real numbers allow, as the standard has it: float64 is the default dtype, and results are
-Tensors. Derivatives are recorded wherever the library has them, and a function without them is an error if a Tensor requires a
-gradient. There are no complex dtypes and no ``fft``.
+It has every name of the standard, as the standard has it: float64 is the default dtype, and results are Tensors. Derivatives
+are recorded wherever the library has them, and a function without them is an error if a Tensor requires a gradient.
 
 (https://data-apis.org/array-api/2024.12)
 
@@ -20,16 +19,17 @@ from typing import Any
 
 import numpy as _np
 
+from . import fft as fft
 from . import linalg as linalg
 from .creation import *
-from .dtypes import REAL as _REAL
+from .dtypes import DTYPES as _DTYPES
 from .dtypes import Info as _Info
 from .dtypes import astype, can_cast, finfo, iinfo, isdtype, result_type
 from .functions import *
 
 __array_api_version__ = "2024.12"
 
-globals().update(_REAL)
+globals().update(_DTYPES)
 e, inf, nan, newaxis, pi = _np.e, _np.inf, _np.nan, None, _np.pi
 
 
@@ -59,15 +59,12 @@ def __getattr__(name: str) -> Any:
         except ModuleNotFoundError as error:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}: {error}") from error
         return special
-    reason = ""
-    if name in ("fft", "complex64", "complex128"):
-        reason = ": Tensors are real; write real and imaginary parts as two arrays"
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{reason}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __all__ = [
-    *_REAL, "__array_api_version__", "__array_namespace_info__", "astype", "can_cast", "e", "finfo", "iinfo", "inf", "isdtype",
-    "linalg", "nan", "newaxis", "pi", "result_type",
+    *_DTYPES, "__array_api_version__", "__array_namespace_info__", "astype", "can_cast", "e", "fft", "finfo", "iinfo", "inf",
+    "isdtype", "linalg", "nan", "newaxis", "pi", "result_type",
 ]  # fmt: skip
 __all__ += creation.__all__  # type: ignore[name-defined]
 __all__ += functions.__all__  # type: ignore[name-defined]

@@ -30,7 +30,7 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | 
 
     Raises:
         ValueError: without a copy (`copy=False`), where one is needed.
-        TypeError: for complex numbers.
+        TypeError: for what are no numbers.
     """
     check_device(device)
     found = gather(obj, "asarray")
@@ -40,8 +40,8 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | 
             raise ValueError(f"asarray: {found.dtype} cannot become {dtype} without a copy")
         return found.astype(dtype) if converts else found.copy() if copy and found is obj else found
     array = np.asarray(found, dtype=dtype) if copy is None else np.array(found, dtype=dtype, copy=copy)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"asarray: the data is {array.dtype}; Tensors are real")
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"asarray: the data is {array.dtype}; it must be numbers or Booleans")
     return Tensor._of(array)
 
 

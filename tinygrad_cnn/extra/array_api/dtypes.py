@@ -1,4 +1,4 @@
-"""Data types: the real ones of the standard, and functions of them."""
+"""Data types: those of the standard, and functions of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from ...tensor import Tensor
 from .wrapping import check_device
 
-_REAL = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64"
-REAL = {name: np.dtype(name) for name in _REAL.split()}
+_NAMES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64 complex128"
+DTYPES = {name: np.dtype(name) for name in _NAMES.split()}
 
 _KINDS = {
     "bool": "b", "signed integer": "i", "unsigned integer": "u", "integral": "iu", "real floating": "f",
@@ -36,8 +36,9 @@ def can_cast(from_: Any, to: Any, /) -> bool:
 
 
 def finfo(type: Any, /) -> Any:
-    """The limits of a floating-point dtype, or of the dtype of an array."""
-    return _Limits(np.finfo(_dtype(type)), "bits eps max min smallest_normal", np.dtype(_dtype(type)))
+    """The limits of a floating-point dtype, or of the dtype of an array; of its parts, if it is complex."""
+    limits = np.finfo(_dtype(type))
+    return _Limits(limits, "bits eps max min smallest_normal", limits.dtype)
 
 
 def iinfo(type: Any, /) -> Any:
@@ -89,9 +90,10 @@ class Info:
         return "cpu"
 
     def default_dtypes(self, *, device: Any = None) -> dict[str, np.dtype[Any]]:
-        """The dtypes of new arrays without `dtype`: NumPy's. There is none for complex numbers."""
+        """The dtypes of new arrays without `dtype`: NumPy's."""
         check_device(device)
-        return {"real floating": REAL["float64"], "integral": np.dtype(int), "indexing": np.dtype(int)}
+        kinds = {"real floating": "float64", "complex floating": "complex128", "integral": "int", "indexing": "int"}
+        return {kind: np.dtype(name) for kind, name in kinds.items()}
 
     def devices(self) -> list[str]:
         """The only device, "cpu"."""
@@ -100,4 +102,4 @@ class Info:
     def dtypes(self, *, device: Any = None, kind: Any = None) -> dict[str, np.dtype[Any]]:
         """The dtypes by name, all or those of a kind."""
         check_device(device)
-        return {name: dtype for name, dtype in REAL.items() if kind is None or isdtype(dtype, kind)}
+        return {name: dtype for name, dtype in DTYPES.items() if kind is None or isdtype(dtype, kind)}
