@@ -145,6 +145,22 @@ OF_REAL = [
 ]
 
 
+def test_hooks_and_anomaly_see_complex_gradients():
+    z, seen = tg.Tensor(np.array([1 + 2j, 3 - 1j]), requires_grad=True), []
+    w = z * z
+    w.register_hook(lambda g: seen.append(g.numpy()))
+    w.register_hook(lambda g: g * 2j)
+    (tg.abs(w) ** 2).sum().backward()
+    np.testing.assert_allclose(seen[0], 2 * np.conj(w.numpy()))
+    np.testing.assert_allclose(z.grad.numpy(), 2 * np.conj(w.numpy()) * 2j * 2 * z.numpy())
+    with tg.detect_anomaly():
+        tg.real(tg.log(z)).sum().backward()
+        with pytest.raises(
+            tg.AnomalyError, match=r"log: the result complex128 \(2,\) has 1 element that is not finite"
+        ):
+            tg.log(tg.Tensor(np.array([0j, 1j]), requires_grad=True))
+
+
 @pytest.mark.filterwarnings("ignore:.*`axes`.*:DeprecationWarning")
 @pytest.mark.parametrize(("name", "params"), [*TRANSFORMS, *OF_REAL], ids=str)
 def test_a_transform_is_numpys_and_differentiable(name, params):
