@@ -8,12 +8,14 @@ import math
 import os
 import subprocess
 import sys
+import types
 from operator import attrgetter
 from pathlib import Path
 
 import numpy as onp
 import pytest
 
+import tinygrad_cnn as tg
 import tinygrad_cnn.extra.autograd.numpy as np
 from tinygrad_cnn.extra import autograd
 from tinygrad_cnn.extra.autograd import core, extend, grad, hessian, jacobian, tracer, vspaces
@@ -660,6 +662,22 @@ def test_install():
     assert "was already imported; call install before" in ended.stderr
 
 
+def test_install_tells_autoray_that_tensors_are_arrays_of_autograd(monkeypatch):
+    told = []
+    fake = types.ModuleType("autoray")
+    fake.register_backend = lambda cls, name: told.append((cls, name))
+    before = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "autograd"}
+    monkeypatch.setitem(sys.modules, "autoray", fake)
+    for name in before:
+        monkeypatch.delitem(sys.modules, name)
+    try:
+        autograd.install()
+    finally:
+        for name in [name for name in sys.modules if name.split(".")[0] == "autograd"]:
+            del sys.modules[name]
+    assert told == [(tg.Tensor, "autograd")]
+
+
 def test_scipy_under_the_installed_name():
     pytest.importorskip("scipy")
     ended = _run(
@@ -791,3 +809,11 @@ def test_containers_are_pythons_and_classes_of_their_own():
     assert isinstance([], own.list)
     assert own.isinstance((), (own.list, own.tuple))
     assert not own.isinstance(3.0, own.dict)
+
+
+def test_an_array_of_objects_holds_what_is_differentiated():
+    def f(x):
+        parts = np.array([x * 2, 3.0, x**2], dtype=object).ravel()
+        return np.sum(np.array(parts, dtype=float) * parts)
+
+    assert math.isclose(grad(f)(2.0), 8 * 2.0 + 4 * 2.0**3)

@@ -228,6 +228,13 @@ def test_item_and_conversions():
         [1, 2][tg.Tensor(np.array([1], np.int64))]
 
 
+@pytest.mark.parametrize("dtype", [object, "U5", "datetime64[s]"])
+def test_other_things_than_numbers_are_no_dtype_of_a_tensor(dtype):
+    for x in (tg.ones(2), tg.Tensor([1.0], requires_grad=True)):
+        with pytest.raises(TypeError, match="a Tensor holds numbers or Booleans"):
+            x.astype(dtype)
+
+
 def test_length_iteration_and_membership():
     x = tg.Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     assert len(x) == 2

@@ -224,7 +224,9 @@ cast.vjp(a=lambda g: g)  # the backward pass casts every gradient to the dtype o
 
 @op(elementwise=True, differentiable=False)
 def cast_discrete(a: Array, *, dtype: DTypeLike) -> Array:
-    """y = a as integers or Booleans, without a gradient."""
+    """y = a as integers or Booleans, without a gradient. TypeError for dtypes of other things, such as objects."""
+    if np.dtype(dtype).kind not in "biu":
+        raise TypeError(f"`dtype` is {dtype!r}; a Tensor holds numbers or Booleans: use x.numpy().astype(dtype)")
     return np.asarray(a).astype(dtype)
 
 

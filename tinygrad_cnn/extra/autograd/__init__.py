@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import pkgutil
 import sys
+from contextlib import suppress
 from importlib import import_module
 
+from ...tensor import Tensor
 from . import builtins, core, differential_operators, extend, misc, numpy, tracer, util, wrap_util
 from .builtins import dict, isinstance, list, tuple, type
 from .differential_operators import (
@@ -51,7 +53,8 @@ __all__ = [
 def install() -> None:
     """Let ``import autograd``, and imports of its modules, find this package, in this process.
 
-    Call it before the first import of code that says ``import autograd``.
+    Call it before the first import of code that says ``import autograd``. Where autoray is installed, on which PennyLane is
+    built, it takes Tensors for arrays of autograd.
 
     Raises:
         RuntimeError: if another package ``autograd`` was already imported.
@@ -75,5 +78,7 @@ def install() -> None:
                 sys.modules[module.name.removeprefix(f"{above}.")] = import_module(module.name)
     sys.modules["autograd"] = sys.modules[__name__]
     sys.modules["autograd.numpy.numpy_wrapper"] = numpy
+    with suppress(ModuleNotFoundError):
+        import_module("autoray").register_backend(Tensor, "autograd")
     # `autograd.scipy` is found in this folder when it is asked for. So that it can be loaded under that name, its modules name
     # those outside of this folder in full.

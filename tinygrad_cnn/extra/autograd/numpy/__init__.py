@@ -33,6 +33,10 @@ def __getattr__(name: str) -> _Any:
     return value
 
 
+_OBJECTS = _np.dtype(object)
+"""With HIPS/autograd an array of this dtype holds what is being differentiated. Here that is one Tensor, of its own dtype."""
+
+
 def _array(
     object: _Any, dtype: _Any = None, *, copy: bool | None = True, order: str = "K", subok: bool = False, ndmin: int = 0,
     like: _Any = None,
@@ -42,7 +46,7 @@ def _array(
         return _np.array(x, dtype)
     if x is object and copy:
         x = _copy(x)
-    if dtype is not None and _np.dtype(dtype) != x.dtype:
+    if dtype is not None and _np.dtype(dtype) not in (x.dtype, _OBJECTS):
         x = x.astype(dtype)
     return x.reshape((1,) * (ndmin - x.ndim) + x.shape) if ndmin > x.ndim else x
 
