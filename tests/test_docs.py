@@ -36,6 +36,7 @@ NEEDS |= {
     f"extra.numba.{name}": "numba"
     for name in (
         "attached",
+        "channels",
         "compiled",
         "depthwise",
         "elements",
@@ -43,8 +44,10 @@ NEEDS |= {
         "layers",
         "normal",
         "pool",
+        "products",
         "rows",
         "scans",
+        "tiles",
         "vectors",
         "winograd",  # and winograd_tiles
     )

@@ -13,7 +13,7 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.numpy_api import statistics
-from tinygrad_cnn.ops import complex_numbers, fourier, normalization
+from tinygrad_cnn.ops import complex_numbers, fourier, linalg, normalization
 from tinygrad_cnn.testing.cases import Case, Draws
 
 from .enlarged import lengthened, runs
@@ -21,7 +21,7 @@ from .rows import CASES
 
 ULP, TINY, MOST = 2.0**-10, 2.0**-24, 2.0**15
 LENGTH = 2100
-COMPLEX = (fourier.dft, fourier.half_dft, fourier.real_inverse, complex_numbers.imaginary)
+COMPLEX = (fourier.dft, fourier.half_dft, fourier.real_inverse, complex_numbers.imaginary, linalg.det_phase)
 """Functions with complex values on the way, of which complex64 is the smallest dtype."""
 
 ROWS = [case for case in CASES if "dtype" not in case.params and case.function not in COMPLEX]

@@ -90,14 +90,17 @@ def passed(u: NDArray[Any], x: NDArray[Any], w: Any, b: Any, over: ops.Over, lim
 
 def from_far(f: Callable[..., Any]) -> Callable[..., Any]:
     """Called with inputs that are far from the limits, and numbers for the channels where a row has none."""
-    if f in (clipped.inside, passed):
-        return lambda u, **how: f(u, far(u), some(u, 0.75, 1), some(u, 0.3, 0.5), **how)
 
     def call(u: Any, x: Any, *w: Any, **how: Any) -> Any:
         w, b = w or (some(x, 0.75, 1),), some(x, 0.3, 0.5)
         return f(u, x + far(x), *w, b, **how)
 
     return call
+
+
+def at_far(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Called with a fixed x that is far from the limits."""
+    return lambda u, **how: f(u, far(u), some(u, 0.75, 1), some(u, 0.3, 0.5), **how)
 
 
 def moved(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -116,7 +119,7 @@ CLIPPED = [
     for how in [{"over": BATCH, "limits": limits}]
     for case in (
         Case(clipped.clipped, (LITTLE, SCALE, SHIFT), clipped_reference, how, via=moved),
-        Case(clipped.inside, (WHOLE,), passed, how, via=from_far),
+        Case(clipped.inside, (WHOLE,), passed, how, via=at_far),
         Case(
             clipped.clipped_correlations,
             (WHOLE, LITTLE),

@@ -14,6 +14,7 @@ from ..generated import made
 from ..numpy_api import creation
 from ..ops.composite import accepting_lists
 from ..ops.geometry import sizes
+from ..ops.real import dtype_of
 from . import init
 from .module import Module
 from .parameter import Parameter
@@ -62,7 +63,7 @@ class Layer(Module):
 
     def _make_parameters(self, dtype: DTypeLike | None, **shapes: Sequence[int] | None) -> None:
         """Register parameters of these shapes, None for one that is missing, and initialize them."""
-        if dtype is not None and np.dtype(dtype).kind == "c" and not self.takes_complex:
+        if dtype is not None and dtype_of(type(self).__name__, dtype).kind == "c" and not self.takes_complex:
             raise TypeError(
                 f"{type(self).__name__}: `dtype` is {np.dtype(dtype)}; it must be real, since the layer computes with real "
                 "numbers: give it real(z), imag(z) or abs(z)"
