@@ -22,8 +22,9 @@ from ..rows import CASES
 
 ACCELERATED = [op for name, op in registry.items() if name.startswith("tinygrad_cnn.") and op.prepare is not None]
 every_accelerated = pytest.mark.parametrize("op", ACCELERATED, ids=lambda op: op.name)
-NUMBA_ALONE = {"cumsum"}
-"""What has a kernel if Numba's are attached, and none otherwise: it takes more elements than a row has, see `test_numba`."""
+NUMBA_ALONE = {"clipped_correlations", "cumsum", "gelu_pull", "softmax_pull"}
+"""What has a kernel if Numba's are attached, and none otherwise: it takes more elements than a row has, see
+`test_numba` and `test_channels`."""
 TOLERANCE = {np.dtype(np.float64): 1e-11, np.dtype(np.float32): 2e-4}
 
 
