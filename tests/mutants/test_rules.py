@@ -58,7 +58,7 @@ EQUIVALENT = [
     ("dft", "a", {"in memory that is used again", "the incoming gradient written into"}, "the walk takes the real part"),
     ("det_phase", "a", {"in memory that is used again", "the incoming gradient written into"}, "the walk takes the real part"),
     ("half_dft", "a", {"the incoming gradient written into"}, "the walk takes the real part"),
-    ("real_inverse", "a", {*EXCHANGED, "in memory that is used again"}, "different sizes; the walk takes the real part"),
+    ("real_inverse", "a", {"in memory that is used again"}, "the walk takes the real part"),
     ("laid_out", "a", PASSED, "the rule is to pass g on"),
     ("checked_variance", "a", PASSED, "the rule is to pass g on"),
     ("cast", "a", {*PASSED, "widened to float64"}, "the rule passes g on in any dtype, and the walk converts it"),
@@ -67,13 +67,25 @@ EQUIVALENT = [
         "symmetric_values", "symmetric_vectors", "symmetric_weighted", "symmetric_diagonal",
     )),
     ("symmetric_diagonal", "x", {"the last two equal axes exchanged"}, "v diag(g) v^T is symmetric"),
+    *((name, x, {"`stats` left out", "`stats` exchanged"}, "the moments of x, computed anew without them") for name, x in (
+        ("inside", "u"), ("clipped", "x, w, b"), *((name, x) for name in ("clipped_correlations", "clipped_dx") for x in "ux"),
+        ("clipped_dx", "w"),
+    )),
+    *((name, x, {"`w` left out", "`w` exchanged"}, "rows are far from the limits: see tests/nn/test_joined.py") for name, x in (
+        ("inside", "u"), ("clipped_correlations", "u"), ("clipped_correlations", "x"), ("clipped_dx", "w"),
+    )),
+    ("inside", "u", {"`x` exchanged"}, "rows keep far from the limits: see tests/nn/test_joined.py"),
+    *((name, "x", {"in memory that is used again"}, "no other gradient is computed before it is added") for name in (
+        "clipped_correlations", "clipped_dx",
+    )),
     ("log_softmax", "a", USES_OF_A, "p is computed again from a where there are thousands of terms: see test_accuracy.py"),
     *((name, "a", USES_OF_A, "a counts only beside the domain of the logarithm: see test_edges.py") for name in (
         "xlogy", "xlog1py",
     )),
     *((name, x, EXCHANGED, "a vector, or one axis is longer than 1") for name, x in (
         ("linear", "b"), ("convolve", "b"), ("recurrent.recurrence", "b"),
-        *(("normalized_by", x) for x in ("mean", "variance", "w", "b")),
+        *((name, x) for name in ("normalized_by", "clipped_by") for x in ("mean", "variance", "w", "b")),
+        ("clipped", "w"), ("clipped", "b"), ("clipped_dx", "w"),
     )),
 ]  # fmt: skip
 

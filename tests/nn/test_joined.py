@@ -12,7 +12,7 @@ from tinygrad_cnn import nn
 from tinygrad_cnn.core.graph import Op
 from tinygrad_cnn.core.tracing import Tracer, trace
 from tinygrad_cnn.nn.joined import joined
-from tinygrad_cnn.ops import clipped
+from tinygrad_cnn.ops import clipped, normalization
 
 from ..graphs import node_of
 
@@ -175,3 +175,26 @@ def test_errors_are_those_of_the_norm(kernels):
         pair()(tg.zeros(2, 16))
     with pytest.raises(ValueError, match="batch_norm: `weight`|batch_norm: `running_mean`"):
         pair()(tg.zeros(2, 3, 4, 4))
+
+
+@pytest.mark.parametrize("limits", [(0.0, 1.0), (0.0, np.inf)])
+@pytest.mark.parametrize("seed", range(3))
+def test_derivatives_of_second_order_are_those_of_two_ops(limits, seed):
+    rng, over = np.random.default_rng(seed), normalization.Over((0, 2), 0.5)
+    arrays = [rng.normal(size=shape) for shape in ((3, 4, 5), (1, 4, 1), (1, 4, 1))]
+    weights = [rng.normal(size=a.shape) for a in (*arrays, arrays[0])]
+
+    def one(*inputs):
+        return clipped.clipped(*inputs, over=over, limits=limits)
+
+    def two(*inputs):
+        return tg.clip(normalization.normalized(*inputs, over=over), *limits)
+
+    found = []
+    for f in (one, two):
+        inputs = [tg.Tensor(a, requires_grad=True) for a in arrays]
+        first = tg.gradients((f(*inputs) * weights[-1]).sum(), inputs, create_graph=True)
+        second = tg.gradients(sum((g * w).sum() for g, w in zip(first, weights, strict=False)), inputs[:2])  # none in b
+        found.append([g.numpy() for g in (*first, *second)])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-11)
