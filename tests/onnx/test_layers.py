@@ -24,7 +24,7 @@ DROPOUTS = [getattr(nn, name)(0.3) for name in nn.__all__ if "Dropout" in name]
 LAYERS = [case for case in CASES if case.inputs]
 NOT_LAYERS = {
     "Module", "Parameter", "Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict",
-    "init", "models", "functional_call", "MaxUnpool2d",
+    "init", "models", "utils", "functional_call", "MaxUnpool2d",
 }  # fmt: skip
 ATTENTION = {
     "MultiheadAttention", "TransformerEncoderLayer", "TransformerEncoder", "TransformerDecoderLayer", "TransformerDecoder",

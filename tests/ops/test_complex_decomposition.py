@@ -182,4 +182,5 @@ def test_vmap_and_compile():
     step = tg.compile(tg.grad(f))
     for seed in range(5):
         x = z(3, 3, seed=seed)
-        np.testing.assert_array_equal(step(tg.Tensor(x)).numpy(), tg.grad(f)(x).numpy())
+        # Not the last bit: a product of complex matrices is BLAS's, whose bits may depend on their order in memory.
+        np.testing.assert_allclose(step(tg.Tensor(x)).numpy(), tg.grad(f)(x).numpy(), rtol=1e-13)
