@@ -36,6 +36,11 @@ def test_channels_last_images_stay_so_and_lose_the_same_elements():
     np.testing.assert_array_equal(y, F.dropout(ONES, 0.5, rng=0))
 
 
+def test_a_list_loses_the_elements_that_its_array_loses():
+    row = [1.0, 2.0, 3.0, 4.0]
+    np.testing.assert_array_equal(F.dropout(row, 0.5, rng=0), F.dropout(np.array(row), 0.5, rng=0))
+
+
 @given(seed=st.integers(0, 2**32 - 1))
 def test_dropout2d_drops_whole_channels(seed):
     for x in (ONES, ONES[0]):

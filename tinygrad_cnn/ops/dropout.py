@@ -25,7 +25,8 @@ def keep_mask(x: Array, *, p: float, spatial: int, rng: Seed) -> Array:
 
     No gradient. The draws do not depend on x's dtype, so float32 and float64 networks drop the same elements.
     """
-    y = np.empty_like(x, np.result_type(x, 1.0), shape=mask_shape(np.shape(x), spatial))  # in the memory order of x
+    x = np.asarray(x)
+    y = np.empty_like(x, np.result_type(x, 1.0), shape=mask_shape(x.shape, spatial))  # in the memory order of x
     y[...] = survivors(generator(rng), y.shape, p) * y.dtype.type(1 / (1 - p) if p < 1 else 0)
     return y
 
