@@ -100,7 +100,9 @@ class ColorJitter(Transform):
                 for place, kind in enumerate(kinds):
                     here = np.flatnonzero(turns[:, turn] == place)
                     for start in range(0, len(here), group):
-                        some = here[start : start + group]
+                        some: Any = here[start : start + group]
+                        if len(some) == 1:
+                            some = slice(some[0], some[0] + 1)
                         y[some] = functions[kind](y[some], factors[kind][some])  # type: ignore[index]
             return y
 

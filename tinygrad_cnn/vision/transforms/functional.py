@@ -48,9 +48,9 @@ def _by_table(x: Array, tables: Array) -> Array:
     That of a bytearray takes half the time of that of bytes, which looks whether anything has changed.
     """
     y = np.empty(x.shape, np.uint8)
-    for image, table, out in zip(x, tables, y, strict=True):
+    for image, table, out in zip(x, tables, y.reshape(len(x), -1), strict=True):
         values = bytearray(np.ascontiguousarray(image).data)
-        out[...] = np.frombuffer(values.translate(table.tobytes()), np.uint8).reshape(image.shape)
+        out[:] = np.frombuffer(values.translate(table.tobytes()), np.uint8)
     return y
 
 
@@ -75,26 +75,47 @@ def _per_image(f: Array, x: Array) -> Array:
     return f.reshape(-1, 1, 1, 1).astype(np.float32 if x.dtype == np.uint8 else x.dtype)
 
 
-def _in_groups(x: Array, change: Callable[[Array, slice], Array]) -> Array:
-    """change(part, its images) of the images in small groups."""
-    y = np.empty_like(x)
-    for some in _groups(x):
-        y[some] = change(x[some], some)
+def _by_pixel(x: Array, change: Callable[[Array, slice], Array], channels: int = 0) -> Array:
+    """change(part, its images) of parts (n, C, rows, W), as new images, which have so many channels if not the same."""
+    y = np.empty((len(x), channels or x.shape[1], *x.shape[2:]), x.dtype)
+    for some, rows in _parts(x):
+        y[some, :, rows] = change(x[some, :, rows], some)
     return y
 
 
-def _groups(x: Array) -> Iterator[slice]:
-    group = max(1, PIXELS // max(1, x[:1, 0].size))
-    return (slice(start, start + group) for start in range(0, len(x), group))
+def _parts(x: Array) -> Iterator[tuple[slice, slice]]:
+    """Images and rows of at most PIXELS pixels."""
+    height, width = x.shape[2:]
+    group, rows = max(1, PIXELS // max(1, height * width)), max(1, PIXELS // max(1, width))
+    return (
+        (slice(start, start + group), slice(top, top + rows))
+        for start in range(0, len(x), group) for top in range(0, height, rows)
+    )  # fmt: skip
+
+
+def _by_channel(x: Array, change: Callable[[Array, Array], Array], *each: Array) -> Array:
+    """change(channels (n, H, W), their numbers of `each` image) of each channel on its own."""
+    y = np.empty_like(x, order="C")
+    flat, out = x.reshape(-1, *x.shape[2:]), y.reshape(-1, *x.shape[2:])
+    image = np.arange(len(x)).repeat(x.shape[1])
+    group = max(1, PIXELS // max(1, flat[:1].size))
+    for start in range(0, len(flat), group):
+        some = slice(start, start + group)
+        out[some] = change(flat[some], image[some])
+    return y
 
 
 def _gray(x: Array) -> Array:
     """0.2989 red + 0.587 green + 0.114 blue, (N, 1, H, W), in floating point; of uint8 images rounded down."""
+    work = np.dtype(np.float32) if x.dtype == np.uint8 else x.dtype
     if x.shape[1] == 1:
-        return x.astype(np.float32) if x.dtype == np.uint8 else x
-    gray = x[:, 0] * np.asarray(0.2989, np.float32 if x.dtype == np.uint8 else x.dtype)
+        return x.astype(work, copy=False)
+    gray, term = x[:, 0].astype(work), np.empty((len(x), *x.shape[2:]), work)
+    gray *= work.type(0.2989)
     for channel, weight in ((1, 0.587), (2, 0.114)):
-        gray += x[:, channel] * np.asarray(weight, gray.dtype)
+        np.copyto(term, x[:, channel])
+        term *= work.type(weight)
+        gray += term
     y: Array = (np.floor(gray, gray) if x.dtype == np.uint8 else gray)[:, None]
     return y
 
@@ -110,17 +131,16 @@ def rgb_to_grayscale(images: Array, num_output_channels: int = 1) -> Array:
     if num_output_channels not in (1, 3):
         raise ValueError(f"rgb_to_grayscale: `num_output_channels` is {num_output_channels!r}; it must be 1 or 3")
     x = images_of("rgb_to_grayscale", images)
-    y = np.empty((len(x), num_output_channels, *x.shape[2:]), x.dtype)
-    for some in _groups(x):
-        y[some] = _gray(x[some]).astype(x.dtype, copy=False)
-    return y
+    return _by_pixel(x, lambda part, some: _gray(part).astype(x.dtype, copy=False), num_output_channels)
 
 
 def _blend(x: Array, other: Array, f: Array) -> Array:
     """f x + (1 - f) other, within the range of the images, as they are stored: rounded down."""
-    y = x * f
+    y = x.astype(f.dtype)
+    y *= f
     y += other * (1 - f)
-    np.clip(y, 0, _whole(x), out=y)
+    if f.max() > 1:  # else it is between the two
+        np.clip(y, 0, _whole(x), out=y)
     return y.astype(x.dtype, copy=False)
 
 
@@ -141,9 +161,14 @@ def adjust_contrast(images: Array, contrast_factor: Any) -> Array:
     x = images_of("adjust_contrast", images)
     f = _per_image(_factors("adjust_contrast", "contrast_factor", contrast_factor, len(x), 0, np.inf), x)
     mean = np.empty((len(x), 1, 1, 1), f.dtype)
-    for n, image in enumerate(x):
-        gray = _gray(image[None])
-        mean[n] = gray.mean(dtype=np.float64) if x.dtype == np.uint8 else gray.mean()
+    if x.dtype == np.uint8:
+        sums = np.zeros(len(x))
+        for some, rows in _parts(x):  # of at most 2^16 whole numbers: they are exact in float32
+            gray = _gray(x[some, :, rows])
+            sums[some] += gray.reshape(len(gray), -1) @ np.ones(gray[0].size, gray.dtype)
+        mean[:, 0, 0, 0] = sums / max(1, x[0, 0].size)
+    else:
+        mean[:, 0, 0, 0] = [_gray(image[None]).mean() for image in x]
     return _valued(x, lambda v: (v * f + mean * (1 - f)).clip(0, _whole(x)))
 
 
@@ -153,7 +178,7 @@ def adjust_saturation(images: Array, saturation_factor: Any) -> Array:
     f = _per_image(_factors("adjust_saturation", "saturation_factor", saturation_factor, len(x), 0, np.inf), x)
     if x.shape[1] == 1:
         return x.copy()
-    return _in_groups(x, lambda part, some: _blend(part, _gray(part), f[some]))
+    return _by_pixel(x, lambda part, some: _blend(part, _gray(part), f[some]))
 
 
 def adjust_hue(images: Array, hue_factor: Any) -> Array:
@@ -162,7 +187,7 @@ def adjust_hue(images: Array, hue_factor: Any) -> Array:
     f = _per_image(_factors("adjust_hue", "hue_factor", hue_factor, len(x), -0.5, 0.5), x)
     if x.shape[1] == 1:
         return x.copy()
-    return _in_groups(x, lambda part, some: _turned(part, 6 * f[some, 0]))
+    return _by_pixel(x, lambda part, some: _turned(part, 6 * f[some, 0]))
 
 
 def _turned(x: Array, turn: Array) -> Array:
@@ -206,18 +231,23 @@ def adjust_sharpness(images: Array, sharpness_factor: Any) -> Array:
     if min(x.shape[2:]) < 3:
         return x.copy()
 
-    def sharpened(part: Array, some: slice) -> Array:
+    def sharpened(part: Array, image: Array) -> Array:
         y = part.astype(f.dtype)
-        rows = y[:, :, :-2] + y[:, :, 1:-1] + y[:, :, 2:]
-        smooth = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
-        middle = y[:, :, 1:-1, 1:-1]
-        smooth = (smooth + 4 * middle) / 13
+        rows = y[:, :-2] + y[:, 1:-1]
+        rows += y[:, 2:]
+        smooth = rows[..., :-2] + rows[..., 1:-1]
+        smooth += rows[..., 2:]
+        middle = y[:, 1:-1, 1:-1]
+        smooth += np.multiply(middle, 4, out=rows[..., 2:])
+        smooth /= 13
         if x.dtype == np.uint8:
             np.rint(smooth, out=smooth)
-        middle += (smooth - middle) * (1 - f[some])
-        return y.clip(0, _whole(x)).astype(x.dtype, copy=False)
+        smooth -= middle
+        smooth *= 1 - f[image, 0]
+        middle += smooth
+        return np.clip(y, 0, _whole(x), out=y)
 
-    return _in_groups(x, sharpened)
+    return _by_channel(x, sharpened)
 
 
 def posterize(images: Array, bits: Any) -> Array:
@@ -303,25 +333,38 @@ def gaussian_blur(images: Array, kernel_size: Any, sigma: Any = None) -> Array:
     if not (sigmas > 0).all():
         raise ValueError(f"gaussian_blur: `sigma` is {sigma!r:.60}; it must be above 0")
     work = np.float32 if x.dtype == np.uint8 else x.dtype
-    weights = [
-        _bell(size, s).astype(work)[:, :, None, None, None]
-        for size, s in ((width, sigmas[:, 0]), (height, sigmas[:, 1]))
-    ]
+    weights = [_bell(size, s).astype(work) for size, s in ((height, sigmas[:, 1]), (width, sigmas[:, 0]))]
 
-    def blurred(part: Array, some: slice) -> Array:
-        y = part.astype(work)
-        for axis, size, weight in ((3, width, weights[0]), (2, height, weights[1])):
-            pads = [(0, 0)] * 4
-            pads[axis] = (size // 2, size // 2)
-            wide = np.pad(y, pads, mode="reflect")
-            length = part.shape[axis]
-            shifts = [wide[(slice(None),) * axis + (slice(k, k + length),)] for k in range(size)]
-            y = shifts[0] * weight[some, 0]
-            for k in range(1, size):
-                y += shifts[k] * weight[some, k]
-        return np.rint(y, out=y).astype(np.uint8) if x.dtype == np.uint8 else y
+    def blurred(part: Array, image: Array) -> Array:
+        y = part
+        for axis, weight in zip((1, 2), weights, strict=True):
+            y = _weighted(y, weight[image].T[..., None, None], axis)
+        return np.rint(y, out=y) if x.dtype == np.uint8 else y
 
-    return _in_groups(x, blurred)
+    return _by_channel(x, blurred)
+
+
+def _weighted(x: Array, weights: Array, axis: int) -> Array:
+    """Means of neighbours along an axis of (n, H, W) with weights (size, n, 1, 1), which are symmetric."""
+    reach, length = len(weights) // 2, x.shape[axis]
+    shape = [*x.shape]
+    shape[axis] += 2 * reach
+    wide = np.empty(shape, weights.dtype)
+    lines, old = wide.swapaxes(0, axis), x.swapaxes(0, axis)
+    lines[reach : reach + length] = old
+    lines[:reach] = old[reach:0:-1]
+    lines[reach + length :] = old[-2 : -2 - reach : -1]
+
+    def shifted(k: int) -> Array:
+        return wide[(slice(None),) * axis + (slice(k, k + length),)]
+
+    y: Array = shifted(reach) * weights[reach]
+    term = np.empty_like(y)
+    for k in range(reach):
+        np.add(shifted(k), shifted(2 * reach - k), out=term)
+        term *= weights[k]
+        y += term
+    return y
 
 
 def _bell(size: int, sigma: Array) -> Array:

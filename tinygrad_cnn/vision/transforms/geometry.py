@@ -381,12 +381,10 @@ class _Flipped(Moved):
 
 def _reverse(x: Array, out: Array) -> None:
     """Write x with its last axis reversed. Bytes are moved eight at a time."""
-    if x.itemsize == 1 and not x.shape[-1] % 8 and x.strides[-1] == 1:
-        words: Array = out.view(np.uint64)
-        words[...] = x.view(np.uint64)[..., ::-1]
-        words.byteswap(inplace=True)
-    else:
-        out[...] = x[..., ::-1]
+    odd = x.shape[-1] % 8 if x.itemsize == 1 and x.strides[-1] == 1 else x.shape[-1]
+    out[..., :odd] = x[..., x.shape[-1] - odd :][..., ::-1]
+    if odd < x.shape[-1]:  # read as words whose last byte comes first
+        out[..., odd:].view("<u8")[...] = x[..., : x.shape[-1] - odd].view(">u8")[..., ::-1]
 
 
 class _RandomFlip(Transform):

@@ -58,7 +58,9 @@ class Batch(NamedTuple):
         return [name for name, target in self.targets.items() if target.kind in POSITIONS]
 
     def take(self, chosen: Array) -> Batch:
-        """The part with these images."""
+        """The part with these images, in ascending order."""
+        if len(chosen) == len(self.images):
+            return self
         return Batch(self.images[chosen], {name: target.take(chosen) for name, target in self.targets.items()})
 
     def put(self, name: str, chosen: Array, part: Batch) -> Batch:

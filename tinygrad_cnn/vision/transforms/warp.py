@@ -66,73 +66,100 @@ def warp(x: Array, matrices: Array, size: Size, interpolation: str, fill: Any) -
     if not x.size:
         y[:] = np.asarray(fill).reshape(-1, 1, 1)
         return y
-    group = max(1, PIXELS // math.prod(size))
+    fills = np.broadcast_to(np.asarray(fill), x.shape[1:2])
+    group, rows = max(1, PIXELS // math.prod(size)), max(1, PIXELS // size[1])
     for start in range(0, len(x), group):
         some = slice(start, start + group)
-        _read(x[some], matrices[some], interpolation, np.broadcast_to(np.asarray(fill), x.shape[1:2]), y[some])
+        frames = _framed(x[some], fills, interpolation)
+        for top in range(0, size[0], rows):
+            places = _places(matrices[some], range(top, min(top + rows, size[0])), size[1], _work(x.dtype))
+            _read(frames, places, interpolation, fills, y[some, :, top : top + rows])
     return y
 
 
-def _read(x: Array, matrices: Array, interpolation: str, fill: Array, out: Array) -> None:
-    count, (height, width) = len(x), x.shape[-2:]
-    work = x.dtype if x.dtype.kind == "f" and x.dtype.itemsize >= 4 else np.dtype(np.float32)
+def _work(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The floating point of the arithmetic with images of a dtype."""
+    return dtype if dtype.kind == "f" and dtype.itemsize >= 4 else np.dtype(np.float32)
+
+
+def _framed(x: Array, fill: Array, interpolation: str) -> Array:
+    """Images in a frame to which places outside are clipped, as (C, N, H + 3, W + 3); the first pixel is at (1, 1).
+
+    The frame has the fill for the nearest pixel. For means of pixels, which are in floating point, it is 0, and the last line
+    is only read with a share of 0.
+    """
+    nearest = interpolation == "nearest"
+    frames = np.zeros((x.shape[1], len(x), x.shape[2] + 3, x.shape[3] + 3), x.dtype if nearest else _work(x.dtype))
+    if nearest and fill.any():
+        frames[:] = fill[:, None, None, None]
+    frames[:, :, 1:-2, 1:-2] = x.swapaxes(0, 1)
+    return frames
+
+
+def _places(matrices: Array, rows: range, width: int, work: np.dtype[Any]) -> list[Array]:
+    """Where the new pixels of these rows are in the old images: x and y, each (n, rows, width)."""
     m = matrices.astype(work)[:, :, :, None, None]
-    column = (np.arange(out.shape[3], dtype=work) + work.type(0.5))[None, None, :]
-    row = (np.arange(out.shape[2], dtype=work) + work.type(0.5))[None, :, None]
-    across, down = (m[:, i, 0] * column + (m[:, i, 1] * row + m[:, i, 2]) for i in (0, 1))  # (n, H', W')
+    column = (np.arange(width, dtype=work) + work.type(0.5))[None, None, :]
+    row = (np.arange(rows.start, rows.stop, dtype=work) + work.type(0.5))[None, :, None]
+    places = [m[:, i, 0] * column + (m[:, i, 1] * row + m[:, i, 2]) for i in (0, 1)]
     if (matrices[:, 2] != (0, 0, 1)).any():
         below = m[:, 2, 0] * column + (m[:, 2, 1] * row + m[:, 2, 2])
-        across, down = across / below, down / below
-    # A frame is around the images, to which places outside are clipped: the first pixel is at 1.
-    across, down = (_inside(place, n) for place, n in ((across, width), (down, height)))
-    first = (np.arange(count) * ((height + 2) * (width + 2)))[:, None, None]
+        for place in places:
+            place /= below
+    return places
+
+
+def _read(frames: Array, places: list[Array], interpolation: str, fill: Array, out: Array) -> None:
+    """Write the pixels at these places, or means of the four around them."""
+    count, height, width = frames.shape[1:]
+    across, down = places
+    for place, n in zip(places, (width, height), strict=True):  # continuous places, as those of pixels in the frame
+        place += place.dtype.type(0.5)
+        np.clip(place, 0, place.dtype.type(n - 2), out=place)
+    frames = frames.reshape(len(frames), -1)
+    whole: Any = (
+        np.int32 if count * height * width < 1 << 31 else np.intp
+    )  # floats become these in a quarter of the time
+    first = (np.arange(count, dtype=whole) * (height * width))[:, None, None]
     if interpolation == "nearest":
-        at = first + np.rint(down).astype(np.intp) * (width + 2) + np.rint(across).astype(np.intp)
-        frame = np.empty((count, height + 2, width + 2), x.dtype)
-        for channel in range(x.shape[1]):
-            frame[:] = fill[channel]
-            frame[:, 1:-1, 1:-1] = x[:, channel]
-            out[:, channel] = frame.take(at)
+        at = (np.rint(down).astype(whole) * whole(width) + np.rint(across).astype(whole) + first).astype(np.intp)
+        for channel, pixels in enumerate(frames):
+            out[:, channel] = pixels.take(at)
         return
     # How much of the four pixels is inside. What is read is weighted by it once more, as in torchvision.
-    share = np.minimum(np.minimum(across, width + 1 - across), 1)
-    share *= np.minimum(np.minimum(down, height + 1 - down), 1)
-    left, top = across.astype(np.intp), down.astype(np.intp)
-    np.minimum(left, width, out=left)
-    np.minimum(top, height, out=top)
+    ones = np.ones_like(across)
+    share = np.minimum(np.minimum(across, across.dtype.type(width - 2) - across), ones)
+    share *= np.minimum(np.minimum(down, down.dtype.type(height - 2) - down), ones)
+    left, top = np.trunc(across), np.trunc(down)
     across -= left
     down -= top
-    at = first + top * (width + 2) + left
-    padded = np.zeros((count, height + 2, width + 2), work)
-    for channel in range(x.shape[1]):
-        padded[:, 1:-1, 1:-1] = x[:, channel]
-        a, b = padded.take(at), padded.take(at + 1)
-        c, d = padded.take(at + (width + 2)), padded.take(at + (width + 3))
-        a += (b - a) * across
-        c += (d - c) * across
-        a += (c - a) * down
+    at = (top.astype(whole) * whole(width) + left.astype(whole) + first).astype(np.intp)
+    for channel, pixels in enumerate(frames):
+        a, b, c, d = (pixels[start:].take(at) for start in (0, 1, width, width + 1))
+        b -= a
+        b *= across
+        a += b
+        d -= c
+        d *= across
+        c += d
+        c -= a
+        c *= down
+        a += c
         if fill[channel]:
             a -= fill[channel]
         a *= share
         if fill[channel]:
             a += fill[channel]
-        out[:, channel] = np.rint(a, out=a) if x.dtype.kind in "biu" else a
-
-
-def _inside(place: Array, size: int) -> Array:
-    """Continuous places along an axis as those of pixels in the framed image."""
-    place += place.dtype.type(0.5)
-    return np.clip(place, 0, size + 1, out=place)
+        out[:, channel] = np.rint(a, out=a) if out.dtype.kind in "biu" else a
 
 
 def resized(x: Array, boxes: Array, size: Size, interpolation: str, antialias: bool) -> Array:
     """The boxes (N, 4), (top, left, height, width), of images (N, C, H, W), resized to (N, C, *size)."""
     y = np.empty((*x.shape[:2], *size), x.dtype)
     whole = x.dtype == np.uint8
-    work = x.dtype if x.dtype.kind == "f" and x.dtype.itemsize >= 4 else np.dtype(np.float32)
 
     def bands(old: int, new: int) -> list[Band]:
-        return _bands(old, new, interpolation, antialias, None if whole else work)
+        return _bands(old, new, interpolation, antialias, None if whole else _work(x.dtype))
 
     for some, (top, left, height, width) in _equal(boxes, max(1, PIXELS // math.prod(size))):
         part = x[some, :, top : top + height, left : left + width]
@@ -146,7 +173,7 @@ def resized(x: Array, boxes: Array, size: Size, interpolation: str, antialias: b
             lines = np.ascontiguousarray(part, across[0].shares.dtype).reshape(-1, width)
             new = np.empty((len(lines), size[1]), lines.dtype)
             for band in across:
-                np.matmul(lines[:, band.old], band.shares.T, out=new[:, band.new])
+                np.matmul(lines[:, band.old], band.turned, out=new[:, band.new])
             part = new.reshape(*part.shape[:-1], size[1])
             if whole:
                 _rounded(part, interpolation)
@@ -163,11 +190,12 @@ def resized(x: Array, boxes: Array, size: Size, interpolation: str, antialias: b
 
 
 class Band(NamedTuple):
-    """New pixels along an axis, the old ones that have a share in them, and the shares (new, old)."""
+    """New pixels along an axis, the old ones that have a share in them, and the shares: (new, old), and turned (old, new)."""
 
     new: slice
     old: slice
     shares: Array
+    turned: Array
 
 
 @lru_cache(maxsize=256)
@@ -185,7 +213,7 @@ def _bands(old: int, new: int, interpolation: str, antialias: bool, work: np.dty
     dense[rows[:, None], (first - begins[rows // BAND])[:, None] + np.arange(k)] = shares
     ends = [*starts[1:].tolist(), new]
     return [
-        Band(slice(start, end), slice(begin, begin + width), dense[start:end])
+        Band(slice(start, end), slice(begin, begin + width), dense[start:end], np.ascontiguousarray(dense[start:end].T))
         for start, end, begin in zip(starts.tolist(), ends, begins.tolist(), strict=True)
     ]
 
@@ -204,14 +232,15 @@ def _equal(boxes: Array, most: int) -> list[tuple[slice, list[int]]]:
 def _in_steps(shares: Array) -> Array:
     """Shares as whole numbers of at most 15 bits, times a power of 2: the arithmetic of PyTorch for uint8 images.
 
-    Sums are exact, in any order: below 2^24 steps in float32, and else in float64.
+    Sums, and a half more, are exact in any order: below 2^24 steps in float32, and else in float64.
     """
     largest, bits = shares.max(), 0
     while bits < 22 and int(0.5 + largest * (1 << (bits + 1))) < 1 << 15:
         bits += 1
     scaled = shares * (1 << bits)
     whole = np.trunc(scaled + np.copysign(0.5, scaled))
-    dtype = np.float32 if np.abs(whole).sum(axis=1).max() * 255 < 1 << 23 else np.float64
+    largest = np.abs(whole).sum(axis=1).max() * 255 + (1 << bits) / 2
+    dtype = np.float32 if largest < 1 << 24 else np.float64
     steps: Array = (whole * 2.0**-bits).astype(dtype)
     return steps
 
