@@ -81,6 +81,50 @@ def test_norms_load_the_state_of_pytorch(name):
     np.testing.assert_allclose(layer(drawn(shape, 99)).numpy(), RECORDED[f"{name} y"], rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley", "householder"])
+@pytest.mark.parametrize("shape", [(4, 4), (5, 3), (2, 3, 5)])
+def test_orthogonal_weights_stay_so_and_start_where_they_were(orthogonal_map, shape):
+    class Holder(nn.Module):
+        def __init__(self, weight):
+            self.weight = nn.Parameter(weight)
+
+    tall = drawn(shape, 0) if shape[-2] >= shape[-1] else drawn(shape, 0).swapaxes(-1, -2)
+    q, r = np.linalg.qr(tall)
+    q *= np.sign(np.diagonal(r, axis1=-2, axis2=-1))[..., None, :]
+    wanted = q if shape[-2] >= shape[-1] else q.swapaxes(-1, -2)
+    layer = parametrizations.orthogonal(Holder(drawn(shape, 0)), orthogonal_map=orthogonal_map)
+    np.testing.assert_allclose(layer.weight.numpy(), wanted, atol=1e-14)  # Gram-Schmidt of the weight
+    layer.weight = tg.Tensor(-wanted)
+    np.testing.assert_allclose(layer.weight.numpy(), -wanted, atol=1e-14)
+    optimizer = tg.optim.SGD(layer.parameters(), lr=0.5)
+    for _ in range(3):
+        optimizer.zero_grad()
+        (layer.weight * drawn(shape, 1)).sum().backward()
+        optimizer.step()
+    w = layer.weight.numpy()
+    assert abs(w + wanted).max() > 0.1
+    w = w if shape[-2] >= shape[-1] else w.swapaxes(-1, -2)
+    np.testing.assert_allclose(
+        w.swapaxes(-1, -2) @ w, np.broadcast_to(np.eye(w.shape[-1]), q[..., : w.shape[-1], :].shape), atol=1e-13
+    )
+
+
+def test_unitary_weights_and_what_cannot_be_orthogonal():
+    layer = parametrizations.orthogonal(nn.Linear(3, 4, bias=False, dtype=np.complex128))
+    w = layer.weight.numpy()
+    np.testing.assert_allclose(w.conj().T @ w, np.eye(3), atol=1e-14)
+    for wrong, options, message in (
+        (nn.Linear(3, 4), {"name": "bias"}, r"'bias' has shape \(4,\); it must be a matrix"),
+        (nn.Linear(3, 4), {"orthogonal_map": "qr"}, "`orthogonal_map` is 'qr'"),
+        (nn.Linear(3, 4, dtype=np.complex64), {"orthogonal_map": "householder"}, "'householder' is for real weights"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            parametrizations.orthogonal(wrong, **options)
+    free = parametrizations.orthogonal(nn.Linear(3, 3), orthogonal_map="cayley", use_trivialization=False)
+    with pytest.raises(NotImplementedError, match="a value cannot be assigned with 'cayley'"):
+        free.weight = tg.Tensor(np.eye(3, dtype=np.float32))
+
+
 @pytest.mark.parametrize("name", PRUNED)
 def test_pruning_is_pytorchs(name):
     kind, calls = PRUNED[name]

@@ -36,6 +36,15 @@ NORMS = {
     "spectral conv": ("conv", "spectral_norm", {"n_power_iterations": 2, "eps": 1e-6}, X["conv"]),
     "spectral transpose": ("transpose", "spectral_norm", {}, X["transpose"]),
     "spectral dim": ("conv", "spectral_norm", {"dim": -3}, X["conv"]),
+    "orthogonal": ("conv", "orthogonal", {}, X["conv"]),
+    "orthogonal cayley": ("transpose", "orthogonal", {"orthogonal_map": "cayley"}, X["transpose"]),
+    "orthogonal wide": ("linear", "orthogonal", {"use_trivialization": False}, X["linear"]),
+    "orthogonal free": (
+        "linear",
+        "orthogonal",
+        {"orthogonal_map": "matrix_exp", "use_trivialization": False},
+        X["linear"],
+    ),
 }
 """The kind of layer, the function, its arguments, the shape of the input."""
 

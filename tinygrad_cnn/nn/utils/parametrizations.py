@@ -1,4 +1,4 @@
-"""Parametrizations that are well known: weight and spectral normalization.
+"""Parametrizations that are well known: weight and spectral normalization, and orthogonal weights.
 
 Names, arguments and the names of the state are those of ``torch.nn.utils.parametrizations``.
 """
@@ -18,9 +18,10 @@ from ...ops.shape import moveaxis
 from ...tensor import Tensor
 from ..conv import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ..module import Module
+from .orthogonal import orthogonal
 from .parametrize import register_parametrization
 
-__all__ = ["spectral_norm", "weight_norm"]
+__all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 
 M = TypeVar("M", bound=Module)
 

@@ -6,6 +6,7 @@ Names, arguments and the names of the state are those of ``torch.nn.utils.parame
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from ...checks import checked, flag
@@ -53,7 +54,8 @@ class ParametrizationList(ModuleList):
             new: Any = original
             for module in reversed(list(self)):
                 if hasattr(module, "right_inverse"):
-                    new = module.right_inverse(new)
+                    with suppress(NotImplementedError):  # then it starts from the value, as without a right_inverse
+                        new = module.right_inverse(new)
         self.is_tensor = isinstance(new, Tensor)
         names = ["original"] if self.is_tensor else [f"original{i}" for i in range(len(_several(new)))]
         values = [new] if self.is_tensor else list(new)
@@ -181,8 +183,9 @@ def register_parametrization(module: M, tensor_name: str, parametrization: Modul
         module: the module that has the tensor; it is returned.
         tensor_name: the name of a parameter or buffer in it.
         parametrization: a Module whose ``forward`` takes the original and returns the value. If it has a method
-            ``right_inverse``, the first original is made by it from the present value. It may return several Tensors; then
-            there are ``original0``, ``original1`` and so on, and ``forward`` takes them all. Make the optimizer after that.
+            ``right_inverse``, the first original is made by it from the present value, unless it raises NotImplementedError.
+            It may return several Tensors; then there are ``original0``, ``original1`` and so on, and ``forward`` takes them
+            all. Make the optimizer after that.
         unsafe: whether the value may have another shape or dtype than the tensor.
 
     Raises:
