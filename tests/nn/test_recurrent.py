@@ -101,3 +101,19 @@ def test_dropout_is_between_layers_and_in_training_alone():
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
+def test_long_sequences_go_back_in_parts_with_the_same_bits(kind, monkeypatch):
+    layer, x = getattr(nn, kind)(3, 4, bidirectional=True), tg.randn(7, 2, 3)
+
+    def gradients():
+        y, states = layer(x)
+        layer.zero_grad()
+        ((y * y).sum() + (states[1] if kind == "LSTM" else states).sum()).backward()
+        return [p.grad.numpy() for p in layer.parameters()]
+
+    whole = gradients()
+    monkeypatch.setattr("tinygrad_cnn.ops.recurrent.CHUNK", 3 * 2 * 4)  # three steps, three, and one
+    for one, other in zip(whole, gradients(), strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -10,7 +10,7 @@ In docstrings, g is the incoming gradient. References: Elman, "Finding structure
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +27,9 @@ __all__: list[str] = []
 
 GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
 """The gates of each kind. Those of a GRU are reset, update and new, those of an LSTM input, forget, cell and output."""
+
+CHUNK = 1 << 14
+"""Elements of a gate whose factors are computed at once, so that they stay in the cache."""
 
 
 @op(residuals=["gates"])
@@ -60,55 +63,63 @@ def recurrence(
 
 def _forward(inputs: Sequence[Any], kind: str, reverse: bool) -> tuple[np.ndarray, np.ndarray]:
     """The states, and the values of the gates (L, N, gates, H); for a GRU also w_n h + b_n."""
-    into, w, h, c, b, p = inputs
+    if kind == "lstm":
+        return _lstm_forward(inputs, reverse)
+    into, w, h, _, b, _ = inputs
     steps, n, size = into.shape
     hidden = size // GATES[kind]
-    a, states = np.array(into), np.empty((steps, n, h.shape[1] + (0 if c is None else hidden)), into.dtype)
+    a, states = np.array(into), np.empty((steps, n, hidden), into.dtype)
     if b is not None and kind != "gru":
         a += b
     more = np.empty((steps, n, hidden), into.dtype) if kind == "gru" else None
     left, term = np.array(w.T, order="C"), np.empty((n, size), into.dtype)
-    factor, shift = _half(kind, hidden, into.dtype)
-    if factor is not None:  # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2
-        a *= factor
-        left *= factor
-    product = np.empty((n, hidden), into.dtype)
     for t in reversed(range(steps)) if reverse else range(steps):
-        own, y = a[t], states[t]
+        own = a[t]
         np.matmul(h, left, term)
         if kind == "gru":
-            h = _gru_step(own, term, b, h, more[t], y, hidden)  # type: ignore[index]
+            h = _gru_step(own, term, b, h, more[t], states[t], hidden)  # type: ignore[index]
             continue
         own += term
-        if kind == "rnn_relu":
-            h = np.maximum(own, 0, out=own)
-            y[...] = h
-            continue
-        np.tanh(own, own)
-        if kind == "rnn_tanh":
-            h = own
-            y[...] = h
-            continue
-        own *= factor
-        own += shift
-        i, f, new, o = (own[:, k * hidden : (k + 1) * hidden] for k in range(4))
-        cell = y[:, -hidden:]
-        np.multiply(f, c, cell)
-        cell += np.multiply(i, new, product)
-        c = cell
-        m = np.multiply(o, np.tanh(cell, product), product)
-        h = m.copy() if p is None else m @ p.T
-        y[:, :-hidden] = h
+        h = np.maximum(own, 0, out=states[t]) if kind == "rnn_relu" else np.tanh(own, states[t])
+        own[...] = h
     gates = a.reshape(steps, n, -1, hidden)
     return states, gates if more is None else np.concatenate([gates, more[:, :, None]], 2)
 
 
-def _half(kind: str, hidden: int, dtype: Any) -> tuple[Any, Any]:
-    """1 / 2 for the gates that are sigmoids, 1 for others; 1 / 2 and 0."""
-    if kind != "lstm":
-        return None, None
-    factor = np.repeat(np.array([0.5, 0.5, 1, 0.5], dtype), hidden)
-    return factor, np.repeat(np.array([0.5, 0.5, 0, 0.5], dtype), hidden)
+def _lstm_forward(inputs: Sequence[Any], reverse: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The states (L, N, P + H) and the gates (L, N, 4, H), whose memory is (L, 4, N, H): a step goes over it in one run."""
+    into, w, h, c, b, p = inputs
+    steps, n, size = into.shape
+    hidden = size // 4
+    # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2. Whole arrays, as broadcasting costs more than the product.
+    factor, shift = np.full((2, 4, n, hidden), 0.5, into.dtype)
+    factor[2], shift[2] = 1, 0
+    into = into if b is None else into + b
+    a = np.empty((steps, 4, n, hidden), into.dtype)
+    np.multiply(into.reshape(steps, n, 4, hidden).swapaxes(1, 2), factor, a)
+    states = np.empty((steps, n, h.shape[1] + hidden), into.dtype)
+    hs, cells = states[:, :, :-hidden], states[:, :, -hidden:]
+    left = np.array(w.reshape(4, hidden, -1).swapaxes(1, 2), order="C")  # (4, P, H)
+    left[[0, 1, 3]] *= 0.5
+    term, product = np.empty((4, n, hidden), into.dtype), np.empty((n, hidden), into.dtype)
+    for t in reversed(range(steps)) if reverse else range(steps):
+        own, cell = a[t], cells[t]
+        np.matmul(h, left, term)
+        own += term
+        np.tanh(own, own)
+        own *= factor
+        own += shift
+        i, f, new, o = own
+        np.multiply(f, c, cell)
+        cell += np.multiply(i, new, product)
+        c, h = cell, hs[t]
+        np.tanh(cell, product)
+        if p is None:
+            np.multiply(o, product, h)
+        else:
+            product *= o
+            h[...] = product @ p.T
+    return states, a.swapaxes(1, 2)
 
 
 def _gru_step(a: np.ndarray, term: np.ndarray, b: Any, h: Any, more: Any, y: np.ndarray, hidden: int) -> np.ndarray:
@@ -172,9 +183,8 @@ def _recurrence_vjp(
         found = _back(g, None, given, None, kind, reverse)
     else:  # in C order, so that sums have the same bits wherever the values lie
         ordered = [a if a is None else np.ascontiguousarray(a) for a in given]
-        found = _back(
-            np.ascontiguousarray(g), np.ascontiguousarray(y), ordered, np.ascontiguousarray(gates), kind, reverse
-        )
+        g = np.ascontiguousarray(g, np.result_type(g, gates))
+        found = _back(g, np.ascontiguousarray(y), ordered, gates, kind, reverse)
     return tuple([
         None if own is None or not needed else astype(own, a.dtype) for own, needed, a in zip(found, needs, given, strict=True)
     ])  # fmt: skip
@@ -189,85 +199,137 @@ def _back(g: Any, y: Any, given: Sequence[Any], gates: Any, kind: str, reverse: 
     start = h if c is None else concatenate([h, c], axis=1)
     start = reshape(start, shape=(1, *get_shape(start)))
     before = concatenate([y[1:], start] if reverse else [start, y[:-1]], axis=0)
-    factors = _factors(kind, gates, before, y, hidden)
-    walk = _walk_arrays if isinstance(g, np.ndarray) else _walk_ops
-    inside, outer, dh, dc = walk(g, w, p, factors, kind, reverse, hidden)
+
+    def factors(some: slice) -> Factors:
+        return _factors(kind, gates[some], before[some], y[some], hidden)
+
+    if not isinstance(g, np.ndarray):
+        dinto, inside, outer, dh, dc = _walk_ops(g, w, p, factors(slice(None)), kind, reverse, hidden)
+    elif kind == "lstm":
+        inside, outer, dh, dc = _walk_lstm(g, w, p, gates, before[:, :, -hidden:], y[:, :, -hidden:], reverse)
+        dinto = inside
+    else:
+        dinto, inside, outer, dh = _walk_arrays(g, w, factors, kind, reverse, hidden)
+        dc = None
     steps, n, size = get_shape(into)
-    dinto = inside
-    if kind == "gru":  # `outer` are the gradients of the states
-        dinto = reshape(expand_dims(outer, 2) * factors.gates, shape=(steps, n, size))
     rows = reshape(inside, shape=(steps * n, size))
     states = before[:, :, : get_shape(h)[1]]
     dw = matmul(swapaxes(rows, 0, 1), reshape(states, shape=(steps * n, -1)))
     db = None if b is None else total(rows, axis=0)
     dp = None
     if p is not None:
-        m = gates[:, :, 3] * tanh(y[:, :, -hidden:])
+        m = tanh(y[:, :, -hidden:]) * gates[:, :, 3]
         dp = matmul(swapaxes(reshape(outer, shape=(steps * n, -1)), 0, 1), reshape(m, shape=(steps * n, hidden)))
     return dinto, dw, dh, dc, db, dp
 
 
+def _parts(steps: int, size: int, reverse: bool) -> list[slice]:
+    """Runs of steps, in the order of a walk back; their factors, of `size` elements a step and gate, stay in the cache."""
+    few = max(1, CHUNK // max(1, size))
+    parts = [slice(start, min(start + few, steps)) for start in range(0, steps, few)]
+    return parts if reverse else parts[::-1]
+
+
 def _walk_arrays(
-    g: np.ndarray, w: Any, p: Any, factors: Factors, kind: str, reverse: bool, hidden: int
+    g: np.ndarray, w: Any, factors: Callable[[slice], Factors], kind: str, reverse: bool, hidden: int
 ) -> tuple[Any, Any, Any, Any]:
-    """The gradients of w h for all steps (L, N, gates H), those of the states, and those of the states before."""
-    dtype = np.result_type(g, factors.gates)
-    steps, n, *_ = g.shape
-    per = factors.gates.shape[2]
-    multiplied = factors.gates if factors.hidden is None else factors.hidden
-    inside, outer = (
-        np.empty((steps, n, per, hidden), dtype),
-        np.array(g[:, :, : g.shape[2] - hidden * (kind == "lstm")], dtype),
-    )
-    dh, dc = np.zeros(outer.shape[1:], dtype), np.zeros((n, hidden), dtype)
-    term, w, p = np.empty((n, hidden), dtype), np.asarray(w, dtype), None if p is None else np.asarray(p, dtype)
-    for t in range(steps) if reverse else reversed(range(steps)):
-        own, da = outer[t], inside[t]
-        own += dh
-        back = own
-        if kind == "lstm":
-            back = own if p is None else own @ p
-            dc += g[t, :, -hidden:]
-            dc += np.multiply(back, factors.cell[t], term)
-            np.multiply(dc[:, None], multiplied[t, :, :3], da[:, :3])
-            np.multiply(back, multiplied[t, :, 3], da[:, 3])
-            dc *= factors.keep[t]
-        else:
-            np.multiply(back[:, None], multiplied[t], da)
-        np.matmul(da.reshape(n, -1), w, dh)
+    """The gradients of the inputs and of w h for all steps (L, N, gates H), of the states, and of the state before."""
+    steps, n, _ = g.shape
+    outer, inside = g.copy(), np.empty((steps, n, GATES[kind], hidden), g.dtype)
+    dinto = np.empty_like(inside) if kind == "gru" else inside
+    dh, term, w = np.zeros((n, hidden), g.dtype), np.empty((n, hidden), g.dtype), np.asarray(w, g.dtype)
+    for part in _parts(steps, n * hidden, reverse):
+        here = factors(part)
+        multiplied = here.gates if here.hidden is None else here.hidden
+        for k in range(len(multiplied)) if reverse else reversed(range(len(multiplied))):
+            own, da = outer[part.start + k], inside[part.start + k]
+            own += dh
+            np.multiply(own[:, None], multiplied[k], da)
+            np.matmul(da.reshape(n, -1), w, dh)
+            if kind == "gru":
+                dh += np.multiply(own, here.keep[k], term)
         if kind == "gru":
-            dh += np.multiply(own, factors.keep[t], term)
-    return inside.reshape(steps, n, -1), outer, dh, dc if kind == "lstm" else None
+            np.multiply(outer[part, :, None], here.gates, dinto[part])
+    shape = (steps, n, -1)
+    return dinto.reshape(shape), inside.reshape(shape), outer, dh
 
 
-def _walk_ops(
-    g: Any, w: Any, p: Any, factors: Factors, kind: str, reverse: bool, hidden: int
+def _walk_lstm(
+    g: np.ndarray, w: Any, p: Any, gates: np.ndarray, before: Any, cells: np.ndarray, reverse: bool
 ) -> tuple[Any, Any, Any, Any]:
-    """The same by ops."""
+    """The gradients of w h for all steps (L, N, 4 H), with p of the states (L, N, P), and of the state and the cell before.
+
+    `before` and `cells` are the cells before and after each step. The products are those of :func:`_factors`.
+    """
+    steps, n, hidden = cells.shape
+    gates = gates.swapaxes(1, 2)  # (L, 4, N, H)
+    outside, later = g[:, :, :-hidden], g[:, :, -hidden:]
+    outer = None if p is None else np.empty(outside.shape, g.dtype)
+    of_cells, inside = later.any(), np.empty((steps, n, 4, hidden), g.dtype)
+    by_gate = inside.swapaxes(1, 2)
+    dh, dc, term = np.zeros(outside.shape[1:], g.dtype), np.zeros((n, hidden), g.dtype), np.empty((n, hidden), g.dtype)
+    w, p = np.asarray(w, g.dtype), None if p is None else np.asarray(p, g.dtype)
+    for part in _parts(steps, n * hidden, reverse):
+        i, f, new, o = gates[part].swapaxes(0, 1)
+        factors, cell = np.empty((len(i), 4, n, hidden), g.dtype), np.empty((len(i), n, hidden), g.dtype)
+        of_i, of_f, of_new, of_o = factors.swapaxes(0, 1)
+        for gate, factor in ((i, of_i), (f, of_f), (o, of_o)):
+            np.subtract(1, gate, factor)
+            factor *= gate
+        t = np.tanh(cells[part])
+        of_i *= new
+        of_f *= before[part]
+        of_o *= t
+        for value, by, factor in ((new, i, of_new), (t, o, cell)):
+            np.multiply(value, value, factor)
+            np.subtract(1, factor, factor)
+            factor *= by
+        for k in range(len(i)) if reverse else reversed(range(len(i))):
+            at = part.start + k
+            da, by = by_gate[at], factors[k]
+            back = np.add(outside[at], dh, dh if outer is None else outer[at])
+            if p is not None:
+                back = back @ p
+            if of_cells:
+                dc += later[at]
+            dc += np.multiply(back, cell[k], term)
+            np.multiply(dc, by[:3], da[:3])
+            np.multiply(back, by[3], da[3])
+            dc *= f[k]
+            np.matmul(inside[at].reshape(n, -1), w, dh)
+    return inside.reshape(steps, n, -1), outer, dh, dc
+
+
+def _walk_ops(g: Any, w: Any, p: Any, here: Factors, kind: str, reverse: bool, hidden: int) -> tuple[Any, ...]:
+    """The same by ops, for every kind."""
     steps, n, size = get_shape(g)
-    multiplied = factors.gates if factors.hidden is None else factors.hidden
+    multiplied = here.gates if here.hidden is None else here.hidden
     states = size - hidden * (kind == "lstm")
     dh: Any = 0.0
     dc: Any = 0.0
-    inside, outer = [], []
+    insides, outers = [], []
     for t in range(steps) if reverse else reversed(range(steps)):
         own = g[t, :, :states] + dh
         back = own if p is None else matmul(own, p)
         if kind == "lstm":
-            dc = dc + g[t, :, states:] + back * factors.cell[t]
+            dc = dc + g[t, :, states:] + back * here.cell[t]
             da = stack([*(dc * multiplied[t, :, k] for k in range(3)), back * multiplied[t, :, 3]], axis=1)
-            dc = dc * factors.keep[t]
+            dc = dc * here.keep[t]
         else:
             da = expand_dims(back, 1) * multiplied[t]
         da = reshape(da, shape=(n, -1))
         dh = matmul(da, w)
-        dh = dh + own * factors.keep[t] if kind == "gru" else dh
-        inside.append(da)
-        outer.append(own)
+        dh = dh + own * here.keep[t] if kind == "gru" else dh
+        insides.append(da)
+        outers.append(own)
     if not reverse:
-        inside.reverse()
-        outer.reverse()
-    return stack(inside), stack(outer), dh, dc if kind == "lstm" else None
+        insides.reverse()
+        outers.reverse()
+    inside, outer = stack(insides), stack(outers)
+    dinto: Any = inside
+    if kind == "gru":
+        dinto = reshape(expand_dims(outer, 2) * here.gates, shape=(steps, n, -1))
+    return dinto, inside, outer, dh, dc if kind == "lstm" else None
 
 
 def steps_by_ops(given: Sequence[Any], kind: str, reverse: bool) -> tuple[Any, Any]:
