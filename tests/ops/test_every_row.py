@@ -7,6 +7,7 @@ sum and repeat. It takes seconds, and notices every wrong rule: see `tests/mutan
 
 from __future__ import annotations
 
+import re
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
@@ -17,9 +18,11 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
+from tinygrad_cnn.core.remedies import original
 from tinygrad_cnn.testing import assert_gradients
 from tinygrad_cnn.testing.cases import Case, Draws
 from tinygrad_cnn.testing.layouts import LAYOUTS
+from tinygrad_cnn.transforms.pytree import leaves
 
 from ..rows import CASES, FAMILIES, plain
 
@@ -101,6 +104,36 @@ def test_memory_layouts(rows):
         arrays = case.draw(Draws(np.random.default_rng(0)))
         found = computed(case, arrays, lambda a: odd[draw.integers(len(odd))](a))
         assert_near(found, computed(case, arrays), 1e-11)
+
+    of_rows(rows, check)
+
+
+PUBLIC = {
+    original(function): function
+    for module in (tg, tg.linalg, tg.fft)
+    for function in map(vars(module).get, module.__all__)
+}
+"""The functions that users call, by what the library calls."""
+
+
+@every_family
+def test_lists_in_place_of_arrays(rows):
+    """A function of nested lists has the bits of the arrays that these are, or says that they are lists."""
+
+    def check(case: Case) -> None:
+        arrays = case.draw(Draws(np.random.default_rng(0)))
+        if case.function not in PUBLIC or case.via is not Case.via or not all(a.size for a in arrays):
+            return  # what calls the function may ask for an array, and empty lists may stand for another shape
+        call = replace(case, function=PUBLIC[case.function]).call
+        try:
+            found = call(*[a.tolist() for a in arrays])
+        except TypeError as error:
+            if not re.search("is (a )?list; it must be", str(error)):
+                raise
+            return
+        for (_, a), (_, b) in zip(leaves(found), leaves(call(*arrays)), strict=True):
+            assert np.array_equal(a, b, equal_nan=True)
+            assert np.asarray(a).dtype == np.asarray(b).dtype
 
     of_rows(rows, check)
 

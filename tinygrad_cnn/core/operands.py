@@ -37,12 +37,12 @@ def operand(value: Any, name: str, is_label: bool, beside: Sequence[Any]) -> tup
 
 
 def operands(values: Iterable[Any], name: str) -> tuple[Any, ...]:
-    """The operands of a variadic op: lists that hold Tensors become Tensors, and beside a Tensor, others are adapted."""
+    """The operands of a variadic op: lists that hold Tensors become Tensors, others arrays, adapted beside a Tensor."""
     found = [*values]
     if {*map(type, found)} != {namespace["Tensor"]}:
         found = [above.gather(value, name) for value in found]
-        if any(isinstance(value, namespace["Tensor"]) for value in found):
-            found = [above.adapt(value, name, found) for value in found]
+        mixed = any(isinstance(value, namespace["Tensor"]) for value in found)
+        found = [above.adapt(x, name, found) if mixed else above.gather(x, name, arrays=True) for x in found]
     return tuple(found)
 
 
@@ -53,7 +53,7 @@ def call_with_lists(op: Op, inputs: Sequence[Any], params: Sequence[Any]) -> Any
     if any(isinstance(value, namespace["Tensor"]) for value in gathered):
         return op.function(*gathered, **named)
     try:
-        result = op.run(*gathered, **named)
+        result = op.run(*[above.gather(value, op.name, arrays=True) for value in gathered], **named)
     except AttributeError as error:
         raise explain(op, error, gathered) from error
     return result[0] if op.signature.residuals else result

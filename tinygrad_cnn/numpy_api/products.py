@@ -114,13 +114,16 @@ def cross(a: Array, b: Array, axisa: int = -1, axisb: int = -1, axisc: int = -1,
     if not along:
         a, b = moveaxis(a, axisa, -1), moveaxis(b, axisb, -1)
     at = axisa if along else -1
-    sizes = {a.shape[at], b.shape[at]}
-    if not sizes <= {2, 3}:
-        raise ValueError(f"cross: the vectors have sizes {a.shape[at]} and {b.shape[at]}; they must have size 3, or 2")
-    if sizes == {2}:
+    sizes = [np.shape(x)[at] for x in (a, b)]
+    if not {*sizes} <= {2, 3}:
+        raise ValueError(f"cross: the vectors have sizes {sizes[0]} and {sizes[1]}; they must have size 3, or 2")
+    if sizes == [2, 2]:
         (a0, a1), (b0, b1) = ((moveaxis(x, at, 0)[0], moveaxis(x, at, 0)[1]) for x in (a, b))
         return a0 * b1 - a1 * b0
-    a, b = (x if x.shape[at] == 3 else pad(x, [(0, int(i == at % x.ndim)) for i in range(x.ndim)]) for x in (a, b))
+    a, b = (
+        x if n == 3 else pad(x, [(0, int(i == at % np.ndim(x))) for i in range(np.ndim(x))])
+        for x, n in zip((a, b), sizes, strict=True)
+    )
     return _cross(a, b, axis=at) if along else moveaxis(_cross(a, b, axis=at), -1, axisc)
 
 

@@ -81,9 +81,10 @@ def _transposed(m: Array) -> Array:
 def mirrored(a: Array, upper: bool = False) -> Any:
     """The symmetric matrices, Hermitian ones of a complex `a`, that have the lower triangle of `a`, or the upper one."""
     half: Any = triu if upper else tril
-    if a.dtype.kind == "c":  # with a real diagonal
-        return half(a) + conj(_transposed(half(a))) - np.eye(a.shape[-1], dtype=a.dtype) * real(a)
-    return half(a) + _transposed(half(a, 1 if upper else -1))
+    kept = half(a)
+    if kept.dtype.kind == "c":  # with a real diagonal
+        return kept + conj(_transposed(kept)) - np.eye(kept.shape[-1], dtype=kept.dtype) * real(kept)
+    return kept + _transposed(half(a, 1 if upper else -1))
 
 
 inv.vjp(a=lambda g, y: matmul(matmul(_transposed(y), -g), _transposed(y)))

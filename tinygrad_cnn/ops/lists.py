@@ -46,10 +46,10 @@ def adapt(value: Any, name: str = "Tensor", beside: Sequence[Any] = ()) -> Any:
     return to_array(value, python=np.result_type(get_default_dtype(), *dtypes))
 
 
-def gather(value: Any, name: str = "Tensor") -> Any:
+def gather(value: Any, name: str = "Tensor", *, arrays: bool = False) -> Any:
     """`value`, unless it is a list, tuple or object array that holds Tensors: then the Tensor stacked from it.
 
-    An array of a subclass becomes one of NumPy's own class.
+    An array of a subclass becomes one of NumPy's own class. With `arrays`, a list or tuple of numbers becomes an array.
 
     NumPy's promotion of the Tensors and arrays in it gives the dtype; Python and NumPy scalars do not promote.
 
@@ -59,14 +59,16 @@ def gather(value: Any, name: str = "Tensor") -> Any:
     """
     if isinstance(value, _tensor):
         return value
-    if not _holds_tensor(value):
-        if getattr(value, "dtype", None) == OBJECT:
-            raise TypeError(f"{name}: {_NO_OPERAND}")
+    holds_tensor = _holds_tensor(value)
+    if not holds_tensor and getattr(value, "dtype", None) == OBJECT:
+        raise TypeError(f"{name}: {_NO_OPERAND}")
+    if not holds_tensor and not (arrays and isinstance(value, list | tuple)):
         return plain(value, name)
     try:
-        return _joined(value, _common(value))
+        return _joined(value, _common(value)) if holds_tensor else np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"{name}: a list that holds Tensors must be full, with parts of one shape: {error}") from None
+        kind = "a list that holds Tensors" if holds_tensor else "a list"
+        raise ValueError(f"{name}: {kind} must be full, with parts of one shape: {error}") from None
 
 
 def members(values: Iterable[Any]) -> list[Any]:

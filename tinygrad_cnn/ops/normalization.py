@@ -19,7 +19,7 @@ import numpy as np
 from ..core.graph import Array, op
 from . import lists
 from .affine import affine, product_to, repeated
-from .elementwise import REAL, astype, maximum
+from .elementwise import REAL, astype, div, maximum, mul
 from .half import in_float32
 from .in_place import update_
 from .real import is_integer, not_negative, positive, real
@@ -434,12 +434,11 @@ def local_response_norm(x: Array, size: int, alpha: float = 1e-4, beta: float = 
     size = int(size)
     width = [(0, 0)] * len(get_shape(x))
     width[1] = (size // 2, (size - 1) // 2)
-    squares = pad_constant(x * x, pad_width=width)
+    squares = pad_constant(mul(x, x), pad_width=width)
     total = slice_axis(squares, 0, channels, 1)
     for i in range(1, size):
         total = total + slice_axis(squares, i, i + channels, 1)
-    y: Tensor = x / (total * (alpha / size) + k) ** beta
-    return y
+    return div(x, (total * (alpha / size) + k) ** beta)
 
 
 def normalize(x: Array, p: float = 2.0, axis: Axis = 1, eps: float = 1e-12) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...core.graph import Array, OpFunction, Tensor, implements, op
 from ...ops.compare import greater
-from ...ops.elementwise import where
+from ...ops.elementwise import sub, where
 from ...ops.half import in_float32
 from ...ops.lists import gather
 from .ufuncs import floating, op_of, scipy
@@ -126,7 +126,7 @@ def multigammaln(a: Array, d: int) -> Tensor:
         raise ValueError(f"multigammaln: `a` must be more than {0.5 * (d - 1)}, which is (d - 1) / 2")
     total = gammaln(a) + 0.25 * d * (d - 1) * math.log(math.pi)
     for j in range(1, index(d)):
-        total = total + gammaln(a - 0.5 * j)
+        total = total + gammaln(sub(a, 0.5 * j))
     return where(greater(a, 0.5 * (d - 1)), total, np.nan)  # under vmap, samples after the first may be too small
 
 
