@@ -82,7 +82,7 @@ def seen(roots: Sequence[Root], wanted: Collection[Any] | None, varying: Collect
     Parameters and saved numbers of the `varying` nodes differ from walk to walk.
     """
     oldest = min([place.number for place in wanted]) if wanted else 0
-    nodes, ends = reached([place for place, _ in roots], oldest)
+    nodes, ends = reached(dict(roots), oldest)
     return Graph(roots, wanted, nodes, ends, varying) if len(nodes) <= MOST_NODES else None
 
 

@@ -80,12 +80,16 @@ class _Walk:
         roots, wanted, retain, floor, finished: as for :func:`pull_back`.
     """
 
+    tensors = False
+    pull: Callable[[Any, Array, Any], Sequence[Any]] | None = None
+    """What applies the rules of a node, where they are given Tensors or a tracer is told of them."""
+
     def __init__(
         self, roots: Sequence[tuple[Place, Array]], wanted: set[Place] | None, retain: bool, floor: int,
         finished: Finished | None,
     ) -> None:  # fmt: skip
         oldest = floor if not wanted else max(floor, min(map(_number, wanted)))  # nothing older is needed
-        nodes, last = reached([place for place, _ in roots], oldest)
+        nodes, last = reached(dict(roots), oldest)
         self.order = nodes + last if finished is None else _with_each_leaf_early(nodes, last)
         self.useful = None if wanted is None or wanted.issuperset(last) else _leading_to(wanted, nodes)
         self.ends: Collection[Place] = wanted or ()
@@ -94,16 +98,10 @@ class _Walk:
         for place, g in roots:
             if self.useful is None or place in self.useful:
                 self.grads[place] = self.grads[place] + g if place in self.grads else g
-        self.borrowed = {*self.grads}
-        """The leaves and ends whose gradient may share memory with another array, as those of the roots do."""
-        self.sums: set[Place] = set()
-        """The places whose gradient is a sum that this walk made, and may add to in place."""
-        self.from_zero: set[Place] = set()
-        """The places whose sum began with 0, so that no element of it is -0."""
+        self.borrowed = {*self.grads}  # leaves and ends whose gradient may share memory, as those of the roots do
+        self.sums: set[Place] = set()  # places whose gradient is a sum that this walk made, and may add to in place
+        self.from_zero: set[Place] = set()  # places whose sum began with 0, so that no element of it is -0
         self.results: dict[Place, Array] = {}
-        self.tensors = False
-        self.pull: Callable[[Any, Array, Any], Sequence[Any]] | None = None
-        """What applies the rules of a node, where they are given Tensors or a tracer is told of them."""
 
     def follow(self, create: bool) -> None:
         """:meth:`run`, where rules are given Tensors, or a tracer is told of them."""

@@ -45,12 +45,6 @@ def prepare(out: np.ndarray | None, a: Any, b: Any) -> Callable[[], Any] | None:
     return how and how(out, a, b)
 
 
-def multiply(a: np.ndarray, b: np.ndarray) -> Any:
-    """np.matmul."""
-    task = prepare(None, a, b)
-    return np.matmul(a, b) if task is None else task()
-
-
 @lru_cache(maxsize=4096)
 def _how(left: tuple[int, ...], right: tuple[int, ...]) -> Prepare | None:
     """The function that prepares a product of arrays of these shapes; None if the shapes do not match."""

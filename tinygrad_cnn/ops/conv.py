@@ -71,27 +71,23 @@ def convolve_dw(
     return w
 
 
-def _dx(u: Array, w: Array, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int) -> Array:
-    return convolve_dx(u, w, shape=shape, stride=stride, padding=padding, dilation=dilation, groups=groups)
+def _dx(g: Array, w: Array, in_shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int) -> Array:
+    return convolve_dx(g, w, shape=in_shape, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
-def _dw(x: Array, u: Array, shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int) -> Array:
-    return convolve_dw(x, u, shape=shape, stride=stride, padding=padding, dilation=dilation, groups=groups)
+def _dw(g: Array, x: Array, in_shape: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int) -> Array:
+    return convolve_dw(x, g, shape=in_shape, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
 def _conv(x: Array, w: Array, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int) -> Array:
     return convolve(x, w, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
-convolve.vjp(
-    x=lambda g, w, in_shape, stride, padding, dilation, groups: _dx(g, w, in_shape, stride, padding, dilation, groups),
-    w=lambda g, x, in_shape, stride, padding, dilation, groups: _dw(x, g, in_shape, stride, padding, dilation, groups),
-    b=lambda g: sum(g, axis=(0, *range(2, g.ndim))),
-)
+convolve.vjp(x=_dx, w=_dw, b=lambda g: sum(g, axis=(0, *range(2, g.ndim))))
 convolve.jvp(b=lambda t, out_shape: reshape(t, shape=(-1, *(1 for _ in out_shape[2:]))))
 convolve_dx.vjp(
     u=lambda g, w, stride, padding, dilation, groups: _conv(g, w, stride, padding, dilation, groups),
-    w=lambda g, u, in_shape, stride, padding, dilation, groups: _dw(g, u, in_shape, stride, padding, dilation, groups),
+    w=lambda g, u, in_shape, stride, padding, dilation, groups: _dw(u, g, in_shape, stride, padding, dilation, groups),
 )
 convolve_dw.vjp(
     x=lambda g, u, in_shape, stride, padding, dilation, groups: _dx(u, g, in_shape, stride, padding, dilation, groups),

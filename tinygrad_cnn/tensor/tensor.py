@@ -432,14 +432,14 @@ def _sum_of_gradients(old: Tensor, g: Any, create: bool) -> Tensor:
 
 
 @cache
-def _one(dtype: np.dtype[Any], name: str) -> NDArray[Any]:
+def _one(shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
     """The incoming gradient of most backward walks: a read-only 1. TypeError if the result is complex."""
     if dtype.kind == "c":
         raise TypeError(
             f"{name}: the result is {dtype}, and only a real number has an implied gradient of 1; take abs, real or imag of "
             "it, pass the gradient, or use holomorphic_grad for a holomorphic function"
         )
-    one = np.ones((), dtype)
+    one = np.ones(shape, dtype)
     one.flags.writeable = False
     return one
 
@@ -461,8 +461,7 @@ def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: boo
                 f"{name}: the Tensor has shape {array.shape}; only a single element has an implied gradient of 1: reduce it "
                 "with sum() or mean(), or pass the gradient"
             )
-        g = _one(array.dtype, name)
-        g = np.broadcast_to(g, array.shape).copy() if array.ndim else g
+        g = _one(array.shape, array.dtype, name)
         return output._node, Tensor._of(g) if tensors else g
     gradient = gather(gradient, name)
     array = gradient._array if isinstance(gradient, Tensor) else np.asarray(gradient)

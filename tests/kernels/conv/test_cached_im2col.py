@@ -83,9 +83,10 @@ def test_a_program_has_columns_of_its_own(filled):
     x, w, u = arrays()
     shared = {}
     y, dw = convolve(None, x, w, **PLAIN)(), gradient(x, u)
-    filled.clear()
     first = convolve(y, x, w, **PLAIN, shared=shared)
     second = convolve_dw(dw, x, u, shape=w.shape, **PLAIN, shared=shared)
+    second()  # from now on the plan keeps the images
+    filled.clear()
     for factor in (1, 2):
         x *= factor
         first()
@@ -101,14 +102,13 @@ def test_plans_are_few_and_no_two_calls_have_one():
 
     def use(plan, depth):
         seen.append(plan)
-        if depth:
-            cached_im2col.with_plan("key", make, use, depth - 1)
+        return partial(cached_im2col.with_plan, "key", make, use, depth - 1) if depth else list
 
     cached_im2col.with_plan("key", make, use, 1)
     cached_im2col.with_plan("key", make, use, 0)
     assert seen[0] is seen[2] is not seen[1]
     for key in range(2 * cached_im2col.KEPT):
-        cached_im2col.with_plan(key, make, alive.add)
+        cached_im2col.with_plan(key, make, lambda plan: partial(alive.add, plan))
     assert len(alive) == cached_im2col.KEPT
 
 

@@ -18,16 +18,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from ...ops.windows import Sizes, interior, last_view, volume, windows
-from ..blocking import Geometry, turned
-from ..matmul import multiply
+from ..blocking import Geometry
 from ..matmul import prepare as prepare_product
-
-T = TypeVar("T")
 
 MOST = 1 << 18
 """Columns of at most so many elements are kept."""
@@ -57,12 +54,12 @@ def forget() -> None:
     _here.plans.clear()
 
 
-def with_plan(key: Any, make: Callable[[], Plan], use: Callable[..., T], *args: Any) -> T:
-    """use(plan, *args), with a plan for `key` that no other call has until it ends."""
+def with_plan(key: Any, make: Callable[[], Plan], prepare: Callable[..., Callable[[], Any]], *args: Any) -> Any:
+    """The result of the task prepare(plan, *args), with a plan for `key` that no other call has until it ends."""
     plans = _here.plans
     plan = plans.pop(key, None) or make()
     try:
-        return use(plan, *args)
+        return prepare(plan, *args)()
     finally:
         plans[key] = plan
         if len(plans) > KEPT:
@@ -101,12 +98,6 @@ class Plan:
         matrix, elements, biases = self._filters[o]
         return (matrix[:, :-1], [(elements, w)]) if b is None else (matrix, [(elements, w), (biases, b)])
 
-    def keep(self) -> None:
-        """Keep the images from the next call on."""
-        if self._images is None:
-            self._bytes = bytearray(self._inner.nbytes)
-            self._images = np.frombuffer(self._bytes, self._inner.dtype).reshape(self._inner.shape)
-
     def fill(self, x: np.ndarray) -> None:
         """Fill the columns from x."""
         self._is_known, dtype = False, x.dtype  # an interrupt may come between the copies
@@ -118,14 +109,21 @@ class Plan:
         self._is_known = x is self._images and dtype == x.dtype
 
     def need(self, x: np.ndarray) -> None:
-        """Fill the columns from x, unless they are of images with the same bytes."""
+        """Fill the columns from x, unless they are of images with the same bytes; keep the images from the next call on."""
         found: Any = x.data if x.flags.c_contiguous else x.tobytes()  # a bytearray is compared with either at once
         if not self._is_known or x.dtype != self._inner.dtype or self._bytes != found:
+            if self._images is None:
+                self._bytes = bytearray(self._inner.nbytes)
+                self._images = np.frombuffer(self._bytes, self._inner.dtype).reshape(self._inner.shape)
             self.fill(x)
 
 
-def convolve(plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray) -> Callable[[], np.ndarray]:
-    """A function that fills y (N, O, *out), and returns it."""
+def convolve(
+    plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray | None
+) -> Callable[[], np.ndarray]:
+    """A function that fills y (N, O, *out), and returns it; None for a new array."""
+    if y is None:
+        return partial(_convolved, plan, x, w, b)
     filters, copies = plan.filters(w, b)
     columns = plan.columns if b is None else plan.with_ones
     o, after = len(w), Copies()
@@ -150,7 +148,7 @@ def convolve(plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: 
     return run
 
 
-def convolved(plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None) -> np.ndarray:
+def _convolved(plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None) -> np.ndarray:
     """The convolution as a view of a new product, which takes half the time that the views of a given array take."""
     plan.fill(x)
     filters, copies = plan.filters(w, b)
@@ -160,15 +158,14 @@ def convolved(plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None) ->
     o, shape = len(filters), (len(x), *plan.out)
     y: np.ndarray
     if o < FEW_FILTERS:
-        y = multiply(filters, columns).reshape(o, *shape).swapaxes(0, 1)
+        y = _product(None, filters, columns)().reshape(o, *shape).swapaxes(0, 1)
     else:
-        y = multiply(columns.T, filters.T).reshape(*shape, o).transpose(0, -1, *range(1, len(shape)))
+        y = _product(None, columns.T, filters.T)().reshape(*shape, o).transpose(0, -1, *range(1, len(shape)))
     return y
 
 
 def weight_gradient(plan: Plan, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> Callable[[], np.ndarray]:
     """A function that fills w (O, c, *k), in C order, from x and u (N, O, *out), and returns it."""
-    plan.keep()
     matrix, copies = _rows(u)
     product = _product(w.reshape(len(w), -1), matrix, plan.columns.T)
 
@@ -182,11 +179,6 @@ def weight_gradient(plan: Plan, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> 
     return run
 
 
-def gradient_in_w(plan: Plan, x: np.ndarray, u: np.ndarray, shape: Sizes) -> np.ndarray:
-    """The gradient as a new array."""
-    return weight_gradient(plan, x, u, np.empty(shape, plan.columns.dtype))()
-
-
 def _rows(u: np.ndarray) -> tuple[np.ndarray, Copies]:
     """u (N, O, *out) as a matrix (O, N P), and the copies that fill it if it is no view of u."""
     o = u.shape[1]
@@ -197,16 +189,6 @@ def _rows(u: np.ndarray) -> tuple[np.ndarray, Copies]:
         return last.reshape(-1, o).T, []
     buffer = np.empty(first.shape, u.dtype)
     return buffer.reshape(o, -1), [(buffer, first)]
-
-
-def input_gradient(plan: Plan, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Callable[[], np.ndarray]:
-    """A function that fills x (N, c, *sizes) from u (N, O, *out) and w (O, c, *k), and returns it."""
-    return convolve(plan, u, turned(w).swapaxes(0, 1), None, x)
-
-
-def gradient_in_x(plan: Plan, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """The gradient, in x."""
-    return input_gradient(plan, u, w, x)()
 
 
 def _product(out: np.ndarray | None, a: np.ndarray, b: np.ndarray) -> Callable[[], Any]:

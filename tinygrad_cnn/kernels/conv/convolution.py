@@ -19,7 +19,7 @@ import numpy as np
 
 from ...ops.half import HALF
 from ...ops.windows import Pairs, Sizes, last_view, output_sizes, volume
-from ..blocking import Geometry, is_last
+from ..blocking import Geometry, is_last, turned
 from ..parallel.task import Task, Work, together
 from . import cached_im2col, depthwise, few_positions, im2col, kn2row, pointwise
 
@@ -43,12 +43,10 @@ def convolve(
     if dtype is HALF:
         return _in_float32(convolve, out, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
     how = _method(x.shape, w.shape, stride, padding, dilation, groups)
-    y = None if out is None else _result(out, (len(x), len(w), *how.g.out), dtype)
-    if y is None:
-        if how.is_small:
-            return partial(cached_im2col.with_plan, *how.plan(dtype), cached_im2col.convolved, x, w, b)
-        y = _result(None, (len(x), len(w), *how.g.out), dtype, last=True)
-    elif how.is_small:
+    if how.is_small and out is None:
+        return partial(cached_im2col.with_plan, *how.plan(dtype), cached_im2col.convolve, x, w, b, None)
+    y = _result(out, (len(x), len(w), *how.g.out), dtype, last=True)
+    if how.is_small:
         return cached_im2col.convolve(how.shared_plan(dtype, shared), x, w, b, y)
     return how.work(how.module.convolve, y, (x, 1), (w, 0), (b, 0), (y, 1))
 
@@ -66,12 +64,12 @@ def convolve_dx(
         )
     how = _method(shape, w.shape, stride, padding, dilation, groups)
     x = _result(out, shape, dtype, last=shape[1] >= FEW_CHANNELS and is_last(u))
-    if how.turned is not None and out is None:
-        return partial(
-            cached_im2col.with_plan, *how.turned_plan(u.shape, stride, dtype), cached_im2col.gradient_in_x, u, w, x
-        )
     if how.turned is not None:
-        return cached_im2col.input_gradient(how.turned_plan(u.shape, stride, dtype)[1](), u, w, x)
+        key, make = how.turned_plan(u.shape, stride, dtype)
+        given = u, turned(w).swapaxes(0, 1), None, x
+        if out is None:
+            return partial(cached_im2col.with_plan, key, make, cached_im2col.convolve, *given)
+        return cached_im2col.convolve(make(), *given)
     module = how.module
     if module in (im2col, kn2row):
         module = kn2row if w.shape[1] * w.shape[-1] >= LONG_RUN else im2col
@@ -92,9 +90,9 @@ def convolve_dw(
             convolve_dw, out, x, u, shape=shape, stride=stride, padding=padding, dilation=dilation, groups=groups
         )
     how = _method(x.shape, shape, stride, padding, dilation, groups)
-    if how.is_small and out is None:
-        return partial(cached_im2col.with_plan, *how.plan(dtype), cached_im2col.gradient_in_w, x, u, shape)
     w = _result(out, shape, dtype)
+    if how.is_small and out is None:
+        return partial(cached_im2col.with_plan, *how.plan(dtype), cached_im2col.weight_gradient, x, u, w)
     if how.is_small:
         return cached_im2col.weight_gradient(how.shared_plan(dtype, shared), x, u, w)
     return how.work(how.module.weight_gradient, w, (x, 1), (u, 1), (w, 0))
