@@ -47,7 +47,7 @@ def prepare_nll(out: Array | None, logits: Any, target: Any, w: Any) -> Any:
         return None
     y = np.empty(len(logits), logits.dtype) if out is None else out
     if _are_few(logits):
-        return partial(with_workspace, _few_nll, logits, target, w, y)
+        return _alone(logits, _few_nll, logits, target, w, y)
     return _by_rows(_nll, y, [logits, target, w])
 
 
@@ -59,7 +59,7 @@ def prepare_nll_pull(out: Array | None, u: Any, logits: Any, target: Any) -> Any
     if not y.flags.c_contiguous:
         return None
     if _are_few(logits):
-        return partial(with_workspace, _few_nll_pull, u, logits, target, y)
+        return _alone(logits, _few_nll_pull, u, logits, target, y)
     return _by_rows(_nll_pull, y, [u, logits, target])
 
 
@@ -89,6 +89,11 @@ def _scored(logits: Any, target: Any, w: Any) -> bool:
 def _are_few(logits: Array) -> bool:
     """Whether the cross-entropy is computed without blocks."""
     return logits.size < SMALL or (logits.size <= BLOCK and _turns(*logits.shape))
+
+
+def _alone(logits: Array, function: Callable[..., Array], *arrays: Array) -> Callable[[], Array]:
+    """A task that computes `function` of arrays, with a workspace if it takes scratch: a small one takes none."""
+    return partial(function, *arrays) if logits.size < SMALL else partial(with_workspace, function, *arrays)
 
 
 def _by_rows(function: Callable[..., object], out: Array | None, arrays: Sequence[Array]) -> Any:
@@ -234,6 +239,10 @@ def _turned_nll(x: Array, target: Array, w: Array, y: Array) -> None:
 def _turned_nll_pull(u: Array, x: Array, target: Array, y: Array) -> None:
     z = _turned(x)
     np.exp(np.subtract(z, np.maximum.reduce(z), z), z)
+    if x.size < SMALL:  # a mask takes fewer calls, and more time for each number
+        np.divide(z, _column_sums(z), z)
+        np.multiply(np.subtract(z, np.equal(_column(x.shape[1]), target), z), u, y.T)
+        return
     np.multiply(z, np.divide(u, _column_sums(z)), y.T)
     places, inside = _places(target, x.shape[1])
     if inside is not None:
@@ -291,6 +300,14 @@ def _places(target: Array, classes: int) -> tuple[Array, Array | None]:
         return firsts + labels, None
     inside = np.less(labels.view(np.uintp), classes)
     return firsts + np.where(inside, labels, 0), inside
+
+
+@lru_cache(maxsize=SHORT)
+def _column(classes: int) -> Array:
+    """The classes below each other."""
+    column = np.arange(classes)[:, None]
+    column.flags.writeable = False
+    return column
 
 
 @lru_cache(maxsize=64)

@@ -193,6 +193,10 @@ def _by_ones(out: np.ndarray | None, a: np.ndarray) -> Callable[[], Any] | None:
         return None
     if out is not None and not (out.dtype == a.dtype and out.flags.c_contiguous and out.shape == a.shape[1:]):
         return None
+    if len(each) < len(a):
+        return partial(
+            _by_halves, each, a[: len(each)], a[len(each) :], out, out if out is None else np.empty_like(out)
+        )
     if each.dtype is a.dtype:
         return partial(each.dot, a, out)
     if out is None:
@@ -207,9 +211,16 @@ def _by_ones(out: np.ndarray | None, a: np.ndarray) -> Callable[[], Any] | None:
     return task
 
 
+def _by_halves(each: np.ndarray, a: np.ndarray, b: np.ndarray, out: Any, more: Any) -> np.ndarray:
+    """The sum of the rows of a and of b, which may have one less."""
+    y: np.ndarray = np.add(each.dot(a, out), each[: len(b)].dot(b, more), out)
+    return y
+
+
 @lru_cache(maxsize=1024)
 def _ones_for(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray | None:
-    """The ones that sum the rows of an array, in float64 if float32 would lose precision; None if BLAS should not."""
+    """The ones that sum the rows of an array, or each half of them; in float64 if float32 would lose precision. None if BLAS
+    should not."""
     if (
         len(shape) != 2
         or not 0 < shape[0] <= BLOCK
@@ -218,6 +229,8 @@ def _ones_for(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray | None
         or math.prod(shape) >= 2 * SMALL
     ):
         return None  # BLAS would use several threads from there on
+    if SHORT < shape[0] <= 2 * SHORT:
+        return ones(-(-shape[0] // 2), dtype)
     return ones(shape[0], dtype if shape[0] <= SHORT else np.dtype(np.float64))
 
 
