@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn.compile import walks
+from tinygrad_cnn.compile import parts, walks
+from tinygrad_cnn.compile.rules import Call, Value
 from tinygrad_cnn.ops import index as indexing
+from tinygrad_cnn.ops.elementwise import add
 
 from ..graphs import programs_of
 
@@ -114,17 +116,71 @@ def test_what_a_hook_kept_of_a_part_is_its_own():
     assert x.grad.tolist() == [11.0, 12.0, 13.0, 14.0]
 
 
-@pytest.mark.parametrize(("parts", "programs"), [(40, 1), (41, 0)])
-def test_a_walk_through_very_many_parts_of_an_array_is_plain(parts, programs, monkeypatch):
+@pytest.mark.parametrize("behind", [lambda x: x, lambda x: x * 2.0], ids=["leaf", "node"])
+def test_a_program_adds_parts_in_place(behind):
+    a = np.arange(12.0).reshape(4, 3)
+    x = tg.Tensor(a, requires_grad=True)
+
+    @tg.compile
+    def step(weights):
+        x.zero_grad()
+        y = behind(x)
+        of_y = [*y, y[..., 0], y[::-1, None, 1], y[2, 1:], y[:]]
+        sum(((part * w).sum() for part, w in zip(of_y, weights, strict=True)), tg.zeros(())).backward()
+
+    for k in range(4):
+        step([float(k + i) for i in range(8)])
+        by_row = np.arange(4.0)[:, None] + k + (k + 7)
+        expected = by_row + np.array([k + 4, k + 5, 0]) + np.outer([0, 0, 1, 0], [0, k + 6, k + 6])
+        np.testing.assert_array_equal(x.grad.numpy(), expected * behind(1.0))
+    described = step.describe()
+    assert described.count("= add_at(") == 7
+    assert described.count("= add_at_zeros(") == 1
+
+
+def test_a_sum_that_something_else_reads_is_not_overwritten():
+    a = np.arange(4.0)
+    x = tg.Tensor(a, requires_grad=True)
+
+    @tg.compile
+    def step():
+        y = x * 1.0
+        z = y[:]
+        return tg.gradients((y[1:] * 3.0).sum() + (y[:2] * 2.0).sum() + (z * z).sum(), [x, z, y])
+
+    for _ in range(4):
+        in_x, in_z, in_y = (g.numpy() for g in step())
+        np.testing.assert_array_equal(in_z, 2 * a)
+        np.testing.assert_array_equal(in_y, 2 * a + [2, 5, 3, 3])
+        np.testing.assert_array_equal(in_x, in_y)
+
+
+@pytest.mark.parametrize("begins_with_zero", [True, False])
+def test_zeros_are_added_to_a_sum_that_may_hold_minus_zero(begins_with_zero):
+    def call(op, *inputs, **params):
+        read = [x for x in inputs if isinstance(x, Value)]
+        return Call(op.name, inputs, params, read, (Value(np.zeros(3), "call"),), op)
+
+    g, part = Value(np.zeros(3), "root"), Value(np.zeros(1), "root")
+    first = call(add.op, g, 0.0 if begins_with_zero else -0.0)
+    zeros = call(indexing.add_at_zeros.op, part, index=1, shape=(3,))
+    calls = [first, zeros, call(add.op, first.made[0], zeros.made[0])]
+    names = [call.name for call in parts.added(calls, [])]
+    assert names == (["add", "add_at"] if begins_with_zero else ["add", "add_at_zeros", "add"])
+
+
+@pytest.mark.parametrize(("n", "programs"), [(40, 1), (41, 0)])
+def test_a_walk_through_very_many_parts_of_an_array_at_arrays_is_plain(n, programs, monkeypatch):
     monkeypatch.setattr(walks, "MOST_PARTS", 40)
     x = tg.Tensor(np.arange(50.0), requires_grad=True)
+    indices = [np.array([i]) for i in range(n)]
 
     @tg.compile
     def step():
         x.zero_grad()
-        sum((x[i] for i in range(parts)), tg.zeros(())).backward()
+        sum((x[i].sum() for i in indices), tg.zeros(())).backward()
 
     for _ in range(4):
         step()
-        assert x.grad.sum().item() == parts
+        assert x.grad.sum().item() == n
     assert len(programs_of(step)) == programs

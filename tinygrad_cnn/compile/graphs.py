@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from ..core.backward import reached
 from ..generated import made
-from .params import is_ours, plain, same, snapshot
+from .params import is_ours, is_view, plain, same, snapshot
 
 Root: TypeAlias = tuple[Any, Any]
 """A place where a walk begins, and the gradient that arrives there."""
@@ -46,9 +46,9 @@ class Graph:
         self.inner = len(nodes)
         self.wanted = None if wanted is None else [numbers[place] for place in wanted if place in numbers]
         self.older = [numbers[end] for end in ends if end.op is not None]  # the nodes where the walk stops
-        whole = [node.parents[0] for node in nodes if node.op.adds is not None]
-        self.most_parts = max(Counter(whole).values(), default=0)  # of one array
         self.compares = [i not in varying and is_ours(node.op) and plain(node.params) for i, node in enumerate(nodes)]
+        parts = [node for node, compares in zip(nodes, self.compares, strict=True) if _is_added_whole(node, compares)]
+        self.most_parts = max(Counter([node.parents[0] for node in parts]).values(), default=0)  # of one array
         comparison = _Comparison(roots, nodes, ends, self.compares)
         self.source, self._scope = comparison.source, comparison.scope
         self._compare: Callable[[Sequence[Root]], Match | None] | None = None
@@ -84,6 +84,11 @@ def seen(roots: Sequence[Root], wanted: Collection[Any] | None, varying: Collect
     oldest = min([place.number for place in wanted]) if wanted else 0
     nodes, ends = reached(dict(roots), oldest)
     return Graph(roots, wanted, nodes, ends, varying) if len(nodes) <= MOST_NODES else None
+
+
+def _is_added_whole(node: Any, compares: bool) -> bool:
+    """Whether a node is a part of an array that a program adds as a whole array: see `parts`."""
+    return node.op.adds is not None and not (compares and all(map(is_view, node.params)))
 
 
 class _Comparison:

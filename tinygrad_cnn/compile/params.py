@@ -75,3 +75,9 @@ def same(a: Sequence[Any], b: Sequence[Any]) -> bool:
         ):
             return False
     return True
+
+
+def is_view(index: Any) -> bool:
+    """Whether an index gives a view, in which no element occurs twice."""
+    parts = index if index.__class__ is tuple else (index,)
+    return all(part is None or part is Ellipsis or part.__class__ in (int, slice) for part in parts)

@@ -20,12 +20,13 @@ from ..core.tracing import NO_TRACER
 from ..kernels.parallel.workspace import LARGE, Pool
 from ..ops import replaced
 from .graphs import Graph, Root, seen
+from .parts import added
 from .program import Program, in_bytes
 from .rules import Rules, Walk
 from .tasks import is_dense
 
 MOST_PARTS = 1000
-"""The walk through a graph with more parts of one array is plain: it adds their gradients in place, a program whole arrays."""
+"""The walk through a graph with more parts of one array that are no views is plain: a program adds them as whole arrays."""
 
 
 class Known:
@@ -135,7 +136,9 @@ class Walks:
         told: Finished | None = None if finished is None else (lambda place, g: finished(place, g._array))
         with tracing.trace(rules):
             results = pull_back(given, wanted, retain=retain, create=False, finished=told)  # type: ignore[arg-type]
-        known.walk = rules.recorded(results)
+        known.walk = walk = rules.recorded(results)
+        if walk is not None:
+            walk.calls = added(walk.calls, [value for _, value in walk.results])
         known.fails = known.walk is None
         return {place: g._array for place, g in results.items()}
 
