@@ -91,7 +91,7 @@ class Walk:
     """What a backward walk did: the calls, the gradients with which it began, and those that it gave, by the numbers of the
     places in its graph."""
 
-    graph: Graph
+    graph: Graph | None
     calls: list[Call]
     roots: list[Value]
     results: list[tuple[int, Value]]
@@ -106,7 +106,7 @@ class _Taken:
 
 
 class Rules(tracing.Tracer):
-    """Records one walk, through a graph with these places and saved values.
+    """Records one walk, through a graph with these places and saved values; or, without a graph, what layers do with them.
 
     A signal handler or a finalizer may call ops in between, and walk through other graphs. What they do is not recorded: their
     Tensors are not those of the walk. Where that is not sure, as they read values, the rule becomes one call.
@@ -114,7 +114,7 @@ class Rules(tracing.Tracer):
 
     follows_rules = answers = True
 
-    def __init__(self, graph: Graph, places: Sequence[Any], saved: Sequence[Any]) -> None:
+    def __init__(self, graph: Graph | None, places: Sequence[Any], saved: Sequence[Any]) -> None:
         self._graph = graph
         self._numbers = {place: i for i, place in enumerate(places)}
         self._values: dict[int, Value] = {}  # by the id of its array, while that is alive
@@ -134,6 +134,15 @@ class Rules(tracing.Tracer):
         np.copyto(array, g)
         self.roots.append(self._known(array, "root"))
         return self._tensor(array)
+
+    def argument(self, array: np.ndarray) -> Tensor:
+        """A saved value as a Tensor, for layers."""
+        return self._tensor(array)
+
+    @property
+    def suspects(self) -> bool:
+        """Whether the record may lack what depends on values."""
+        return self._suspects
 
     def recorded(self, results: dict[Any, Tensor]) -> Walk | None:
         """The record of the walk, which has ended with these gradients; None if it cannot be repeated from the record."""
@@ -179,7 +188,7 @@ class Rules(tracing.Tracer):
             with _plainly:
                 return node.op.pull(g, saved, node.params, parents)
         mark = len(self.calls)
-        if self._graph.compares[number]:
+        if self._graph is not None and self._graph.compares[number]:
             self._suspects = False
             given = tuple(
                 [tuple(map(self._wrapped, v)) if v.__class__ is tuple else self._wrapped(v) for v in node.saved or ()]

@@ -7,7 +7,7 @@ from itertools import count, groupby
 from operator import index, itemgetter
 from typing import Any, ClassVar, Self, overload
 
-from .joined import joined
+from .joined import sequence
 from .module import TYPES, Kind, Module
 from .parameter import Parameter
 
@@ -130,7 +130,7 @@ class Sequential(_Sequence):
 
     def forward(self, x: Any) -> Any:
         """Call every module in turn, the first with x, and return the last output."""
-        for call in joined(self):
+        for call in sequence.get()(self):
             x = call(x)
         return x
 

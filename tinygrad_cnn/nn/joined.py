@@ -12,6 +12,7 @@ import numpy as np
 from ..core.tracing import watchers
 from ..ops.clipped import clipped, clipped_batch_norm, clipped_by
 from ..ops.normalization import Limits, batch_norm
+from ..scope import Scoped
 from ..tensor import Tensor
 from .activation import ReLU, ReLU6
 from .module import Module
@@ -42,6 +43,10 @@ def joined(modules: Iterable[Module]) -> Iterator[Callable[[Any], Any]]:
             yield module
     if waiting is not None:
         yield waiting
+
+
+sequence: Scoped[Callable[[Any], Iterable[Callable[[Any], Any]]]] = Scoped("sequence", joined)
+"""What gives the calls that a Sequential makes: a frozen model sets a function that knows faster ones."""
 
 
 def _is_plain(module: Module) -> bool:
