@@ -1,15 +1,18 @@
-"""Batch norms of evaluation, folded into the layers before them."""
+"""Layers with weights as inference wants them: batch norms folded into them, matrices with the inputs along the rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..nn import conv, linear, normalization
+from ..nn.joined import LIMITS, NORMS, clipped_norm
 from ..nn.module import Module
 from ..nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+from ..ops.matmul import linear as linear_function
 from ..tensor import Tensor
 
 NORM = {
@@ -21,11 +24,16 @@ NORM = {
 """The batch norm that can be folded into a layer of each type."""
 
 
+DTYPES = (np.float32, np.float64)
+"""Of the weights that are folded or turned."""
+
+
 class Folded:
     """``norm(layer(x))`` by one layer, for batches in the dtype of the parameters; other inputs go through both."""
 
     def __init__(self, layer: Any, norm: Module, fused: Module) -> None:
-        self._layer, self._norm, self._fused = layer, norm, fused
+        self._layer, self._norm = layer, norm
+        self._fused = _turned(fused) if type(fused) is linear.Linear else fused
         self._dtype, self._ndim = layer.weight.dtype, layer.weight.ndim
 
     def __call__(self, x: Any) -> Any:
@@ -34,16 +42,35 @@ class Folded:
         return self._norm(self._layer(x))
 
 
+class Turned:
+    """A linear layer whose weight has the order in memory in which products read it, for inputs in its dtype."""
+
+    def __init__(self, layer: Any) -> None:
+        self._layer, self._bias = layer, layer.bias
+        self._weight = Tensor._of(np.asfortranarray(layer.weight._array))
+
+    def __call__(self, x: Any) -> Any:
+        if x.__class__ is Tensor and x.dtype == self._weight.dtype and x.shape[-1:] == self._weight.shape[1:]:
+            return linear_function(x, self._weight, self._bias)
+        return self._layer(x)
+
+
 def folded(layers: Iterable[Module]) -> list[Callable[[Any], Any]]:
-    """Calls that compute the layers, all in evaluation, one after the other."""
-    calls: list[Callable[[Any], Any]] = []
+    """Calls that compute the layers, all in evaluation, one after the other; a norm that is not folded with a ReLU behind it."""
+    calls: list[Any] = []
     for layer in layers:
-        both = _both(calls[-1], layer) if calls else None
-        if both is None:
-            calls.append(layer)
-        else:
+        before = calls[-1] if calls else None
+        if (both := _both(before, layer)) is not None:
             calls[-1] = both
-    return calls
+        elif type(before) in NORMS and type(layer) in LIMITS:
+            calls[-1] = partial(clipped_norm, before, layer)
+        else:
+            calls.append(layer)
+    return [_turned(call) if type(call) is linear.Linear else call for call in calls]
+
+
+def _turned(layer: Any) -> Any:
+    return Turned(layer) if layer.weight.dtype in DTYPES else layer
 
 
 def _both(layer: Any, norm: Any) -> Folded | None:
@@ -55,7 +82,7 @@ def _both(layer: Any, norm: Any) -> Folded | None:
     if (axis and layer.groups != 1) or norm.running_mean.shape != (layer.weight.shape[axis],):
         return None
     given = (layer.weight, layer.bias, norm.running_mean, norm.running_var, norm.weight, norm.bias)
-    if layer.weight.dtype not in (np.float32, np.float64) or {x.dtype for x in given if x is not None} != {layer.weight.dtype}:
+    if layer.weight.dtype not in DTYPES or {x.dtype for x in given if x is not None} != {layer.weight.dtype}:
         return None
     with np.errstate(all="ignore"):
         if type(layer) is linear.Linear:

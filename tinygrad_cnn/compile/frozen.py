@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from itertools import groupby
 from typing import Any, ParamSpec, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from ..scope import both
 from ..tensor import Tensor
 from .compiled import Compiled
 from .folding import folded
-from .layers import State, is_known
+from .layers import LAYERS, State, is_known
 from .program import Program, in_bytes
 from .rules import Rules, Walk
 
@@ -32,6 +32,10 @@ R = TypeVar("R")
 
 OUTPUT = ("output",)
 """The place of the one result of a program."""
+
+
+COPIED_BYTES = 1 << 19
+"""Up to this size, copying an input to where the first layer reads it is cheaper than to prepare that layer anew."""
 
 
 class Frozen(Compiled[P, R]):
@@ -47,7 +51,9 @@ class Frozen(Compiled[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if self._function.training:  # type: ignore[attr-defined]
-            raise RuntimeError(f"{self._name}: the model is in training mode; call its eval() first, or the model itself")
+            raise RuntimeError(
+                f"{self._name}: the model is in training mode; call its eval() first, or the model itself"
+            )
         if grad_mode.is_grad_enabled() and any(x.requires_grad for x in _tensors((args, kwargs))):
             raise RuntimeError(
                 f"{self._name}: an input requires a gradient, and a frozen model records none; call the model itself, or "
@@ -93,51 +99,67 @@ def _tensors(tree: Any) -> Iterator[Tensor]:
             yield from _tensors(part)
 
 
-class Preparations:
-    """What a frozen model has prepared. One program runs at a time: a call in between, or in another thread at the same time,
+class Known:
+    """What is known of inputs of one form: what the layers did, and the program of that."""
+
+    def __init__(self) -> None:
+        self.walk: Walk | None = None
+        self.program: Program | None = None
+
+
+class Memory:
+    """What all programs of a frozen model share. One runs at a time: a call in between, or in another thread at the same time,
     calls the folded layers."""
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self.pool, self._kernels = Pool(), accelerations()
+        self.kernels = accelerations()
+        self.pool = Pool()
         self.turn: dict[str, object] = {}  # the run that uses the pool
+        self.known: WeakSet[Known] = WeakSet()
+
+    def program(self, known: Known, array: np.ndarray) -> Program:
+        """The program for inputs like `array`. Where it needs more memory than there was, others are prepared anew with that."""
+        assert known.walk is not None
+        known.program = program = Program(known.walk, self.pool, [array], COPIED_BYTES, packs=True)
+        if self.pool.outgrown >= LARGE:
+            self.pool.outgrown = 0
+            for other in self.known:
+                if other is not known:
+                    other.program = None
+        return program
+
+
+class Preparations:
+    """What a frozen model has prepared, for each Sequential that its forward calls."""
+
+    def __init__(self, most: int) -> None:
+        self._memory = Memory(most)
         self._courses: WeakKeyDictionary[Module, Course] = WeakKeyDictionary()
 
     def calls(self, modules: containers.Sequential) -> Iterable[Callable[[Any], Any]]:
-        """The calls of a Sequential."""
+        """The calls that a Sequential makes."""
         if grad_mode.is_grad_enabled():  # in a model that asks for gradients itself
             return joined(modules)
-        if self._kernels != accelerations():  # the prepared tasks are of other kernels
-            self.pool, self._kernels, self._courses = Pool(), accelerations(), WeakKeyDictionary()
+        if self._memory.kernels != accelerations():  # the prepared tasks are of other kernels
+            self._memory, self._courses = Memory(self._memory.most), WeakKeyDictionary()
         course = self._courses.get(modules)
-        if course is None or not course.holds():
-            course = self._courses[modules] = Course(modules, self)
+        if course is None or not course.holds(modules):
+            course = self._courses[modules] = Course(modules, self._memory)
         return course.calls
-
-    @property
-    def _known(self) -> list[Known]:
-        courses = [*self._courses.values()]
-        return [known for course in courses for run in course.runs for known in [*run.known.values()]]
 
     @property
     def programs(self) -> list[Program]:
         """Those that are prepared."""
-        return [known.program for known in self._known if known.program is not None]
-
-    def share(self, newest: Known) -> None:
-        """If much memory of the pool was replaced, prepare the other programs anew: they keep what they had."""
-        if self.pool.outgrown >= LARGE:
-            self.pool.outgrown = 0
-            for known in self._known:
-                if known is not newest:
-                    known.program = None
+        runs = [run for course in [*self._courses.values()] for run in course.runs]
+        return [known.program for run in runs for known in [*run.known.values()] if known.program is not None]
 
     def describe(self) -> str:
         """See `Frozen.describe`."""
         lines = []
         for program in self.programs:
             lines += [f"layers: {len(program.lines)} calls", *program.lines]
-        nbytes = self.pool.nbytes + sum([program.nbytes for program in self.programs])
+        nbytes = self._memory.pool.nbytes + sum([program.nbytes for program in self.programs])
         return "\n".join([*lines, f"{self.count} operations; memory kept: {in_bytes(nbytes)}"])
 
     @property
@@ -149,39 +171,28 @@ class Preparations:
 class Course:
     """The calls of a Sequential: runs of two or more layers that are prepared, and the other modules."""
 
-    def __init__(self, modules: containers.Sequential, owner: Preparations) -> None:
-        inner: list[Module] = []  # the Sequentials whose modules are called one by one
-        calls: list[Any] = []
-        run: list[Module] = []
+    def __init__(self, modules: containers.Sequential, memory: Memory) -> None:
+        self._inner: list[Module] = []  # the Sequentials whose modules are called one by one
+        self._others: list[tuple[Module, bool]] = []  # modules that are not prepared
         self.runs: list[Run] = []
-
-        def close() -> None:
-            if len(run) > 1:
-                self.runs.append(Run([*run], owner))
-                calls.append(self.runs[-1])
+        self.calls: list[Callable[[Any], Any]] = []
+        alike = groupby(_flat(modules, self._inner), lambda module: type(module) in LAYERS and is_known(module))
+        for is_layer, group in alike:
+            layers = [*group]
+            if is_layer and len(layers) > 1:
+                self.runs.append(Run(layers, memory))
+                self.calls.append(self.runs[-1])
             else:
-                calls.extend(run)
-            run.clear()
+                self.calls += layers
+                self._others += [(module, is_layer) for module in layers]
+        self._structure = State([modules, *self._inner])
 
-        others: list[Module] = []
-        for module in _flat(modules, inner):
-            if is_known(module) and not isinstance(module, containers.Sequential):
-                run.append(module)
-            else:
-                close()
-                calls.append(module)
-                others.append(module)
-        close()
-        self.calls = calls
-        self._others = [(module, is_known(module)) for module in others]
-        self._structure = State([modules, *inner])
-
-    def holds(self) -> bool:
-        """Whether the Sequential has the modules that it had, of which the same are known."""
+    def holds(self, modules: containers.Sequential) -> bool:
+        """Whether the Sequential has the modules that it had, and the same of them are known."""
         return (
-            self._structure.holds()
+            self._structure.holds([modules, *self._inner])
             and not any(run.is_broken for run in self.runs)
-            and all(is_known(module) is known for module, known in self._others)
+            and all((type(module) in LAYERS and is_known(module)) is known for module, known in self._others)
         )
 
 
@@ -195,34 +206,21 @@ def _flat(modules: containers.Sequential, inner: list[Module]) -> Iterator[Modul
             yield module
 
 
-class Known:
-    """What is known of inputs of one form: what the layers did, and the program of that."""
-
-    def __init__(self) -> None:
-        self.walk: Walk | None = None
-        self.program: Program | None = None
-
-
 class Run:
     """Layers that are called one after the other, with what is prepared for their present values."""
 
-    def __init__(self, layers: Sequence[Module], owner: Preparations) -> None:
-        self._layers, self._owner = layers, owner
+    def __init__(self, layers: Sequence[Module], memory: Memory) -> None:
+        self._layers, self._memory = layers, memory
         self._renew()
 
     def _renew(self) -> None:
-        self.known: dict[Any, Known] = {}
+        self.known: dict[Any, Known] = {}  # by shape, dtype and strides
         self._state = State(self._layers)  # before the values are read
         self.is_broken = not all(map(is_known, self._layers))
         self._calls = [*self._layers] if self.is_broken else folded(self._layers)
 
-    def _each(self, x: Any) -> Any:
-        for call in self._calls:
-            x = call(x)
-        return x
-
     def __call__(self, x: Any) -> Any:
-        if not self._state.holds():
+        if not self._state.holds(self._layers):
             self._renew()
         if (
             self.is_broken
@@ -233,7 +231,7 @@ class Run:
             or batch_norm_function.get() is not batch_norm
         ):
             return self._each(x)
-        mine, turn = object(), self._owner.turn
+        mine, turn = object(), self._memory.turn
         try:
             if turn.setdefault("run", mine) is not mine:
                 return self._each(x)
@@ -242,24 +240,29 @@ class Run:
             if turn.get("run") is mine:
                 del turn["run"]
 
+    def _each(self, x: Any) -> Any:
+        """Call the folded layers."""
+        for call in self._calls:
+            x = call(x)
+        return x
+
     def _run(self, x: Tensor) -> Any:
         array = x._array
         key = array.shape, array.dtype, array.strides
         known = self.known.get(key)
         if known is None:
-            while len(self.known) >= self._owner.most:
-                self.known.pop(next(iter(self.known)))
+            while len(self.known) >= self._memory.most:
+                del self.known[next(iter(self.known))]
             known = self.known[key] = Known()
+            self._memory.known.add(known)
             return self._recorded(known, x)
         if known.walk is None:
             return self._each(x)
-        if known.program is None:
-            known.program = Program(known.walk, self._owner.pool, [array])
-            self._owner.share(known)
-        return Tensor._of(known.program.run(OUTPUT, [array], (), None)[OUTPUT[0]])
+        program = known.program or self._memory.program(known, array)
+        return Tensor._of(program.run(OUTPUT, [array], (), None)[OUTPUT[0]])
 
     def _recorded(self, known: Known, x: Tensor) -> Any:
-        """Call the layers, and record what they do, if it depends on no value."""
+        """Call the folded layers, and record what they do, if that depends on no value."""
         rules = Rules(None, OUTPUT, [x._array])
         given = rules.argument(x._array)
         with tracing.trace(rules):

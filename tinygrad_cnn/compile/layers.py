@@ -15,14 +15,15 @@ from ..nn.joined import CALL
 from ..nn.module import Module
 from ..tensor import Tensor
 
-LAYERS = [
-    *[getattr(room, name) for room in (activation, conv, dropout, normalization, padding, pool) for name in room.__all__],
+ROOMS = activation, conv, dropout, normalization, padding, pool
+OTHERS = (
     linear.Identity, linear.Linear, linear.Flatten, linear.Unflatten,
     resize.Upsample, resize.PixelShuffle, resize.PixelUnshuffle,
-]  # fmt: skip
+)  # fmt: skip
+LAYERS = frozenset({*OTHERS, *[getattr(room, name) for room in ROOMS for name in room.__all__]} - {pool.MaxUnpool2d})
 """Layers that compute by ops of one Tensor, and by nothing else that changes."""
 
-FORWARD = {kind: kind.forward for kind in (*LAYERS, containers.Sequential) if kind is not pool.MaxUnpool2d}
+FORWARD = {kind: kind.forward for kind in (*LAYERS, containers.Sequential)}
 
 _forward, _call, _array = attrgetter("forward"), attrgetter("__call__"), attrgetter("_array")
 
@@ -52,7 +53,7 @@ class State:
     def __init__(self, modules: Sequence[Module]) -> None:
         self._seen = versions.latest
         self._time = versions.tick()
-        self._modules, self._kinds = modules, [*{type(module): None for module in modules}]
+        self._kinds = [*{type(module): None for module in modules}]
         self._forwards = [*map(_forward, self._kinds)]
         dicts = [*map(vars, modules)]
         self._sizes, self._names = [*map(len, dicts)], [*chain.from_iterable(dicts)]
@@ -60,9 +61,9 @@ class State:
         self._tensors = [value for value in self._values if isinstance(value, Tensor)]
         self._arrays = [*map(_array, self._tensors)]
 
-    def holds(self) -> bool:
-        """Whether nothing has changed."""
-        dicts = [*map(vars, self._modules)]
+    def holds(self, modules: Sequence[Module]) -> bool:
+        """Whether nothing of these modules has changed."""
+        dicts = [*map(vars, modules)]
         if not (
             [*map(len, dicts)] == self._sizes
             and all(map(is_, chain.from_iterable(map(dict.values, dicts)), self._values))

@@ -17,7 +17,7 @@ from ..kernels.parallel.chunks import LARGE
 from ..kernels.parallel.task import Call as Prepared
 from ..kernels.parallel.task import Stage, Work, borders, streamed, streams
 from ..kernels.parallel.threads import blas_alone, get_num_threads
-from ..kernels.parallel.workspace import Pool, aligned
+from ..kernels.parallel.workspace import Pool, aligned, own_memory
 from .graphs import Root
 from .memory import by_image, planned
 from .rules import Call, Value, Walk, like, mapped, own, pulled
@@ -36,10 +36,19 @@ class Program:
 
     Small saved values are copied to where the calls read them. Large ones are read where they lie: in a loop, the same calls
     mostly find the same free memory, and where they do not, the calls that read it are prepared anew.
+
+    Args:
+        walk: the record.
+        pool: the memory of all programs of a function.
+        saved: the saved values of this walk.
+        copied: up to so many bytes, a saved value is copied.
+        packs: whether constants keep their values, so that filters are laid out once and not in each run.
     """
 
-    def __init__(self, walk: Walk, pool: Pool, saved: Sequence[Any]) -> None:
-        self._walk = walk
+    def __init__(
+        self, walk: Walk, pool: Pool, saved: Sequence[Any], copied: int = COPIED_BYTES, packs: bool = False
+    ) -> None:
+        self._walk, self._most, self._packs = walk, copied, packs
         self.plan = planned(walk.calls, [value for _, value in walk.results])
         self._fixed: dict[Value, Any] = {}  # the arrays that are the same in every run
         self._copied: list[tuple[int, np.ndarray]] = []
@@ -129,7 +138,7 @@ class Program:
                 self._place_saved(value)
 
     def _place_saved(self, value: Value) -> None:
-        if 0 < value.nbytes <= COPIED_BYTES and is_dense(value.shape, value.strides, value.dtype.itemsize):
+        if 0 < value.nbytes <= self._most and is_dense(value.shape, value.strides, value.dtype.itemsize):
             self._fixed[value] = fixed = like(value.shape, value.dtype, value.strides)
             self._copied.append((value.source, fixed))
         else:
@@ -316,7 +325,16 @@ class Program:
         first, shared = call.inputs[0] if call.inputs else None, None
         if op.shares and isinstance(first, Value):
             shared = self._shared.setdefault(first, {})
-        return bound(op, self._fixed[out], self._filled(call.inputs), self._filled(call.params), shared)
+        given = op, self._fixed[out], self._filled(call.inputs), self._filled(call.params), shared
+        if not (self._packs and self._is_fixed(call) and _packed(call)):
+            return bound(*given)
+        with own_memory():
+            task = bound(*given)
+            if isinstance(task, Work) and task.images is not None:  # what comes before reads none of the images
+                for each in task.before:
+                    each()
+                task.before = ()
+        return task
 
     def _is_fixed_view(self, call: Call, out: Value) -> bool:
         """Whether the call makes a view of a fixed array: the view is then made once, and fixed too."""
@@ -395,6 +413,14 @@ def _leaves(tree: Any) -> list[Any]:
     found: list[Any] = []
     mapped(found.append, tree)
     return found
+
+
+def _packed(call: Call) -> bool:
+    """Whether all inputs but those that are parallel over the batch are constants."""
+    assert call.op is not None
+    named = zip(call.op.signature.inputs, call.inputs, strict=False)
+    others = [x for name, x in named if name not in call.op.along and isinstance(x, Value)]
+    return bool(others) and all(x.origin == "constant" for x in others)
 
 
 def _largest(call: Call) -> Value:

@@ -57,13 +57,17 @@ def _is_plain(module: Module) -> bool:
 
 
 def _clipped(norm: Any, activation: Module, x: Any) -> Any:
+    """:func:`clipped_norm`, unless a tracer looks at each op."""
+    return activation(norm(x)) if watchers else clipped_norm(norm, activation, x)
+
+
+def clipped_norm(norm: Any, activation: Module, x: Any) -> Any:
     """activation(norm(x)), in one op if there is a kernel for it."""
     op = clipped if norm._uses_batch else clipped_by
     if (
         op.op.prepare is None
         or not isinstance(x, Tensor)
         or x.dtype != np.float32
-        or watchers
         or batch_norm_function.get() is not batch_norm
     ):
         return activation(norm(x))

@@ -157,6 +157,16 @@ class Pool:
         return self._arena[start : start + size]
 
 
+@contextmanager
+def own_memory() -> Iterator[None]:
+    """Tasks that are prepared meanwhile, in this thread, have buffers of their own, which keep their values."""
+    before, _here.pool = _here.pool, None
+    try:
+        yield
+    finally:
+        _here.pool = before
+
+
 def buffer(shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
     """An uninitialized array for the task that is prepared now, whose values no later run of it needs."""
     if _here.pool is None:

@@ -1,0 +1,432 @@
+"""Frozen models: the outputs of the model, whatever changes, within the roundings of folded weights; or an error."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+import threading
+import weakref
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn as tg
+from tinygrad_cnn import nn
+from tinygrad_cnn.compile.layers import LAYERS
+
+from ..nn.cases import CASES
+from ..nn.test_layers import made
+
+CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+TURNED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+NO_INPUT = {"Dropout1d": (2, 3, 4), "Dropout3d": (2, 3, 4, 4, 4)}
+"""The shapes of inputs for layers that have none in the table, as they draw in training."""
+
+
+def drawn(model, seed=0):
+    """The model in evaluation, with random weights and statistics."""
+    rng = np.random.default_rng(seed)
+    with tg.no_grad():
+        for name, value in (*model.named_parameters(), *model.named_buffers()):
+            if value.dtype.kind == "f":
+                noise = rng.uniform(0.3, 1.5, value.shape) if "running_var" in name else rng.normal(size=value.shape)
+                value.copy_(noise.astype(value.dtype))
+    return model.eval()
+
+
+def images(seed, *shape, dtype=np.float32):
+    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
+
+
+def network():
+    """Two runs of layers, with a block between them whose forward is the user's."""
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Conv2d(6, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6), nn.ReLU())
+            self.scale = 1.0
+
+        def forward(self, x):
+            return x + self.scale * self.layers(x)
+
+    first = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU6(), nn.Dropout(0.5))
+    return nn.Sequential(first, Block(), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(216, 5))
+
+
+def plain(model, x):
+    with tg.no_grad():
+        return model(tg.Tensor(x)).numpy()
+
+
+def assert_near(actual, expected):
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-5 * abs(expected).max(initial=1.0))
+
+
+def assert_frozen(predict, model, *shape, calls=4, dtype=np.float32):
+    """New inputs give the outputs of the model, recorded, prepared and repeated."""
+    for seed in range(calls):
+        x = images(seed, *shape, dtype=dtype)
+        assert_near(predict(x).numpy(), plain(model, x))
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if getattr(nn, case.name) in LAYERS], ids=str)
+def test_every_layer_that_is_prepared(case):
+    layer = drawn(made(case))
+    model = nn.Sequential(nn.Identity(), layer).eval()
+    predict = tg.compile(model, freeze=True)
+    for seed in range(4):
+        (x,) = case.arrays(np.random.default_rng(seed)) or [images(seed, *NO_INPUT.get(case.name, (2, 3, 4, 4)))]
+        x = x.astype(np.float32)
+        with tg.no_grad():
+            expected, found = model(tg.Tensor(x)), predict(x)
+        for a, b in zip(*(y if isinstance(y, tuple) else (y,) for y in (found, expected)), strict=True):
+            assert a.dtype == b.dtype
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-5)
+
+
+def _pairs():
+    for n in (1, 2, 3):
+        sizes = (5, 4, 3)[:n]
+        yield f"convolution {n}-d", CONV[n](4, 6, 2, padding=1, groups=2), NORM[n](6), (2, 4, *sizes)
+        yield f"transposed {n}-d", TURNED[n](4, 6, 2, stride=2), NORM[n](6), (2, 4, *sizes)
+        yield (
+            f"transposed {n}-d, groups",
+            TURNED[n](4, 6, 2, groups=2, bias=False),
+            NORM[n](6, affine=False),
+            (2, 4, *sizes),
+        )
+    yield "linear", nn.Linear(4, 6), nn.BatchNorm1d(6), (3, 4)
+    yield "linear of three axes", nn.Linear(4, 6, bias=False), nn.BatchNorm1d(3), (2, 3, 4)
+    yield (
+        "padding of another mode",
+        nn.Conv2d(4, 6, 3, padding=1, padding_mode="reflect"),
+        nn.BatchNorm2d(6),
+        (2, 4, 5, 5),
+    )
+    yield "no statistics", nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6, track_running_stats=False), (2, 4, 5, 5)
+
+
+@pytest.mark.parametrize("pair", [*_pairs()], ids=lambda pair: pair[0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_norm_behind_a_layer(pair, dtype):
+    """Within roundings of sum |w x| |scale| + |mean scale| + |shift|, beside float64."""
+    _, layer, norm, shape = copy.deepcopy(pair)
+    model = drawn(nn.Sequential(layer, norm)).to(dtype)
+    exact = copy.deepcopy(model).to(np.float64)
+    bound = copy.deepcopy(exact)
+    if norm.running_mean is not None:
+        scale = exact[1].weight if exact[1].weight is not None else tg.ones(exact[1].num_features, dtype=np.float64)
+        for values, sign in ((bound[0].weight, 1), (bound[0].bias, 1), (bound[1].running_mean, -1), (bound[1].bias, 1)):
+            if values is not None:
+                values.copy_(sign * np.abs(values.numpy()))
+        if bound[1].weight is not None:
+            bound[1].weight.copy_(np.abs(scale.numpy()))
+    predict = tg.compile(model, freeze=True)
+    for seed in range(4):
+        x = images(seed, *shape, dtype=dtype)
+        error = abs(predict(x).numpy().astype(np.float64) - plain(exact, x.astype(np.float64)))
+        size = plain(bound, abs(x).astype(np.float64)) if norm.running_mean is not None else 20.0
+        assert (error <= 16 * np.finfo(dtype).eps * size).all()
+
+
+def test_norms_are_folded_and_a_run_is_one_list():
+    model = drawn(network())
+    predict = tg.compile(model, freeze=True)
+    assert not predict.summary
+    assert_frozen(predict, model, 2, 3, 8, 8)
+    text = predict.describe()
+    assert text.count("convolve(") == 2
+    assert predict.summary in text
+    folded = text.split("layers: ")[1:3]
+    assert not any("norm" in part for part in folded if "convolve(" in part)
+
+
+def _written(model):
+    model[0][0].weight.copy_(images(9, 6, 3, 3, 3))
+
+
+def _loaded(model):
+    model.load_state_dict(drawn(network(), 7).state_dict())
+
+
+def _trained(model):
+    optimizer = tg.optim.SGD(model.parameters(), lr=0.1)
+    model(tg.Tensor(images(5, 2, 3, 8, 8))).sum().backward()
+    optimizer.step()
+
+
+def _replaced(model):
+    model[1].layers[0].weight = nn.Parameter(images(9, 6, 6, 3, 3))
+
+
+def _assigned(model):
+    with tg.no_grad():
+        model[5].weight[2] = 3.0
+
+
+def _trained_norm(model):
+    model.train()
+    model(tg.Tensor(images(5, 2, 3, 8, 8)))
+    model.eval()
+
+
+def _hook(model):
+    model[1].layers[1].register_forward_hook(lambda module, args, y: 2 * y)
+
+
+def _pre_hook(model):
+    model[0][1].register_forward_pre_hook(lambda module, args: (args[0] + 1,))
+
+
+def _forward(model):
+    model[4].forward = lambda x: 2 * x.reshape((x.shape[0], -1))
+
+
+def _parametrized(model):
+    nn.utils.parametrize.register_parametrization(model[5], "weight", nn.ReLU())
+
+
+CHANGES = {
+    "copy_": _written,
+    "load_state_dict": _loaded,
+    "optimizer": _trained,
+    "another parameter": _replaced,
+    "assignment to a part": _assigned,
+    "running statistics": _trained_norm,
+    "a buffer": lambda model: setattr(model[2], "running_mean", tg.Tensor(images(3, 6))),
+    "eps": lambda model: setattr(model[0][1], "eps", 2.0),
+    "stride": lambda model: setattr(model[0][0], "padding", (0, 0)) or setattr(model[0][0], "dilation", (1, 1)),
+    "another layer": lambda model: setattr(model[0], "2", nn.Sigmoid().eval()),
+    "a layer more": lambda model: model.append(nn.Tanh().eval()),
+    "a layer less": lambda model: model[0].__delitem__(1),
+    "the user's attribute": lambda model: setattr(model[1], "scale", 3.0),
+    "a hook": _hook,
+    "a hook before": _pre_hook,
+    "forward of an object": _forward,
+    "a computed weight": _parametrized,
+    "no bias": lambda model: setattr(model[0][0], "bias", None),
+    "memory shared with NumPy": lambda model: setattr(model[2], "weight", nn.Parameter(images(4, 6))),
+}
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_changes_is_seen(change):
+    model = drawn(network())
+    predict = tg.compile(model, freeze=True)
+    assert_frozen(predict, model, 2, 3, 8, 8)
+    x = images(1, 2, 3, 8, 8)
+    before = predict(x).numpy()
+    CHANGES[change](model)
+    assert_frozen(predict, model, 2, 3, 8, 8)
+    if change != "stride":
+        assert abs(predict(x).numpy() - before).max() > 1e-3
+
+
+def test_a_layer_in_training_mode_and_classes_that_are_changed(monkeypatch):
+    model = drawn(network())
+    predict = tg.compile(model, freeze=True)
+    assert_frozen(predict, model, 2, 3, 8, 8)
+    model[0][1].train()  # the moments of the batch
+    x = images(1, 2, 3, 8, 8)
+    mean = model[0][1].running_mean.numpy().copy()
+    assert_near(predict(x).numpy(), plain(model, x))
+    assert abs(model[0][1].running_mean.numpy() - mean).max() > 0
+    model.eval()
+    assert_frozen(predict, model, 2, 3, 8, 8)
+    monkeypatch.setattr(nn.Flatten, "forward", lambda self, x: -x.reshape((x.shape[0], -1)))
+    assert_frozen(predict, model, 2, 3, 8, 8)
+    assert_near(predict(x).numpy(), plain(model, x))
+
+
+def test_a_hook_that_is_removed():
+    model = drawn(network())
+    predict = tg.compile(model, freeze=True)
+    assert_frozen(predict, model, 2, 3, 8, 8)
+    handle = model[0][1].register_forward_hook(lambda module, args, y: y + 1)
+    assert_frozen(predict, model, 2, 3, 8, 8)
+    handle.remove()
+    assert_frozen(predict, model, 2, 3, 8, 8)
+
+
+def test_shared_layers_and_weights():
+    conv, norm, other = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+    tied = nn.Conv2d(3, 3, 3, padding=1)
+    tied.weight = conv.weight
+    inner = nn.Sequential(conv, norm, nn.ReLU())
+    model = drawn(nn.Sequential(inner, conv, other, tied, norm, inner))
+    predict = tg.compile(model, freeze=True)
+    assert_frozen(predict, model, 2, 3, 5, 5)
+    conv.weight.copy_(images(8, 3, 3, 3, 3))
+    assert_frozen(predict, model, 2, 3, 5, 5)
+
+
+def test_inputs_of_other_forms():
+    model = drawn(network())
+    predict = tg.compile(model, freeze=True, cache_size=2)
+    for n in (2, 0, 1, 3, 2):
+        assert_frozen(predict, model, n, 3, 8, 8, calls=3)
+    x = images(1, 2, 3, 16, 8)
+    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    for same in (
+        x[:, :, ::2],
+        x[:, :, ::-2],
+        last[:, :, ::2],
+        x[:, :, ::2].astype(np.float64),
+        x[:, :, ::2].astype(">f4"),
+    ):
+        for _ in range(3):
+            y = predict(same)
+            assert y.dtype == model(tg.Tensor(same)).dtype
+            assert_near(y.numpy(), plain(model, same))
+    integers = np.arange(2 * 3 * 64).reshape(2, 3, 8, 8) % 5
+    assert_near(predict(integers).numpy(), plain(model, integers))
+    for wrong in (images(0, 2, 4, 8, 8), images(0, 3, 8, 8)):
+        with pytest.raises(ValueError, match="shape|channels"):
+            predict(wrong)
+    assert_frozen(predict, model, 2, 3, 8, 8)
+
+
+def test_outputs_belong_to_the_caller():
+    model = drawn(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten()))
+    for n in (1, 300):  # copied from the program's memory, or made in new
+        predict = tg.compile(model, freeze=True)
+        given = [tg.Tensor(images(seed, n, 1, 9, 9)) for seed in range(6)]
+        kept = [x.numpy().copy() for x in given]
+        found = [predict(x) for x in given]
+        copies = [y.numpy().copy() for y in found]
+        for x, y, before, after in zip(given, found, kept, copies, strict=True):
+            np.testing.assert_array_equal(x.numpy(), before)
+            np.testing.assert_array_equal(y.numpy(), after)
+            assert_near(after, plain(model, before))
+            y.copy_(0.0)
+    x = tg.Tensor(images(0, 2, 3))
+    same = tg.compile(nn.Sequential(nn.Identity(), nn.Dropout(0.5)).eval(), freeze=True)
+    assert all(same(x) is x for _ in range(4))
+
+
+def test_the_same_bits_in_every_call():
+    model = drawn(network())
+    x = tg.Tensor(images(0, 2, 3, 8, 8))
+    predict = tg.compile(model, freeze=True)
+    first = predict(x).numpy()
+    for _ in range(4):
+        np.testing.assert_array_equal(predict(x).numpy(), first)
+
+
+def test_gradients_are_refused_or_right():
+    model = drawn(network())
+    predict = tg.compile(model, freeze=True)
+    x = tg.Tensor(images(0, 2, 3, 8, 8), requires_grad=True)
+    for call in (
+        lambda: predict(x),
+        lambda: predict(x=x),
+        lambda: predict(2 * x),
+        lambda: tg.grad(lambda x: predict(x).sum())(x.detach()),
+        lambda: tg.jvp(predict, (x.detach(),), (x.detach(),)),
+        lambda: tg.vmap(predict)(x.detach()[None]),  # which records a graph
+    ):
+        with pytest.raises(RuntimeError, match="requires a gradient"):
+            call()
+    with tg.no_grad():
+        assert not predict(x).requires_grad
+    assert not predict(x.detach()).requires_grad
+
+    class Saliency(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, x):
+            with tg.enable_grad():
+                leaf = tg.Tensor(x, requires_grad=True)
+                return tg.gradients(self.model(leaf).sum(), [leaf])[0]
+
+    saliency = Saliency().eval()
+    frozen = tg.compile(saliency, freeze=True)
+    for seed in range(4):
+        x = tg.Tensor(images(seed, 2, 3, 8, 8))
+        np.testing.assert_array_equal(frozen(x).numpy(), saliency(x).numpy())
+
+
+def test_errors():
+    model = network()
+    with pytest.raises(ValueError, match=r"Sequential is in training mode.*eval\(\)"):
+        tg.compile(model, freeze=True)
+    with pytest.raises(TypeError, match=r"`freeze` is 1; it must be True or False"):
+        tg.compile(model, freeze=1)
+    with pytest.raises(TypeError, match=r"`function` is a function; with freeze=True it must be an nn.Module"):
+        tg.compile(lambda x: x, freeze=True)
+    predict = tg.compile(freeze=True)(drawn(model))
+    x = images(0, 2, 3, 8, 8)
+    predict(x)
+    model.train()
+    with pytest.raises(RuntimeError, match=r"training mode; call its eval\(\) first"):
+        predict(x)
+    model.eval()
+    assert_frozen(predict, model, 2, 3, 8, 8)
+
+
+def test_complex_numbers():
+    layers = nn.Sequential(nn.Linear(3, 4, dtype=np.complex128), nn.Linear(4, 2, dtype=np.complex128)).eval()
+    z = images(0, 5, 3) + 1j * images(1, 5, 3)
+    predict = tg.compile(layers, freeze=True)
+    for _ in range(4):
+        np.testing.assert_allclose(predict(z).numpy(), plain(layers, z), rtol=1e-12)
+
+
+def test_copies():
+    model = drawn(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU()))
+    predict = tg.compile(model, freeze=True)
+    assert_frozen(predict, model, 2, 1, 5, 5)
+    for copied in (copy.deepcopy(predict), pickle.loads(pickle.dumps(predict))):
+        assert_frozen(copied, model, 2, 1, 5, 5)
+        next(copied.parameters()).copy_(0.0)  # the copy's own
+        assert_frozen(predict, model, 2, 1, 5, 5)
+        x = images(0, 2, 1, 5, 5)
+        assert abs(copied(x).numpy() - predict(x).numpy()).max() > 1e-3
+    predict.clear()
+    assert not predict.summary
+    assert_frozen(predict, model, 2, 1, 5, 5)
+
+
+def test_threads_and_calls_in_between():
+    model = drawn(network())
+    predict = tg.compile(model, freeze=True)
+    given = [images(seed, 2, 3, 8, 8) for seed in range(4)]
+    expected = [predict(x).numpy() for x in given]
+    wrong = []
+
+    def run(x, y):
+        wrong.extend(i for i in range(30) if not np.array_equal(predict(x).numpy(), y))
+
+    threads = [threading.Thread(target=run, args=pair) for pair in zip(given, expected, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+    inner = []
+    handle = model[1].register_forward_hook(
+        lambda module, args, y: None if inner else inner.append(1) or inner.append(predict(given[1]).numpy())
+    )
+    np.testing.assert_array_equal(predict(given[0]).numpy(), expected[0])
+    np.testing.assert_array_equal(inner[1], expected[1])
+    handle.remove()
+
+
+def test_a_frozen_model_is_freed_without_the_garbage_collector():
+    model = drawn(network())
+    predict = tg.compile(model, freeze=True)
+    assert_frozen(predict, model, 2, 3, 8, 8)
+    freed = weakref.ref(predict._prepared), weakref.ref(model[0])
+    gc.disable()
+    try:
+        del predict, model
+        assert [each() for each in freed] == [None, None]
+    finally:
+        gc.enable()
