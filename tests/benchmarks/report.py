@@ -77,6 +77,7 @@ def _networks(record: Record) -> list[str]:
             cells.append(_ratio(row, "both", outcome, "pytorch"))
             if threads == 1:
                 cells.append(_ratio(BY_NAME[alone.row], "compiled", alone, "pytorch") if alone else "-")
+                cells += _frozen(record, row)
                 for peer in FORMS:
                     found = record.of(row.name, peer)
                     cells.append(
@@ -84,10 +85,26 @@ def _networks(record: Record) -> list[str]:
                     )
             lines.append([row.title, *cells])
         heads = [*(SIDES[side].title for side in NETWORK_SIDES), "with Numba / PyTorch's faster"]
-        heads += ["NumPy alone / PyTorch's faster", *(SIDES[peer].title for peer in FORMS)] if threads == 1 else []
+        if threads == 1:
+            heads += ["NumPy alone / PyTorch's faster", SIDES["frozen-numba"].title, SIDES["pytorch-frozen"].title]
+            heads += [SIDES[peer].title for peer in FORMS]
         title = f"#### Networks, {'one thread' if threads == 1 else 'two threads'}\n"
         parts += [title, *_grid(["", *heads], lines)] if lines else []
     return parts
+
+
+def _frozen(record: Record, row: Row) -> list[str]:
+    """Our frozen model's time with its ratio to PyTorch's faster format; and the faster of PyTorch's frozen ones."""
+    row = BY_NAME.get(f"{row.name}-frozen", row)
+    plain = record.of(row.name, "pytorch")
+    found = [outcome for peer in ("pytorch-frozen", "pytorch-frozen-last") if (outcome := record.of(row.name, peer))]
+    if plain is None or not found or (ours := "frozen-numba") not in plain.figures:
+        return ["-", "-"]
+    faster = max(found, key=lambda outcome: outcome.ratio(ours))
+    return [
+        f"{show(outcome.figures[side], row)}: {_ratio(row, ours, outcome, outcome.peer)}"
+        for outcome, side in ((plain, ours), (faster, faster.peer))
+    ]
 
 
 def _grid(heads: list[str], lines: list[list[str]]) -> list[str]:

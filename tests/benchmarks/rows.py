@@ -49,8 +49,12 @@ SIDES = {
     "numba": Side("with Numba", "ours", "numba", settings={"numba": True}),
     "compiled": Side("compiled", "ours", "tinygrad_cnn", {"compiled": True}),
     "both": Side("compiled, with Numba", "ours", "numba", {"compiled": True}, {"numba": True}),
+    "frozen": Side("frozen", "ours", "tinygrad_cnn", {"frozen": True}),
+    "frozen-numba": Side("frozen, with Numba", "ours", "numba", {"frozen": True}, {"numba": True}),
     "pytorch": Side("PyTorch", "pytorch", "torch"),
     "pytorch-last": Side("PyTorch, channels last", "pytorch", "torch", {"last": True}),
+    "pytorch-frozen": Side("torch.jit.freeze", "pytorch", "torch", {"frozen": True}),
+    "pytorch-frozen-last": Side("torch.jit.freeze, channels last", "pytorch", "torch", {"last": True, "frozen": True}),
     "inductor": Side("torch.compile", "pytorch", "torch", {"compiled": True}),
     "numpy": Side("NumPy by hand", "handwritten", "numpy"),
     "jax": Side("jax.jit", "jax", "jax"),
@@ -122,7 +126,7 @@ def _memory(name: str, title: str, problem: Callable[[], Problem]) -> Row:
 
 
 def _network(name: str, title: str, images: int, training: bool, target: float, threads: int = 1) -> list[Row]:
-    """Rows of a network in one process with PyTorch: with Numba, and, on one thread, with NumPy alone."""
+    """Rows of a network in one process with PyTorch: with Numba, and, on one thread, with NumPy alone, and frozen."""
     end = f"{name}-{'train' if training else 'infer'}-{images}" + (f"-threads-{threads}" if threads > 1 else "")
     title = f"{title}, {'training' if training else 'inference'}, {images} image{'s' * (images > 1)}"
     problem = partial(problems.network, name, images, training)
@@ -131,6 +135,15 @@ def _network(name: str, title: str, images: int, training: bool, target: float, 
     if threads == 1:
         targets = {"": targets[""] | {("both", "inductor"): None, ("both", "jax"): None}}
         targets["-numpy"] = {("compiled", "pytorch"): None}
+    if threads == 1 and not training:
+        targets["-numpy"]["frozen", "pytorch"] = None
+        peers = ["pytorch-frozen", "pytorch-frozen-last"][: 1 + len(also)]
+        beside: Targets = {("frozen-numba", peer): None for peer in peers}
+        targets["-frozen"] = {
+            ("numba", "pytorch"): None,
+            ("both", "pytorch"): None,
+            ("frozen-numba", "pytorch"): target,
+        } | beside
     return [
         Row(f"net-{end}{more}", title, "network", problem, found, f"networks-{threads}{more}", (threads,), also)
         for more, found in targets.items()

@@ -237,9 +237,33 @@ def test_a_layer_in_training_mode_and_classes_that_are_changed(monkeypatch):
     assert abs(model[0][1].running_mean.numpy() - mean).max() > 0
     model.eval()
     assert_frozen(predict, model, 2, 3, 8, 8)
+    with monkeypatch.context() as patch:
+        call = nn.ReLU6.__call__
+        patch.setattr(nn.ReLU6, "__call__", lambda self, x: 2 * call(self, x))
+        assert_frozen(predict, model, 2, 3, 8, 8)
     monkeypatch.setattr(nn.Flatten, "forward", lambda self, x: -x.reshape((x.shape[0], -1)))
     assert_frozen(predict, model, 2, 3, 8, 8)
     assert_near(predict(x).numpy(), plain(model, x))
+
+
+def test_attributes_and_memory_that_change_places():
+    model = drawn(nn.Sequential(nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3), nn.ReLU()))
+    predict = tg.compile(model, freeze=True)
+    assert_frozen(predict, model, 2, 3, 5, 5)
+    norm = model[1]
+    norm.weight, norm.bias = norm.bias, norm.weight
+    assert_frozen(predict, model, 2, 3, 5, 5)
+    attributes = vars(norm)  # the same values in the same order, under other names
+    swapped = {"weight": "bias", "bias": "weight"}
+    items = [(swapped.get(name, name), value) for name, value in attributes.items()]
+    attributes.clear()
+    attributes.update(items)
+    assert_frozen(predict, model, 2, 3, 5, 5)
+    with tg.no_grad():  # other memory, of which a view keeps the old
+        view = norm.weight.numpy()
+        norm.weight[0] = 5.0
+    assert_frozen(predict, model, 2, 3, 5, 5)
+    assert view[0] != 5.0
 
 
 def test_a_hook_that_is_removed():

@@ -3,7 +3,7 @@
 `compiled` makes a call: it sets who is asked for the gradients of a walk. `walks` knows the structures of earlier graphs
 (`graphs`). `rules` records the ops of a backward walk, and `program` runs them as one flat list of tasks (`tasks`), in memory
 that `memory` plans.
-`frozen` prepares the layers of a model in evaluation: `layers` knows whether they are as they were, `folding` folds their norms.
+`frozen` prepares the layers of a model in evaluation; `layers` knows whether they are as they were, and `folding` folds norms.
 
 All of it is imported when something is compiled for the first time.
 """

@@ -56,7 +56,7 @@ class Turned:
 
 
 def folded(layers: Iterable[Module]) -> list[Callable[[Any], Any]]:
-    """Calls that compute the layers, all in evaluation, one after the other; a norm that is not folded with a ReLU behind it."""
+    """Calls that compute the layers, all in evaluation, one after the other: a norm and a ReLU are one, too."""
     calls: list[Any] = []
     for layer in layers:
         before = calls[-1] if calls else None
@@ -74,8 +74,8 @@ def _turned(layer: Any) -> Any:
 
 
 def _both(layer: Any, norm: Any) -> Folded | None:
-    """A layer and the norm behind it as one, or None: the norm uses its batch, dtypes or sizes differ, or the weights of the one
-    layer would not be finite."""
+    """A layer and the norm behind it as one; None if the norm uses its batch, dtypes or sizes differ, or weights would not be
+    finite."""
     if NORM.get(type(layer)) is not type(norm) or norm.running_mean is None or norm.running_var is None:
         return None
     axis = 1 if getattr(layer, "transposed", False) else 0

@@ -1,4 +1,4 @@
-"""A frozen model: runs of layers in its Sequentials are prepared, with batch norms folded, while their weights keep their values."""
+"""A frozen model: runs of layers in its Sequentials are prepared for inference, while their weights keep their values."""
 
 from __future__ import annotations
 
@@ -79,10 +79,7 @@ class Frozen(Compiled[P, R]):
 def frozen(model: Any, cache_size: int) -> Frozen[..., Any]:
     """See :func:`compile`."""
     if not isinstance(model, Module):
-        raise TypeError(
-            f"compile: `function` is a {type(model).__name__}; with freeze=True it must be an nn.Module, since what is prepared "
-            "are its layers"
-        )
+        raise TypeError(f"compile: `function` is a {type(model).__name__}; with freeze=True it must be an nn.Module")
     if model.training:
         raise ValueError(
             f"compile: the {type(model).__name__} is in training mode, and freeze=True is for evaluation; call its eval() first"
@@ -119,7 +116,7 @@ class Memory:
         self.known: WeakSet[Known] = WeakSet()
 
     def program(self, known: Known, array: np.ndarray) -> Program:
-        """The program for inputs like `array`. Where it needs more memory than there was, others are prepared anew with that."""
+        """The program for inputs like `array`. If it needs more memory than there was, others are prepared anew with that."""
         assert known.walk is not None
         known.program = program = Program(known.walk, self.pool, [array], COPIED_BYTES, packs=True)
         if self.pool.outgrown >= LARGE:

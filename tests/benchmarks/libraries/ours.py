@@ -175,7 +175,7 @@ LIBRARY = SimpleNamespace(
 """What `networks.py` builds from."""
 
 
-def network(p: Problem, compiled: bool = False) -> Callable[[], Any]:
+def network(p: Problem, compiled: bool = False, frozen: bool = False) -> Callable[[], Any]:
     """A step with momentum, or the scores in evaluation."""
     model: Any = getattr(networks, p.network)(LIBRARY)
     with tg.no_grad():
@@ -190,7 +190,7 @@ def network(p: Problem, compiled: bool = False) -> Callable[[], Any]:
         with tg.no_grad():
             return model(x)
 
-    infer = tg.compile(infer) if compiled else infer
+    infer = tg.compile(model, freeze=True) if frozen else tg.compile(infer) if compiled else infer
     x = tg.Tensor(p.x)
     return lambda: infer(x).numpy()
 

@@ -1,5 +1,5 @@
 """PyTorch in eager mode, default settings: the same arithmetic as ours, line for line. A network may also be compiled by
-`torch.compile`, and have its images and filters channels-last in memory."""
+`torch.compile` or frozen by `torch.jit.freeze`, and have its images and filters channels-last in memory."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ LIBRARY = SimpleNamespace(
 """What `networks.py` builds from."""
 
 
-def network(p: Problem, last: bool = False, compiled: bool = False) -> Callable[[], Any]:
+def network(p: Problem, last: bool = False, compiled: bool = False, frozen: bool = False) -> Callable[[], Any]:
     """A step with momentum, or the scores in evaluation."""
     model: Any = getattr(networks, p.network)(LIBRARY)
     with torch.no_grad():
@@ -184,6 +184,9 @@ def network(p: Problem, last: bool = False, compiled: bool = False) -> Callable[
         optimizer = torch.optim.SGD(model.parameters(), lr=1e-2, momentum=0.9)
         return _train(lambda x, target: F.cross_entropy(run(x), target), optimizer, p, x)
     model.eval()
+    if frozen:
+        with torch.no_grad():
+            run = torch.jit.freeze(torch.jit.trace(model, x))  # type: ignore[no-untyped-call]
 
     def call() -> Any:
         with torch.no_grad():
