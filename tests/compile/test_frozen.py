@@ -259,11 +259,8 @@ def test_attributes_and_memory_that_change_places():
     attributes.clear()
     attributes.update(items)
     assert_frozen(predict, model, 2, 3, 5, 5)
-    with tg.no_grad():  # other memory, of which a view keeps the old
-        view = norm.weight.numpy()
-        norm.weight[0] = 5.0
+    norm.running_mean[0] = 5.0  # in other memory
     assert_frozen(predict, model, 2, 3, 5, 5)
-    assert view[0] != 5.0
 
 
 def test_a_hook_that_is_removed():
