@@ -99,7 +99,7 @@ def _pairs():
             (2, 4, *sizes),
         )
     yield "linear", nn.Linear(4, 6), nn.BatchNorm1d(6), (3, 4)
-    yield "linear of three axes", nn.Linear(4, 6, bias=False), nn.BatchNorm1d(3), (2, 3, 4)
+    yield "linear of three axes", nn.Linear(4, 3, bias=False), nn.BatchNorm1d(3), (2, 3, 4)
     yield (
         "padding of another mode",
         nn.Conv2d(4, 6, 3, padding=1, padding_mode="reflect"),
@@ -130,6 +130,31 @@ def test_a_norm_behind_a_layer(pair, dtype):
         error = abs(predict(x).numpy().astype(np.float64) - plain(exact, x.astype(np.float64)))
         size = plain(bound, abs(x).astype(np.float64)) if norm.running_mean is not None else 20.0
         assert (error <= 16 * np.finfo(dtype).eps * size).all()
+
+
+def test_what_is_not_folded():
+    """Inputs without a batch, and in another dtype; norms in another dtype, and of which the weights would be infinite."""
+    layers = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+    predict = tg.compile(drawn(nn.Sequential(*layers)), freeze=True)
+    x = images(0, 2, 3, 6, 6, dtype=np.float64)
+    for _ in range(3):
+        with pytest.raises(ValueError, match=r"BatchNorm2d: `x` has shape"):
+            predict(x[0].astype(np.float32))
+        np.testing.assert_allclose(predict(x).numpy(), plain(nn.Sequential(*layers), x), rtol=1e-11, atol=1e-12)
+    mixed = drawn(nn.Sequential(layers[0], nn.BatchNorm2d(4, dtype=np.float64)))
+    for dtype in (np.float32, np.float64):
+        y = tg.compile(mixed, freeze=True)(x.astype(dtype))
+        assert y.dtype == mixed(tg.Tensor(x.astype(dtype))).dtype
+        np.testing.assert_allclose(y.numpy(), plain(mixed, x.astype(dtype)), rtol=1e-6)
+    with tg.no_grad():  # a scaled filter is infinite in float32, and the outputs are not
+        layers[0].weight.copy_(1e10 * layers[0].weight)
+        layers[1].weight.copy_(1e30)
+        layers[0].bias.copy_(0.0)
+        layers[1].running_mean.copy_(0.0)
+    few = (1e-20 * x).astype(np.float32)
+    expected = plain(nn.Sequential(*layers), few)
+    assert np.isfinite(expected).all()
+    np.testing.assert_allclose(predict(few).numpy(), expected, rtol=1e-5)
 
 
 def test_norms_are_folded_and_a_run_is_one_list():
@@ -205,6 +230,7 @@ CHANGES = {
     "the user's attribute": lambda model: setattr(model[1], "scale", 3.0),
     "a hook": _hook,
     "a hook before": _pre_hook,
+    "a hook of the last layer": lambda model: model[0][3].register_forward_hook(lambda module, args, y: 2 * y),
     "forward of an object": _forward,
     "a computed weight": _parametrized,
     "no bias": lambda model: setattr(model[0][0], "bias", None),
@@ -242,6 +268,7 @@ def test_a_layer_in_training_mode_and_classes_that_are_changed(monkeypatch):
         patch.setattr(nn.ReLU6, "__call__", lambda self, x: 2 * call(self, x))
         assert_frozen(predict, model, 2, 3, 8, 8)
     monkeypatch.setattr(nn.Flatten, "forward", lambda self, x: -x.reshape((x.shape[0], -1)))
+    assert_near(tg.compile(model, freeze=True)(x).numpy(), plain(model, x))
     assert_frozen(predict, model, 2, 3, 8, 8)
     assert_near(predict(x).numpy(), plain(model, x))
 
@@ -444,10 +471,10 @@ def test_a_frozen_model_is_freed_without_the_garbage_collector():
     model = drawn(network())
     predict = tg.compile(model, freeze=True)
     assert_frozen(predict, model, 2, 3, 8, 8)
-    freed = weakref.ref(predict._prepared), weakref.ref(model[0])
+    freed = [weakref.ref(each) for each in (predict, model, model[0], model[0][0])]
     gc.disable()
     try:
         del predict, model
-        assert [each() for each in freed] == [None, None]
+        assert [each() for each in freed] == [None] * 4
     finally:
         gc.enable()

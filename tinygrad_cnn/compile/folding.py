@@ -79,7 +79,7 @@ def _both(layer: Any, norm: Any) -> Folded | None:
     if NORM.get(type(layer)) is not type(norm) or norm.running_mean is None or norm.running_var is None:
         return None
     axis = 1 if getattr(layer, "transposed", False) else 0
-    if (axis and layer.groups != 1) or norm.running_mean.shape != (layer.weight.shape[axis],):
+    if norm.running_mean.shape != (layer.weight.shape[axis],):  # as those of transposed convolutions in groups
         return None
     given = (layer.weight, layer.bias, norm.running_mean, norm.running_var, norm.weight, norm.bias)
     if layer.weight.dtype not in DTYPES or {x.dtype for x in given if x is not None} != {layer.weight.dtype}:
