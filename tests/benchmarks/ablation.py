@@ -7,7 +7,8 @@
 A line names the row on whose arrays the kernel is measured: one of `rows.py`, or of FUNCTIONS below. "gain" is the time of the
 definition over that of the kernel, in eager calls. "steps" are the times of training steps that call the op, without the
 kernel over those with it, eager and compiled. A line earns its place by a gain of 1.3 (1.5 if Numba has the op, too), or by 3 %
-of a step; the last lines of the output name those that do not, with the reasons that the table gives.
+of a step; the last lines of the output name those that do not, with the reasons that the table gives. Another line measures a
+module of convolutions, `pointwise`, beside the one that would take its work.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from fnmatch import fnmatch
 from functools import partial
 from statistics import median
@@ -26,6 +27,7 @@ import numpy as np
 import tinygrad_cnn as tg
 from tinygrad_cnn.core.acceleration import accelerate
 from tinygrad_cnn.core.graph import Op
+from tinygrad_cnn.kernels.conv import convolution, kn2row
 from tinygrad_cnn.kernels.table import LINES as OWN
 
 from .rows import BY_NAME, SIDES
@@ -63,12 +65,14 @@ FUNCTIONS: dict[str, Callable[[], Callable[[], Any]]] = {
     "cube": partial(differentiated, lambda x: x**3, MATRIX),
     "elu": partial(differentiated, tg.elu, MATRIX),
     "erf": partial(differentiated, tg.erf, MATRIX),
+    "hardsigmoid": partial(differentiated, tg.hardsigmoid, MATRIX),
     "hardswish": partial(differentiated, tg.nn.functional.hardswish, MATRIX),
     "leaky-relu": partial(differentiated, tg.leaky_relu, MATRIX),
     "max": partial(differentiated, lambda x: x.max(axis=1), MATRIX),
     "mean": partial(differentiated, lambda x: x.mean(axis=0), MATRIX),
     "mse": partial(differentiated, lambda x: tg.mse(x, np.zeros(MATRIX, "f4")), MATRIX),
     "norm": partial(differentiated, lambda x: tg.norm(x, axis=1), MATRIX),
+    "pointwise": partial(differentiated, tg.conv2d, IMAGES, (64, 64, 1, 1), last=True),
     "relu": partial(differentiated, tg.relu, MATRIX),
     "resample": partial(differentiated, lambda x: tg.interpolate(x, scale_factor=2, mode="bilinear"), (8, 16, 32, 32)),
     "softmax-10": partial(differentiated, lambda x: tg.softmax(x, axis=1) ** 2, (16384, 10)),
@@ -144,6 +148,32 @@ def slowed(op: Op, row: str, side: str) -> float:
     return min(times[True]) / min(times[False])
 
 
+@contextmanager
+def without_pointwise() -> Any:
+    """Convolutions whose filters are single pixels are computed as others are."""
+    before = convolution.pointwise
+    convolution.pointwise = kn2row
+    convolution._method.cache_clear()
+    try:
+        yield
+    finally:
+        convolution.pointwise = before
+        convolution._method.cache_clear()
+
+
+def of_pointwise(made: dict[str, Callable[[], Any]]) -> str:
+    """The times of eager calls without `kernels/conv/pointwise.py` over those with it."""
+    found = []
+    for row in ("pointwise", *(row for row in made if "mobilenet" in row)):
+        times: dict[bool, list[float]] = {True: [], False: []}
+        for without in (True, False) * 3:
+            with without_pointwise() if without else nullcontext():
+                made[row]()
+                times[without].append(seconds(made[row], 0.1))
+        found.append(f"{row} {min(times[True]) / min(times[False]):.2f}")
+    return ", ".join(found)
+
+
 def main() -> None:
     """Print a line for each line of the table, and then those that gain too little."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -165,6 +195,8 @@ def main() -> None:
         least = GAIN_BESIDE_NUMBA if line.op in _of_numba() else GAIN
         if measured < least and max(ratios.values(), default=0) < STEP:
             weak.append(f"{line.op.name}: {line.why or 'no reason given'}")
+    if fnmatch("pointwise", arguments.lines):
+        print(f"pointwise.py: {of_pointwise(made | {'pointwise': built('pointwise')})}", flush=True)
     print("\n".join(["below the limits:", *weak] if weak else ["each earns its place"]))
 
 

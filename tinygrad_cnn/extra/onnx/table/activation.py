@@ -92,6 +92,12 @@ def _hard_sigmoid(x: Array, *, alpha: float = 0.2, beta: float = 0.5) -> Array:
     return a.hardtanh(e.add(e.mul(x, alpha), beta), min_val=0.0, max_val=1.0)
 
 
+@writes(a.hardsigmoid)
+def _write_hard_sigmoid(w: Any, x: Any, *, out: Any) -> Any:
+    zero, three, six = (w.number(c, out.dtype) for c in (0, 3, 6))  # HardSigmoid would round otherwise
+    return w.node("Div", w.node("Clip", w.node("Add", x, three), zero, six), six)
+
+
 @reads("HardSwish")
 def _hard_swish(x: Array) -> Array:
     return a.hardswish(x)
