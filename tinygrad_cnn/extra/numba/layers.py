@@ -233,14 +233,11 @@ def _normalized(eps: Number, x: Array, mean: Array, variance: Array, y: Array) -
 def _normalized_affine(eps: Number, w: Array, b: Array, x: Array, mean: Array, variance: Array, y: Array) -> None:
     """(x - mean) r w + b."""
     n = x.shape[1]
-    whole = n - n % LANES
     for i in range(x.shape[0]):
         high = np.float32(mean[i])
         low, r = np.float32(mean[i] - high), np.float32(1.0 / math.sqrt(variance[i] + eps))
-        highs, lows, rs, source, row = splat(high), splat(low), splat(r), x[i], y[i]
-        for j in range(0, whole, LANES):
-            store(row, j, (load(source, j) - highs - lows) * rs * load(w, j) + load(b, j))
-        for j in range(whole, n):
+        source, row = x[i], y[i]
+        for j in range(n):
             row[j] = _above(source[j], high, low) * r * w[j] + b[j]
 
 
