@@ -70,6 +70,7 @@ def serve(address: Any) -> None:
                 name, side, threads = arguments
                 SIDES[side].load().set_threads(threads)
                 try:
+                    SIDES[side].begin()
                     call = SIDES[side].build(BY_NAME[name].work, BY_NAME[name].problem())
                     _warm(call)
                     connection.send(None)
