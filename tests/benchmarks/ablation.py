@@ -153,12 +153,12 @@ def without_pointwise() -> Any:
     """Convolutions whose filters are single pixels are computed as others are."""
     before = convolution.pointwise
     convolution.pointwise = kn2row
-    convolution._method.cache_clear()
+    convolution.method.cache_clear()
     try:
         yield
     finally:
         convolution.pointwise = before
-        convolution._method.cache_clear()
+        convolution.method.cache_clear()
 
 
 def of_pointwise(made: dict[str, Callable[[], Any]]) -> str:

@@ -42,7 +42,7 @@ def convolve(
     dtype = _common(x, w)
     if dtype is HALF:
         return _in_float32(convolve, out, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    how = _method(x.shape, w.shape, stride, padding, dilation, groups)
+    how = method(x.shape, w.shape, stride, padding, dilation, groups)
     if how.is_small and out is None:
         return partial(cached_im2col.with_plan, *how.plan(dtype), cached_im2col.convolve, x, w, b, None)
     y = _result(out, (len(x), len(w), *how.g.out), dtype, last=True)
@@ -62,7 +62,7 @@ def convolve_dx(
         return _in_float32(
             convolve_dx, out, u, w, shape=shape, stride=stride, padding=padding, dilation=dilation, groups=groups
         )
-    how = _method(shape, w.shape, stride, padding, dilation, groups)
+    how = method(shape, w.shape, stride, padding, dilation, groups)
     x = _result(out, shape, dtype, last=shape[1] >= FEW_CHANNELS and is_last(u))
     if how.turned is not None:
         key, make = how.turned_plan(u.shape, stride, dtype)
@@ -89,7 +89,7 @@ def convolve_dw(
         return _in_float32(
             convolve_dw, out, x, u, shape=shape, stride=stride, padding=padding, dilation=dilation, groups=groups
         )
-    how = _method(x.shape, shape, stride, padding, dilation, groups)
+    how = method(x.shape, shape, stride, padding, dilation, groups)
     w = _result(out, shape, dtype)
     if how.is_small and out is None:
         return partial(cached_im2col.with_plan, *how.plan(dtype), cached_im2col.weight_gradient, x, u, w)
@@ -141,7 +141,7 @@ class Method:
 
 
 @lru_cache(maxsize=1024)
-def _method(x: Sizes, w: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int) -> Method:
+def method(x: Sizes, w: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int) -> Method:
     """The method for x (N, C, *sizes) and w (O, C / groups, *k)."""
     g = Geometry(w[2:], output_sizes(x[2:], w[2:], stride, padding, dilation), stride, padding, dilation)
     if w[1] == 1 and groups > 1:
