@@ -11,10 +11,14 @@ import pytest
 import tinygrad_cnn as tg
 from tinygrad_cnn.names.foreign_modules import MODULES
 from tinygrad_cnn.names.foreign_modules import OURS as EXISTING
+from tinygrad_cnn.names.synonyms import sequences
 
 from .test_names import ELSEWHERE
 
-HOMES = {"": tg, "nn": tg.nn, "optim": tg.optim, "data": tg.data}
+HOMES = {
+    "": tg, "nn": tg.nn, "optim": tg.optim, "data": tg.data, "names.synonyms.sequences": sequences,
+    "vision.transforms": tg.vision.transforms, "vision.transforms.functional": tg.vision.transforms.functional,
+}  # fmt: skip
 OURS = [
     (path, name, HOMES[place])
     for path, foreign in MODULES.items()
@@ -86,3 +90,45 @@ def test_nothing_lists_them():
     for module in (tg, tg.nn, tg.optim):
         listed = {"func", "utils", "swa_utils"} & {*dir(module), *module.__all__}
         assert listed == ({"utils"} if module is tg.nn else set())
+
+
+@pytest.mark.parametrize(
+    ("line", "use"),
+    [
+        ("from tinygrad_cnn import LongTensor", r"'LongTensor' from 'tinygrad_cnn'; use tg\.Tensor"),
+        ("from tinygrad_cnn.nn import SyncBatchNorm", "SyncBatchNorm"),
+        ("from tinygrad_cnn.vision.transforms import InterpolationMode, Resize", "interpolations are strings"),
+        ("from tinygrad_cnn.vision.transforms.functional import hflip", r"use images\[\.\.\., ::-1\]"),
+        ("from tinygrad_cnn.vision.models import resnet18, ResNet18_Weights", "by the path of a file"),
+        ("from tinygrad_cnn.vision.ops import FrozenBatchNorm2d", r"nn\.BatchNorm2d"),
+        ("from tinygrad_cnn.autograd import Function", r"use tg\.op"),
+    ],
+)
+def test_a_name_that_is_explained_is_explained_to_whoever_imports_it(line, use):
+    with pytest.raises(ImportError, match=use):
+        exec(line, {})
+    owner, name = re.search(r"from tinygrad_cnn\.?(\S*) import .*?(\w+)(?:, Resize)?$", line).groups()
+    module = importlib.import_module(f"tinygrad_cnn.{owner}".rstrip("."))
+    assert not hasattr(module, name)  # who looks whether it is there gets no ImportError
+    with pytest.raises(ImportError, match=r"cannot import name 'nonsense' from"):
+        exec("from tinygrad_cnn import nonsense", {})
+    scope = {}
+    exec("from tinygrad_cnn import cat, nn", scope)  # a synonym, and a module
+    assert scope["nn"] is tg.nn
+
+
+def test_sequences_of_several_lengths_are_padded_and_cut_again():
+    given = [tg.ones(n, 2) * tg.Tensor([1.0, 2.0]) for n in (2, 0, 3)]
+    for batch_first in (False, True):
+        padded = sequences.pad_sequence(given, batch_first, padding_value=-1.0)
+        first = padded[0] if batch_first else padded[:, 0]
+        assert first.tolist() == [[1.0, 2.0], [1.0, 2.0], [-1.0, -1.0]]
+        found = sequences.unpad_sequence(padded, tg.tensor([2, 0, 3]), batch_first)
+        assert all(a.tolist() == b.tolist() for a, b in zip(found, given, strict=True))
+    left = sequences.pad_sequence([tg.tensor([1, 2]), tg.tensor([3])], True, 0, padding_side="left")
+    assert left.tolist() == [[1, 2], [0, 3]]
+    leaf = tg.ones(2, requires_grad=True)
+    (sequences.pad_sequence([leaf, tg.ones(3)]) * 2).sum().backward()
+    assert leaf.grad.tolist() == [2.0, 2.0]
+    with pytest.raises(ValueError, match="one sequence at least"):
+        sequences.pad_sequence([])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from opcode import opmap
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -28,7 +29,9 @@ NAMESPACES = {
     "": "torch", "functional": "torch.nn.functional", "linalg": "torch.linalg", "autograd": "torch.autograd", "nn": "torch.nn",
     "nn.init": "torch.nn.init", "optim": "torch.optim", "optim.lr_scheduler": "torch.optim.lr_scheduler",
     "data": "torch.utils.data", "data.transforms": "torchvision.transforms", "ops.random": "torch.random",
-    "vision.transforms": "torchvision.transforms", "training": "keras.callbacks", "metrics": "keras.metrics",
+    "vision.models": "torchvision.models", "vision.ops": "torchvision.ops",
+    "vision.transforms": "torchvision.transforms", "vision.transforms.functional": "torchvision.transforms.functional",
+    "training": "keras.callbacks", "metrics": "keras.metrics",
 }  # fmt: skip
 """The table for each public module."""
 
@@ -63,14 +66,32 @@ def replacement(place: str, name: str) -> str | None:
     place = place.removeprefix(PACKAGE).removeprefix(".")
     if place == CALLBACK:
         return HOOKS.get(name)
-    use = remedy(NAMESPACES[place], name)
-    return None if use is None else with_page(NAMESPACES[place], name, use)
+    theirs = NAMESPACES.get(place)
+    use = None if theirs is None else remedy(theirs, name)
+    return None if theirs is None or use is None else with_page(theirs, name, use)
 
 
 def synonym(place: str, name: str) -> Any:
-    """See :meth:`tinygrad_cnn.core.remedies.Remedies.synonym`."""
+    """See :meth:`tinygrad_cnn.core.remedies.Remedies.synonym`.
+
+    Raises:
+        ImportError: if ``from place import name`` asks, and there is a replacement: Python takes an AttributeError for a name
+            that nobody knows, and does not show its text.
+    """
     theirs = NAMESPACES[place.removeprefix(PACKAGE).removeprefix(".")]
-    return SYNONYMS.get(theirs, {}).get(name)
+    found = SYNONYMS.get(theirs, {}).get(name)
+    if found is None and _is_imported() and (ending := remedies.hint(place, name)):
+        raise ImportError(f"cannot import name {name!r} from {place!r}{ending}", name=place)
+    return found
+
+
+def _is_imported() -> bool:
+    """Whether the name that a module lacks is asked for by ``from module import name``.
+
+    The frames are this function's, ``synonym``, ``remedies.missing``, the module's ``__getattr__``, and the one that asks.
+    """
+    asking = sys._getframe(4)
+    return asking.f_code.co_code[asking.f_lasti] == opmap["IMPORT_FROM"]
 
 
 def published(namespace: dict[str, Any]) -> None:

@@ -25,9 +25,15 @@ class Foreign(NamedTuple):
 
 
 _PACKED = "(recurrent layers take padded arrays: there are no packed sequences)"
+_DETECTION = "(there are no detectors by name: examples/detection.py trains a small one from tg.vision.ops)"
 _MEMORY = "(each op chooses its memory order)"
 
 MODULES = {
+    "amp": Foreign({}, {"(each dtype is computed as it is: there is no autocast)": "autocast GradScaler"}),
+    "distributions": Foreign({}, {
+        "(there are no distributions: write the density from ops, and draw with NumPy; docs/recipes.md has some)":
+        "Normal Categorical Bernoulli Uniform Beta Dirichlet MultivariateNormal Independent kl_divergence Distribution",
+    }),
     "func": Foreign(
         {"": "grad vjp jvp jacrev jacfwd hessian vmap linearize", "nn": "functional_call"},
         {
@@ -36,6 +42,11 @@ MODULES = {
             "nn.BatchNorm2d(track_running_stats=False)": "replace_all_batch_norm_modules_",
         },
     ),
+    "nn.modules": Foreign({"nn": "*"}, {}),
+    "nn.parallel": Foreign({}, {
+        "(the threads of NumPy share one process; several processes train by tg.distributed.World)":
+        "DataParallel DistributedDataParallel",
+    }),
     "nn.utils": Foreign(
         {"optim": "clip_grad_norm_ clip_grad_value_"},
         {
@@ -47,17 +58,13 @@ MODULES = {
             "(layers have their values when they are made)": "skip_init init",
         },
     ),
-    "nn.utils.parametrizations": Foreign({}, {
-        "(there is no orthogonal parametrization: write one for nn.utils.parametrize)": "orthogonal",
-    }),
     "nn.utils.parametrize": Foreign({}, {
         "(a module keeps its type when it is parametrized: type(module))": "type_before_parametrizations",
         "nn.utils.parametrize.register_parametrization": "transfer_parametrizations_and_params",
     }),
     "nn.utils.prune": Foreign({}, {"(a tensor is pruned again by another call)": "PruningContainer"}),
-    "nn.utils.rnn": Foreign({}, {
-        "tg.pad, and tg.stack": "pad_sequence",
-        _PACKED: "PackedSequence pack_padded_sequence pad_packed_sequence pack_sequence unpad_sequence",
+    "nn.utils.rnn": Foreign({"names.synonyms.sequences": "pad_sequence unpad_sequence"}, {
+        _PACKED: "PackedSequence pack_padded_sequence pad_packed_sequence pack_sequence",
     }),
     "optim.swa_utils": Foreign({"optim": "update_bn"}, {
         "tg.optim.EMA(model)": "AveragedModel get_ema_multi_avg_fn get_ema_avg_fn",
@@ -69,10 +76,38 @@ MODULES = {
     }),
     "utils.data": Foreign({"data": "*"}, {}),
     "utils.tensorboard": Foreign({}, {"tg.training.TensorBoard('runs/first'), a callback of fit": "SummaryWriter writer"}),
+    "vision.datasets": Foreign({}, {
+        "tg.data.ImageFolder": "ImageFolder DatasetFolder", "tg.data.mnist": "MNIST EMNIST KMNIST QMNIST",
+        "tg.data.fashion_mnist": "FashionMNIST", "tg.data.cifar10": "CIFAR10", "tg.data.cifar100": "CIFAR100",
+        "(write a tg.data.Dataset, which has a length and examples by number)":
+        """FakeData ImageNet CocoDetection VOCDetection VOCSegmentation CelebA SVHN STL10 Cityscapes OxfordIIITPet Flowers102
+        Food101 wrap_dataset_for_transforms_v2""",
+    }),
+    "vision.io": Foreign({}, {
+        "(images are arrays: np.asarray(PIL.Image.open(path)).transpose(2, 0, 1))":
+        "read_image decode_image decode_jpeg decode_png read_file ImageReadMode read_video",
+        "tg.vision.utils.save_image": "write_jpeg write_png",
+    }),
+    "vision.models.detection": Foreign({}, {_DETECTION: """
+        fasterrcnn_resnet50_fpn maskrcnn_resnet50_fpn retinanet_resnet50_fpn ssd300_vgg16 ssdlite320_mobilenet_v3_large
+        fcos_resnet50_fpn FasterRCNN MaskRCNN RetinaNet"""}),
+    "vision.models.feature_extraction": Foreign({}, {
+        "layer.register_forward_hook, which gets the result of a layer": "create_feature_extractor get_graph_node_names",
+    }),
+    "vision.models.segmentation": Foreign({}, {
+        "tg.vision.models.unet":
+        "deeplabv3_resnet50 deeplabv3_resnet101 deeplabv3_mobilenet_v3_large fcn_resnet50 lraspp DeepLabV3",
+    }),
+    "vision.transforms.v2": Foreign({"vision.transforms": "*"}, {}),
+    "vision.transforms.v2.functional": Foreign({"vision.transforms.functional": "*"}, {}),
+    "vision.tv_tensors": Foreign({}, {
+        "(targets are a dict, whose names state what they are: 'boxes', 'masks', 'keypoints', 'labels'; images are arrays)":
+        "Image Mask BoundingBoxes BoundingBoxFormat KeyPoints Video TVTensor wrap",
+    }),
 }  # fmt: skip
-"""PyTorch's modules, by their paths below the package; those below others come after them."""
+"""Modules of PyTorch and torchvision, by their paths below the package; those below others come after them."""
 
-OURS = ("nn.utils", "nn.utils.parametrizations", "nn.utils.parametrize", "nn.utils.prune")
+OURS = ("nn.utils", "nn.utils.parametrize", "nn.utils.prune")
 """Those that exist here: they answer only for the names that they lack."""
 
 

@@ -5,7 +5,7 @@ Errors of names that do not exist and docs/from-pytorch.md are made from these t
 
 from __future__ import annotations
 
-from . import others
+from . import others, torchvision
 
 IN_PLACE = "(recorded values are never written in place: use {0}, which returns a new Tensor, or copy_ on a leaf)"
 DEVICES = "(there is one device, the processor: leave it out)"
@@ -61,7 +61,7 @@ _TORCH = {
         cpu mps xpu mtia backends accelerator get_device set_default_device get_default_device Stream Event
         get_device_module memory_format channels_last contiguous_format preserve_format strided layout""",
     MIXED: """
-        autocast amp GradScaler is_autocast_enabled get_autocast_dtype set_float32_matmul_precision
+        autocast GradScaler is_autocast_enabled get_autocast_dtype set_float32_matmul_precision
         get_float32_matmul_precision""",
     FIXED: "use_deterministic_algorithms are_deterministic_algorithms_enabled set_deterministic_debug_mode",
     "x + 1j * y": "complex", "tg.stack([z.real, z.imag], axis=-1)": "view_as_real", "x[..., 0] + 1j * x[..., 1]":
@@ -72,7 +72,6 @@ _TORCH = {
     "as_strided as_strided_scatter", "tg.scatter_reduce": "index_reduce", "tg.grid_sample": "grid_sampler", "tg.dropout2d":
     "feature_dropout", "SciPy's stats.qmc": "quasirandom", "(NumPy has no such dtype)":
     "float8_e4m3fn float8_e5m2 float8_e4m3fnuz float8_e5m2fnuz float8_e8m0fnu quint4x2 quint2x4",
-    "(there are no distributions: write the density from ops, and draw with NumPy)": "distributions",
     "(there are no processes: tg.set_num_threads, or tg.distributed)": "multiprocessing fork wait futures", "nn.LSTM":
     "lstm", "nn.GRU": "gru", "nn.RNN": "rnn_tanh rnn_relu", "nn.LSTMCell": "lstm_cell", "nn.GRUCell": "gru_cell",
 }  # fmt: skip
@@ -189,27 +188,6 @@ _DATA = {
     "(batches are made in this process; prefetch= makes them ahead in a thread)": "get_worker_info",
 }  # fmt: skip
 
-_TRANSFORMS = {
-    "tg.data.ToFloat(), on arrays of shape (N, C, H, W), which images.transpose(0, 3, 1, 2) makes of (N, H, W, C)":
-    "ToTensor PILToTensor ToImage ToDtype ConvertImageDtype ConvertDtype ToPureTensor",
-    **{f"tg.vision.transforms.{name}": name for name in (
-        "CenterCrop", "CutMix", "GaussianBlur", "Grayscale", "Lambda", "Pad", "RandAugment", "RandomAdjustSharpness",
-        "RandomApply", "RandomAutocontrast", "RandomChoice", "RandomEqualize", "RandomErasing", "RandomGrayscale",
-        "RandomInvert", "RandomOrder", "RandomPerspective", "RandomPosterize", "RandomResizedCrop", "RandomSolarize",
-        "TrivialAugmentWide", "functional")},
-    "tg.vision.transforms.RandomResizedCrop, which draws one part of any image, or x[..., top:bottom, left:right]":
-    "FiveCrop TenCrop RandomZoomOut RandomIoUCrop",
-    "tg.vision.transforms.Resize": "Scale",
-    "tg.vision.transforms.Resize, whose size is given and not drawn": "RandomResize ScaleJitter",
-    "tg.vision.transforms.ColorJitter, which keeps the order of the channels":
-    "RandomPhotometricDistort RandomChannelPermutation",
-    "tg.vision.transforms.RandomAffine, which moves an image as a whole and bends nothing": "ElasticTransform",
-    "tg.vision.transforms.Lambda": "LinearTransformation GaussianNoise ToPILImage",
-    "tg.vision.transforms.TrivialAugmentWide, which draws one change and its strength, without a policy or a mixture":
-    "AutoAugment AugMix", "tg.vision.transforms": "v2 transforms",
-    "(interpolations are strings: \"nearest\", \"bilinear\", \"bicubic\")": "InterpolationMode",
-}  # fmt: skip
-
 _RANDOM = {
     RANDOM.format("choice"): "choice", RANDOM.format("permutation"): "permutation shuffle",
     RANDOM.format("integers"): "integers", "tg.rand": "random uniform random_sample", "tg.randn": "standard_normal",
@@ -258,7 +236,10 @@ TABLES = {
     "torch.optim.lr_scheduler.LRScheduler": _by_name(_SCHEDULE),
     "torch.utils.data": _by_name(_DATA),
     "torch.random": _by_name(_RANDOM),
-    "torchvision.transforms": _by_name(_TRANSFORMS),
+    "torchvision.models": _by_name(torchvision.MODELS),
+    "torchvision.ops": _by_name(torchvision.OPS),
+    "torchvision.transforms": _by_name(torchvision.TRANSFORMS),
+    "torchvision.transforms.functional": _by_name(torchvision.FUNCTIONAL),
     "mygrad": _by_name(others.MYGRAD),
     "mygrad.Tensor": _by_name(others.MYGRAD_TENSOR),
     "mygrad.nnet": _by_name(others.MYGRAD_NNET),

@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.remedies import publish
+
 __all__ = [
     "adjust_brightness", "adjust_contrast", "adjust_gamma", "adjust_hue", "adjust_saturation", "adjust_sharpness",
     "autocontrast", "equalize", "gaussian_blur", "invert", "posterize", "rgb_to_grayscale", "solarize",
@@ -372,3 +374,11 @@ def _bell(size: int, sigma: Array) -> Array:
     weights: Array = np.exp(-0.5 * ((np.arange(size) - (size - 1) / 2) / sigma[:, None]) ** 2)
     weights /= weights.sum(axis=1, keepdims=True)
     return weights
+
+
+def __dir__() -> list[str]:
+    """Public names only."""
+    return list(__all__)
+
+
+publish(globals())
