@@ -54,6 +54,9 @@ FUNCTIONS = """
     T.row_stack([x, y]); T.acos(u); T.asin(u); T.atan(x); T.atan2(x, y); T.acosh(1 + y * y); T.asinh(x); T.atanh(u / 2)
     T.eq(x, y); T.ne(x, y); T.lt(x, y); T.le(x, y); T.gt(x, y); T.ge(x, y); T.ger(v, v); T.inverse(s); T.pinverse(x)
     T.bitwise_left_shift(n, n); T.bitwise_right_shift(k, n); T.trapz(x); T.tensor_split(v, 2)[0]
+    T.allclose(x, x + 1e-9); T.allclose(x, y); T.allclose(x, x + 0.1, atol=0.2); T.isclose(x, y); T.isclose(x, x, rtol=0)
+    T.inference_mode(lambda: 2)(); T.inference_mode()(lambda: 3)(); T.multinomial(T.tensor([0.0, 2.0]), 1)
+    T.multinomial(T.tensor([[0.0, 2.0], [1.0, 0.0]]), 3, replacement=True); T.multinomial(T.eye(2), num_samples=1)
     T.zeros(2, device="cpu"); T.flip(x, dims=(0, 1)); T.roll(x, 1, dims=0); T.flatten(c, start_dim=1); T.triu(x, diagonal=1)
 """
 
@@ -82,7 +85,13 @@ METHODS = """
     x.less(y); x.le(y); x.less_equal(0.5); x.gt(y); x.greater(y); x.ge(y); x.greater_equal(y); k.remainder(4)
     x.remainder(y)
     x.floor_divide(y); k.bitwise_and(n); k.bitwise_or(n); k.bitwise_xor(n); k.bitwise_not(); c[:1].squeeze(dim=0)
-    x.amax(); x.amax((0, 1)); x.amin(dim=[0, 1], keepdim=True)
+    x.amax(); x.amax((0, 1)); x.amin(dim=[0, 1], keepdim=True); x.allclose(y); x.isclose(x); T.eye(2).multinomial(1)
+    x.argwhere(); x.copysign(y); x.deg2rad(); x.diag(); x.diag(1); v.diag(-1); x.diagflat(); x.fliplr(); x.flipud()
+    y.float_power(2); x.fmax(y); x.fmin(y); x.fmod(y); k.gcd(n); x.hardshrink(); x.hardshrink(1.0); x.heaviside(y); x.i0()
+    v.inner(v); x.isfinite(); x.isinf(); x.isnan(); x.kron(s); k.lcm(n); x.ldexp(n); x.lerp(y, 0.25); x.logaddexp2(y)
+    x.logcumsumexp(1); x.logcumsumexp(dim=0); x.logical_and(y); m.logical_not(); x.logical_or(y); m.logical_xor(m); v.outer(v)
+    x.positive(); x.prelu(T.tensor([0.25])); x.rad2deg(); x.rot90(); x.rot90(1, (0, 1)); x.signbit(); x.sinc(); x.trunc()
+    v.vdot(v)
 """
 
 FUNCTIONAL = """

@@ -24,6 +24,7 @@ OURS = [
     for path, foreign in MODULES.items()
     for place, names in foreign.ours.items()
     for name in (HOMES[place].__all__ if names == "*" else names.split())
+    if f"{path}.{name}" not in MODULES
 ]
 OTHERS = [
     (path, name, use)

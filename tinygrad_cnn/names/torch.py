@@ -37,7 +37,7 @@ _TORCH = {
     "tg.embedding(indices, weight).mean(axis=1)": "embedding_bag",
     "x.reshape(n, g, c, h, w).swapaxes(1, 2).reshape(x.shape)": "channel_shuffle", "x.detach()": "detach",
     "x.swapaxes(-1, -2)": "adjoint", "tg.full": "fill", "tg.arange, which leaves out the end": "range", "tg.zeros":
-    "empty_strided empty_permuted", "mean + std * tg.randn(2, 3)": "normal", RANDOM.format("choice"): "multinomial",
+    "empty_strided empty_permuted", "mean + std * tg.randn(2, 3)": "normal",
     RANDOM.format("poisson"): "poisson", RANDOM.format("binomial"): "binomial", RANDOM.format("integers"): "randint_like",
     "np.histogram": "histc", "np.unique": "unique_consecutive mode", "np.bartlett(n + 1)[:-1]": "bartlett_window",
     "np.blackman(n + 1)[:-1]": "blackman_window", "np.hamming(n + 1)[:-1]": "hamming_window", "np.hanning(n + 1)[:-1]":
@@ -46,7 +46,7 @@ _TORCH = {
     "lgamma mvlgamma", "tg.special.logit": "logit", "tg.special.polygamma": "polygamma", "tg.special.xlogy": "xlogy",
     "(no op computes it: use SciPy's on arrays, or declare an op with tg.op)": "igamma igammac matrix_exp",
     "tg.set_num_threads": "set_num_interop_threads", "tg.get_num_threads": "get_num_interop_threads",
-    "tg.no_grad or tg.enable_grad": "set_grad_enabled", "tg.no_grad": "inference_mode", "tg.detect_anomaly":
+    "tg.no_grad or tg.enable_grad": "set_grad_enabled", "tg.detect_anomaly":
     "set_anomaly_enabled", "tg.manual_seed": "seed initial_seed",
     "tg.compile": "jit fx compiler", "tg.onnx.export": "export",
     "tg.load": "hub", "NumPy's generators: rng=": "Generator default_generator",
@@ -104,23 +104,20 @@ _TENSOR = {
 }  # fmt: skip
 
 _FUNCTIONS = """
-    adjoint addbmm addmv addr allclose aminmax argwhere bincount cholesky cholesky_inverse cholesky_solve copysign
-    corrcoef count_nonzero cov cross cummax cummin deg2rad det diag diag_embed diagflat diagonal_scatter diff digamma
-    dist dsplit eig elu erfc erfinv fix fliplr flipud float_power fmax fmin fmod frexp gcd geqrf ger hardshrink
-    heaviside histc histogram hsplit i0 igamma igammac index_copy index_fill index_put inner inverse is_nonzero
-    is_same_size is_signed isclose isfinite isinf isnan isneginf isposinf isreal kron kthvalue lcm ldexp lerp lgamma
-    logaddexp2 logcumsumexp logdet logical_and logical_not logical_or logical_xor logit lstsq lu lu_solve masked_scatter
-    matrix_exp matrix_power median mode msort multinomial mvlgamma nan_to_num nanmean nanmedian nanquantile nansum
-    nextafter ormqr orgqr outer pinverse polygamma positive prelu qr quantile rad2deg rot90 select_scatter signbit sinc
-    slice_scatter slogdet softmin solve split_with_sizes svd symeig triangular_solve trunc renorm unique_consecutive
-    vdot vsplit xlogy
+    adjoint addbmm addmv addr aminmax bincount cholesky cholesky_inverse cholesky_solve corrcoef count_nonzero cov cross
+    cummax cummin det diag_embed diagonal_scatter diff digamma dist dsplit eig elu erfc erfinv fix frexp geqrf ger histc
+    histogram hsplit igamma igammac index_copy index_fill index_put inverse is_nonzero is_same_size is_signed isneginf
+    isposinf isreal kthvalue lgamma logdet logit lstsq lu lu_solve masked_scatter matrix_exp matrix_power median mode msort
+    mvlgamma nan_to_num nanmean nanmedian nanquantile nansum nextafter ormqr orgqr pinverse polygamma qr quantile
+    select_scatter slice_scatter slogdet softmin solve split_with_sizes svd symeig triangular_solve renorm
+    unique_consecutive vsplit xlogy
 """
 FUNCTIONS = _FUNCTIONS.split()
 """Methods of ``torch.Tensor`` that are functions here, of the same name or of the name that the other tables have."""
 
 _NN = {
     "nn.RNN, nn.LSTM or nn.GRU": "RNNBase", "nn.RNNCell, nn.LSTMCell or nn.GRUCell": "RNNCellBase",
-    "tg.distributed": "DataParallel SyncBatchNorm parallel", QUANTIZED: "quantized quantizable qat intrinsic",
+    "tg.distributed": "DataParallel SyncBatchNorm", QUANTIZED: "quantized quantizable qat intrinsic",
     LAZY: """
         LazyLinear LazyConv1d LazyConv2d LazyConv3d LazyConvTranspose1d LazyConvTranspose2d LazyConvTranspose3d LazyBatchNorm1d
         LazyBatchNorm2d LazyBatchNorm3d LazyInstanceNorm1d LazyInstanceNorm2d LazyInstanceNorm3d UninitializedParameter

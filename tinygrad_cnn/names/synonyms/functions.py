@@ -288,8 +288,53 @@ def device(type: Any) -> str:
     return "cpu"
 
 
-_cuda = SimpleNamespace(is_available=lambda: False, device_count=lambda: 0)
-_cuda.__doc__ = "a namespace in which is_available() is False"
+def inference_mode(mode: Any = True) -> Any:
+    """`tg.no_grad()`"""
+    if callable(mode):
+        return tg().no_grad(mode)
+    return tg().no_grad() if mode else tg().enable_grad()
+
+
+def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+    """`np.allclose(x, y)`"""
+    return bool(np.allclose(input, other, rtol, atol, equal_nan))
+
+
+def isclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
+    """`np.isclose(x, y)`"""
+    return tg().Tensor(np.isclose(np.asarray(input), np.asarray(other), rtol, atol, equal_nan))
+
+
+def multinomial(input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Any:
+    """`np.random.default_rng().choice(len(p), n, replace, p)`, of each row of weights, from the library's generator"""
+    weights = np.asarray(input, np.float64)
+    if weights.ndim not in (1, 2) or not ((weights >= 0) & (weights < np.inf)).all():
+        raise ValueError("multinomial: `input` must be one or two axes of finite weights of at least 0")
+    rng, rows = tg().random.generator(generator), np.atleast_2d(weights)
+    least = 1 if replacement else num_samples
+    if (np.count_nonzero(rows, axis=1) < least).any():
+        raise ValueError(
+            f"multinomial: a row has fewer than {least} weights above 0, and `num_samples` is {num_samples}"
+        )
+    drawn = [rng.choice(len(row), num_samples, replace=bool(replacement), p=row / row.sum()) for row in rows]
+    found = np.array(drawn, np.int64).reshape(len(rows), num_samples)
+    return tg().Tensor(found if weights.ndim == 2 else found[0])
+
+
+class _Cuda(SimpleNamespace):
+    """a namespace in which is_available() is False"""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        why = "each dtype is computed as it is: there is no autocast" if name == "amp" else "there is no GPU"
+        raise AttributeError(f"torch.cuda has {name!r} ({why}); leave it out, or ask is_available() first")
+
+
+_cuda = _Cuda(
+    is_available=lambda: False, device_count=lambda: 0, empty_cache=lambda: None, manual_seed=lambda seed: None,
+    manual_seed_all=lambda seed: None,
+)  # fmt: skip
 
 _DTYPES = {
     np.float16: "float16 half", np.float32: "float32 float", np.float64: "float64 double", np.int8: "int8",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import functions
-from .common import as_method, check_device, is_dtype, public, renamed_method, tg
+from .common import as_method, check_device, is_dtype, public, renamed, renamed_method, tg
 
 
 def view(self: Any, *shape: Any) -> Any:
@@ -205,11 +205,19 @@ _OPERATORS: dict[str, tuple[Callable[..., Any], str]] = {
 
 _FUNCTIONS = """
     unsqueeze chunk unbind narrow t mm bmm mv addmm baddbmm addcmul addcdiv clamp clamp_min clamp_max rsqrt frac index_select
-    take_along_dim repeat_interleave clone numel is_complex is_floating_point bernoulli
+    take_along_dim repeat_interleave clone numel is_complex is_floating_point bernoulli allclose isclose multinomial
 """
 """Those of ``torch`` with the Tensor as the first argument."""
 
+_OURS = """
+    argwhere copysign deg2rad diag diagflat fliplr flipud float_power fmax fmin fmod gcd hardshrink heaviside i0 inner isfinite
+    isinf isnan kron lcm ldexp lerp logaddexp2 logcumsumexp logical_and logical_not logical_or logical_xor outer positive prelu
+    rad2deg rot90 signbit sinc trunc vdot
+"""
+"""Functions of the package that are methods there, with the Tensor and the arguments in the same order."""
+
 TABLE: dict[str, Any] = {
+    **{name: as_method(renamed(name, [name])[name], name, f"tg.{name}(x, ...)") for name in _OURS.split()},
     **{name: functions.TABLE[name] for name in _FUNCTIONS.split()},
     **public(globals(), __name__),
     **{name: _converted(name, dtype) for name, dtype in _DTYPES.items()},
