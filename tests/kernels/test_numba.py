@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
 from tinygrad_cnn.kernels.parallel import chunks
-from tinygrad_cnn.ops import activation, conv, normalization, pool, scan, shape, softmax
+from tinygrad_cnn.ops import activation, conv, normalization, pool, reduce, scan, shape, softmax
 from tinygrad_cnn.ops.losses import classification
 from tinygrad_cnn.ops.normalization import Over
 from tinygrad_cnn.ops.pool import Windows
@@ -45,17 +45,20 @@ if INSTALLED:
         scans,
         tiles,
         vectors,
+        windows,
         winograd,
     )
 
-    APART = {module.__name__ for module in (channels, products, tiles, winograd)}  # see the files of their names
+    APART = {
+        module.__name__ for module in (channels, products, tiles, windows, winograd)
+    }  # see the files of their names
     KERNELS = [row for row in attached.KERNELS if row[1].__module__ not in APART]
 else:
     KERNELS = []
 every_kernel = pytest.mark.parametrize(("function", "prepare"), KERNELS, ids=[f.op.name for f, _ in KERNELS])
 UNITS = {pool.max_pool: 0, pool.max_pool_which: 0, scan.cumsum: 0.501, softmax.softmax: 6, softmax.softmax_pull: 12}
 """In the last place of the largest number of a result, where it is not 4."""
-SUMS = {shape.sum_to, conv.convolve, conv.convolve_dx, conv.convolve_dw, pool.put_elements}
+SUMS = {reduce.sum, shape.sum_to, conv.convolve, conv.convolve_dx, conv.convolve_dw, pool.put_elements}
 """For these, of the largest sum of the sizes of the terms: terms may cancel."""
 
 
@@ -74,6 +77,7 @@ def sizes(request, tuning):
     if request.param == "tiny":
         for module in (layers, rows, scans, depthwise):
             tuning(module, SMALL=1)
+        tuning(layers, MANY=1)
         tuning(images, LARGE=2)
 
 
@@ -182,6 +186,9 @@ def given_to(function, rng, order):
     elif function is shape.sum_to:
         _, u, _, _ = layer(rng, order)
         yield [u], {"shape": u.shape[1:]}
+    elif function is reduce.sum:
+        _, u, _, _ = layer(rng, order)
+        yield [u], {"axis": tuple(range(u.ndim - 1)), "keepdims": False}
     elif function is scan.cumsum:
         x = normal(rng, 21, 30, 4)
         for axis in range(3):

@@ -12,16 +12,16 @@ def use_numba(on: bool = True, *, winograd: int = 4) -> None:
     also with ReLU or ReLU6 behind it in a Sequential, layer norm, the exact GELU, SiLU, depthwise convolution (3 x 3 with
     stride 1 or 2, and 7 x 7; where channels are last in memory, of 16 and more), convolution by 3 x 3 filters with stride 1
     from and to multiples of 16 channels, max-pooling and cumulative sums, with their gradients; on processors with AVX-512 also
-    linear layers, products of matrices and convolutions by 1 x 1 filters, where BLAS would mostly copy. Other dtypes and sizes
-    are computed as before. Results are not bit for bit the same as NumPy's; they depend neither on the number of threads nor on
-    whether a function is compiled.
+    linear layers, products of matrices, convolutions by 1 x 1 filters, and by larger ones than 3 x 3 between few channels,
+    where BLAS would mostly copy. Other dtypes and sizes are computed as before. Results are not bit for bit the same as
+    NumPy's; they depend neither on the number of threads nor on whether a function is compiled.
 
     Convolutions by 3 x 3 filters use Winograd's F(4 x 4, 3 x 3) or F(2 x 2, 3 x 3), which multiply less. Their errors are below
     1e-6 or 4e-7 of a typical output, where a plain sum has 2e-7 to 4e-7. Errors near a pixel that is far larger than others are
     relative to its size. Other results are as accurate as NumPy's.
 
-    Each kernel is compiled at its first use, in about half a second, and kept in a file for later processes. The environment
-    variable ``TINYGRAD_CNN_NUMBA=1`` calls this function at import.
+    Each kernel is compiled at its first use, in half a second to a few seconds, and kept in a file for later processes. The
+    environment variable ``TINYGRAD_CNN_NUMBA=1`` calls this function at import.
 
     Args:
         on: whether compiled kernels are used.

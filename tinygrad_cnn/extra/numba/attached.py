@@ -8,7 +8,7 @@ from ...core.acceleration import Prepare, Task, accelerate
 from ...core.signature import asked
 from ...ops import activation, clipped, conv, matmul, normalization, pool, reduce, scan, shape, softmax
 from ...ops.losses import classification
-from . import channels, depthwise, elements, layers, products, rows, scans, tiles, winograd
+from . import channels, depthwise, elements, layers, products, rows, scans, tiles, windows, winograd
 from . import pool as pooling
 
 KERNELS: list[tuple[Any, Prepare]] = [
@@ -20,12 +20,15 @@ KERNELS: list[tuple[Any, Prepare]] = [
     (activation.silu_slope, elements.prepare_silu_slope),
     (classification.softmax_nll, rows.prepare_nll),
     (classification.softmax_nll_pull, rows.prepare_nll_pull),
+    (conv.convolve, windows.prepare),
     (conv.convolve, depthwise.prepare),
     (conv.convolve, winograd.prepare),
     (conv.convolve, products.prepare_convolve),
+    (conv.convolve_dw, windows.prepare_dw),
     (conv.convolve_dw, depthwise.prepare_dw),
     (conv.convolve_dw, winograd.prepare_dw),
     (conv.convolve_dw, products.prepare_dw),
+    (conv.convolve_dx, windows.prepare_dx),
     (conv.convolve_dx, depthwise.prepare_dx),
     (conv.convolve_dx, winograd.prepare_dx),
     (conv.convolve_dx, products.prepare_dx),
@@ -51,6 +54,7 @@ KERNELS: list[tuple[Any, Prepare]] = [
     (pool.put_elements, pooling.prepare_put),
     (pool.put_elements, tiles.prepare_put),
     (reduce.sum, channels.prepare_sum),
+    (reduce.sum, layers.prepare_sum),
     (scan.cumsum, scans.prepare_cumsum),
     (shape.sum_to, layers.prepare_sum_to),
     (softmax.log_softmax, rows.prepare_log_softmax),

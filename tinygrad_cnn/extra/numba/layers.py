@@ -18,13 +18,17 @@ import numpy as np
 
 from ...kernels.parallel import chunks
 from ...ops.normalization import Over
-from ...ops.shape import as_shape
+from ...ops.reduce import reduced_axes
+from ...ops.shape import Axis, as_shape
 from .compiled import Number, helper, loop
 from .images import at_line, each_part
 from .vectors import LANES, fetch, load, nothing, splat, store, sum_of
 
 SMALL = 1 << 9
 """Smaller arrays are not worth the preparation."""
+
+MANY = 1 << 12
+"""BLAS sums fewer numbers as soon."""
 
 RUN = 16
 """The sums of so many rows are added in float64."""
@@ -112,6 +116,14 @@ def prepare_sum_to(out: Array | None, a: Any, *, shape: Any) -> Any:
     shape = as_shape(shape)
     rows = _repeated(shape, a) if _alike(a) else 0
     return _summed(out, _sums, shape, rows, a.reshape(rows, -1)) if rows else None
+
+
+def prepare_sum(out: Array | None, a: Any, *, axis: Axis, keepdims: bool) -> Any:
+    """A task for ``sum`` over all axes but the last: the gradient of a linear layer's bias."""
+    if keepdims or not _alike(a) or a.size < MANY or reduced_axes(axis, a.ndim) != tuple(range(a.ndim - 1)):
+        return None
+    rows = a.size // a.shape[-1]
+    return _summed(out, _sums, a.shape[-1:], rows, a.reshape(rows, -1)) if a.ndim > 1 else None
 
 
 def _alike(*arrays: Any) -> bool:

@@ -278,9 +278,20 @@ def _tile(vectors: int) -> Any:
     ) -> Any:  # fmt: skip
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             a, b, c = (context.make_array(signature.args[at])(context, builder, args[at]).data for at in (0, 4, 8))
-            _, i, down, along, _, j, pitch, n, _, k, below, more = args
+            _, i, _, _, _, j, _, n, _, k, below, more = args
             zero, one = whole(0), whole(1)
-            rows = [builder.gep(a, [builder.add(i, builder.mul(down, whole(r)))]) for r in range(ROWS)]
+
+            def multiple(at: int, n: Any) -> Any:
+                """n times the argument `at`, or its number n if that is a list."""
+                if not is_listed[at]:
+                    return builder.mul(args[at], n)
+                data = context.make_array(signature.args[at])(context, builder, args[at]).data
+                return builder.load(builder.gep(data, [n]))
+
+            if is_listed[2]:
+                rows = [builder.gep(a, [multiple(2, builder.add(i, whole(r)))]) for r in range(ROWS)]
+            else:
+                rows = [builder.gep(a, [builder.add(i, multiple(2, whole(r)))]) for r in range(ROWS)]
 
             def vector_at(base: Any, place: Any, v: int) -> Any:
                 return builder.bitcast(builder.gep(base, [builder.add(place, whole(v * LANES))]), _VECTOR.as_pointer())
@@ -296,7 +307,7 @@ def _tile(vectors: int) -> Any:
             builder.position_at_end(body)
             term = builder.phi(whole)
             sums = [[builder.phi(_VECTOR) for _ in range(vectors)] for _ in range(ROWS)]
-            place, offset = builder.add(j, builder.mul(term, pitch)), builder.mul(term, along)
+            place, offset = builder.add(j, multiple(6, term)), multiple(3, term)
             columns = [builder.load(vector_at(b, place, v), align=4) for v in range(vectors)]
             totals = []
             for row, own in zip(rows, sums, strict=True):
@@ -322,16 +333,17 @@ def _tile(vectors: int) -> Any:
             return context.get_dummy_value()
 
         number = types.intp
-        return types.void(
-            a, number, number, number, b, number, number, number, c, number, number, types.boolean
-        ), generate
+        kinds = [a, number, down, along, b, number, pitch, number, c, number, number, types.boolean]
+        is_listed = {at: isinstance(kinds[at], types.Array) for at in (2, 3, 6)}
+        return types.void(*(number if is_listed.get(at) is False else kind for at, kind in enumerate(kinds))), generate
 
     return _instruction(typed)
 
 
 wide_tile, narrow_tile = _tile(2), _tile(1)
 """c[k + r below : + lanes] = sum over t < n of a[i + r down + t along] b[j + t pitch : + lanes], for r < ROWS; added to what is
-there if `more`. The lanes are two vectors, or one."""
+there if `more`. The lanes are two vectors, or one. In place of a step, `down`, `along` or `pitch`, there may be a list of the
+multiples: r down is then down[i + r], without i, t along is along[t], and t pitch is pitch[t]."""
 
 
 @_instruction
