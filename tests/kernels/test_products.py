@@ -64,7 +64,7 @@ def test_products(seed, sizes, first, second, cut):
     m, k, n = sizes
     a, b = normal(seed, m, k), normal(seed + 1, k, n)
     with tuned() as tune:
-        tune(products, LEAST=1, PAYS=8)
+        tune(products, LEAST=1)
         if cut:
             tune(chunks, LARGE=1)
         task = products.prepare(None, turned(a) if first else a, turned(b) if second else b)
@@ -89,7 +89,7 @@ def test_linear(seed, sizes, bias, lead):
     x, w = normal(seed, *lead, m, k), normal(seed + 1, n, k)
     b = normal(seed + 2, n) if bias else None
     with tuned() as tune:
-        tune(products, LEAST=1, PAYS=8)
+        tune(products, LEAST=1)
         y = products.prepare_linear(None, x, w, b)()
         assert y.shape == (*lead, m, n)
         plain = products.prepare_linear(None, x, w)()
@@ -110,7 +110,7 @@ def test_convolution_and_both_adjoints(seed, n, before, after, height, width, bi
     pixels, pulled = (a.transpose(0, 2, 3, 1).reshape(-1, a.shape[1]) for a in (x, u))
     filters = w[:, :, 0, 0]
     with tuned() as tune:
-        tune(products, LEAST=1, PAYS=8)
+        tune(products, LEAST=1)
         if cut:
             tune(chunks, LARGE=1)
         y = products.prepare_convolve(None, x, w, b, **FLAT)()

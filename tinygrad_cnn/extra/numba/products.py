@@ -1,9 +1,9 @@
 """Products of matrices of float32 with few rows or short rows, and convolutions by 1 x 1 filters, for processors with AVX-512.
 
 BLAS copies both matrices before it multiplies, which pays where each number is used often. Here a tile of 8 x 32 results is
-summed up in registers, from the matrices as they are; one that is transposed is turned first. Where the number of rows or
-columns is no multiple, the last tile begins earlier: the results that it shares with the one before are computed twice. Sums of
-more than DEEP terms are taken in several sums.
+summed up in registers, from the matrices as they are. Of a second one that is transposed, as many rows are turned at once as a
+tile has columns. Where the number of rows or columns is no multiple, the last tile begins earlier: the results that it shares
+with the one before are computed twice. Sums of more than DEEP terms are taken in several sums.
 
 A number is computed in one order, wherever it is: cuts for threads, and tiles, do not change a bit.
 """
@@ -36,14 +36,12 @@ DEEP = 256
 LEAST = 1 << 15
 """Fewer products are not worth the call."""
 
-CACHED, FEW = 1 << 18, 256
-"""A second matrix of so many numbers stays in the cache; a larger one is read again and again, if there are more rows."""
+CACHED, FEW, MANY = 1 << 18, 256, 16
+"""A second matrix of so many numbers stays in the cache. If it is larger, at most FEW rows are multiplied, since each chunk of
+them reads it again; by a transposed one, at least MANY rows, since turning it takes long."""
 
 SUMS = 1 << 16
 """The most sums of more than DEEP terms: they stay in the cache while terms are added."""
-
-PAYS = 48
-"""From this many rows on, turning the second matrix pays."""
 
 FLOAT32 = np.dtype(np.float32)
 
@@ -153,8 +151,10 @@ def _prepared(out: Array | None, a: Array, b: Array, shift: Array | None = None)
     if not y.flags.c_contiguous:
         return None
     if a.flags.c_contiguous:
-        is_turned = b.T.flags.c_contiguous
-        if (depth * n > CACHED and m > FEW) or not (b.flags.c_contiguous or (is_turned and m >= PAYS)):
+        is_turned = not b.flags.c_contiguous
+        if is_turned and not b.T.flags.c_contiguous:
+            return None
+        if depth * n > CACHED and not (m >= MANY if is_turned else m <= FEW):
             return None
         return _by_rows(y, a, b, shift)
     if a.T.flags.c_contiguous and b.flags.c_contiguous and (m * n <= SUMS or depth <= DEEP) and shift is None:
@@ -164,14 +164,11 @@ def _prepared(out: Array | None, a: Array, b: Array, shift: Array | None = None)
 
 def _by_rows(y: Array, a: Array, b: Array, shift: Array | None) -> Callable[[], Array]:
     """A task for y = a b + shift, whose parts are rows of y."""
-    is_turned = not b.flags.c_contiguous
-    second = np.empty(b.shape, np.float32) if is_turned else b
+    function, second = (_multiply, b) if b.flags.c_contiguous else (_multiply_turned, b.T)
     parts, shifts = _cut(y.size, a, y), np.zeros(0, np.float32) if shift is None else shift
 
     def task() -> Array:
-        if is_turned:
-            _turn(b.T, second)
-        each_part(lambda part: _multiply(part[0], second, shifts, part[1]), parts)
+        each_part(lambda part: function(part[0], second, shifts, part[1]), parts)
         return y
 
     return task
@@ -229,6 +226,39 @@ def _multiply(a: Array, b: Array, shift: Array, c: Array) -> None:
 
 
 @loop
+def _multiply_turned(a: Array, w: Array, shift: Array, c: Array) -> None:
+    """c (m, n) = a (m, k) w^T + shift, with w (n, k): so many rows of w are turned as a tile has columns."""
+    m, depth, n = a.shape[0], a.shape[1], w.shape[0]
+    x, source, y = a.reshape(-1), w.reshape(-1), c.reshape(-1)
+    panel = np.empty(depth * WIDE, np.float32)
+    for s in range(0, n, WIDE):
+        is_wide = s + WIDE <= n
+        for j in range(s, s + WIDE if is_wide else n, WIDE if is_wide else LANES):
+            first = j if is_wide else min(j, n - LANES)
+            for q in range(0, WIDE if is_wide else LANES, LANES):
+                for k in range(0, depth - depth % LANES, LANES):
+                    turn(source, (first + q) * depth + k, depth, panel, k * WIDE + q, WIDE)
+                for k in range(depth - depth % LANES, depth):
+                    for r in range(LANES):
+                        panel[k * WIDE + q + r] = source[(first + q + r) * depth + k]
+            for r in range(0, m, ROWS):
+                i = min(r, m - ROWS)
+                for k in range(0, depth, DEEP):
+                    terms = min(DEEP, depth - k)
+                    if is_wide:
+                        wide_tile(x, i * depth + k, depth, 1, panel, k * WIDE, WIDE, terms, y, i * n + first, n, k > 0)
+                    else:
+                        narrow_tile(
+                            x, i * depth + k, depth, 1, panel, k * WIDE, WIDE, terms, y, i * n + first, n, k > 0
+                        )
+    if shift.size:
+        for i in range(m):
+            row = c[i]
+            for j in range(n):
+                row[j] += shift[j]
+
+
+@loop
 def _correlate_few(a: Array, b: Array, c: Array) -> None:
     """c (m, n) = a^T b of a (k, m) and b (k, n), for few terms."""
     depth, m, n = a.shape[0], a.shape[1], b.shape[1]
@@ -263,19 +293,3 @@ def _correlate(a: Array, b: Array, part: Array, c: Array) -> None:
                 narrow_tile(x, start * m + i, 1, m, w, start * n + j, n, terms, part, i * n + j, n, False)
         for i in range(m * n):
             c[i] += part[i]
-
-
-@loop
-def _turn(w: Array, t: Array) -> None:
-    """t (k, n) = w (n, k) transposed."""
-    n, depth = w.shape
-    source, target = w.reshape(-1), t.reshape(-1)
-    for i in range(0, n - n % LANES, LANES):
-        for k in range(0, depth - depth % LANES, LANES):
-            turn(source, i * depth + k, depth, target, k * n + i, n)
-        for k in range(depth - depth % LANES, depth):
-            for r in range(i, i + LANES):
-                target[k * n + r] = source[r * depth + k]
-    for i in range(n - n % LANES, n):
-        for k in range(depth):
-            target[k * n + i] = source[i * depth + k]

@@ -59,24 +59,24 @@ def prepare_log_softmax_pull(out: Array | None, u: Any, q: Any, *, axis: int) ->
 
 def prepare_nll(out: Array | None, logits: Any, target: Any, w: Any) -> Any:
     """A task for ``softmax_nll`` of a matrix of logits."""
-    if not _fits(1, logits) or logits.ndim != 2 or not _labels(target, logits) or not _numbers(w, logits):
+    if not _fits(1, logits, least=1) or logits.ndim != 2 or not _labels(target, logits) or not _numbers(w, logits):
         return None
     return _by_rows(_nll, np.empty(len(logits), FLOAT32) if out is None else out, [logits, target, w], logits)
 
 
 def prepare_nll_pull(out: Array | None, u: Any, logits: Any, target: Any) -> Any:
     """A task for ``softmax_nll_pull`` of a matrix of logits."""
-    if not _fits(1, logits) or logits.ndim != 2 or not _labels(target, logits) or not _numbers(u, logits):
+    if not _fits(1, logits, least=1) or logits.ndim != 2 or not _labels(target, logits) or not _numbers(u, logits):
         return None
     return _by_rows(_nll_pull, out, [u, logits, target], logits)
 
 
-def _fits(axis: int, *arrays: Any) -> bool:
+def _fits(axis: int, *arrays: Any, least: int | None = None) -> bool:
     """Whether the arrays are alike, float32 in C order, not small, with rows of two numbers or more, and `axis` is the last."""
     first = arrays[0]
     return (
         first.__class__ is np.ndarray
-        and first.size >= SMALL
+        and first.size >= (SMALL if least is None else least)
         and first.shape[-1] > 1  # e^x times 1 / e^x is not always 1
         and axis in (-1, first.ndim - 1)
         and all(
