@@ -31,7 +31,19 @@ LAYERS = [
     ("__init__",),
     ("__main__",),
 ]
-NUMBA = ("channels", "depthwise", "elements", "images", "layers", "products", "rows", "scans", "windows", "winograd")
+NUMBA = (
+    "channels",
+    "depthwise",
+    "elements",
+    "images",
+    "layers",
+    "products",
+    "rows",
+    "scans",
+    "steps",
+    "windows",
+    "winograd",
+)
 OPTIONAL = {  # they import from the layers; only these modules import them, if they exist:
     "kernels": {"__init__.py", "testing/regimes.py", *(f"extra/numba/{name}.py" for name in NUMBA)},
     "compile": {"__init__.py", "testing/regimes.py", "training/steps.py"},

@@ -1,9 +1,9 @@
-"""How an update rule is applied to the memory of a parameter, and the seam for other ways to do it."""
+"""How an update rule is applied to the memory of a parameter, and the seams for other ways and other forms of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -34,3 +34,18 @@ def attach(way: Callable[..., None]) -> None:
 def apply(rule: Rule, p: np.ndarray, g: np.ndarray, *kept: np.ndarray) -> None:
     """Apply a rule to a large parameter, its gradient and what is kept for it."""
     _way[0](rule, p, g, *kept)
+
+
+Fused: TypeAlias = Callable[..., bool]
+"""``fused(p, g, state, group, new)`` computes what an optimizer's ``update`` does, to the same bits, or returns False."""
+
+fused: dict[Any, Fused] = {}
+"""By the function ``update`` of an optimizer, a form of it that is asked first."""
+
+
+def fuse(update: Callable[..., object], form: Fused | None) -> None:
+    """Attach a form in one pass over memory to an optimizer's ``update``, or with None take it away."""
+    if form is None:
+        fused.pop(update, None)
+    else:
+        fused[update] = form

@@ -6,9 +6,9 @@ from typing import Any
 
 from ...core.acceleration import Prepare, Task, accelerate
 from ...core.signature import asked
-from ...ops import activation, clipped, conv, matmul, normalization, pool, reduce, scan, shape, softmax
+from ...ops import activation, clipped, conv, matmul, normalization, pool, reduce, scan, shape, softmax, updates
 from ...ops.losses import classification
-from . import channels, depthwise, elements, layers, products, rows, scans, tiles, windows, winograd
+from . import channels, depthwise, elements, layers, products, rows, scans, steps, tiles, windows, winograd
 from . import pool as pooling
 
 KERNELS: list[tuple[Any, Prepare]] = [
@@ -79,6 +79,8 @@ def attach(on: bool, tile: int) -> None:
     for function, before in _before.items():
         accelerate(function, before, along=function.op.along, in_place=function.op.in_place)
     _before.clear()
+    for update, form in steps.STEPS.items():
+        updates.fuse(update, form if on else None)
     if on:
         winograd.largest = tile
         _before.update({function: function.op.prepare for function, _ in KERNELS})

@@ -30,6 +30,11 @@ def loop(function: F) -> F:
     return _loop()(function)  # type: ignore[no-any-return]
 
 
+def exact(function: F) -> F:
+    """Compile a loop over arrays in which each operation rounds, as NumPy's do."""
+    return _loop(fastmath=False)(function)  # type: ignore[no-any-return]
+
+
 def part(function: F) -> F:
     """Compile a loop over a row into the loops that call it for each row: a call would take as long as a short row."""
     return _loop(cache=False, forceinline=True)(function)  # type: ignore[no-any-return]

@@ -1,0 +1,103 @@
+"""Compiled steps of optimizers have the bits of the optimizers' rules, whatever the options and the numbers."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn as tg
+from tinygrad_cnn import optim
+from tinygrad_cnn.kernels.parallel import chunks
+
+from ..tuning import tuned
+
+if find_spec("numba") is None:
+    pytest.skip("not installed: pip install numba", allow_module_level=True)
+
+from tinygrad_cnn.extra.numba import attached, steps
+
+MAKERS = {
+    "momentum": lambda p: optim.SGD(p, lr=0.1, momentum=0.9),
+    "decay": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.01),
+    "plain": lambda p: optim.SGD(p, lr=0.1),
+    "nesterov": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
+    "dampening": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, dampening=0.5),
+    "ascent": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, maximize=True),
+    "adam": lambda p: optim.Adam(p, lr=0.1),
+    "adam-decay": lambda p: optim.Adam(p, lr=0.1, weight_decay=0.01),
+    "adamw": lambda p: optim.AdamW(p, lr=0.1, weight_decay=0.1, betas=(0.5, 0.9), eps=1e-3),
+    "amsgrad": lambda p: optim.Adam(p, lr=0.1, amsgrad=True),
+    "adam-ascent": lambda p: optim.Adam(p, lr=0.1, maximize=True),
+}
+TAKEN = {"momentum", "decay", "adam", "adam-decay", "adamw"}
+
+
+@pytest.fixture(autouse=True)
+def numba():
+    """The kernels as they were, at the end."""
+    before = attached.is_attached()
+    yield
+    tg.use_numba(before)
+
+
+def trained(make, compiled, dtype=np.float32):
+    """Parameters after some steps: one of few numbers, one of many, one whose memory order is another."""
+    tg.use_numba(compiled)
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(shape).astype(dtype) for shape in ((7,), (90, 70), (60, 50, 20))]
+    p = [tg.Tensor(a, requires_grad=True) for a in (*arrays, np.asfortranarray(arrays[1]))]
+    optimizer = make(p)
+    for _ in range(4):
+        for q in p:
+            scales = rng.choice([0, 1, 1e-25, 1e19, np.inf, np.nan], q.shape, p=[0.1, 0.6, 0.1, 0.1, 0.05, 0.05])
+            with np.errstate(all="ignore"):
+                q.grad = tg.Tensor((rng.standard_normal(q.shape) * scales).astype(dtype))
+        optimizer.step()
+    return [q.numpy().copy() for q in p]
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bits(name, dtype, monkeypatch):
+    taken = []
+    run = steps._run
+    monkeypatch.setattr(steps, "_run", lambda *given: taken.append(run(*given)) or taken[-1])
+    expected = trained(MAKERS[name], False, dtype)
+    assert not taken
+    with tuned() as tune:
+        tune(chunks, LARGE=1000)
+        found = trained(MAKERS[name], True, dtype)
+    assert any(taken) == (name in TAKEN and dtype == np.float32)
+    for a, b in zip(expected, found, strict=True):
+        assert np.array_equal(a, b, equal_nan=True)
+
+
+def test_a_rule_of_ones_own_is_called():
+    class Half(optim.SGD):
+        def update(self, p, g, state, group, new, t, u):
+            p *= np.float32(0.5)
+
+    tg.use_numba()
+    p = tg.ones(100, 100, requires_grad=True)
+    p.grad = tg.ones(100, 100)
+    optimizer = Half([p], lr=0.1, momentum=0.9)
+    optimizer.step()
+    optimizer.step()
+    assert (p.numpy() == 0.25).all()
+
+
+def test_a_gradient_that_shares_memory_with_its_parameter():
+    def after(compiled):
+        tg.use_numba(compiled)
+        a = np.random.default_rng(0).standard_normal(10_001).astype(np.float32)
+        p = tg.from_numpy(a[:-1])
+        p.requires_grad = True
+        optimizer = optim.SGD([p], lr=0.1, momentum=0.9)
+        for _ in range(3):
+            p.grad = tg.from_numpy(a[1:])
+            optimizer.step()
+        return a
+
+    assert np.array_equal(after(False), after(True))
