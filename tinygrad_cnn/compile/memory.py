@@ -23,7 +23,7 @@ ALIGNMENT = 64
 NUMBER = (bool, int, float, str, type(None))
 """Types of parameters that apply to all images of a batch."""
 
-RESULT_BYTES = 1 << 19
+RESULT_BYTES = 1 << 17
 """Larger gradients that the walk gives are computed in new memory, and not copied."""
 
 LEAST = 1 << 12

@@ -275,7 +275,7 @@ class Optimizer(Loadable, ABC):
     @silent  # with np.errstate(all="raise") a step would stop halfway
     def _update_each(self, tasks: list[tuple[Any, ...]], gradients: Sequence[Array]) -> None:
         update = self.update
-        fused = updates.fused.get(getattr(update, "__func__", None), _never)
+        fused: updates.Fused = updates.fused.get(getattr(update, "__func__", None), _never)
         for place, p, state, group, new, advances, t, u in tasks:
             if advances:
                 self.advance(state, group)

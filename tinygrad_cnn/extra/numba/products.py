@@ -20,12 +20,13 @@ import numpy as np
 from ...kernels.parallel import chunks
 from ...kernels.parallel.task import halved
 from ...ops.windows import last_view
-from .compiled import loop
+from .compiled import helper, loop
 from .images import at_line, each_part
-from .vectors import FINDS, LANES, ROWS, narrow_tile, turn, wide_tile
+from .vectors import FINDS, LANES, ROWS, fetch, narrow_tile, turn, wide_tile
 
 WIDE = 2 * LANES
 """The columns of a tile."""
+
 
 CHUNK = 16
 """So many rows stay in the cache while all columns are computed."""
@@ -49,7 +50,13 @@ Array = np.ndarray
 
 
 def prepare(out: Array | None, a: Any, b: Any) -> Any:
-    """A task for ``matmul`` of two matrices, of which one may be transposed in memory; None for others."""
+    """A task for ``matmul`` of two matrices, of which one may be transposed in memory, or of several on top of each other in C
+    order by one; None for others."""
+    if a.__class__ is np.ndarray and a.ndim > 2 and a.flags.c_contiguous and a.size:
+        rows = a.reshape(-1, a.shape[-1])
+        if not _are_matrices(rows, b) or rows.shape[1] != len(b):
+            return None
+        return _of_rows(out, rows, b, None, (*a.shape[:-1], b.shape[1]))
     if not _are_matrices(a, b) or a.shape[1] != b.shape[0]:
         return None
     return _prepared(out, a, b)
@@ -62,11 +69,15 @@ def prepare_linear(out: Array | None, x: Any, w: Any, b: Any = None) -> Any:
     rows = x.reshape(-1, x.shape[-1])
     if not _are_matrices(rows, w) or rows.shape[1] != w.shape[1] or not _is_bias(b, len(w)):
         return None
-    shape = (*x.shape[:-1], len(w))
+    return _of_rows(out, rows, w.T, b, (*x.shape[:-1], len(w)))
+
+
+def _of_rows(out: Array | None, rows: Array, b: Array, shift: Array | None, shape: tuple[int, ...]) -> Any:
+    """A task for rows b + shift, in this shape."""
     if out is not None and not out.flags.c_contiguous:
         return None
-    task = _prepared(None if out is None else out.reshape(-1, len(w)), rows, w.T, b)
-    return task if task is None or x.ndim == 2 else (lambda: task().reshape(shape))
+    task = _prepared(None if out is None else out.reshape(-1, shape[-1]), rows, b, shift)
+    return task if task is None or len(shape) == 2 else (lambda: task().reshape(shape))
 
 
 def prepare_convolve(
@@ -218,16 +229,22 @@ def _multiply(a: Array, b: Array, shift: Array, c: Array) -> None:
                 for k in range(0, depth, DEEP):
                     terms = min(DEEP, depth - k)
                     narrow_tile(x, i * depth + k, depth, 1, w, k * n + j, n, terms, y, i * n + j, n, k > 0)
+    _shift(c, shift)
+
+
+@helper
+def _shift(c: Array, shift: Array) -> None:
+    """Add the shift to each row."""
     if shift.size:
-        for i in range(m):
+        for i in range(c.shape[0]):
             row = c[i]
-            for j in range(n):
+            for j in range(c.shape[1]):
                 row[j] += shift[j]
 
 
 @loop
 def _multiply_turned(a: Array, w: Array, shift: Array, c: Array) -> None:
-    """c (m, n) = a (m, k) w^T + shift, with w (n, k): so many rows of w are turned as a tile has columns."""
+    """c (m, n) = a (m, k) w^T + shift, with w (n, k): as many rows of w are turned at a time as a tile has columns."""
     m, depth, n = a.shape[0], a.shape[1], w.shape[0]
     x, source, y = a.reshape(-1), w.reshape(-1), c.reshape(-1)
     panel = np.empty(depth * WIDE, np.float32)
@@ -237,6 +254,8 @@ def _multiply_turned(a: Array, w: Array, shift: Array, c: Array) -> None:
             first = j if is_wide else min(j, n - LANES)
             for q in range(0, WIDE if is_wide else LANES, LANES):
                 for k in range(0, depth - depth % LANES, LANES):
+                    for r in range(LANES):
+                        fetch(source, (first + q + WIDE + r) * depth + k)
                     turn(source, (first + q) * depth + k, depth, panel, k * WIDE + q, WIDE)
                 for k in range(depth - depth % LANES, depth):
                     for r in range(LANES):
@@ -244,18 +263,12 @@ def _multiply_turned(a: Array, w: Array, shift: Array, c: Array) -> None:
             for r in range(0, m, ROWS):
                 i = min(r, m - ROWS)
                 for k in range(0, depth, DEEP):
-                    terms = min(DEEP, depth - k)
+                    at, terms, target = i * depth + k, min(DEEP, depth - k), i * n + first
                     if is_wide:
-                        wide_tile(x, i * depth + k, depth, 1, panel, k * WIDE, WIDE, terms, y, i * n + first, n, k > 0)
+                        wide_tile(x, at, depth, 1, panel, k * WIDE, WIDE, terms, y, target, n, k > 0)
                     else:
-                        narrow_tile(
-                            x, i * depth + k, depth, 1, panel, k * WIDE, WIDE, terms, y, i * n + first, n, k > 0
-                        )
-    if shift.size:
-        for i in range(m):
-            row = c[i]
-            for j in range(n):
-                row[j] += shift[j]
+                        narrow_tile(x, at, depth, 1, panel, k * WIDE, WIDE, terms, y, target, n, k > 0)
+    _shift(c, shift)
 
 
 @loop

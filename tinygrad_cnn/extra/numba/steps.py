@@ -56,7 +56,7 @@ def _run(function: Any, arrays: list[Array], kind: int, *numbers: float) -> bool
     """Call `function` with parts of the arrays, of which the second is only read; False if it does not take them."""
     if any(a.__class__ is not np.ndarray or a.dtype != FLOAT32 or not a.flags.c_contiguous for a in arrays):
         return False
-    if np.may_share_memory(*arrays[:2]):
+    if np.may_share_memory(arrays[0], arrays[1]):
         return False
     flat, given = [a.reshape(-1) for a in arrays], [np.float32(number) for number in numbers]
     size = flat[0].size
