@@ -80,9 +80,10 @@ def test_moments(shape, mean, parts):
     assert np.array_equal(out, y)
 
 
+@pytest.mark.parametrize("order", ["first", "last"])
 @pytest.mark.parametrize("shape", [shape for shape in SHAPES if len(shape) > 2], ids=str)
-def test_the_gradient_of_a_bias(shape, parts):
-    a = Given(shape).x
+def test_the_gradient_of_a_bias(shape, order, parts):
+    a = Given(shape).x if order == "last" else np.ascontiguousarray(Given(shape).x)
     axis = (0, *range(2, len(shape)))
     y = channels.prepare_sum(None, a, axis=axis, keepdims=False)()
     exact = a.astype(np.float64).sum(axis)

@@ -37,6 +37,9 @@ RUN = 16
 FEW = 16
 """Numbers are summed less the mean of so many rows."""
 
+LONG = 256
+"""So many numbers of a channel are added in float32, in several sums, and these in float64."""
+
 WIDE = 64
 """A row of fewer channels is read together with those that follow."""
 
@@ -86,9 +89,11 @@ def rows_of(over: Over | None, x: Any, *others: Any) -> Rows | None:
 
 def prepare_sum(out: Array | None, a: Any, *, axis: Axis, keepdims: bool) -> Any:
     """A task for ``sum`` over all axes but the channels: the gradient of a convolution's bias."""
-    rows = None if keepdims or np.ndim(a) < 3 else rows_of(None, a)
-    if rows is None or reduced_axes(axis, a.ndim) != (0, *range(2, a.ndim)):
+    if keepdims or a.__class__ is not np.ndarray or a.ndim < 3 or reduced_axes(axis, a.ndim) != (0, *range(2, a.ndim)):
         return None
+    rows = rows_of(None, a)
+    if rows is None:
+        return _sum_first(out, a)
     y = np.empty(rows.channels, np.float32) if out is None else out
     parts = rows.cut(rows.of(a))
     totals = np.empty((len(parts), rows.width))
@@ -96,6 +101,24 @@ def prepare_sum(out: Array | None, a: Any, *, axis: Axis, keepdims: bool) -> Any
     def task() -> Array:
         _add_up(_sums, parts, totals)
         y[...] = np.add.reduce(totals.reshape(-1, rows.channels), 0)
+        return y
+
+    return task
+
+
+def _sum_first(out: Array | None, a: Array) -> Any:
+    """The same for channels first in memory."""
+    if a.dtype != FLOAT32 or a.size < SMALL or not a.flags.c_contiguous:
+        return None
+    y = np.empty(a.shape[1], np.float32) if out is None else out
+    images = a.reshape(*a.shape[:2], -1)
+    step = len(a) if a.size < chunks.LARGE else -(-len(a) // chunks.PARTS)
+    parts = [[images[i : i + step]] for i in range(0, len(a), step)]
+    totals = np.empty((len(parts), len(y)))
+
+    def task() -> Array:
+        _add_up(_sums_first, parts, totals)
+        y[...] = np.add.reduce(totals, 0)
         return y
 
     return task
@@ -339,6 +362,20 @@ def _sums(x: Array, y: Array) -> None:
             store(run, j, a)
         for j in range(width):
             y[j] += run[j]
+
+
+@loop
+def _sums_first(x: Array, y: Array) -> None:
+    """The sums of the channels of x (n, c, pixels)."""
+    y[:] = 0.0
+    for i in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            row = x[i, c]
+            for start in range(0, row.size, LONG):
+                some = np.float32(0.0)
+                for j in range(start, min(start + LONG, row.size)):
+                    some += row[j]
+                y[c] += np.float64(some)
 
 
 @loop

@@ -30,9 +30,15 @@ LINE = 64
 """Bytes of a line of the cache. To write numbers that lie in two takes longer."""
 
 
+SHORT = 1 << 14
+"""Looking for the beginning of a line takes longer than writing fewer bytes."""
+
+
 def at_line(shape: Sequence[int], dtype: Any) -> Array:
-    """A new array in C order, from the beginning of a line on."""
+    """A new array in C order, from the beginning of a line on, but if it is short."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size < SHORT:
+        return np.empty(shape, dtype)
     memory = np.empty(size + LINE - 1, np.uint8)
     start = -memory.__array_interface__["data"][0] % LINE
     a: Array = memory[start : start + size].view(dtype)

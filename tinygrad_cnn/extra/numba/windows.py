@@ -43,10 +43,9 @@ def prepare(
     out: Array | None, x: Any, w: Any, b: Any = None, *, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> Any:
     """A task for ``convolve``; None for other windows and dtypes, and where another kernel is faster."""
-    how = order(x, np.float32)
-    if how is None or not (_are_floats(w) and _fits(w.shape, stride, dilation, groups)):
+    if not _fits(w.shape, stride, dilation, groups) or (how := order(x, np.float32)) is None:
         return None
-    if not (b is None or _are_floats(b)):
+    if not _are_floats(w) or not (b is None or _are_floats(b)):
         return None
     sizes = _sizes(x.shape[2:], w.shape, stride, padding)
     if not _pays(len(x) * math.prod(sizes), w.shape):
@@ -62,7 +61,7 @@ def prepare_dx(
     out: Array | None, u: Any, w: Any, *, shape: Any, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> Any:
     """A task for ``convolve_dx``."""
-    if order(u, np.float32) is None or not (_are_floats(w) and _fits(w.shape, stride, dilation, groups)):
+    if not _fits(w.shape, stride, dilation, groups) or order(u, np.float32) is None or not _are_floats(w):
         return None
     if not _pays(u.size // len(w), w.shape):
         return None
@@ -76,8 +75,10 @@ def prepare_dw(
     out: Array | None, x: Any, u: Any, *, shape: Any, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> Any:
     """A task for ``convolve_dw``."""
+    if not _fits(shape, stride, dilation, groups) or order(u, np.float32) is None:
+        return None
     how = order(x, np.float32)
-    if how is None or order(u, np.float32) is None or not _fits(shape, stride, dilation, groups):
+    if how is None:
         return None
     if not _pays(u.size // shape[0], shape):
         return None
@@ -102,19 +103,21 @@ def prepare_dw(
 
 
 def _fits(w: Any, stride: Any, dilation: Any, groups: int) -> bool:
-    return FINDS and groups == 1 and len(w) == 4 and dilation[0] == dilation[1] == 1
+    """Whether copying columns for BLAS would take long beside the products with them, and most lanes of vectors are used."""
+    if groups != 1 or len(w) != 4 or w[2] * w[3] < LARGE or not FINDS:
+        return False
+    outputs, channels, _, long = w
+    return (
+        FEWEST <= channels * w[2] * long <= DEEP
+        and outputs <= WIDE
+        and all(n >= USED * LANES * -(-n // LANES) for n in (outputs, channels * long))
+        and dilation[0] == dilation[1] == 1
+    )
 
 
 def _pays(pixels: int, w: Any) -> bool:
-    """Whether copying columns for BLAS would take long beside the products with them, and most lanes of vectors are used."""
-    outputs, terms = w[0], math.prod(w[1:])
-    return (
-        w[2] * w[3] >= LARGE
-        and FEWEST <= terms <= DEEP
-        and outputs <= WIDE
-        and all(n >= USED * LANES * -(-n // LANES) for n in (outputs, w[1] * w[3]))
-        and pixels * outputs * terms >= LEAST
-    )
+    """Whether there are enough products."""
+    return pixels * math.prod(w) >= LEAST
 
 
 @helper
