@@ -107,12 +107,9 @@ def _fits(w: Any, stride: Any, dilation: Any, groups: int) -> bool:
     if groups != 1 or len(w) != 4 or w[2] * w[3] < LARGE or not FINDS:
         return False
     outputs, channels, _, long = w
-    return (
-        FEWEST <= channels * w[2] * long <= DEEP
-        and outputs <= WIDE
-        and all(n >= USED * LANES * -(-n // LANES) for n in (outputs, channels * long))
-        and dilation[0] == dilation[1] == 1
-    )
+    are_few = FEWEST <= channels * w[2] * long <= DEEP and outputs <= WIDE
+    are_used = all(n >= USED * LANES * -(-n // LANES) for n in (outputs, channels * long))
+    return bool(are_few and are_used and dilation[0] == dilation[1] == 1)
 
 
 def _pays(pixels: int, w: Any) -> bool:
