@@ -32,18 +32,9 @@ LAYERS = [
     ("__main__",),
 ]
 NUMBA = (
-    "channels",
-    "depthwise",
-    "elements",
-    "images",
-    "layers",
-    "products",
-    "rows",
-    "scans",
-    "steps",
-    "windows",
+    "channels", "depthwise", "elements", "images", "layers", "positions", "products", "rows", "scans", "steps", "windows",
     "winograd",
-)
+)  # fmt: skip
 OPTIONAL = {  # they import from the layers; only these modules import them, if they exist:
     "kernels": {"__init__.py", "testing/regimes.py", *(f"extra/numba/{name}.py" for name in NUMBA)},
     "compile": {"__init__.py", "testing/regimes.py", "training/steps.py"},

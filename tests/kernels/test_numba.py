@@ -40,6 +40,7 @@ if INSTALLED:
         elements,
         images,
         layers,
+        positions,
         products,
         rows,
         scans,
@@ -50,7 +51,7 @@ if INSTALLED:
     )
 
     APART = {
-        module.__name__ for module in (channels, products, tiles, windows, winograd)
+        module.__name__ for module in (channels, positions, products, tiles, windows, winograd)
     }  # see the files of their names
     KERNELS = [row for row in attached.KERNELS if row[1].__module__ not in APART]
 else:

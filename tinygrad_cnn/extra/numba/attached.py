@@ -8,7 +8,7 @@ from ...core.acceleration import Prepare, Task, accelerate
 from ...core.signature import asked
 from ...ops import activation, clipped, conv, matmul, normalization, pool, reduce, scan, shape, softmax, updates
 from ...ops.losses import classification
-from . import channels, depthwise, elements, layers, products, rows, scans, steps, tiles, windows, winograd
+from . import channels, depthwise, elements, layers, positions, products, rows, scans, steps, tiles, windows, winograd
 from . import pool as pooling
 
 KERNELS: list[tuple[Any, Prepare]] = [
@@ -23,6 +23,7 @@ KERNELS: list[tuple[Any, Prepare]] = [
     (conv.convolve, windows.prepare),
     (conv.convolve, depthwise.prepare),
     (conv.convolve, winograd.prepare),
+    (conv.convolve, positions.prepare),
     (conv.convolve, products.prepare_convolve),
     (conv.convolve_dw, windows.prepare_dw),
     (conv.convolve_dw, depthwise.prepare_dw),
@@ -31,6 +32,7 @@ KERNELS: list[tuple[Any, Prepare]] = [
     (conv.convolve_dx, windows.prepare_dx),
     (conv.convolve_dx, depthwise.prepare_dx),
     (conv.convolve_dx, winograd.prepare_dx),
+    (conv.convolve_dx, positions.prepare_dx),
     (conv.convolve_dx, products.prepare_dx),
     (matmul.linear, products.prepare_linear),
     (matmul.matmul, products.prepare),

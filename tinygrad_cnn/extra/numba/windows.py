@@ -114,7 +114,7 @@ def _fits(w: Any, stride: Any, dilation: Any, groups: int) -> bool:
 
 def _pays(pixels: int, w: Any) -> bool:
     """Whether there are enough products."""
-    return pixels * math.prod(w) >= LEAST
+    return bool(pixels * math.prod(w) >= LEAST)
 
 
 @helper
