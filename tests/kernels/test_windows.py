@@ -83,7 +83,7 @@ def test_convolution_and_both_adjoints(
     b = normal(seed + 2, after) if bias else None
     params = how(stride, padding)
     with tuned() as tune:
-        tune(windows, LEAST=1, LARGE=1, FEWEST=1, DEEP=1000, WIDE=64, USED=0)
+        tune(windows, LEAST=1, LARGE=1, FEWEST=1, MOST=1000, OUTPUTS=64, USED=0)
         if cut:
             tune(images, LARGE=2)
         given_x = x if first else last(x)

@@ -23,10 +23,10 @@ WIDE = 2 * LANES
 """The columns of a tile."""
 
 DEEP = 256
-"""The most terms of a sum."""
+"""The most terms of a sum over pixels; of more there are several."""
 
-LARGE, FEWEST = 16, 64
-"""The fewest elements of a filter for a channel, and for all channels."""
+LARGE, FEWEST, MOST, OUTPUTS = 16, 64, 256, 32
+"""The fewest elements of a filter for a channel, the fewest and the most for all channels, and the most filters."""
 
 USED = 0.6
 """The least part of the lanes that compute what is wanted."""
@@ -107,7 +107,7 @@ def _fits(w: Any, stride: Any, dilation: Any, groups: int) -> bool:
     if groups != 1 or len(w) != 4 or w[2] * w[3] < LARGE or not FINDS:
         return False
     outputs, channels, _, long = w
-    are_few = FEWEST <= channels * w[2] * long <= DEEP and outputs <= WIDE
+    are_few = FEWEST <= channels * w[2] * long <= MOST and outputs <= OUTPUTS
     are_used = all(n >= USED * LANES * -(-n // LANES) for n in (outputs, channels * long))
     return bool(are_few and are_used and dilation[0] == dilation[1] == 1)
 
