@@ -28,6 +28,7 @@ PLACES = {
     "torch.optim": tg.optim, "torch.optim.lr_scheduler": tg.optim.lr_scheduler, "torch.utils.data": tg.data,
     "torch.nn.Module": nn.Linear(1, 1), "torch.optim.Optimizer": SGD, "keras.Model": nn.Linear(1, 1),
     "torch.optim.lr_scheduler.LRScheduler": tg.optim.StepLR(SGD, 1),
+    "torchmetrics.Metric": tg.metrics.F1(),
     "keras.callbacks": tg.training, "keras.metrics": tg.metrics, "keras.callbacks.History": tg.training.History(),
     "autograd": tg, "mygrad": tg, "mygrad.Tensor": tg.Tensor, "numpy.ndarray": tg.Tensor, "mygrad.nnet": F,
 }  # fmt: skip
@@ -221,6 +222,9 @@ WRONG = [
     (lambda: nn.Softmax(axis=1), "use dim=1"),
     (lambda: tg.optim.Adam(parameters(), fused=True), "leave it out"),
     (lambda: tg.data.DataLoader(x(), num_workers=2), "use prefetch=2"),
+    (lambda: tg.metrics.F1(num_classes=3), "leave it out: the scores have one for each class"),
+    (lambda: tg.metrics.Accuracy(task="binary"), r"tg\.metrics\.BinaryAccuracy"),
+    (lambda: tg.where(x() > 0), r"missing 2 .*; tg\.nonzero\(x\) has the positions"),
     (lambda: tg.data.DataLoader(x(), collate_fn=len), r"use collate=\.\.\."),
     (lambda: tg.load("x.npz", map_location="cpu"), "one device"),
     (lambda: tg.save({"x": x()}, "x.npz"), r"tg\.save\(path, state\)"),

@@ -38,6 +38,7 @@ NAMESPACES = {
 CLASSES = {
     "Tensor": "torch.Tensor", "Module": "torch.nn.Module", "Optimizer": "torch.optim.Optimizer",
     "LRScheduler": "torch.optim.lr_scheduler.LRScheduler", "History": "keras.callbacks.History",
+    "Metric": "torchmetrics.Metric",
 }  # fmt: skip
 """The table for the attributes of a class and its subclasses."""
 

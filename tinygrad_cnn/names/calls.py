@@ -17,6 +17,10 @@ Function: TypeAlias = Callable[..., Any]
 F = TypeVar("F", bound=Function)
 
 
+ALONE = {"where": "tg.nonzero(x) has the positions where x is not 0"}
+"""What a function that was given one argument alone may have been meant for."""
+
+
 def explaining(function: F, name: str = "") -> F:
     """`function`, with :func:`understood` where Python refuses the arguments of a call.
 
@@ -46,6 +50,8 @@ def understood(
     Raises:
         TypeError: that says what to use, for keywords that cannot be translated.
     """
+    if " missing " in error and len(args) == 1 and not named and owner in ALONE:
+        raise TypeError(f"{error}; {ALONE[owner]}") from None
     signature = inspect.signature(function)
     parameters = list(signature.parameters.values())
     names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]

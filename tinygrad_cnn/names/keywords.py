@@ -60,6 +60,10 @@ _EXCEPTIONS = {
     "evaluate predict": {"x": TUPLE, "y": TUPLE, "X": TUPLE, "sample_weight": WEIGHTS}, "evaluate": {"metric": "metrics"},
     "fit evaluate train_step eval_step Classifier Regressor": {"criterion": "loss", "loss_fn": "loss"},
     "Classifier Regressor": dict.fromkeys(("max_epochs", "max_iter"), "epochs"),
+    "F1 Precision Recall Specificity IoU Dice AUROC AveragePrecision Accuracy TopK": {
+        **dict.fromkeys(("num_classes", "num_labels"), "(leave it out: the scores have one for each class)"),
+        "top_k": "(use tg.metrics.TopK)"},
+    "Accuracy": {"task": "(leave it out: the scores say it; tg.metrics.BinaryAccuracy is for one score)"},
     "Checkpoint": {
         "monitor": "best", "save_best_only": "(use best='val_loss', which saves the best epoch beside the last)",
         "filepath": "path", "dirpath": "path", "save_top_k": "(use best='val_loss')"},

@@ -98,9 +98,18 @@ KERAS_METRICS = {
     "tg.metrics.Accuracy": "SparseCategoricalAccuracy CategoricalAccuracy accuracy_score",
     "tg.metrics.TopK": "SparseTopKCategoricalAccuracy TopKCategoricalAccuracy",
     "tg.metrics.Average, of tg.mse": "MeanSquaredError",
-    "tg.metrics.Average": "Mean MeanMetricWrapper", "tg.metrics.AUROC or AveragePrecision": "AUC", "tg.metrics.IoU": "MeanIoU",
+    "tg.metrics.Average": "Mean MeanMetricWrapper MeanMetric", "tg.metrics.AUROC or AveragePrecision": "AUC",
+    "tg.metrics.IoU": "MeanIoU JaccardIndex",
+    "tg.metrics.confusion_matrix": "ConfusionMatrix", "tg.metrics.Dice": "DiceScore GeneralizedDiceScore",
+    "(give several metrics to fit or evaluate in a list)": "MetricCollection",
 }  # fmt: skip
-"""Metrics of ``keras.metrics``."""
+"""Metrics of ``keras.metrics``, and of torchmetrics."""
+
+METRIC = {
+    "(call the metric: metric(outputs, targets) of all examples, or tg.evaluate(model, loader, metrics=[metric]) by batches)":
+    "update compute reset forward update_state",
+}  # fmt: skip
+"""Methods of a metric of torchmetrics or Keras, which keeps what it was given."""
 
 KEYWORDS = {
     "argnum": "argnums",

@@ -246,6 +246,7 @@ TABLES = {
     "keras.callbacks": _by_name(others.KERAS_CALLBACKS),
     "keras.callbacks.History": _by_name(others.KERAS_HISTORY),
     "keras.metrics": _by_name(others.KERAS_METRICS),
+    "torchmetrics.Metric": _by_name(others.METRIC),
     "autograd": _by_name(others.AUTOGRAD),
 }
 """For each namespace, the replacements of its names. Names of ``torch`` are looked up for the other namespaces too."""
