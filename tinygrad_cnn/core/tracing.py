@@ -153,11 +153,24 @@ class _Performing(Tracer):
         return self._calls_to.call(op, inputs, params)
 
 
+_alone = _current(NO_TRACER)
+
+
+def performing(tracer: Tracer, outer: Tracer = NO_TRACER) -> Block:
+    """A block in which `tracer` performs calls of ops: `outer` is told of these, and `tracer` of all other events."""
+    return _alone if tracer is NO_TRACER else _current(_Performing(tracer, outer))
+
+
+def called(op: Op, inputs: Args, params: Args) -> Tensor:
+    """The output of an op's call, whose inputs and parameters are given in order."""
+    given = (inputs,) if op.signature.variadic else inputs
+    return op.function(*given, **dict(zip(op.signature.params, params, strict=True)))  # type: ignore[no-any-return]
+
+
 def performed(op: Op, inputs: Args, params: Args, tracer: Tracer, outer: Tracer = NO_TRACER) -> Tensor:
     """The output of an op's call that `tracer` has been told of; `outer` is asked next."""
-    with _current(_Performing(tracer, outer) if tracer is not NO_TRACER else NO_TRACER):
-        given = (inputs,) if op.signature.variadic else inputs
-        return op.function(*given, **dict(zip(op.signature.params, params, strict=True)))  # type: ignore[no-any-return]
+    with performing(tracer, outer):
+        return called(op, inputs, params)
 
 
 def observe(observer: Observer) -> Block:

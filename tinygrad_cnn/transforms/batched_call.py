@@ -18,13 +18,13 @@ import numpy as np
 from ..core.grad_mode import is_grad_enabled, no_grad
 from ..core.graph import Op
 from ..core.node import Argument, Node
-from ..core.tracing import NO_TRACER, Args, Tracer, performed, trace, tracer
+from ..core.tracing import NO_TRACER, Args, Tracer, called, performing, trace, tracer
 from ..core.versions import tick
 from ..ops import replaced
 from ..ops.elementwise import astype
 from ..ops.index import add_at_zeros, getitem
 from ..ops.shape import broadcast_to, concatenate, reshape, stack
-from ..scope import silent
+from ..scope import Block, silent
 from ..tensor.tensor import Tensor
 from .batching import Call, answer
 from .pytree import leaves, rebuild
@@ -129,30 +129,44 @@ class _Sample(Tracer):
             tracer = tracer.outer
         return found
 
+    @cached_property
+    def _performing(self) -> Block:
+        """While an op computes for the sample. It refers to the tracer weakly, so that there is no cycle."""
+        return performing(weakref.proxy(self))
+
     def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
-        output = performed(op, inputs, params, self)
-        self._check_residuals(op, (*inputs, *params))
-        uses, arrays = tuple([self.used(x) for x in inputs]), _arrays(params)
-        given = [*[use.array for use in uses], *map(id, arrays)]
-        if self._differs(given):
+        with self._performing:
+            output = called(op, inputs, params)
+        if self.residuals:
+            self._check_residuals(op, (*inputs, *params))
+        uses = tuple([self.used(x) for x in inputs])
+        given = [use.array for use in uses]
+        arrays = _arrays(params) if params else ()
+        if arrays:
+            given += map(id, arrays)
+        if op.signature.residuals and self._differs(given):
             self.residuals.update({id(r): r for r in _residuals(output) if isinstance(r, np.ndarray)})
-        if id(output._array) in given:  # the output is another value, and may be recorded where the input is not
-            output._array = output._array.view()
-        made = id(output._array)
+        array = output._array
+        if id(array) in given:  # the output is another value, and may be recorded where the input is not
+            output._array = array = array.view()
+        made = id(array)
         self._note(made, not self.batched.isdisjoint(given), given)
         if output._node is not None:
             self.recorded.add(made)
         self.made.add(made)
-        self.steps.append(_Step(op, uses, params, arrays, output._array, is_grad_enabled()))
+        self.steps.append(_Step(op, uses, params, arrays, array, is_grad_enabled()))
         return output
 
     def _note(self, made: int, depends: bool, given: Sequence[int]) -> None:
         """Record whether a new array depends on this sample, on an outer one, or on another array that a tracer follows."""
         if depends:
             self.batched.add(made)
-        if depends or self._differs(given):
             self.differing.add(made)
-        if depends or self.is_known(given):
+            self.known.add(made)
+            return
+        if self._differs(given):
+            self.differing.add(made)
+        if self.is_known(given):
             self.known.add(made)
 
     def used(self, value: Any) -> _Use:
@@ -190,11 +204,13 @@ class _Sample(Tracer):
 
     def is_known(self, arrays: Sequence[int]) -> bool:
         """Whether this tracer or an outer one of its kind must follow the ops that use one of these arrays."""
-        return not self.known.isdisjoint(arrays) or any(not one.known.isdisjoint(arrays) for one in self.around)
+        return not self.known.isdisjoint(arrays) or any([not one.known.isdisjoint(arrays) for one in self.around])
 
     def _differs(self, arrays: Sequence[int]) -> bool:
         """Whether one of these arrays depends on the sample of this vmap or of an outer one."""
-        return not self.differing.isdisjoint(arrays) or any(not one.differing.isdisjoint(arrays) for one in self.around)
+        if not self.differing.isdisjoint(arrays):
+            return True
+        return any([not one.differing.isdisjoint(arrays) for one in self.around])
 
     def _wrapped(self, value: Any) -> Any:
         """An array that may differ, such as labels, as a Tensor, so that every tracer sees the ops that use it."""
@@ -318,27 +334,28 @@ class _Batch:
 
     def repeat(self, step: _Step) -> None:
         """Compute the output of a step."""
-        if step.records:
+        if step.records or not is_grad_enabled():
             self.values[id(step.output)] = self._output(step)
             return
         with no_grad():
             self.values[id(step.output)] = self._output(step)
 
     def _output(self, step: _Step) -> Any:
-        if step.op is None:
+        op, batched = step.op, self.batched
+        if op is None:
             return self._computed(step)
-        sig = step.op.signature
-        flags = [use.array in self.batched for use in step.inputs]
         values = [self.value(use) for use in step.inputs]
-        if id(step.output) in self.batched and not self.n:
+        params = self._params(step, None) if step.params else {}
+        if id(step.output) not in batched:
+            given = [values] if op.signature.variadic else values
+            return op.function(*given, **params)
+        if not self.n:
             return _nothing(values, step.output)
-        if id(step.output) not in self.batched:
-            given = [values] if sig.variadic else values
-            return step.op.function(*given, **self._params(step, None))
-        if not self.batched.isdisjoint(map(id, step.arrays)):  # an index that differs from sample to sample
+        flags = [use.array in batched for use in step.inputs]
+        if step.arrays and not batched.isdisjoint(map(id, step.arrays)):  # an index that differs from sample to sample
             return self._one_by_one(step, values, flags)
         shapes = [_shape(use.value) for use in step.inputs]
-        return answer(Call(step.op, values, flags, shapes, self._params(step, None), step.output.shape, self.n))
+        return answer(Call(op, values, flags, shapes, params, step.output.shape, self.n))
 
     def _computed(self, step: _Step) -> Tensor:
         """The result of a computation without an op: one result, or one for each sample if it is drawn or depends on it."""

@@ -68,7 +68,8 @@ def vmap(f: Callable[P, Any], in_axes: Axes = 0, out_axes: Axes = 0, chunk_size:
 
 
 def _first(value: Any, axis: int) -> Any:
-    return moveaxis(as_tensor(value), axis, 0)
+    tensor = as_tensor(value)
+    return tensor if axis == 0 else moveaxis(tensor, axis, 0)
 
 
 def _axes_of(axes: Any, tree: Any) -> list[int | None]:

@@ -87,8 +87,11 @@ of its output, and n. Without one, the rule for one tangent is recorded and repe
 
 def elementwise_rule(call: Call) -> Any:
     """The op on inputs that broadcast within each sample."""
-    ndim = max(len(own) for own in call.shapes)
-    return call.run(*(call.aligned(i, ndim) for i in range(len(call.values))))
+    ndims = {*map(len, call.shapes)}
+    if len(ndims) > 1:
+        ndim = max(ndims)
+        return call.run(*[call.aligned(i, ndim) for i in range(len(call.values))])
+    return call.op.function(*call.values, **call.params)
 
 
 def looped(call: Call) -> Any:
