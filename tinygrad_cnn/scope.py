@@ -56,13 +56,16 @@ class _Own:
 
 
 class Block(ContextDecorator):
-    """A ``with`` block that does one of each of the steps `enter`, and of `leave`. It may be entered any number of times."""
+    """A ``with`` block that does one of each of the steps `enter`, and of `leave`. It may be entered any number of times.
+
+    `leave` may also be that of another block.
+    """
 
     __slots__ = ("enter", "leave")
 
-    def __init__(self, enter: Sequence[Steps], leave: Sequence[Steps]) -> None:
+    def __init__(self, enter: Sequence[Steps], leave: Sequence[Steps] | Callable[..., None]) -> None:
         self.enter = _in_turn(enter)
-        self.leave: Callable[..., None] = _Leaving(leave).__exit__
+        self.leave: Callable[..., None] = leave if callable(leave) else _Leaving(leave).__exit__
 
     if TYPE_CHECKING:
 
@@ -85,18 +88,19 @@ class Scoped(Generic[T]):
         self.variable = ContextVar(name, default=default) if variable is None else variable
         self._before: ContextVar[Any] = ContextVar(f"{name} before", default=None)  # (value, what is before that)
         self.get = self.variable.get
+        before = self._before
+        self._note: Steps = map(before.set, zip(again(self.get), again(before.get), strict=False))
+        self._leave = Block(
+            [],
+            [
+                map(self.variable.set, map(itemgetter(0), again(before.get))),
+                map(before.set, map(itemgetter(1), again(before.get))),
+            ],
+        ).leave  # the same for all blocks
 
     def __call__(self, value: T) -> Block:
         """A block in which the variable has this value."""
-        return Block(*self._steps(again(self.variable.set, value)))
-
-    def _steps(self, change: Steps, *first: Steps) -> tuple[list[Steps], list[Steps]]:
-        get, before = again(self.get), self._before
-        enter = [*first, map(before.set, zip(get, again(before.get), strict=False)), change]
-        return enter, [
-            map(self.variable.set, map(itemgetter(0), again(before.get))),
-            map(before.set, map(itemgetter(1), again(before.get))),
-        ]
+        return Block([self._note, again(self.variable.set, value)], self._leave)
 
     def all(self) -> Iterator[T]:
         """The value in this context, and those in the blocks around."""
@@ -123,7 +127,7 @@ class _ErrorBlock(Block):
 
     __slots__ = ("_set",)
 
-    def __init__(self, enter: Sequence[Steps], leave: Sequence[Steps], change: Callable[[], object]) -> None:
+    def __init__(self, enter: Sequence[Steps], leave: Callable[..., None], change: Callable[[], object]) -> None:
         super().__init__(enter, leave)
         self._set = change
 
@@ -164,8 +168,8 @@ class _Errors(Scoped[Any]):
             np.errstate(**value).__enter__()
             return self.get()
 
-        steps = self._steps(map(self.variable.set, again(chosen.get)), map(chosen.set, again(wanted)))
-        return _ErrorBlock(*steps, lambda: self.variable.set(wanted()))
+        enter = [map(chosen.set, again(wanted)), self._note, map(self.variable.set, again(chosen.get))]
+        return _ErrorBlock(enter, self._leave, lambda: self.variable.set(wanted()))
 
 
 _errors = _Errors()

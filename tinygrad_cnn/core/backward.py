@@ -91,7 +91,7 @@ class _Walk:
         oldest = floor if not wanted else max(floor, min(map(_number, wanted)))  # nothing older is needed
         nodes, last = reached(dict(roots), oldest)
         self.order = nodes + last if finished is None else _with_each_leaf_early(nodes, last)
-        self.useful = None if wanted is None or wanted.issuperset(last) else _leading_to(wanted, nodes)
+        self.useful = None if wanted is None or wanted.issuperset(last) else leading_to(wanted, nodes)
         self.ends: Collection[Place] = wanted or ()
         self.retain, self.floor, self.finished = retain, floor, finished
         self.grads: dict[Any, Array] = {}
@@ -257,7 +257,7 @@ def _with_each_leaf_early(nodes: list[Any], leaves: list[Any]) -> list[Any]:
     return sorted(nodes + leaves, key=lambda p: last.get(p, p.number) if p.op is None else p.number, reverse=True)
 
 
-def _leading_to(wanted: Collection[Place], nodes: Sequence[Any]) -> set[Place]:
+def leading_to(wanted: Collection[Place], nodes: Sequence[Any]) -> set[Place]:
     """The places from which some wanted place can be reached."""
     useful = set(wanted)
     for node in reversed(nodes):

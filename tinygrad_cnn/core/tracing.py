@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
-from ..scope import Block, Scoped, again, both
+from ..scope import Block, Scoped, again
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -140,7 +140,10 @@ def trace(tracer: Tracer) -> Block:
     """Make `tracer` the active tracer of this context, for a ``with`` block. ``trace(tracer.outer)`` suspends it."""
     if not hasattr(tracer, "outer"):
         tracer.outer = _tracer.get()
-    return both(Block([again(watchers.append, tracer)], [again(watchers.remove, tracer)]), _current(tracer))
+    inner = _current(tracer)
+    return Block(
+        [again(watchers.append, tracer), again(inner.enter)], [again(inner.leave), again(watchers.remove, tracer)]
+    )
 
 
 class _Performing(Tracer):

@@ -63,7 +63,7 @@ def _batch(
             replaced.check(value)
     since = tick()
     samples = [v if axis is None else _sample(v, n) for v, axis in zip(values, axes, strict=True)]
-    sample = _Sample([s for s, axis in zip(samples, axes, strict=True) if axis is not None], assigned)
+    sample = Sample([s for s, axis in zip(samples, axes, strict=True) if axis is not None], assigned)
     with (
         trace(sample),
         replaced.lent([s for s in samples if isinstance(s, Tensor)]),
@@ -75,8 +75,10 @@ def _batch(
     known = {id(s._array): v for s, v, axis in zip(samples, values, axes, strict=True) if axis is not None}
     run = _Batch(known, sample.batched, n, since)
     with replaced.permitted(True) if replaced.left else nullcontext():
-        for step in _needed(sample.steps, found):
+        for step, over in _needed(sample.steps, found):
             run.repeat(step)
+            for array in over:
+                run.values.pop(array, None)
     return rebuild(result, [run.result(use) for use in found])
 
 
@@ -102,7 +104,7 @@ class _Step(NamedTuple):
     function: Callable[..., Any] | None = None
 
 
-class _Sample(Tracer):
+class Sample(Tracer):
     """Records the op calls on one sample. It raises for anything that cannot be repeated for a batch."""
 
     follows_rules = True
@@ -120,11 +122,11 @@ class _Sample(Tracer):
         self.states: list[tuple[Any, Any]] = []
 
     @cached_property
-    def around(self) -> list[_Sample]:
+    def around(self) -> list[Sample]:
         """The tracers of outer calls of vmap."""
         found, tracer = [], self.outer
         while tracer is not NO_TRACER:
-            if isinstance(tracer, _Sample):
+            if isinstance(tracer, Sample):
                 found.append(tracer)
             tracer = tracer.outer
         return found
@@ -413,14 +415,16 @@ def _array(value: Any) -> Any:
     return value._array if isinstance(value, Tensor) else value
 
 
-def _needed(steps: Sequence[_Step], results: Sequence[_Use]) -> list[_Step]:
-    """The steps that the results depend on, in order."""
+def _needed(steps: Sequence[_Step], results: Sequence[_Use]) -> list[tuple[_Step, list[int]]]:
+    """The steps that the results depend on, in order, each with the ids of the arrays that nothing uses after it."""
     wanted, found = {use.array for use in results}, []
     for step in reversed(steps):
         if id(step.output) in wanted:
-            wanted.update([use.array for use in step.inputs])
-            wanted.update(map(id, step.arrays))
-            found.append(step)
+            given = [use.array for use in step.inputs]
+            if step.arrays:
+                given += map(id, step.arrays)
+            found.append((step, [array for array in given if array not in wanted]))
+            wanted.update(given)
     return found[::-1]
 
 

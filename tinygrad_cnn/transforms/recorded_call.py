@@ -19,6 +19,7 @@ from .batched_call import as_tensor, batch
 from .batching.units import known, units
 from .forward import push_forward
 from .pytree import leaves, matched, rebuild
+from .reverse import pull_together
 
 FEW, CHUNK = 2, 512
 """Up to FEW units are pulled one by one; at most CHUNK are taken at once."""
@@ -144,10 +145,28 @@ class Run:
         def pull(u: Tensor) -> list[Tensor]:
             return self.pull([(y, u)], create=self.open, retain=True)
 
-        rows = _for_each_element(y, pull, lambda rows: batch(pull, (rows,), [0], len(rows)), few=FEW)
+        def together(rows: Tensor) -> list[Tensor]:
+            return self._pull_together(y, rows) or batch(pull, (rows,), [0], len(rows))  # type: ignore[no-any-return]
+
+        rows = _for_each_element(y, pull, together, few=FEW)
         if not rows:
             return self.like_arguments([Tensor(np.zeros(y.shape + x.shape, x.dtype)) for x in self.inputs])
         return self.like_arguments([row.reshape(y.shape + x.shape) for x, row in zip(self.inputs, rows, strict=True)])
+
+    def _pull_together(self, y: Tensor, rows: Tensor) -> list[Tensor] | None:
+        """:meth:`pull` for n gradients of y at once, along their first axis; None if a rule lacks that form."""
+        places = [x._node for x in self.inputs]
+        wanted = [place for place in places if place is not None]
+        if y._node is None or len({*wanted}) < len(places):
+            return None
+        found = pull_together(y._node, rows, wanted, create=self.open)
+        if found is None:
+            return None
+        owners, results = [rows._array], []
+        for x, t in zip(self.inputs, found, strict=True):
+            results.append(_own(t, x, owners, len(rows)))
+            owners.append(results[-1]._array)
+        return results
 
     def columns(self, outputs: Sequence[Tensor]) -> list[list[Tensor]]:
         """For each output its derivatives by the inputs, of shape y's shape + x's shape: a push for each element of these."""
