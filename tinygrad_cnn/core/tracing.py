@@ -167,7 +167,8 @@ def performing(tracer: Tracer, outer: Tracer = NO_TRACER) -> Block:
 def called(op: Op, inputs: Args, params: Args) -> Tensor:
     """The output of an op's call, whose inputs and parameters are given in order."""
     given = (inputs,) if op.signature.variadic else inputs
-    return op.function(*given, **dict(zip(op.signature.params, params, strict=True)))  # type: ignore[no-any-return]
+    named = dict(zip(op.signature.params, params, strict=True)) if params else {}
+    return op.function(*given, **named)  # type: ignore[no-any-return]
 
 
 def performed(op: Op, inputs: Args, params: Args, tracer: Tracer, outer: Tracer = NO_TRACER) -> Tensor:

@@ -206,13 +206,15 @@ class Sample(Tracer):
 
     def is_known(self, arrays: Sequence[int]) -> bool:
         """Whether this tracer or an outer one of its kind must follow the ops that use one of these arrays."""
-        return not self.known.isdisjoint(arrays) or any([not one.known.isdisjoint(arrays) for one in self.around])
+        if not self.known.isdisjoint(arrays):
+            return True
+        return bool(self.around) and any(not one.known.isdisjoint(arrays) for one in self.around)
 
     def _differs(self, arrays: Sequence[int]) -> bool:
         """Whether one of these arrays depends on the sample of this vmap or of an outer one."""
         if not self.differing.isdisjoint(arrays):
             return True
-        return any([not one.differing.isdisjoint(arrays) for one in self.around])
+        return bool(self.around) and any(not one.differing.isdisjoint(arrays) for one in self.around)
 
     def _wrapped(self, value: Any) -> Any:
         """An array that may differ, such as labels, as a Tensor, so that every tracer sees the ops that use it."""

@@ -146,7 +146,7 @@ class Run:
             return self.pull([(y, u)], create=self.open, retain=True)
 
         def together(rows: Tensor) -> list[Tensor]:
-            return self._pull_together(y, rows) or batch(pull, (rows,), [0], len(rows))  # type: ignore[no-any-return]
+            return self._pull_together(y, rows) or batch(pull, (rows,), [0], len(rows))
 
         rows = _for_each_element(y, pull, together, few=FEW)
         if not rows:

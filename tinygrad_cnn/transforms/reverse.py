@@ -42,7 +42,7 @@ def pull_together(root: Place, rows: Tensor, wanted: Sequence[Place], *, create:
     ends = {*wanted}
     useful = leading_to(ends, nodes)
     order = [node for node in nodes if node in useful and node not in ends]
-    if not all([_is_served(node) for node in order]):
+    if not all(map(_is_served, order)):
         return None
     tensors = in_tensors(create)
     grads: dict[Any, Array] = {root: rows if tensors else rows._array}
@@ -78,22 +78,30 @@ def _follows_ops_alone() -> bool:
 
 def _is_served(node: Node) -> bool:
     op = node.op
-    return node.dtype.kind == "f" and (op in PULLS or (op.elementwise and _broadcasts(op, tuple(op.signature.rules.items()))))
+    return node.dtype.kind == "f" and (
+        op in PULLS or (op.elementwise and _broadcasts(op, tuple(op.signature.rules.items())))
+    )
 
 
 @lru_cache(maxsize=1024)
 def _broadcasts(op: Op, rules: Any) -> bool:
     """Whether an elementwise op has a rule for each input, which needs no shape."""
-    return bool(rules) and all(len(inputs) == 1 and IN_SHAPE not in names for inputs, names in rules) and not op.signature.residuals
+    return (
+        bool(rules)
+        and all(len(inputs) == 1 and IN_SHAPE not in names for inputs, names in rules)
+        and not op.signature.residuals
+    )
 
 
 def _pulled(node: Any, g: Array, parents: tuple[Any, ...], tensors: bool, n: int) -> Sequence[Any] | None:
     op, sig = node.op, node.op.signature
     saved: Any = node.saved
-    if tensors:
-        saved = op.saved_tensors(node)
-    if op.elementwise:
+    if tensors:  # labels too, so that a tracer sees their use
+        saved = tuple([Tensor._of(a) if isinstance(a, np.ndarray) else a for a in op.saved_tensors(node)])
+    if op.elementwise and node.params:
         return tracer().vjp(node, g, saved, parents)
+    if op.elementwise:
+        return op.pull(g, saved, (), parents)  # type: ignore[no-any-return]
     values = dict(zip(sig.saved, saved, strict=True))
     values.update(zip(sig.params, node.params, strict=True))
     return PULLS[op](Pull(node, parents, values, g, n))
@@ -112,4 +120,6 @@ def _fitted(r: Any, parent: Any, n: int) -> Array | None:
             return None
     if r.dtype == parent.dtype:
         return r
-    return None if parent.op is None else r.astype(parent.dtype)
+    if parent.op is None and r.dtype.itemsize > parent.dtype.itemsize:  # of which a single walk may warn
+        return None
+    return r.astype(parent.dtype)
