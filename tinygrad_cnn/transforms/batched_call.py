@@ -16,8 +16,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ..core.grad_mode import is_grad_enabled, no_grad
+from ..core.gradients import LARGE
 from ..core.graph import Op
 from ..core.node import Argument, Node
+from ..core.registry import above
 from ..core.tracing import NO_TRACER, Args, Tracer, called, performing, trace, tracer
 from ..core.versions import tick
 from ..ops import replaced
@@ -141,7 +143,7 @@ class Sample(Tracer):
             output = called(op, inputs, params)
         if self.residuals:
             self._check_residuals(op, (*inputs, *params))
-        uses = tuple([self.used(x) for x in inputs])
+        uses = tuple([*map(self.used, inputs)])
         given = [use.array for use in uses]
         arrays = _arrays(params) if params else ()
         if arrays:
@@ -338,6 +340,8 @@ class _Batch:
 
     def repeat(self, step: _Step) -> None:
         """Compute the output of a step."""
+        if self.n * step.output.size >= LARGE:
+            above.keep_freed_memory()
         if step.records or not is_grad_enabled():
             self.values[id(step.output)] = self._output(step)
             return
@@ -419,7 +423,8 @@ def _array(value: Any) -> Any:
 
 def _needed(steps: Sequence[_Step], results: Sequence[_Use]) -> list[tuple[_Step, list[int]]]:
     """The steps that the results depend on, in order, each with the ids of the arrays that nothing uses after it."""
-    wanted, found = {use.array for use in results}, []
+    wanted: set[int] = {use.array for use in results}
+    found: list[tuple[_Step, list[int]]] = []
     for step in reversed(steps):
         if id(step.output) in wanted:
             given = [use.array for use in step.inputs]

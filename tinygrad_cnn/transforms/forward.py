@@ -25,7 +25,7 @@ import numpy as np
 from ..core.backward import in_tensors, pull_back, reached
 from ..core.errors import real_only
 from ..core.grad_mode import enable_grad, no_grad
-from ..core.gradients import check_recorded, fit, unusable
+from ..core.gradients import LARGE, check_recorded, fit, unusable
 from ..core.graph import Array, Op
 from ..core.node import Argument, Node, Place
 from ..core.registry import above
@@ -88,6 +88,8 @@ def push_forward(
             t = _pushed(node, given, tensors, create, n)
             if t is not None:
                 tangents[node] = t
+                if t.size >= LARGE:
+                    above.keep_freed_memory()
             for parent in node.parents:
                 if parent is not None and last[parent] is node and parent not in wanted:
                     tangents.pop(parent, None)  # not needed any more

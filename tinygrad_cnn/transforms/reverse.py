@@ -15,9 +15,10 @@ import numpy as np
 
 from ..core.backward import in_tensors, leading_to, reached
 from ..core.grad_mode import enable_grad, no_grad
-from ..core.gradients import check_recorded
+from ..core.gradients import LARGE, check_recorded
 from ..core.graph import Array, Op
 from ..core.node import Node, Place, hooked
+from ..core.registry import above
 from ..core.signature import IN_SHAPE
 from ..core.tracing import NO_TRACER, tracer
 from ..ops import replaced
@@ -44,14 +45,16 @@ def pull_together(root: Place, rows: Tensor, wanted: Sequence[Place], *, create:
     order = [node for node in nodes if node in useful and node not in ends]
     if not all(map(_is_served, order)):
         return None
-    tensors = in_tensors(create)
+    tensors, n = in_tensors(create), len(rows)
     grads: dict[Any, Array] = {root: rows if tensors else rows._array}
     with enable_grad() if create else no_grad() if tensors else nullcontext():
         for node in order:
             if (g := grads.pop(node, None)) is None:
                 continue
+            if g.size >= LARGE:
+                above.keep_freed_memory()
             parents = tuple([parent if parent in useful else None for parent in node.parents])
-            pulled = _pulled(node, g, parents, tensors, len(rows))
+            pulled = _pulled(node, g, parents, tensors, n)
             if pulled is None:
                 return None
             if create:
@@ -59,7 +62,7 @@ def pull_together(root: Place, rows: Tensor, wanted: Sequence[Place], *, create:
             for parent, r in zip(parents, pulled, strict=True):
                 if parent is None:
                     continue
-                fitted = _fitted(r, parent, len(rows))
+                fitted = _fitted(r, parent, n)
                 if fitted is None:
                     return None
                 grads[parent] = grads[parent] + fitted if parent in grads else fitted
@@ -109,6 +112,9 @@ def _pulled(node: Any, g: Array, parents: tuple[Any, ...], tensors: bool, n: int
 
 def _fitted(r: Any, parent: Any, n: int) -> Array | None:
     """n gradients in the shape and dtype of a parent; None if they do not fit."""
+    array = r._array if r.__class__ is Tensor else r
+    if array.__class__ is np.ndarray and array.dtype is parent.dtype and array.shape == (n, *parent.shape):
+        return r  # type: ignore[no-any-return]
     if not isinstance(r, np.ndarray | Tensor) or r.dtype.kind != "f" or parent.dtype.kind != "f":
         return None
     shape = (n, *parent.shape)
