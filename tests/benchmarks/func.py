@@ -245,13 +245,14 @@ def _of_samples(name: str, dtype: Any, seconds: float) -> None:
 
 
 def _of_network(name: str, dtype: Any, seconds: float) -> None:
-    here, there = (_directional(xp, NETWORKS[name](draw), draw) for xp, draw in ((_ours(), _drawer(dtype)), (_pytorch(), _drawer(dtype))))
+    here, there = (
+        _directional(xp, NETWORKS[name](draw), draw)
+        for xp, draw in ((_ours(), _drawer(dtype)), (_pytorch(), _drawer(dtype)))
+    )
     for what in here:
         agree(f"{what} of {name}", here[what](), there[what]())
     own, other = (medians([*calls.values()], seconds) for calls in (here, there))
-    cells = [
-        f"{a / own[0]:.2f}, {b / other[0]:.2f} ({a / b:.2f})" for a, b in zip(own[1:], other[1:], strict=True)
-    ]
+    cells = [f"{a / own[0]:.2f}, {b / other[0]:.2f} ({a / b:.2f})" for a, b in zip(own[1:], other[1:], strict=True)]
     print(f"| {name}, {own[0]:.2f} ms ({own[0] / other[0]:.2f}) | {' | '.join(cells)} |", flush=True)
 
 
@@ -284,7 +285,9 @@ def main() -> None:
     tg.set_num_threads(1)
     dtype, asked = np.dtype(options.dtype), options.names or [*FUNCTIONS, *NETWORKS, "waves"]
     if functions := [name for name in FUNCTIONS if name in asked]:
-        print(f"| {SAMPLES} samples, ms, ours / PyTorch | {' | '.join(DERIVATIVES)} |\n{'| --- ' * (1 + len(DERIVATIVES))}|")
+        print(
+            f"| {SAMPLES} samples, ms, ours / PyTorch | {' | '.join(DERIVATIVES)} |\n{'| --- ' * (1 + len(DERIVATIVES))}|"
+        )
         for name in functions:
             _of_samples(name, dtype, options.seconds)
     if networks := [name for name in NETWORKS if name in asked]:

@@ -114,7 +114,7 @@ def _fitted(r: Any, parent: Any, n: int) -> Array | None:
     """n gradients in the shape and dtype of a parent; None if they do not fit."""
     array = r._array if r.__class__ is Tensor else r
     if array.__class__ is np.ndarray and array.dtype is parent.dtype and array.shape == (n, *parent.shape):
-        return r  # type: ignore[no-any-return]
+        return r
     if not isinstance(r, np.ndarray | Tensor) or r.dtype.kind != "f" or parent.dtype.kind != "f":
         return None
     shape = (n, *parent.shape)
