@@ -32,8 +32,9 @@ def keep_freed_memory(nbytes: int = KEPT) -> None:
     system fills with zeros one by one. Kept memory spares a step that.
 
     The library calls this itself, once, in the first backward pass with a gradient of 32,768 or more elements, or the first
-    forward-mode walk or ``vmap`` that computes as many. To prevent that, call ``keep_freed_memory(0)`` before, or set the environment variable ``TINYGRAD_CNN_KEEP_FREED_MEMORY=0``; another number
-    there is used for `nbytes`. It concerns every library in the process. Without glibc (macOS, Windows, musl) it does nothing.
+    forward-mode walk or ``vmap`` that computes as many. To prevent that, call ``keep_freed_memory(0)`` before, or set the
+    environment variable ``TINYGRAD_CNN_KEEP_FREED_MEMORY=0``; another number there is used for `nbytes`. It concerns every
+    library in the process. Without glibc (macOS, Windows, musl) it does nothing.
 
     What it costs: after a large model was deleted, up to `nbytes` stay with the process until ``keep_freed_memory(0)``.
 

@@ -143,7 +143,7 @@ class Sample(Tracer):
             output = called(op, inputs, params)
         if self.residuals:
             self._check_residuals(op, (*inputs, *params))
-        uses = tuple([*map(self.used, inputs)])
+        uses = tuple(map(self.used, inputs))
         given = [use.array for use in uses]
         arrays = _arrays(params) if params else ()
         if arrays:
