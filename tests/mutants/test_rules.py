@@ -47,7 +47,7 @@ EQUIVALENT = [
     ("trunc", "a", {"rounded to float32"}, "zeros, which the walk converts"),
     *([] if special.present else [("ceil", "a", {"rounded to float32"}, "as trunc; only logsumexp of `special` notices it")]),
     ("floor_divide", "b", NUMBERS, "the gradient is zero, whatever is done to it"),
-    ("rectify_pull", "a", MAGNITUDE, "the gradient is zero, whatever is done to it"),
+    *((name, "a", MAGNITUDE, "the gradient is zero, whatever is done to it") for name in ("rectify_pull", "hardsigmoid_pull")),
     ("copysign", "b", NUMBERS, "the gradient is zero, whatever is done to it"),
     ("remainder", "a", PASSED, "the rule is to pass g on"),
     ("fmod", "a", PASSED, "the rule is to pass g on"),

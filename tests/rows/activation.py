@@ -83,7 +83,7 @@ CASES = [
         {"min_val": -0.5, "max_val": 1.5},
     ),
     Case(ops.relu6, _away(0.0, 6.0), lambda a: np.clip(a, 0, 6)),
-    Case(ops.hardsigmoid, _away(-3.0, 3.0), _hardsigmoid),
+    Case(ops.hardsigmoid, (Arg(low=-4.0, high=4.0, away=(-3.0, 3.0)),), _hardsigmoid),
     Case(
         ops.hardsigmoid_pull, (Arg(), Arg(low=-4.0, high=4.0, away=(-3.0, 3.0))),
         lambda u, a: u * np.where(np.abs(a) < 3, 1 / 6, 0),
