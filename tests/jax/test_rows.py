@@ -22,18 +22,11 @@ DRAWS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "fea
 
 VALUES = "not known while JAX traces|size of its result|Boolean index"
 
-REFUSED = {
-    "roi_pool": "read in Python",
-    **dict.fromkeys(("argwhere", "nonzero", "trim_zeros"), VALUES),
-    **dict.fromkeys(("j0", "j1", "jv", "y0", "y1", "yn", "yv", "bessel_j", "bessel_y"), "do not have"),
-}
+REFUSED = dict.fromkeys(("argwhere", "nonzero", "trim_zeros"), VALUES)
 """Functions that are errors, and what their messages say."""
 
-PARTLY = {
-    "one_hot-(2,)": VALUES,
-    **dict.fromkeys(("betainc", "stdtr", "student"), "derivatives of the incomplete beta function"),
-}
-"""Rows that are errors, or whose gradients are."""
+PARTLY = {"one_hot-(2,)": VALUES}
+"""Rows that are errors."""
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{n}-{case.name}" for n, case in enumerate(CASES)])

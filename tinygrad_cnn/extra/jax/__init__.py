@@ -13,11 +13,13 @@ except ModuleNotFoundError as error:
     ) from error
 
 from ...core.remedies import publish
-from . import matrices as _matrices  # noqa: F401 - these register what ops compute
+from . import bessel as _bessel  # noqa: F401 - these register what ops compute
+from . import gammas as _gammas  # noqa: F401
+from . import incomplete as _incomplete  # noqa: F401
+from . import matrices as _matrices  # noqa: F401
 from . import recurrent as _recurrent  # noqa: F401
 from . import rows as _rows  # noqa: F401
 from . import rules as _rules  # noqa: F401
-from . import special as _special  # noqa: F401
 from .devices import Devices
 from .errors import JaxError
 from .functions import apply, function, load, state

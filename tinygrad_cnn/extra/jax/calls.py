@@ -404,12 +404,19 @@ def _reciprocal_gamma(x: Any) -> Any:
     return jnp.where(pole, 0, 1 / jax.scipy.special.gamma(jnp.where(pole, 1, x)))
 
 
+def _log_ndtr(x: Any) -> Any:
+    above = jnp.log1p(-jax.scipy.special.ndtr(-jnp.maximum(x, 0)))
+    return jnp.where(x > 0, above, jax.scipy.special.log_ndtr(x))
+
+
 SPECIAL: dict[str, Callable[..., Any]] = {
     "psi": jax.scipy.special.digamma,
+    "_zeta": jax.scipy.special.zeta,
     "rgamma": _reciprocal_gamma,
+    "log_ndtr": _log_ndtr,
     "erfcinv": lambda x: jax.scipy.special.ndtri(x / 2) * -math.sqrt(0.5),
 }
-"""By name: the functions for ufuncs of SciPy that JAX names otherwise, or lacks."""
+"""By name: the functions for ufuncs of SciPy that JAX names otherwise, lacks, or computes with a large error."""
 
 
 Array.call_ufunc, Array.call_function = staticmethod(ufunc), staticmethod(function)

@@ -16,7 +16,7 @@ import numpy as np
 from ...core.graph import Array, OpFunction, op
 from ...scope import silent
 from .quadrature import DROP, SMALL, Floats, excess, exponential, integral, reach, reciprocal_gamma, stirling
-from .ufuncs import floating, scipy
+from .ufuncs import floating, polygamma, scipy
 
 __all__ = ["betainc", "gammainc", "gammaincc"]
 
@@ -83,7 +83,7 @@ class _Gamma:
         self.shift = np.log(large)
         self.constant = np.where(self.small, 0.0, 0.5 * np.log(large / (2 * math.pi)) - stirling(large))
         series = reciprocal_gamma(np.where(self.small, a, 0.0), order)
-        logs = [-excess(large), *(-scipy.polygamma(k, large) for k in range(1, order))]
+        logs = [-excess(large), *(-polygamma(k, large) for k in range(1, order))]
         ratios = exponential(lambda i, _: logs[i - 1], order, 0)
         self.parts = [np.where(self.small, s, ratios[k, 0]) for k, s in enumerate(series)]
 
@@ -230,11 +230,11 @@ class _Beta:
             if i + j == 1:
                 small, big = (small_a, big_a) if i else (small_b, big_b)
                 return np.where(small, scipy.psi(total), excess(total) - excess(big))
-            value = scipy.polygamma(i + j - 1, total)
+            value = polygamma(i + j - 1, total)
             if not j:
-                value = value - np.where(small_a, 0, scipy.polygamma(i - 1, big_a))
+                value = value - np.where(small_a, 0, polygamma(i - 1, big_a))
             if not i:
-                value = value - np.where(small_b, 0, scipy.polygamma(j - 1, big_b))
+                value = value - np.where(small_b, 0, polygamma(j - 1, big_b))
             return value
 
         rest = exponential(logs, m, n)

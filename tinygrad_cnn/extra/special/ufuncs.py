@@ -24,6 +24,11 @@ scipy = SimpleNamespace(
 )
 
 
+def polygamma(n: int, x: Any) -> Any:
+    """psi^(n)(x), by functions that know NumPy's protocols: SciPy's own makes an array of NumPy of what it is given."""
+    return scipy.psi(x) if n == 0 else (-1.0) ** (n + 1) * scipy.gamma(n + 1.0) * scipy.zeta(n + 1.0, x)
+
+
 def floating(*inputs: Any) -> np.dtype[Any]:
     """The dtype of a function of the inputs: their own if it is floating-point, and float64 for integers and numbers."""
     dtype = np.result_type(*inputs)

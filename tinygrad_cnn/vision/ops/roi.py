@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from operator import index
 from typing import Any
@@ -17,6 +18,7 @@ from ...ops.gather import take_along_axis
 from ...ops.geometry import shape_of
 from ...ops.half import in_float32
 from ...ops.matmul import matmul
+from ...ops.reduce import argmax
 from ...ops.shape import concatenate, reshape, transpose
 from ...tensor import Tensor
 from .boxes import boxes_of, plain
@@ -112,35 +114,29 @@ def roi_pool(
     shape, rois, bins = _given("roi_pool", input, boxes, output_size)
     corners = rois[:, 1:] * spatial_scale
     corners = np.trunc(corners + np.copysign(0.5, corners)).astype(np.intp)  # half is rounded away from 0
-    values = np.asarray(plain(input)).reshape(*shape[:2], shape[2] * shape[3])
-    maps = values.reshape(shape)
-    at = np.zeros((len(rois), shape[1], *bins), np.intp)
-    empty = np.zeros((len(rois), 1, *bins), bool)
-    for k, (left, top, right, bottom) in enumerate(corners):
-        rows, columns = (
-            _bounds(low, high, count, size)
-            for low, high, count, size in ((top, bottom, bins[0], shape[2]), (left, right, bins[1], shape[3]))
-        )
-        for i, (y1, y2) in enumerate(rows):
-            for j, (x1, x2) in enumerate(columns):
-                window = maps[int(rois[k, 0]), :, y1:y2, x1:x2]
-                if not window.shape[1] or not window.shape[2]:
-                    empty[k, 0, i, j] = True
-                    continue
-                best = window.reshape(shape[1], -1).argmax(axis=1)
-                at[k, :, i, j] = (y1 + best // (x2 - x1)) * shape[3] + x1 + best % (x2 - x1)
-    chosen = reshape(input, shape=values.shape)[rois[:, 0].astype(np.intp)]
-    largest = reshape(
-        take_along_axis(chosen, at.reshape(len(rois), shape[1], bins[0] * bins[1]), axis=2), shape=at.shape
+    (rows, no_row), (columns, no_column) = (
+        _windows(corners[:, axis], corners[:, axis + 2], count, size)
+        for axis, count, size in ((1, bins[0], shape[2]), (0, bins[1], shape[3]))
     )
-    return where(empty, 0, largest)
+    empty = (no_row[:, :, None] | no_column[:, None, :])[:, None]
+    pixels = rows[:, :, None, :, None] * shape[3] + columns[:, None, :, None, :]  # (K, *bins, lines, columns)
+    pixels = pixels.reshape(len(rois), 1, math.prod(bins), math.prod(pixels.shape[3:]))
+    maps = reshape(input, shape=(*shape[:2], shape[2] * shape[3]))[rois[:, 0].astype(np.intp)]  # (K, C, H W)
+    found = take_along_axis(maps, pixels.reshape(len(rois), 1, math.prod(pixels.shape[2:])), axis=2)
+    best = argmax(reshape(found, shape=(*maps.shape[:2], *pixels.shape[2:])), axis=3)  # (K, C, bins)
+    at = take_along_axis(pixels, best[..., None], axis=3)
+    largest = take_along_axis(maps, at[..., 0], axis=2)
+    return where(empty, 0, reshape(largest, shape=(*maps.shape[:2], *bins)))
 
 
-def _bounds(low: int, high: int, count: int, size: int) -> list[tuple[int, int]]:
-    """The first pixel and the end of each bin of a region."""
-    step = max(high - low + 1, 1) / count
-    edges = [(int(np.floor(i * step)) + low, int(np.ceil((i + 1) * step)) + low) for i in range(count)]
-    return [(min(max(a, 0), size), min(max(b, 0), size)) for a, b in edges]
+def _windows(low: NDArray[Any], high: NDArray[Any], count: int, size: int) -> tuple[NDArray[np.intp], NDArray[np.bool]]:
+    """The pixels of a side in each bin of each region, (K, bins, most), of shorter bins the last one again; which have none."""
+    step = (np.maximum(high - low + 1, 1) / count)[:, None]
+    at = np.arange(count)
+    first = np.clip(np.floor(at * step).astype(np.intp) + low[:, None], 0, size)
+    end = np.clip(np.ceil((at + 1) * step).astype(np.intp) + low[:, None], 0, size)
+    most = np.arange(max(1, int((end - first).max(initial=0))))
+    return np.clip(first[..., None] + most, 0, np.maximum(end - 1, 0)[..., None]), first >= end
 
 
 def _given(
