@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import pkgutil
 import sys
-from contextlib import suppress
 from importlib import import_module
 
 from ...tensor import Tensor
@@ -53,8 +52,8 @@ __all__ = [
 def install() -> None:
     """Let ``import autograd``, and imports of its modules, find this package, in this process.
 
-    Call it before the first import of code that says ``import autograd``. Where autoray is installed, on which PennyLane is
-    built, it takes Tensors for arrays of autograd.
+    Call it before the first import of code that says ``import autograd``. The class Tensor then says that its module is one of
+    autograd's, by which PennyLane, and autoray, on which that is built, know arrays that autograd differentiates.
 
     Raises:
         RuntimeError: if another package ``autograd`` was already imported.
@@ -78,7 +77,6 @@ def install() -> None:
                 sys.modules[module.name.removeprefix(f"{above}.")] = import_module(module.name)
     sys.modules["autograd"] = sys.modules[__name__]
     sys.modules["autograd.numpy.numpy_wrapper"] = numpy
-    with suppress(ModuleNotFoundError):
-        import_module("autoray").register_backend(Tensor, "autograd")
+    Tensor.__module__ = "autograd.numpy.numpy_boxes"
     # `autograd.scipy` is found in this folder when it is asked for. So that it can be loaded under that name, its modules name
     # those outside of this folder in full.

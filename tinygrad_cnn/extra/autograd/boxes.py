@@ -5,17 +5,21 @@ A trace is the number of a level: derivatives within one another have higher one
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
+from contextvars import ContextVar
 from typing import Any, ClassVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 
 from ...core.node import Argument
 from ...tensor import Tensor
+from ...transforms.recorded_call import fresh
 from .trees import values
 
-__all__ = ["ArrayBox", "Box", "SequenceBox", "ends", "getval", "isbox", "levels", "placed"]
+__all__ = [
+    "ArrayBox", "Box", "SequenceBox", "VJPNode", "ends", "getval", "isbox", "levels", "only_through", "placed", "walked",
+]  # fmt: skip
 
 
 class _Boxes(type):
@@ -86,15 +90,57 @@ def _trace(x: Tensor) -> int:
     return max((levels.get(end, -1) for end in ends(x._node)), default=-1) if x._node is not None else -1
 
 
+class VJPNode:
+    """What ``new_box`` is given as a node. It makes the leaf of the graph itself, so there is nothing in one."""
+
+    @classmethod
+    def new_root(cls, *value: Any) -> VJPNode:
+        """A new one."""
+        return cls()
+
+
 def ends(node: Any) -> list[Any]:
     """The leaves that a node was computed from."""
-    found, seen = [node], {None, node}
+    return [each for each in _above([node], ()) if each.op is None]
+
+
+def _above(nodes: Iterable[Any], places: Collection[Any]) -> list[Any]:
+    """The nodes, and all that they were computed from; the search stops at these places."""
+    found = [*dict.fromkeys(nodes)]
+    seen = {None, *found}
     for each in found:
-        for parent in each.parents or ():
+        for parent in () if each in places else each.parents or ():
             if parent not in seen:
                 seen.add(parent)
                 found.append(parent)
-    return [each for each in found if each.op is None]
+    return found
+
+
+def only_through(nodes: Iterable[Any], places: Collection[Any]) -> bool:
+    """Whether the nodes depend on leaves only as far as these places do."""
+    return all(each in places or each.parents for each in _above(nodes, places))
+
+
+walked: ContextVar[Collection[Any]] = ContextVar("walked", default=())
+"""The arguments of the derivative that is being computed at present, if that is differentiated in turn."""
+_lowered: WeakSet[Any] = WeakSet()
+"""The nodes of what ``_value`` returned."""
+
+
+def _value(x: Tensor) -> Any:
+    """The value one level down.
+
+    That is an array or a number, but in a rule whose derivative is differentiated in turn: there it is a Tensor that the outer
+    derivative records, if x depends on the arguments of the inner one.
+    """
+    places = walked.get()
+    if x._node is None or not places or x._node in _lowered:
+        return values(x)
+    if not any(each in places for each in _above([x._node], places)):
+        return values(x)
+    lower = fresh(x)
+    _lowered.add(lower._node)
+    return lower
 
 
 def getval(x: Any) -> Any:
@@ -107,5 +153,5 @@ def isbox(x: Any) -> bool:
     return isinstance(x, SequenceBox) or (isinstance(x, Tensor) and x._node is not None)
 
 
-Tensor._value = property(values)  # type: ignore[attr-defined]
+Tensor._value = property(_value)  # type: ignore[attr-defined]
 Tensor._trace = property(_trace)  # type: ignore[attr-defined]

@@ -23,7 +23,7 @@ from ...tensor.tensor import incoming
 from ...transforms.batched_call import as_tensor
 from ...transforms.pytree import leaves, matched, rebuild
 from ...transforms.recorded_call import Run, directions, fresh, is_differentiable, shaped
-from .boxes import Box, getval, isbox, placed
+from .boxes import Box, getval, isbox, placed, walked
 from .extend import def_linear, defjvp, defjvp_argnum, defjvp_argnums, defvjp, defvjp_argnum, defvjp_argnums, primitive
 from .tracer import VJPNode, backward_pass
 from .trees import NESTED, as_recordable, plain, recorded
@@ -103,7 +103,11 @@ class Recorded(Run):
         """A gradient for each input: an array, or a Tensor if the walk computes with them."""
         starts = [incoming(self.name, y, u, create) for y, u in roots if y._node is not None]
         places: list[Any] = [x._node for x in self.inputs]
-        found = pull_back(starts, {*places}, retain=retain, create=create) if starts else {}
+        outer = walked.set({*places} if create else ())
+        try:
+            found = pull_back(starts, {*places}, retain=retain, create=create) if starts else {}
+        finally:
+            walked.reset(outer)
         return [found[p] if p in found else np.zeros(p.shape, p.dtype) for p in places]
 
     def jacobian(self, leaf: Any) -> Any:

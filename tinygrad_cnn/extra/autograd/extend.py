@@ -16,13 +16,13 @@ from ...core.graph import Op
 from ...ops.shape import concatenate
 from ...tensor import Tensor
 from ...transforms.pytree import leaves, rebuild
-from .boxes import Box
+from .boxes import Box, VJPNode, only_through
 from .trees import NESTED, holds, recorded, values
 from .vspaces import VSpace, vspace
 
 __all__ = [
-    "Box", "VSpace", "def_linear", "defjvp", "defjvp_argnum", "defjvp_argnums", "defvjp", "defvjp_argnum", "defvjp_argnums",
-    "notrace_primitive", "primitive", "register_notrace", "vspace",
+    "Box", "VJPNode", "VSpace", "def_linear", "defjvp", "defjvp_argnum", "defjvp_argnums", "defvjp", "defvjp_argnum",
+    "defvjp_argnums", "notrace_primitive", "primitive", "register_notrace", "vspace",
 ]  # fmt: skip
 
 Function: TypeAlias = Callable[..., Any]
@@ -78,6 +78,9 @@ class Rules:
         result = self.fun(*given, **kwargs)
         if not slots:  # constants, which stay Tensors, so that a rule that is given Tensors returns one
             return rebuild(result, [_constant(leaf) for _, leaf in leaves(result)])
+        own = [leaf._node for _, leaf in leaves(result) if recorded(leaf)]
+        if own and only_through(own, {x._node for x in inputs}):
+            result = values(result)  # the function recorded what the rules say
         kind_of_call = NestedCall if nested or isinstance(result, NESTED) else Call
         call = kind_of_call(self, given, kwargs, slots, nested, result)
         if call.value is None:
@@ -219,6 +222,8 @@ def parts(slope: Any, like: Any) -> list[Any]:
         return [part for key, branch in like.items() for part in parts(slope[key], branch)]
     if not isinstance(like, list | tuple):
         return [slope]
+    if not like:
+        return []  # whatever a rule returns for it
     if len(slope) != len(like):
         raise ValueError(f"a rule of defvjp returned {len(slope)} gradients for a sequence of {len(like)}")
     return [part for own, branch in zip(slope, like, strict=True) for part in parts(own, branch)]

@@ -15,23 +15,14 @@ from ...core.backward import pull_back
 from ...core.grad_mode import is_grad_enabled
 from ...tensor import Tensor
 from ...transforms.recorded_call import is_differentiable
-from .boxes import ArrayBox, Box, SequenceBox, ends, getval, isbox, levels
+from .boxes import ArrayBox, Box, SequenceBox, VJPNode, ends, getval, isbox, levels
 from .extend import notrace_primitive, primitive, register_notrace
 from .trees import plain
 
 __all__ = [
-    "ArrayBox", "Box", "VJPNode", "backward_pass", "getval", "isbox", "new_box", "notrace_primitive", "primitive",
-    "register_notrace", "trace_stack",
+    "ArrayBox", "Box", "TraceStack", "VJPNode", "backward_pass", "box_type_mappings", "box_types", "getval", "isbox", "new_box",
+    "notrace_primitive", "primitive", "register_notrace", "trace_stack",
 ]  # fmt: skip
-
-
-class VJPNode:
-    """What ``new_box`` is given as a node. It makes the leaf of the graph itself, so there is nothing in one."""
-
-    @classmethod
-    def new_root(cls, *value: Any) -> VJPNode:
-        """A new one."""
-        return cls()
 
 
 def new_box(value: Any, trace: int, node: VJPNode | None) -> Any:
@@ -43,7 +34,7 @@ def new_box(value: Any, trace: int, node: VJPNode | None) -> Any:
     return Box.type_mappings.get(type(value), Box)(value, trace, node)
 
 
-class _TraceStack:
+class TraceStack:
     """The levels of ``new_box``."""
 
     top = -1
@@ -58,7 +49,8 @@ class _TraceStack:
             self.top -= 1
 
 
-trace_stack = _TraceStack()
+trace_stack = TraceStack()
+box_types, box_type_mappings = Box.types, Box.type_mappings
 
 
 def backward_pass(g: Any, end_node: Any) -> Any:
