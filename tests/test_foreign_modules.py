@@ -111,6 +111,7 @@ def test_a_name_that_is_explained_is_explained_to_whoever_imports_it(line, use):
     owner, name = re.search(r"from tinygrad_cnn\.?(\S*) import .*?(\w+)(?:, Resize)?$", line).groups()
     module = importlib.import_module(f"tinygrad_cnn.{owner}".rstrip("."))
     assert not hasattr(module, name)  # who looks whether it is there gets no ImportError
+    assert getattr(module, name, None) is None
     with pytest.raises(ImportError, match=r"cannot import name 'nonsense' from"):
         exec("from tinygrad_cnn import nonsense", {})
     scope = {}

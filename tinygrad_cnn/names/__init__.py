@@ -91,8 +91,8 @@ def _is_imported() -> bool:
 
     The frames are this function's, ``synonym``, ``remedies.missing``, the module's ``__getattr__``, and the one that asks.
     """
-    asking = sys._getframe(4)
-    return asking.f_code.co_code[asking.f_lasti] == opmap["IMPORT_FROM"]
+    asking = sys._getframe(3).f_back  # None if C asks, with no Python behind it
+    return asking is not None and asking.f_code.co_code[asking.f_lasti] == opmap["IMPORT_FROM"]
 
 
 def published(namespace: dict[str, Any]) -> None:
