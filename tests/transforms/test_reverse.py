@@ -83,6 +83,7 @@ SERVED = {
     "parts": lambda x: 100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[None, 0]) ** 2,
     "joined": lambda x: tg.concatenate([x * x, W @ x])[1:-1],
     "axes": lambda x: (x.reshape(1, 3) * W).transpose(1, 0).mean(axis=1, keepdims=True).reshape(3) - x.mean(),
+    "three axes in turn": lambda x: (tg.transpose(x.reshape(1, 3, 1) * W[:, None], (1, 2, 0)) * W).sum(axis=(1, 2)),
     "repeated": lambda x: tg.broadcast_to(x[0], (2, 3)) + x,
     "probabilities": lambda x: tg.softmax(x @ W, axis=-1) * tg.log_softmax(x, axis=0) - tg.logsumexp(x, axis=0),
     "pieces": lambda x: tg.where(x > 0, x, 0.1 * x) + tg.relu(x) * tg.maximum(x, W[0]) + tg.clip(x, -0.5, 0.5),
