@@ -14,6 +14,7 @@ import pytest
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
 from tinygrad_cnn.compile.layers import LAYERS
+from tinygrad_cnn.core.acceleration import accelerate
 
 from ..nn.cases import CASES
 from ..nn.test_layers import made
@@ -288,6 +289,27 @@ def test_attributes_and_memory_that_change_places():
     assert_frozen(predict, model, 2, 3, 5, 5)
     norm.running_mean[0] = 5.0  # in other memory
     assert_frozen(predict, model, 2, 3, 5, 5)
+
+
+def test_kernels_that_are_attached_later_and_sizes_that_do_not_fit():
+    model = drawn(nn.Sequential(nn.Linear(4, 3), nn.SiLU()))
+    predict = tg.compile(model, freeze=True)
+    assert_frozen(predict, model, 2, 4)
+    with pytest.raises(ValueError, match=r"Linear: `x` has shape \(2, 5\); its last axis must be `in_features` 4"):
+        predict(images(0, 2, 5))
+    op = tg.silu.op
+    before = op.prepare
+
+    def prepare(out, a):
+        y = np.empty_like(a) if out is None else out
+        return lambda: np.multiply(a, 0, y)
+
+    accelerate(tg.silu, prepare, along=op.along)
+    try:
+        assert not predict(images(0, 2, 4)).numpy().any()
+    finally:
+        accelerate(tg.silu, before, along=op.along)
+    assert_frozen(predict, model, 2, 4)
 
 
 def test_a_hook_that_is_removed():
