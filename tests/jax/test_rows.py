@@ -28,6 +28,9 @@ REFUSED = dict.fromkeys(("argwhere", "nonzero", "trim_zeros"), VALUES)
 PARTLY = {"one_hot-(2,)": VALUES}
 """Rows that are errors."""
 
+OF_ROUNDING = {"pinv-(3,1)x(1,3)-rcond=1e-10"}
+"""Rows whose result in float32 is decided by rounding: a rank, of singular values below the last bit."""
+
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{n}-{case.name}" for n, case in enumerate(CASES)])
 @pytest.mark.part(60)
@@ -81,8 +84,8 @@ def test_a_row_in_float32(case: Case):
     """The errors of value and gradients beside float64 are not much larger than the library's own, and dtypes are the same."""
     arrays = case.draw(Draws(np.random.default_rng(0)))
     narrow = [a.astype(np.float32) if a.dtype.kind == "f" else a for a in arrays]
-    if case.function.__name__ in {*REFUSED, *DRAWS, *PARTLY} or case.name in PARTLY:
-        pytest.skip("an error, or a draw")
+    if case.function.__name__ in {*REFUSED, *DRAWS} or case.name in {*PARTLY, *OF_ROUNDING}:
+        pytest.skip("an error, a draw, or of rounding")
     moving = needs.floats(case, arrays)
     y, u, grads = needs.eager(case.call, [a.astype(np.float64) if a.dtype.kind == "f" else a for a in narrow], moving)
     own, u, own_grads = needs.eager(case.call, narrow, moving)
