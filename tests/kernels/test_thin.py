@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.kernels import matmul, thin
-from tinygrad_cnn.kernels.matmul import multiply
 
+from ..products import multiply
 from ..tuning import tuned
 
 SHAPES = [

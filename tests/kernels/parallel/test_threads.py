@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.kernels.blas import THREADS
-from tinygrad_cnn.kernels.matmul import multiply
 from tinygrad_cnn.kernels.parallel import threads
 from tinygrad_cnn.kernels.parallel.task import Work
+
+from ...products import multiply
 
 
 @given(st.integers(1, 5), st.integers(0, 40))
