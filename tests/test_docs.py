@@ -44,11 +44,14 @@ NEEDS |= {
         "layers",
         "normal",
         "pool",
+        "positions",
         "products",
         "rows",
         "scans",
+        "steps",
         "tiles",
         "vectors",
+        "windows",
         "winograd",  # and winograd_tiles
     )
 }
@@ -236,7 +239,10 @@ def test_the_index_has_every_page():
 
 
 @pytest.mark.parametrize("name", ["tinygrad_cnn", *MODULES])
-def test_docstring_examples(name: str):
+def test_docstring_examples(name: str, monkeypatch):
+    monkeypatch.setattr(
+        tinygrad_cnn.Tensor, "__module__", tinygrad_cnn.Tensor.__module__
+    )  # which autograd.install sets
     module = importlib.import_module(name)
     tests = doctest.DocTestFinder(exclude_empty=True).find(module, name)
     runner = doctest.DocTestRunner(optionflags=OPTIONS)

@@ -652,7 +652,8 @@ def test_install():
         "-c",
         "from tinygrad_cnn.extra import autograd as ours\nours.install()\nours.install()\n"
         "import autograd, autograd.numpy.linalg\nassert autograd is ours and autograd.numpy is ours.numpy\n"
-        "from autograd.numpy.numpy_boxes import ArrayBox\nfrom autograd.differential_operators import make_jvp\n",
+        "from autograd.numpy.numpy_boxes import ArrayBox\nfrom autograd.differential_operators import make_jvp\n"
+        "assert autograd.numpy.builtins.SequenceBox is autograd.builtins.SequenceBox\n",
     )
     assert ended.returncode == 0, ended.stderr
     ended = _run(

@@ -120,10 +120,12 @@ def prepare_sum_to(out: Array | None, a: Any, *, shape: Any) -> Any:
 
 def prepare_sum(out: Array | None, a: Any, *, axis: Axis, keepdims: bool) -> Any:
     """A task for ``sum`` over all axes but the last: the gradient of a linear layer's bias."""
-    if keepdims or not _alike(a) or a.size < MANY or reduced_axes(axis, a.ndim) != tuple(range(a.ndim - 1)):
+    if keepdims or not _alike(a) or a.size < MANY or a.ndim < 2 or not a.size:
+        return None
+    if reduced_axes(axis, a.ndim) != tuple(range(a.ndim - 1)):
         return None
     rows = a.size // a.shape[-1]
-    return _summed(out, _sums, a.shape[-1:], rows, a.reshape(rows, -1)) if a.ndim > 1 else None
+    return _summed(out, _sums, a.shape[-1:], rows, a.reshape(rows, -1))
 
 
 def _alike(*arrays: Any) -> bool:

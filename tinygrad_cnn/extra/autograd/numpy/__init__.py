@@ -16,6 +16,7 @@ import numpy as _np
 from ....ops.elementwise import copy as _copy
 from ....ops.lists import gather as _gather
 from ....ops.shape import broadcast_to as _broadcast_to
+from .. import builtins as builtins
 from ..trees import holds as _holds
 from ..wrapping import recording as _recording
 from ..wrapping import wrapped as _wrapped
