@@ -47,7 +47,7 @@ OPERATORS = {
     "jacobian of a list": (lambda: jacobian(lambda x: [x[0] * x[1], x[1]])(X), [[2.0, 1.0], [0.0, 1.0]]),
     "jacobian of a number": (lambda: jacobian(cubes)(X), [3.0, 12.0]),
     "hessian": (lambda: hessian(lambda x: x[0] ** 2 * x[1])(X), [[4.0, 2.0], [2.0, 0.0]]),
-    "hessian of a float": (lambda: hessian(lambda x: x**3)(2.0), 12.0),
+    "hessian of a float": (lambda: hessian(lambda x: x**3)(2.0).reshape(1), [12.0]),
     "hessian of a vector": (lambda: hessian(lambda x: x**3)(X)[1], [[0.0, 0.0], [0.0, 12.0]]),
     "hessian_vector_product": (lambda: autograd.hessian_vector_product(cubes)(X, X), [6.0, 24.0]),
     "tensor_jacobian_product": (lambda: autograd.tensor_jacobian_product(lambda x: x**3)(X, X), [3.0, 24.0]),
@@ -146,7 +146,7 @@ def test_jacobians_of_few_rows_and_of_many(rows):
     onp.testing.assert_allclose(third, onp.einsum("i,ij,ik->ijk", 24 * x, eye, eye), rtol=1e-14)
     inner = grad(lambda s: np.sum(jacobian(lambda x: s**2 * x**3)(x)))(2.0)
     onp.testing.assert_allclose(inner, 4 * np.sum(3 * x**2), rtol=1e-14)
-    assert [type(v) for v in (jacobian(lambda s: s**2)(2.0), jacobian(np.sum)(x))] == [onp.float64, onp.ndarray]
+    assert [type(v) for v in (jacobian(lambda s: s**2)(2.0), jacobian(np.sum)(x))] == [onp.ndarray] * 2
 
 
 def test_a_constant_result_warns():

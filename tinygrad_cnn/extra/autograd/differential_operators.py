@@ -117,7 +117,8 @@ def holomorphic_grad(fun: Callable[[Any], Any], x: Any) -> Any:
 def jacobian(fun: Callable[[Any], Any], x: Any) -> Any:
     """The function that returns the array of dy_i/dx_j, of the result's shape + the argument's shape.
 
-    A list or tuple as the result is stacked. For nested arguments, there is one such array for each of their arrays.
+    A list or tuple as the result is stacked. For nested arguments, there is one such array for each of their arrays. The
+    derivative of a number by a number is an array without axes.
 
     >>> import tinygrad_cnn.extra.autograd.numpy as np
     >>> from tinygrad_cnn.extra.autograd import jacobian
@@ -129,7 +130,8 @@ def jacobian(fun: Callable[[Any], Any], x: Any) -> Any:
 
 def _jacobian(name: str, fun: Callable[[Any], Any], x: Any) -> Any:
     run = Recorded(name, lambda x: _stacked(name, fun(x)), x)
-    return detached(run, run.jacobian(run.result))
+    found = detached(run, run.jacobian(run.result))
+    return rebuild(found, [np.asarray(leaf) if isinstance(leaf, np.generic) else leaf for _, leaf in leaves(found)])
 
 
 def _stacked(name: str, result: Any) -> Any:
