@@ -121,12 +121,14 @@ def test_lists_in_place_of_arrays(rows):
     """A function of nested lists has the bits of the arrays that these are, or says that they are lists."""
 
     def check(case: Case) -> None:
-        arrays = case.draw(Draws(np.random.default_rng(0)))
-        if case.function not in PUBLIC or case.via is not Case.via or not all(a.size for a in arrays):
+        drawn = case.draw(Draws(np.random.default_rng(0)))
+        if case.function not in PUBLIC or case.via is not Case.via or not all(a.size for a in drawn):
             return  # what calls the function may ask for an array, and empty lists may stand for another shape
         call = replace(case, function=PUBLIC[case.function]).call
+        lists = [a.tolist() for a in drawn]
+        arrays = [np.asarray(each) for each in lists]  # whose integers are those of the system
         try:
-            found = call(*[a.tolist() for a in arrays])
+            found = call(*lists)
         except TypeError as error:
             if not re.search("is (a )?list; it must be", str(error)):
                 raise
