@@ -22,8 +22,6 @@ from tinygrad_cnn.kernels.blas import THREADS
 from tinygrad_cnn.kernels.parallel import threads
 from tinygrad_cnn.kernels.parallel.task import Work
 
-from ...products import multiply
-
 
 @given(st.integers(1, 5), st.integers(0, 40))
 def test_every_part_is_done_once(n, count):
@@ -85,7 +83,7 @@ CALLS = {
     "each in each": lambda: threads.each(lambda part: threads.each(lambda inner: None, range(2)), range(2)),
     "work": Work([0, 1], lambda part: [lambda: None]).do,
     "prepared work": Work([0, 1], lambda part: [lambda: None]).prepared(),
-    "a product": lambda: multiply(np.ones((80, 80)), np.ones((80, 80))),
+    "a product": lambda: tg.matmul(np.ones((80, 80)), np.ones((80, 80))),
     "convolution": lambda: tg.conv2d(np.ones((2, 3, 8, 8), np.float32), np.ones((4, 3, 3, 3), np.float32)),
 }
 
