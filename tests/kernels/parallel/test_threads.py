@@ -103,7 +103,7 @@ def test_an_interrupt_anywhere_leaves_blas_and_buffers_as_they_were(name, n):
         assert np.getbufsize() == size, point
         if THREADS is not None:
             assert THREADS.get() == n, point
-    assert count > (5 if THREADS is not None else 3)  # with another BLAS there is nothing to set back
+    assert count > (5 if THREADS is not None else 2)  # with another BLAS there is nothing to set back
 
 
 SIGNALS = """
