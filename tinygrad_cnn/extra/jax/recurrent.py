@@ -12,6 +12,7 @@ from jax import lax
 from ...ops import recurrent
 from ...ops.elementwise import astype
 from .definitions import helper, row
+from .errors import JaxError
 
 
 @row(recurrent.recurrence, by_jax=True)
@@ -19,6 +20,10 @@ def recurrence(
     into: Any, w: Any, h: Any, c: Any = None, b: Any = None, p: Any = None, *, kind: str, reverse: bool = False
 ) -> Any:
     dtype = jnp.result_type(*[a for a in (into, w, h, c, b, p) if a is not None])
+    if dtype.kind == "c":
+        raise JaxError(
+            "recurrence: the inputs are complex, and its rules hold for real ones: compose it of real(z) and imag(z)"
+        )
     into, w, h, c, b, p = (a if a is None else jnp.asarray(a, dtype) for a in (into, w, h, c, b, p))
     n, hidden = h.shape[0], into.shape[2] // recurrent.GATES[kind]
 
