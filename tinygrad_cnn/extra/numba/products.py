@@ -145,8 +145,12 @@ def _pixels(a: Array) -> Array:
     return last_view(a).reshape(-1, a.shape[1])
 
 
-def _are_matrices(*arrays: Any) -> bool:
-    return all(a.__class__ is np.ndarray and a.dtype == FLOAT32 and a.ndim == 2 for a in arrays)
+def _are_matrices(a: Any, b: Any) -> bool:
+    return _is_matrix(a) and _is_matrix(b)
+
+
+def _is_matrix(a: Any) -> bool:
+    return a.__class__ is np.ndarray and a.dtype == FLOAT32 and a.ndim == 2
 
 
 def _is_bias(b: Any, n: int) -> bool:
