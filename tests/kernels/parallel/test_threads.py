@@ -83,7 +83,7 @@ CALLS = {
     "each in each": lambda: threads.each(lambda part: threads.each(lambda inner: None, range(2)), range(2)),
     "work": Work([0, 1], lambda part: [lambda: None]).do,
     "prepared work": Work([0, 1], lambda part: [lambda: None]).prepared(),
-    "a product": lambda: tg.matmul(np.ones((80, 80)), np.ones((80, 80))),
+    "products": lambda: tg.matmul(tg.matmul(np.ones((80, 80)), np.ones((80, 80))), np.ones((80, 80))),
     "convolution": lambda: tg.conv2d(np.ones((2, 3, 8, 8), np.float32), np.ones((4, 3, 3, 3), np.float32)),
 }
 
@@ -103,7 +103,7 @@ def test_an_interrupt_anywhere_leaves_blas_and_buffers_as_they_were(name, n):
         assert np.getbufsize() == size, point
         if THREADS is not None:
             assert THREADS.get() == n, point
-    assert count > (5 if THREADS is not None else 2)  # with another BLAS there is nothing to set back
+    assert count > (5 if THREADS is not None else 3)  # with another BLAS there is nothing to set back
 
 
 SIGNALS = """
