@@ -22,7 +22,7 @@ from .test_rows import DRAWS, PARTLY, REFUSED
 jax = needs.jax()
 ROOT = Path(__file__).parents[2]
 
-UNLIKE = {*REFUSED, *DRAWS, "argmax", "argmin", "roi_pool", "slogdet"}
+UNLIKE = {*REFUSED, *DRAWS, "argmax", "argmin", "slogdet"}
 """Functions that are errors here with any numbers, or draw; JAX does not order complex numbers, and of slogdet eager has the
 values alone, which under JAX are not told from gradients."""
 

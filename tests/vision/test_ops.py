@@ -125,6 +125,7 @@ WRONG = [
     (lambda: ops.roi_align(X, np.array([[1.0, 0, 0, 1, 1]]), 2), "must have the number of an image, from 0 to 0"),
     (lambda: ops.roi_align(X, [np.zeros((1, 4))] * 2, 2), "`boxes` has 2 arrays for 1 images"),
     (lambda: ops.roi_pool(X, np.zeros((1, 5)), 0), "`output_size` is 0"),
+    (lambda: ops.roi_pool(X * 1j, np.zeros((1, 5)), 1), "is one of real numbers"),
     (lambda: ops.deform_conv2d(X, np.zeros((1, 7, 3, 3)), np.zeros((2, 4, 3, 3))), "`offset` has shape"),
     (lambda: ops.deform_conv2d(X, np.zeros((1, 18, 3, 3)), np.zeros((2, 3, 3, 3))), "no number of groups"),
     (lambda: ops.deform_conv2d(X, np.zeros((1, 18, 3, 3)), np.zeros((2, 4, 3, 3)), mask=X), "`mask` has shape"),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...core.graph import Array
 from ...nn.layer import Layer
 from ...ops.composite import accept_lists
-from ...ops.elementwise import in_floats, where
+from ...ops.elementwise import REAL, in_floats, where
 from ...ops.gather import take_along_axis
 from ...ops.geometry import shape_of
 from ...ops.half import in_float32
@@ -112,6 +112,8 @@ def roi_pool(
     :func:`roi_align`.
     """
     shape, rois, bins = _given("roi_pool", input, boxes, output_size)
+    if np.iscomplexobj(input):
+        raise TypeError(f"roi_pool: {REAL}")
     corners = rois[:, 1:] * spatial_scale
     corners = np.trunc(corners + np.copysign(0.5, corners)).astype(np.intp)  # half is rounded away from 0
     (rows, no_row), (columns, no_column) = (
