@@ -74,6 +74,7 @@ FUNCTIONS: dict[str, Callable[[], Callable[[], Any]]] = {
     "norm": partial(differentiated, lambda x: tg.norm(x, axis=1), MATRIX),
     "pointwise": partial(differentiated, tg.conv2d, IMAGES, (64, 64, 1, 1), last=True),
     "relu": partial(differentiated, tg.relu, MATRIX),
+    "relu6": partial(differentiated, tg.relu6, MATRIX),
     "resample": partial(differentiated, lambda x: tg.interpolate(x, scale_factor=2, mode="bilinear"), (8, 16, 32, 32)),
     "softmax-10": partial(differentiated, lambda x: tg.softmax(x, axis=1) ** 2, (16384, 10)),
     "softplus": partial(differentiated, tg.softplus, MATRIX),

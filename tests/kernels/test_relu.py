@@ -66,6 +66,31 @@ def test_values_and_bits(dtype, shape, how, out, seed):
     assert (np.signbit(y)[zero] == signs[zero]).all()
 
 
+@given(
+    st.sampled_from("fde"), st.sampled_from([(3,), (2, 5), (4, 3, 2, 2), (0, 3)]),
+    st.sampled_from(["C", "F", "gaps", "reversed"]), st.sampled_from(["new", "given", "gaps", "itself"]),
+    st.sampled_from([(0.0, 6.0), (-1.0, 1.0), (-0.0, 0.0), (0.1, 0.1), (0, 6), (-np.inf, 1.0), (0.0, 1e39), (np.nan, 1.0)]),
+    st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_limits(dtype, shape, how, out, limits, seed):
+    rng = np.random.default_rng(seed)
+    with np.errstate(over="ignore"):
+        a = lay(rng.choice([*SPECIAL, 0.1, 5.5, 6.5], shape).astype(dtype), how)
+        expected = np.clip(a, *limits)
+    target = {"new": None, "given": np.empty_like(a), "gaps": lay(np.zeros(shape, dtype), "gaps"), "itself": a}[out]
+    low, high = limits
+    task = relu.prepare_hardtanh(target, a, min_val=low, max_val=high)
+    if dtype == "e" or low.__class__ is int or not -1e38 < low <= high < 1e38:
+        assert task is None
+        return
+    with np.errstate(all="raise"):
+        y = task()
+    y = y if target is None else target
+    np.testing.assert_array_equal(y, expected)
+    assert y.dtype == expected.dtype
+    assert (np.signbit(y) == np.signbit(expected)).all()
+
+
 @pytest.mark.parametrize("n", [1, 7, 5000, 70_000])
 def test_minus_zero_gives_the_same_in_arrays_of_every_size(n):
     y = tg.from_numpy(np.full((2, n), -0.0, np.float32)).relu()
