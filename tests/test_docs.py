@@ -43,6 +43,7 @@ NEEDS |= {
         "images",
         "layers",
         "normal",
+        "pictures",
         "pool",
         "positions",
         "products",

@@ -13,9 +13,9 @@ def use_numba(on: bool = True, *, winograd: int = 4) -> None:
     stride 1 or 2, and 7 x 7; where channels are last in memory, of 16 and more), convolution by 3 x 3 filters with stride 1
     from and to multiples of 16 channels, max-pooling and cumulative sums, with their gradients; on processors with AVX-512 also
     linear layers, products of matrices, convolutions by 1 x 1 filters, and by larger ones than 3 x 3 between few channels,
-    where BLAS would mostly copy. SGD with momentum and Adam are compiled as well. Other dtypes and sizes are computed as
-    before. Results are not bit for bit the same as NumPy's; they depend neither on the number of threads nor on whether a
-    function is compiled.
+    where BLAS would mostly copy. SGD with momentum and Adam are compiled as well, and with the same bits what
+    :mod:`tinygrad_cnn.vision.transforms` does to uint8 images. Other dtypes and sizes are computed as before. Results are not
+    bit for bit the same as NumPy's; they depend neither on the number of threads nor on whether a function is compiled.
 
     Convolutions by 3 x 3 filters use Winograd's F(4 x 4, 3 x 3) or F(2 x 2, 3 x 3), which multiply less. Their errors are below
     1e-6 or 4e-7 of a typical output, where a plain sum has 2e-7 to 4e-7. Errors near a pixel that is far larger than others are

@@ -8,7 +8,21 @@ from ...core.acceleration import Prepare, Task, accelerate
 from ...core.signature import asked
 from ...ops import activation, clipped, conv, matmul, normalization, pool, reduce, scan, shape, softmax, updates
 from ...ops.losses import classification
-from . import channels, depthwise, elements, layers, positions, products, rows, scans, steps, tiles, windows, winograd
+from . import (
+    channels,
+    depthwise,
+    elements,
+    layers,
+    pictures,
+    positions,
+    products,
+    rows,
+    scans,
+    steps,
+    tiles,
+    windows,
+    winograd,
+)
 from . import pool as pooling
 
 KERNELS: list[tuple[Any, Prepare]] = [
@@ -83,6 +97,7 @@ def attach(on: bool, tile: int) -> None:
     _before.clear()
     for update, form in steps.STEPS.items():
         updates.fuse(update, form if on else None)
+    pictures.attach(on)
     if on:
         winograd.largest = tile
         _before.update({function: function.op.prepare for function, _ in KERNELS})

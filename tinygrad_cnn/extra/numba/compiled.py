@@ -43,3 +43,8 @@ def part(function: F) -> F:
 def helper(function: F) -> F:
     """Compile a function of numbers into the loops that call it: products may be fused with sums, but no sum is reordered."""
     return _helper()(function)  # type: ignore[no-any-return]
+
+
+def exact_helper(function: F) -> F:
+    """Compile a function of numbers into the loops that call it: each operation rounds."""
+    return _helper(fastmath=False)(function)  # type: ignore[no-any-return]

@@ -41,11 +41,25 @@ class _Sometimes(Transform):
 
     def apply(self, batch: Batch, rng: np.random.Generator) -> Batch:
         """The batch with some of its images changed."""
-        chosen = np.flatnonzero(rng.random(len(batch.images)) < self.p)
-        if not len(chosen):
+        chosen = rng.random(len(batch.images)) < self.p
+        if not chosen.any():
             return batch
-        part = batch.take(chosen)
-        return batch.put(type(self).__name__, chosen, changed(part, Values(self.change)))
+        return changed(batch, Values(self.change if chosen.all() else lambda x: self._some(x, chosen)))
+
+    def _some(self, x: Array, chosen: Array) -> Array:
+        """The images with the chosen ones changed, in groups that stay in the cache."""
+        y = np.empty_like(x, order="C")
+        group = max(1, f.PIXELS // max(1, math.prod(x.shape[2:])))
+        for start in range(0, len(x), group):
+            some = slice(start, start + group)
+            here = chosen[some]
+            if here.all():
+                y[some] = self.change(x[some])
+                continue
+            y[some] = x[some]
+            if here.any():
+                y[some][here] = self.change(x[some][here])
+        return y
 
     def change(self, x: Array) -> Array:
         """The images changed."""
@@ -242,7 +256,7 @@ class ToFloat(Transform):
         """The same for every image."""
         if images.dtype != np.uint8 and images.dtype.kind != "f":
             raise TypeError(f"ToFloat: `images` is {images.dtype}; it must be uint8 or floating point")
-        return Values(lambda x: x if x.dtype.kind == "f" else x * np.float32(1 / 255))
+        return Values(lambda x: x if x.dtype.kind == "f" else f.scaled(x))
 
 
 class Normalize(Transform):
@@ -267,13 +281,4 @@ class Normalize(Transform):
         if len(self.mean) not in (1, images.shape[1]):
             raise ValueError(f"Normalize: there are {len(self.mean)} means for {images.shape[1]} channels")
         mean, std = (np.array(v, images.dtype)[:, None, None] for v in (self.mean, self.std))
-
-        def normalized(x: Array) -> Array:
-            y = np.empty_like(x)
-            group = max(1, f.PIXELS // max(1, x[:1].size))
-            for start in range(0, len(x), group):
-                out = y[start : start + group]
-                np.divide(np.subtract(x[start : start + group], mean, out=out), std, out=out)
-            return y
-
-        return Values(normalized)
+        return Values(lambda x: f.normalized(x, mean, std))

@@ -5,6 +5,7 @@ Images are uint8, or floating point from 0 to 1. A parameter is one number, or (
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.remedies import publish
+from .forms import formed
 
 __all__ = [
     "adjust_brightness", "adjust_contrast", "adjust_gamma", "adjust_hue", "adjust_saturation", "adjust_sharpness",
@@ -44,7 +46,8 @@ def _factors(name: str, label: str, value: Any, count: int, low: float, high: fl
     return np.broadcast_to(given, count)
 
 
-def _by_table(x: Array, tables: Array) -> Array:
+@formed
+def translated(x: Array, tables: Array) -> Array:
     """tables[n, value] for the values of each uint8 image; ``translate`` needs no index of eight bytes for each.
 
     That of a bytearray takes half the time of that of bytes, which looks whether anything has changed.
@@ -65,7 +68,7 @@ def _valued(x: Array, change: Callable[[Array], Array]) -> Array:
         return change(x).astype(x.dtype, copy=False)
     values = np.arange(256, dtype=np.float32).reshape(1, 1, 1, 256)
     tables = change(values).clip(0, 255).astype(np.uint8)
-    return _by_table(x, np.broadcast_to(tables, (len(x), 1, 1, 256)))
+    return translated(x, np.broadcast_to(tables, (len(x), 1, 1, 256)))
 
 
 def _whole(x: Array) -> int:
@@ -132,8 +135,23 @@ def rgb_to_grayscale(images: Array, num_output_channels: int = 1) -> Array:
     """
     if num_output_channels not in (1, 3):
         raise ValueError(f"rgb_to_grayscale: `num_output_channels` is {num_output_channels!r}; it must be 1 or 3")
-    x = images_of("rgb_to_grayscale", images)
-    return _by_pixel(x, lambda part, some: _gray(part).astype(x.dtype, copy=False), num_output_channels)
+    return grayed(images_of("rgb_to_grayscale", images), num_output_channels)
+
+
+@formed
+def grayed(x: Array, channels: int) -> Array:
+    """The gray images, of so many equal channels."""
+    return _by_pixel(x, lambda part, some: _gray(part).astype(x.dtype, copy=False), channels)
+
+
+@formed
+def gray_sums(x: Array) -> Array:
+    """The sum of each gray image of uint8, in float64."""
+    sums = np.zeros(len(x))
+    for some, rows in _parts(x):  # of at most 2^16 whole numbers: they are exact in float32
+        gray = _gray(x[some, :, rows])
+        sums[some] += gray.reshape(len(gray), -1) @ np.ones(gray[0].size, gray.dtype)
+    return sums
 
 
 def _blend(x: Array, other: Array, f: Array) -> Array:
@@ -164,11 +182,7 @@ def adjust_contrast(images: Array, contrast_factor: Any) -> Array:
     f = _per_image(_factors("adjust_contrast", "contrast_factor", contrast_factor, len(x), 0, np.inf), x)
     mean = np.empty((len(x), 1, 1, 1), f.dtype)
     if x.dtype == np.uint8:
-        sums = np.zeros(len(x))
-        for some, rows in _parts(x):  # of at most 2^16 whole numbers: they are exact in float32
-            gray = _gray(x[some, :, rows])
-            sums[some] += gray.reshape(len(gray), -1) @ np.ones(gray[0].size, gray.dtype)
-        mean[:, 0, 0, 0] = sums / max(1, x[0, 0].size)
+        mean[:, 0, 0, 0] = gray_sums(x) / max(1, math.prod(x.shape[2:]))
     else:
         mean[:, 0, 0, 0] = [_gray(image[None]).mean() for image in x]
     return _valued(x, lambda v: (v * f + mean * (1 - f)).clip(0, _whole(x)))
@@ -180,6 +194,12 @@ def adjust_saturation(images: Array, saturation_factor: Any) -> Array:
     f = _per_image(_factors("adjust_saturation", "saturation_factor", saturation_factor, len(x), 0, np.inf), x)
     if x.shape[1] == 1:
         return x.copy()
+    return saturated(x, f)
+
+
+@formed
+def saturated(x: Array, f: Array) -> Array:
+    """f x + (1 - f) gray, of images of three channels and factors (N, 1, 1, 1)."""
     return _by_pixel(x, lambda part, some: _blend(part, _gray(part), f[some]))
 
 
@@ -189,7 +209,13 @@ def adjust_hue(images: Array, hue_factor: Any) -> Array:
     f = _per_image(_factors("adjust_hue", "hue_factor", hue_factor, len(x), -0.5, 0.5), x)
     if x.shape[1] == 1:
         return x.copy()
-    return _by_pixel(x, lambda part, some: _turned(part, 6 * f[some, 0]))
+    return turned(x, 6 * f)
+
+
+@formed
+def turned(x: Array, turns: Array) -> Array:
+    """The hue of images of three channels turned by so many sixths of a circle, (N, 1, 1, 1)."""
+    return _by_pixel(x, lambda part, some: _turned(part, turns[some, 0]))
 
 
 def _turned(x: Array, turn: Array) -> Array:
@@ -230,10 +256,14 @@ def adjust_sharpness(images: Array, sharpness_factor: Any) -> Array:
     """y = f x + (1 - f) smooth, but at the border: smooth is the mean of 3 x 3 pixels, the middle one counted five times."""
     x = images_of("adjust_sharpness", images)
     f = _per_image(_factors("adjust_sharpness", "sharpness_factor", sharpness_factor, len(x), 0, np.inf), x)
-    if min(x.shape[2:]) < 3:
-        return x.copy()
+    return x.copy() if min(x.shape[2:]) < 3 else sharpened(x, f)
 
-    def sharpened(part: Array, image: Array) -> Array:
+
+@formed
+def sharpened(x: Array, f: Array) -> Array:
+    """Images of at least 3 x 3 pixels, sharpened by factors (N, 1, 1, 1)."""
+
+    def change(part: Array, image: Array) -> Array:
         y = part.astype(f.dtype)
         rows = y[:, :-2] + y[:, 1:-1]
         rows += y[:, 2:]
@@ -249,7 +279,7 @@ def adjust_sharpness(images: Array, sharpness_factor: Any) -> Array:
         middle += smooth
         return np.clip(y, 0, _whole(x), out=y)
 
-    return _by_channel(x, sharpened)
+    return _by_channel(x, change)
 
 
 def posterize(images: Array, bits: Any) -> Array:
@@ -303,17 +333,28 @@ def equalize(images: Array) -> Array:
     if not x.size:
         return x.copy()
     given = x if x.dtype == np.uint8 else (x * np.asarray(255.999, x.dtype)).astype(np.uint8)
-    channels = given.reshape(-1, 1, *x.shape[2:])
-    tables = np.empty((len(channels), 256), np.uint8)
-    for channel, table in zip(channels, tables, strict=True):
-        histogram = np.bincount(channel.ravel(), minlength=256)
-        sums = histogram.cumsum()
-        step = (channel.size - histogram[channel.max()]) // 255
-        table[:] = np.arange(256)
-        if step:
-            table[:] = np.r_[0, (sums[:-1] + step // 2) // step].clip(0, 255)
-    y = _by_table(channels, tables).reshape(x.shape)
+    counts = histograms(given.reshape(-1, math.prod(x.shape[2:])))
+    sums = counts.cumsum(axis=1)
+    last = 255 - (counts[:, ::-1] > 0).argmax(axis=1)  # the brightest value
+    step = (sums[:, -1] - counts[np.arange(len(counts)), last])[:, None] // 255
+    tables = np.tile(np.arange(256), (len(counts), 1))
+    some = np.flatnonzero(step)
+    tables[some, 0] = 0
+    tables[some, 1:] = ((sums[some, :-1] + step[some] // 2) // step[some]).clip(0, 255)
+    y = translated(given.reshape(-1, 1, *x.shape[2:]), tables.astype(np.uint8)).reshape(x.shape)
     return y if x.dtype == np.uint8 else y.astype(x.dtype) / 255
+
+
+@formed
+def histograms(x: Array) -> Array:
+    """How often each value is in each row of uint8, (n, 256)."""
+    counts = np.empty((len(x), 256), np.int64)
+    group = max(1, PIXELS // x.shape[1])
+    for start in range(0, len(x), group):
+        part = x[start : start + group]
+        numbered = part + np.arange(0, 256 * len(part), 256)[:, None]
+        counts[start : start + group] = np.bincount(numbered.ravel(), minlength=256 * len(part)).reshape(-1, 256)
+    return counts
 
 
 def gaussian_blur(images: Array, kernel_size: Any, sigma: Any = None) -> Array:
@@ -335,15 +376,19 @@ def gaussian_blur(images: Array, kernel_size: Any, sigma: Any = None) -> Array:
     if not (sigmas > 0).all():
         raise ValueError(f"gaussian_blur: `sigma` is {sigma!r:.60}; it must be above 0")
     work = np.float32 if x.dtype == np.uint8 else x.dtype
-    weights = [_bell(size, s).astype(work) for size, s in ((height, sigmas[:, 1]), (width, sigmas[:, 0]))]
+    return blurred(x, *(_bell(size, s).astype(work) for size, s in ((height, sigmas[:, 1]), (width, sigmas[:, 0]))))
 
-    def blurred(part: Array, image: Array) -> Array:
-        y = part
-        for axis, weight in zip((1, 2), weights, strict=True):
-            y = _weighted(y, weight[image].T[..., None, None], axis)
+
+@formed
+def blurred(x: Array, down: Array, across: Array) -> Array:
+    """Means of neighbours with weights (N, size) along both axes, which are symmetric."""
+
+    def change(part: Array, image: Array) -> Array:
+        y = _weighted(part, down[image].T[..., None, None], 1)
+        y = _weighted(y, across[image].T[..., None, None], 2)
         return np.rint(y, out=y) if x.dtype == np.uint8 else y
 
-    return _by_channel(x, blurred)
+    return _by_channel(x, change)
 
 
 def _weighted(x: Array, weights: Array, axis: int) -> Array:
@@ -374,6 +419,24 @@ def _bell(size: int, sigma: Array) -> Array:
     weights: Array = np.exp(-0.5 * ((np.arange(size) - (size - 1) / 2) / sigma[:, None]) ** 2)
     weights /= weights.sum(axis=1, keepdims=True)
     return weights
+
+
+@formed
+def scaled(x: Array) -> Array:
+    """x / 255 of uint8 images, in float32."""
+    y: Array = x * np.float32(1 / 255)
+    return y
+
+
+@formed
+def normalized(x: Array, mean: Array, std: Array) -> Array:
+    """(x - mean) / std of images in floating point, with means and divisors (C or 1, 1, 1) in their dtype."""
+    y = np.empty_like(x)
+    group = max(1, PIXELS // max(1, x[:1].size))
+    for start in range(0, len(x), group):
+        out = y[start : start + group]
+        np.divide(np.subtract(x[start : start + group], mean, out=out), std, out=out)
+    return y
 
 
 def __dir__() -> list[str]:

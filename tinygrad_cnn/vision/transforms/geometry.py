@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...checks import checked, flag, number, one_of, whole
+from .forms import formed
 from .transform import Batch, Change, Moved, Size, Transform, changed, fills, ordered, sides
 from .warp import resized
 
@@ -107,26 +108,38 @@ class Resize(Transform):
 
 
 class _Window(Moved):
-    """A window of each image, of one size; `places` are (N, 2), top and left."""
+    """A window of each image, of one size; `places` are (N, 2), top and left. What is outside of the image gets the fill."""
 
-    def __init__(self, places: Array, size: Size) -> None:
+    def __init__(self, places: Array, size: Size, fill: Any = 0) -> None:
         self._places, self._size = places, size
+        self._fill, self._mask_fill = fills(fill)
 
     def images(self, x: Array) -> Array:
         """Images (N, C, H, W)."""
-        return self.masks(x, slice(None))
+        fill = np.asarray(self._fill)
+        return window(x, self._places, self._size, fill.reshape(-1, 1, 1) if fill.ndim else fill)
 
     def masks(self, x: Array, chosen: slice) -> Array:
         """Masks (n, ..., H, W)."""
-        y = np.empty((*x.shape[:-2], *self._size), x.dtype)
-        for image, (top, left), out in zip(x, self._places[chosen].tolist(), y, strict=True):
-            out[...] = image[..., top : top + self._size[0], left : left + self._size[1]]
-        return y
+        return window(x, self._places[chosen], self._size, np.asarray(self._mask_fill))
 
     def corners(self, points: Array, n: int) -> Array:
         """Points from the corner of the window."""
         moved: Array = points - self._places[n, ::-1].astype(points.dtype)
         return moved
+
+
+@formed
+def window(x: Array, places: Array, size: Size, fill: Array) -> Array:
+    """Windows of one size of arrays (n, ..., H, W), each with its top and left, and the fill beyond the array."""
+    y = np.empty((*x.shape[:-2], *size), x.dtype)
+    for image, (top, left), out in zip(x, places.tolist(), y, strict=True):
+        up, before = max(-top, 0), max(-left, 0)
+        part = image[..., max(top, 0) : max(top + size[0], 0), max(left, 0) : max(left + size[1], 0)]
+        if part.shape[-2:] != size:
+            out[...] = fill
+        out[..., up : up + part.shape[-2], before : before + part.shape[-1]] = part
+    return y
 
 
 class _Padded(Moved):
@@ -223,10 +236,9 @@ class CenterCrop(Transform):
     def apply(self, batch: Batch, rng: np.random.Generator) -> Batch:
         """The batch with the middle of its images."""
         height, width = batch.images.shape[-2:]
-        down, across = max(self.size[0] - height, 0), max(self.size[1] - width, 0)
-        if down or across:
-            batch = changed(batch, _Padded([across // 2, down // 2, (across + 1) // 2, (down + 1) // 2], 0, "constant"))
-        place = [round((n - m) / 2) for n, m in zip(batch.images.shape[-2:], self.size, strict=True)]
+        place = [
+            round((n - m) / 2) if m <= n else -((m - n) // 2) for n, m in zip((height, width), self.size, strict=True)
+        ]  # fmt: skip
         return changed(batch, _Window(np.tile(place, (len(batch.images), 1)), self.size))
 
 
@@ -263,11 +275,11 @@ class RandomCrop(Transform):
                 "`padding` or pad_if_needed=True"
             )
         padding = (left + across, top + down, right + across, bottom + down)
-        if any(padding):
-            batch = Pad(padding, self.fill, self.padding_mode).apply(batch, rng)
-        free = [n - m + 1 for n, m in zip(batch.images.shape[-2:], self.size, strict=True)]
+        free = [height + 2 * down - self.size[0] + 1, width + 2 * across - self.size[1] + 1]
         places = np.stack([rng.integers(n, size=len(batch.images)) for n in free], axis=1)
-        return changed(batch, _Window(places, self.size))
+        if self.padding_mode == "constant":
+            return changed(batch, _Window(places - [padding[1], padding[0]], self.size, self.fill))
+        return changed(Pad(padding, self.fill, self.padding_mode).apply(batch, rng), _Window(places, self.size))
 
 
 def windows(
@@ -352,15 +364,7 @@ class _Flipped(Moved):
 
     def masks(self, x: Array, chosen: slice) -> Array:
         """Masks (n, ..., H, W)."""
-        y = np.empty_like(x, order="C")
-        for image, out, flipped in zip(x, y, self._chosen[chosen].tolist(), strict=True):
-            if not flipped:
-                out[...] = image
-            elif self._axis == -1:
-                _reverse(image, out)
-            else:
-                out[...] = np.flip(image, self._axis)
-        return y
+        return mirrored(x, self._chosen[chosen], self._axis)
 
     def corners(self, points: Array, n: int) -> Array:
         """Points from the other side."""
@@ -377,6 +381,20 @@ class _Flipped(Moved):
         which = -1 - self._axis  # x for the last axis
         points[..., which] = end - points[..., which]
         return points
+
+
+@formed
+def mirrored(x: Array, chosen: Array, axis: int) -> Array:
+    """Arrays (n, ..., H, W), of which the chosen ones have the axis reversed, -1 or -2."""
+    y = np.empty_like(x, order="C")
+    for image, out, flipped in zip(x, y, chosen.tolist(), strict=True):
+        if not flipped:
+            out[...] = image
+        elif axis == -1:
+            _reverse(image, out)
+        else:
+            out[...] = np.flip(image, axis)
+    return y
 
 
 def _reverse(x: Array, out: Array) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...scope import contained
+from .forms import formed
 from .transform import Moved, Size, fills
 
 Array: TypeAlias = NDArray[Any]
@@ -55,6 +56,7 @@ class Warp(Moved):
         return moved
 
 
+@formed
 def warp(x: Array, matrices: Array, size: Size, interpolation: str, fill: Any) -> Array:
     """Images (N, C, H, W) read through homographies (N, 3, 3): bilinear or the nearest pixel, and `fill` outside of the image.
 
@@ -153,6 +155,7 @@ def _read(frames: Array, places: list[Array], interpolation: str, fill: Array, o
         out[:, channel] = np.rint(a, out=a) if out.dtype.kind in "biu" else a
 
 
+@formed
 def resized(x: Array, boxes: Array, size: Size, interpolation: str, antialias: bool) -> Array:
     """The boxes (N, 4), (top, left, height, width), of images (N, C, H, W), resized to (N, C, *size)."""
     y = np.empty((*x.shape[:2], *size), x.dtype)
@@ -161,11 +164,11 @@ def resized(x: Array, boxes: Array, size: Size, interpolation: str, antialias: b
     def bands(old: int, new: int) -> list[Band]:
         return _bands(old, new, interpolation, antialias, None if whole else _work(x.dtype))
 
-    for some, (top, left, height, width) in _equal(boxes, max(1, PIXELS // math.prod(size))):
+    for some, (top, left, height, width) in equal(boxes, max(1, PIXELS // math.prod(size))):
         part = x[some, :, top : top + height, left : left + width]
         if interpolation.startswith("nearest"):
             exact = interpolation == "nearest-exact"
-            rows, columns = (_nearest(a, b, exact) for a, b in ((height, size[0]), (width, size[1])))
+            rows, columns = (nearest(a, b, exact) for a, b in ((height, size[0]), (width, size[1])))
             y[some] = part.take(rows, axis=2).take(columns, axis=3)
             continue
         if width != size[1]:
@@ -201,8 +204,8 @@ class Band(NamedTuple):
 @lru_cache(maxsize=256)
 def _bands(old: int, new: int, interpolation: str, antialias: bool, work: np.dtype[Any] | None) -> list[Band]:
     """The shares as small matrices, in the dtype `work` or in steps: a product with all old pixels is mostly zeros."""
-    first, shares = _shares(old, new, interpolation, antialias)
-    shares = _in_steps(shares) if work is None else shares.astype(work)
+    first, shares = shares_of(old, new, interpolation, antialias)
+    shares = _exact(shares) if work is None else shares.astype(work)
     k = shares.shape[1]
     starts = np.arange(0, new, BAND)
     begins = first[starts]
@@ -218,7 +221,7 @@ def _bands(old: int, new: int, interpolation: str, antialias: bool, work: np.dty
     ]
 
 
-def _equal(boxes: Array, most: int) -> list[tuple[slice, list[int]]]:
+def equal(boxes: Array, most: int) -> list[tuple[slice, list[int]]]:
     """Runs of at most so many images with one box."""
     runs: list[tuple[slice, list[int]]] = []
     for n, box in enumerate(boxes.tolist()):
@@ -229,16 +232,18 @@ def _equal(boxes: Array, most: int) -> list[tuple[slice, list[int]]]:
     return runs
 
 
-def _in_steps(shares: Array) -> Array:
-    """Shares as whole numbers of at most 15 bits, times a power of 2: the arithmetic of PyTorch for uint8 images.
-
-    Sums, and a half more, are exact in any order: below 2^24 steps in float32, and else in float64.
-    """
+def in_steps(shares: Array) -> tuple[Array, int]:
+    """Shares as whole numbers of at most 15 bits, in steps of 2^-bits: the arithmetic of PyTorch for uint8 images."""
     largest, bits = shares.max(), 0
     while bits < 22 and int(0.5 + largest * (1 << (bits + 1))) < 1 << 15:
         bits += 1
     scaled = shares * (1 << bits)
-    whole = np.trunc(scaled + np.copysign(0.5, scaled))
+    return np.trunc(scaled + np.copysign(0.5, scaled)), bits
+
+
+def _exact(shares: Array) -> Array:
+    """Shares in steps. Sums, and a half more, are exact in any order: below 2^24 steps in float32, and else in float64."""
+    whole, bits = in_steps(shares)
     largest = np.abs(whole).sum(axis=1).max() * 255 + (1 << bits) / 2
     dtype = np.float32 if largest < 1 << 24 else np.float64
     steps: Array = (whole * 2.0**-bits).astype(dtype)
@@ -253,12 +258,12 @@ def _rounded(sums: Array, interpolation: str) -> Array:
     return sums
 
 
-def _nearest(old: int, new: int, exact: bool) -> Array:
+def nearest(old: int, new: int, exact: bool) -> Array:
     places = (np.arange(new, dtype=np.float32) + np.float32(0.5 if exact else 0)) * np.float32(old / new)
     return np.minimum(places.astype(np.intp), old - 1)
 
 
-def _shares(old: int, new: int, interpolation: str, antialias: bool) -> tuple[Array, Array]:
+def shares_of(old: int, new: int, interpolation: str, antialias: bool) -> tuple[Array, Array]:
     """The first old pixel that has a share in each new one along an axis, (new,), and the shares from it on, (new, k)."""
     ratio = old / new
     centres = (np.arange(new)[:, None] + 0.5) * ratio - 0.5
