@@ -166,16 +166,16 @@ def test_transforms_use_the_forms_while_numba_is_attached(monkeypatch):
     def form(x, channels):
         seen.append(channels)
 
-    before = forms._forms.get(functional.grayed)
-    monkeypatch.setitem(forms._forms, functional.grayed, form)
+    before = forms.attached.get(functional.grayed)
+    monkeypatch.setitem(forms.attached, functional.grayed, form)
     x = np.full((1, 3, 2, 2), 9, np.uint8)
     assert (
         tg.vision.transforms.Grayscale()(x) == functional.grayed.__wrapped__(x, 1)
     ).all()  # None: the definition runs
     assert seen == [1]
     monkeypatch.undo()
-    assert forms._forms.get(functional.grayed) is before
+    assert forms.attached.get(functional.grayed) is before
     was = before is not None
     for on in (True, False, was):
         tg.use_numba(on)
-        assert (functional.grayed in forms._forms) == on
+        assert (functional.grayed in forms.attached) == on

@@ -40,9 +40,12 @@ def _center(name: str, center: Any) -> tuple[float, float] | None:
 
 
 def affine_matrices(
-    center: tuple[float, float], angle: Array, shift: Array, scale: Array, shear: Array
+    center: tuple[float, float] | Array, angle: Array, shift: Array, scale: Array, shear: Array
 ) -> Array:  # fmt: skip
-    """The matrices (N, 3, 3) that turn clockwise, shear (N, 2), scale and shift (N, 2) about `center`; in degrees."""
+    """The matrices (N, 3, 3) that turn clockwise, shear, scale and shift about centers (2,) or (N, 2); in degrees.
+
+    `angle` and `scale` are (N,), `shift` and `shear` (N, 2).
+    """
     turn, (sx, sy) = np.radians(angle), np.radians(shear).T
     matrices = np.zeros((len(turn), 3, 3))
     matrices[:, 0, 0] = np.cos(turn - sy) / np.cos(sy)
@@ -50,8 +53,8 @@ def affine_matrices(
     matrices[:, 1, 0] = np.sin(turn - sy) / np.cos(sy)
     matrices[:, 1, 1] = -np.sin(turn - sy) * np.tan(sx) / np.cos(sy) + np.cos(turn)
     matrices *= scale[:, None, None]
-    middle = np.array(center)
-    matrices[:, :2, 2] = middle + shift - matrices[:, :2, :2] @ middle
+    middle = np.asarray(center)
+    matrices[:, :2, 2] = middle + shift - (matrices[:, :2, :2] * middle[..., None, :]).sum(axis=-1)
     matrices[:, 2, 2] = 1
     return matrices
 

@@ -17,8 +17,10 @@ __all__ = ["RandAugment", "TrivialAugmentWide"]
 
 Array: TypeAlias = NDArray[Any]
 
-SIGNED = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast", "Sharpness")
+MOVES = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
+SIGNED = (*MOVES, "Brightness", "Color", "Contrast", "Sharpness")
 OPERATIONS = ("Identity", *SIGNED, "Posterize", "Solarize", "AutoContrast", "Equalize")
+LAST_SIGNED = len(SIGNED)
 
 
 class _Auto(Transform):
@@ -37,30 +39,29 @@ class _Auto(Transform):
 
     def _operate(self, operation: str, x: Array, magnitude: Array) -> Array:
         whole = 255 if x.dtype == np.uint8 else 1
-        if operation == "Identity":
-            return x
         if operation == "Posterize":
             return f.posterize(x, magnitude)
         if operation == "Solarize":
             return f.solarize(x, whole * magnitude)
         if operation in ("AutoContrast", "Equalize"):
             return f.autocontrast(x) if operation == "AutoContrast" else f.equalize(x)
-        if operation in ("Brightness", "Color", "Contrast", "Sharpness"):
-            change = {
-                "Brightness": f.adjust_brightness, "Color": f.adjust_saturation, "Contrast": f.adjust_contrast,
-                "Sharpness": f.adjust_sharpness,
-            }[operation]  # fmt: skip
-            return change(x, 1 + magnitude)
-        none, ones = np.zeros(len(x)), np.ones(len(x))
-        turn, shift, shear, center = none, np.zeros((len(x), 2)), np.zeros((len(x), 2)), None
-        if operation.startswith("Shear"):
-            shear[:, int(operation == "ShearY")] = np.degrees(np.arctan(magnitude))
-            center = (0.0, 0.0)
-        elif operation.startswith("Translate"):
-            shift[:, int(operation == "TranslateY")] = np.trunc(magnitude)
-        else:
-            turn = -magnitude
+        change = {
+            "Brightness": f.adjust_brightness, "Color": f.adjust_saturation, "Contrast": f.adjust_contrast,
+            "Sharpness": f.adjust_sharpness,
+        }[operation]  # fmt: skip
+        return change(x, 1 + magnitude)
+
+    def _moved(self, picked: Array, x: Array, magnitude: Array) -> Array:
+        """Images by the affine maps of the operations with these numbers, all at once."""
+
+        def given(*names: str) -> Array:
+            """(N, names): the magnitude where an image gets the operation, and elsewhere 0."""
+            return np.where(picked[:, None] == [OPERATIONS.index(name) for name in names], magnitude[:, None], 0.0)
+
+        shear, shift = np.degrees(np.arctan(given("ShearX", "ShearY"))), np.trunc(given("TranslateX", "TranslateY"))
         size = x.shape[-2:]
+        center = np.where(shear.any(axis=1, keepdims=True), 0.0, (size[1] / 2, size[0] / 2))
+        turn, ones = -given("Rotate")[:, 0], np.ones(len(x))
         return affine_change(size, turn, shift, ones, shear, self.interpolation, self.fill, center).images(x)
 
     def _drawn(self, rng: np.random.Generator, x: Array, tables: dict[str, Array | None], bins: Any) -> Array:
@@ -69,12 +70,21 @@ class _Auto(Transform):
         picked = rng.integers(len(OPERATIONS), size=len(x))
         levels = bins(len(x))
         signs = np.where(rng.random(len(x)) <= 0.5, -1.0, 1.0)
-        for number in np.unique(picked):
-            chosen, operation = np.flatnonzero(picked == number), OPERATIONS[number]
-            table = tables[operation]
-            magnitude = np.zeros(len(chosen)) if table is None else table[levels[chosen]]
-            magnitude = magnitude * signs[chosen] if operation in SIGNED else magnitude
-            y[chosen] = self._operate(operation, x[chosen], magnitude)
+        magnitude = np.zeros(len(x))
+        found = np.unique(picked).tolist()
+        for number in found:
+            table = tables[OPERATIONS[number]]
+            if table is not None:
+                here = picked == number
+                magnitude[here] = table[levels[here]]
+        magnitude[picked <= LAST_SIGNED] *= signs[picked <= LAST_SIGNED]
+        moves = np.flatnonzero((picked > 0) & (picked <= len(MOVES)))
+        if len(moves):
+            y[moves] = self._moved(picked[moves], x[moves], magnitude[moves])
+        for number in found:
+            if number > len(MOVES):
+                chosen = np.flatnonzero(picked == number)
+                y[chosen] = self._operate(OPERATIONS[number], x[chosen], magnitude[chosen])
         return y
 
 

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_forms: dict[Any, Callable[..., Any]] = {}
+attached: dict[Any, Callable[..., Any]] = {}
 """By a function, the form of it that is asked first."""
 
 
@@ -18,7 +18,7 @@ def formed(function: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(function)
     def asked(*args: P.args, **options: P.kwargs) -> T:
-        form = _forms.get(asked)
+        form = attached.get(asked)
         result: T | None = None if form is None else form(*args, **options)
         return function(*args, **options) if result is None else result
 
@@ -28,6 +28,6 @@ def formed(function: Callable[P, T]) -> Callable[P, T]:
 def attach(function: Callable[..., Any], form: Callable[..., Any] | None) -> None:
     """Attach a form to a function, or with None take it away."""
     if form is None:
-        _forms.pop(function, None)
+        attached.pop(function, None)
     else:
-        _forms[function] = form
+        attached[function] = form
