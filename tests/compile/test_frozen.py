@@ -57,6 +57,22 @@ def network():
     return nn.Sequential(first, Block(), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(216, 5))
 
 
+class Attention(nn.Module):
+    """Layers that a forward calls itself, one of them twice, a convolution among them."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches, self.norm = nn.Conv2d(3, 8, 2, 2), nn.LayerNorm(8)
+        self.inward, self.outward, self.last = nn.Linear(8, 24), nn.Linear(8, 8), nn.Linear(8, 40)
+        self.scale = 1.0
+
+    def forward(self, x):
+        x = self.norm(self.patches(x).reshape((x.shape[0], 8, -1)).swapaxes(1, 2))
+        q, k, v = tg.split(self.inward(x), 3, axis=-1)
+        x = x + self.scale * self.outward(tg.scaled_dot_product_attention(q, k, v))
+        return self.last(self.norm(x))
+
+
 def plain(model, x):
     with tg.no_grad():
         return model(tg.Tensor(x)).numpy()
@@ -131,6 +147,82 @@ def test_a_norm_behind_a_layer(pair, dtype):
         error = abs(predict(x).numpy().astype(np.float64) - plain(exact, x.astype(np.float64)))
         size = plain(bound, abs(x).astype(np.float64)) if norm.running_mean is not None else 20.0
         assert (error <= 16 * np.finfo(dtype).eps * size).all()
+
+
+LEAF_CHANGES = {
+    "copy_": lambda model: model.inward.weight.copy_(images(9, 24, 8)),
+    "assignment to a part": tg.no_grad()(lambda model: model.norm.weight.__setitem__(2, 3.0)),
+    "load_state_dict": lambda model: model.load_state_dict(drawn(Attention(), 7).state_dict()),
+    "another parameter": lambda model: setattr(model.last, "weight", nn.Parameter(images(9, 40, 8))),
+    "another layer": lambda model: setattr(model, "outward", drawn(nn.Linear(8, 8), 5)),
+    "exchanged layers": lambda model: vars(model).update(outward=drawn(nn.Linear(8, 8), 3), norm=nn.Identity().eval()),
+    "eps": lambda model: setattr(model.norm, "eps", 2.0),
+    "no bias": lambda model: setattr(model.patches, "bias", None),
+    "the user's attribute": lambda model: setattr(model, "scale", 3.0),
+    "a hook": lambda model: model.inward.register_forward_hook(lambda module, args, y: 2 * y),
+    "a hook before": lambda model: model.patches.register_forward_pre_hook(lambda module, args: (args[0] + 1,)),
+    "forward of an object": lambda model: setattr(model.outward, "forward", lambda x: 2 * x),
+    "a computed weight": lambda model: nn.utils.parametrize.register_parametrization(model.last, "weight", nn.ReLU()),
+    "training mode": lambda model: model.norm.train() and setattr(model.norm, "eps", 2.0),
+}
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("change", LEAF_CHANGES)
+def test_layers_that_a_forward_calls(change):
+    model = drawn(Attention())
+    predict = tg.compile(model, freeze=True)
+    assert_frozen(predict, model, 2, 3, 8, 8)
+    assert predict.describe().count("linear(") == 3
+    x = images(1, 2, 3, 8, 8)
+    before = predict(x).numpy()
+    LEAF_CHANGES[change](model)
+    assert_frozen(predict, model, 2, 3, 8, 8)
+    assert_frozen(predict, model, 3, 3, 4, 8)
+    assert_frozen(predict, model, 2, 3, 8, 8, dtype=np.float64)
+    assert abs(predict(x).numpy() - before).max() > 1e-3
+
+
+def test_calls_between_the_layers_of_a_forward():
+    """A hook, and another thread, that call the model meanwhile: all calls give the same bits."""
+    model = drawn(Attention())
+    predict = tg.compile(model, freeze=True)
+    given = [images(seed, 2, 3, 8, 8) for seed in range(3)]
+    expected = [predict(x).numpy() for x in given]
+    found = []
+
+    def call(x, y):
+        found.extend(np.array_equal(predict(x).numpy(), y) for _ in range(30))
+
+    threads = [threading.Thread(target=call, args=pair) for pair in zip(given, expected, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [True] * 90
+    inner = []
+    model.outward.register_forward_pre_hook(
+        lambda module, args: None if inner else inner.append(1) or inner.append(predict(given[1]).numpy())
+    )
+    np.testing.assert_array_equal(predict(given[0]).numpy(), expected[0])
+    np.testing.assert_array_equal(inner[1], expected[1])
+
+
+def test_a_layer_that_a_forward_makes_is_freed():
+    made = []
+
+    class Maker(nn.Module):
+        def forward(self, x):
+            layer = drawn(nn.Linear(4, 3))
+            made.append(weakref.ref(layer))
+            return layer(x)
+
+    model = Maker().eval()
+    predict = tg.compile(model, freeze=True)
+    for seed in range(3):
+        x = images(seed, 2, 4)
+        assert_near(predict(x).numpy(), plain(model, x))
+    assert not any(layer() for layer in made)
 
 
 def test_what_is_not_folded():

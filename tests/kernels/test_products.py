@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
 from tinygrad_cnn.kernels.parallel import chunks
+from tinygrad_cnn.kernels.parallel.workspace import packing
 
 from ..tuning import tuned
 
@@ -126,6 +127,24 @@ def test_convolution_and_both_adjoints(seed, n, before, after, height, width, bi
         assert agrees(dx.transpose(0, 2, 3, 1).reshape(-1, before), pulled, filters)
         dw = products.prepare_dw(None, x, u, shape=w.shape, **FLAT)()
         assert agrees(dw[:, :, 0, 0], pulled.T, pixels)
+
+
+@given(seed=st.integers(0, 2**32 - 1), sizes=sizes, bias=st.booleans(), lead=st.sampled_from([(), (2,), (2, 3)]))
+def test_panels_of_weights_give_the_same_bits(seed, sizes, bias, lead):
+    m, k, n = sizes
+    x, w, b = normal(seed, *lead, m, k), normal(seed + 1, n, k), normal(seed + 2, n) if bias else None
+    out = np.full((*lead, m, n), np.nan, np.float32)
+    with tuned() as tune:
+        tune(products, FEW=24, LEAST=1)
+        expected = products.prepare_linear(None, x, w, b)()
+        with packing():
+            task = products.prepare_linear(out, x, w, b)
+            fresh = products.prepare_linear(None, x, np.asfortranarray(w), b)
+        w[:] = np.nan  # it is laid out
+        assert task() is out or n < products.WIDE
+    if n >= products.WIDE:
+        np.testing.assert_array_equal(out, expected)
+        np.testing.assert_array_equal(fresh(), expected)
 
 
 def test_other_arrays_are_left_to_blas():

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..kernels.matmul import prepare_linear
 from ..nn import conv, linear, normalization
 from ..nn.joined import LIMITS, NORMS, clipped_norm
 from ..nn.module import Module
@@ -33,7 +34,7 @@ class Folded:
 
     def __init__(self, layer: Any, norm: Module, fused: Module) -> None:
         self._layer, self._norm = layer, norm
-        self._fused = _turned(fused) if type(fused) is linear.Linear else fused
+        self._fused = turned_or(fused) if type(fused) is linear.Linear else fused.forward
         self._dtype, self._ndim = layer.weight.dtype, layer.weight.ndim
 
     def __call__(self, x: Any) -> Any:
@@ -43,16 +44,31 @@ class Folded:
 
 
 class Turned:
-    """A linear layer whose weight has the order in memory in which products read it, for inputs in its dtype."""
+    """A linear layer whose weight has the order in memory in which BLAS reads it, for inputs in its dtype."""
 
     def __init__(self, layer: Any) -> None:
-        self._layer, self._bias = layer, layer.bias
-        self._weight = Tensor._of(np.asfortranarray(layer.weight._array))
+        self._weight, self._bias = Tensor._of(np.asfortranarray(layer.weight._array)), layer.bias
+
+    def takes(self, x: Any) -> bool:
+        """Whether it computes what the layer does."""
+        return x.__class__ is Tensor and x.dtype == self._weight.dtype and x.shape[-1:] == self._weight.shape[1:]
 
     def __call__(self, x: Any) -> Any:
-        if x.__class__ is Tensor and x.dtype == self._weight.dtype and x.shape[-1:] == self._weight.shape[1:]:
-            return linear_function(x, self._weight, self._bias)
-        return self._layer(x)
+        return linear_function(x, self._weight, self._bias)
+
+
+def turned(layer: Any) -> Turned | None:
+    """A layer with its weight turned; None if it is no linear layer, or a compiled kernel lays the weight out."""
+    if type(layer) is not linear.Linear or layer.weight.dtype not in DTYPES:
+        return None
+    return Turned(layer) if linear_function.op.prepare is prepare_linear else None
+
+
+def turned_or(layer: Any) -> Callable[[Any], Any]:
+    """A call of the layer with its weight turned, or of the layer."""
+    if (call := turned(layer)) is None:
+        return layer.forward  # type: ignore[no-any-return]
+    return lambda x: call(x) if call.takes(x) else layer.forward(x)
 
 
 def folded(layers: Iterable[Module]) -> list[Callable[[Any], Any]]:
@@ -66,11 +82,7 @@ def folded(layers: Iterable[Module]) -> list[Callable[[Any], Any]]:
             calls[-1] = partial(clipped_norm, before, layer)
         else:
             calls.append(layer)
-    return [_turned(call) if type(call) is linear.Linear else call for call in calls]
-
-
-def _turned(layer: Any) -> Any:
-    return Turned(layer) if layer.weight.dtype in DTYPES else layer
+    return [turned_or(call) if type(call) is linear.Linear else call for call in calls]
 
 
 def _both(layer: Any, norm: Any) -> Folded | None:

@@ -1,4 +1,4 @@
-"""A frozen model: runs of layers in its Sequentials are prepared for inference, while their weights keep their values."""
+"""A frozen model: layers, and runs of them in a Sequential, are prepared while their weights keep their values."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ..core.tracing import NO_TRACER
 from ..kernels.parallel.workspace import LARGE, Pool
 from ..nn import containers
 from ..nn.joined import joined, sequence
-from ..nn.module import Module
+from ..nn.module import Module, answering
 from ..nn.normalization import batch_norm_function
 from ..ops import replaced
 from ..ops.normalization import batch_norm
 from ..scope import both
 from ..tensor import Tensor
 from .compiled import Compiled
-from .folding import folded
-from .layers import LAYERS, State, is_known
+from .folding import folded, turned
+from .layers import LAYERS, LEAVES, State, is_known
 from .program import Program, in_bytes
 from .rules import Rules, Walk
 
@@ -44,7 +44,8 @@ class Frozen(Compiled[P, R]):
     def clear(self) -> None:
         super().clear()
         self._prepared = Preparations(self._cache_size)
-        self._block = both(grad_mode._switch(False), sequence(self._prepared.calls))
+        seams = both(sequence(self._prepared.calls), answering(self._prepared.answer))
+        self._block = both(grad_mode._switch(False), seams)
 
     def __reduce__(self) -> Any:
         return Frozen, (self._function, self._cache_size)
@@ -106,7 +107,7 @@ class Known:
 
 class Memory:
     """What all programs of a frozen model share. One runs at a time: a call in between, or in another thread at the same time,
-    calls the folded layers."""
+    calls the layers."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -128,27 +129,53 @@ class Memory:
 
 
 class Preparations:
-    """What a frozen model has prepared, for each Sequential that its forward calls."""
+    """What a frozen model has prepared, for each Sequential and each layer that its forward calls."""
 
     def __init__(self, most: int) -> None:
-        self._memory = Memory(most)
+        self._most = most
+        self._clear()
+
+    def _clear(self) -> None:
+        self._memory = Memory(self._most)
         self._courses: WeakKeyDictionary[Module, Course] = WeakKeyDictionary()
+        self._leaves: WeakKeyDictionary[Module, Leaf] = WeakKeyDictionary()
 
     def calls(self, modules: containers.Sequential) -> Iterable[Callable[[Any], Any]]:
         """The calls that a Sequential makes."""
         if grad_mode.is_grad_enabled():  # in a model that asks for gradients itself
             return joined(modules)
-        if self._memory.kernels != accelerations():  # the prepared tasks are of other kernels
-            self._memory, self._courses = Memory(self._memory.most), WeakKeyDictionary()
+        self._check_kernels()
         course = self._courses.get(modules)
         if course is None or not course.holds(modules):
             course = self._courses[modules] = Course(modules, self._memory)
         return course.calls
 
+    def answer(self, module: Module, x: Any) -> Any:
+        """The output of a layer that is called alone, in a ``forward``; NotImplemented if it is called as it is."""
+        if (
+            type(module) not in LEAVES
+            or x.__class__ is not Tensor
+            or x._array.nbytes > COPIED_BYTES
+            or self._memory.turn  # the call is one of a run of layers, or in between
+            or grad_mode.is_grad_enabled()
+            or not _is_undisturbed()
+        ):
+            return NotImplemented
+        self._check_kernels()
+        leaf = self._leaves.get(module)
+        if leaf is None:
+            leaf = self._leaves[module] = Leaf([module], self._memory)
+        return leaf.answer(module, x)
+
+    def _check_kernels(self) -> None:
+        """Forget the tasks of other kernels."""
+        if self._memory.kernels != accelerations():
+            self._clear()
+
     @property
     def programs(self) -> list[Program]:
         """Those that are prepared."""
-        runs = [run for course in [*self._courses.values()] for run in course.runs]
+        runs = [*[run for course in [*self._courses.values()] for run in course.runs], *self._leaves.values()]
         return [known.program for run in runs for known in [*run.known.values()] if known.program is not None]
 
     def describe(self) -> str:
@@ -203,47 +230,40 @@ def _flat(modules: containers.Sequential, inner: list[Module]) -> Iterator[Modul
             yield module
 
 
-class Run:
-    """Layers that are called one after the other, with what is prepared for their present values."""
+class Layers:
+    """What is prepared for some layers, while their values are the present ones."""
 
     def __init__(self, layers: Sequence[Module], memory: Memory) -> None:
-        self._layers, self._memory = layers, memory
-        self._renew()
+        self._memory = memory
+        self.renew(layers)
 
-    def _renew(self) -> None:
+    def renew(self, layers: Sequence[Module]) -> None:
+        """Forget what was prepared for other values."""
         self.known: dict[Any, Known] = {}  # by shape, dtype and strides
-        self._state = State(self._layers)  # before the values are read
-        self.is_broken = not all(map(is_known, self._layers))
-        self._calls = [*self._layers] if self.is_broken else folded(self._layers)
+        self._state = State(layers)  # before the values are read
+        self.is_broken = not all(map(is_known, layers))
 
-    def __call__(self, x: Any) -> Any:
-        if not self._state.holds(self._layers):
-            self._renew()
-        if (
-            self.is_broken
-            or x.__class__ is not Tensor
-            or x.dtype.kind != "f"
-            or tracing.tracer() is not NO_TRACER
-            or replaced.left
-            or batch_norm_function.get() is not batch_norm
-        ):
-            return self._each(x)
-        mine, turn = object(), self._memory.turn
+    def update(self, layers: Sequence[Module]) -> bool:
+        """Compare the layers with what they were. Whether they are as the library defines them."""
+        if not self._state.holds(layers):
+            self.renew(layers)
+        return not self.is_broken
+
+    def output(self, each: Callable[[Any], Any], x: Any) -> Any:
+        """The output for x, which `each` computes plainly."""
+        turn = self._memory.turn
+        if x.__class__ is not Tensor or x.dtype.kind != "f" or turn or not _is_undisturbed():
+            return each(x)
+        mine = object()
         try:
             if turn.setdefault("run", mine) is not mine:
-                return self._each(x)
-            return self._run(x)
+                return each(x)
+            return self._output(each, x)
         finally:
             if turn.get("run") is mine:
                 del turn["run"]
 
-    def _each(self, x: Any) -> Any:
-        """Call the folded layers."""
-        for call in self._calls:
-            x = call(x)
-        return x
-
-    def _run(self, x: Tensor) -> Any:
+    def _output(self, each: Callable[[Any], Any], x: Tensor) -> Any:
         array = x._array
         key = array.shape, array.dtype, array.strides
         known = self.known.get(key)
@@ -252,18 +272,60 @@ class Run:
                 del self.known[next(iter(self.known))]
             known = self.known[key] = Known()
             self._memory.known.add(known)
-            return self._recorded(known, x)
+            return _recorded(known, each, x)
         if known.walk is None:
-            return self._each(x)
+            return each(x)
         program = known.program or self._memory.program(known, array)
         return Tensor._of(program.run(OUTPUT, [array], (), None)[OUTPUT[0]])
 
-    def _recorded(self, known: Known, x: Tensor) -> Any:
-        """Call the folded layers, and record what they do, if that depends on no value."""
-        rules = Rules(None, OUTPUT, [x._array])
-        given = rules.argument(x._array)
-        with tracing.trace(rules):
-            y = self._each(given)
-        if y.__class__ is Tensor and not rules.suspects:
-            known.walk = rules.recorded({OUTPUT[0]: y})
-        return x if y is given else y
+
+class Run(Layers):
+    """Layers that are called one after the other."""
+
+    def __init__(self, layers: Sequence[Module], memory: Memory) -> None:
+        self._layers = layers
+        super().__init__(layers, memory)
+
+    def renew(self, layers: Sequence[Module]) -> None:
+        super().renew(layers)
+        self._calls = [*layers] if self.is_broken else folded(layers)
+
+    def __call__(self, x: Any) -> Any:
+        return self.output(self._each, x) if self.update(self._layers) else self._each(x)
+
+    def _each(self, x: Any) -> Any:
+        """Call the folded layers."""
+        for call in self._calls:
+            x = call(x)
+        return x
+
+
+class Leaf(Layers):
+    """A layer that a ``forward`` calls. It does not keep the layer alive."""
+
+    def renew(self, layers: Sequence[Module]) -> None:
+        super().renew(layers)
+        self._turned = None if self.is_broken else turned(*layers)
+
+    def answer(self, layer: Module, x: Any) -> Any:
+        """The output; NotImplemented unless the layer is as the library defines it."""
+        if not self.update([layer]):
+            return NotImplemented
+        is_turned = self._turned is not None and self._turned.takes(x)
+        return self.output(self._turned if is_turned else layer.forward, x)  # type: ignore[arg-type]
+
+
+def _is_undisturbed() -> bool:
+    """Whether nobody looks at the ops or computes in their place."""
+    return tracing.tracer() is NO_TRACER and not replaced.left and batch_norm_function.get() is batch_norm
+
+
+def _recorded(known: Known, each: Callable[[Any], Any], x: Tensor) -> Any:
+    """The output that layers compute plainly. What they do is recorded, if it depends on no value."""
+    rules = Rules(None, OUTPUT, [x._array])
+    given = rules.argument(x._array)
+    with tracing.trace(rules):
+        y = each(given)
+    if y.__class__ is Tensor and not rules.suspects:
+        known.walk = rules.recorded({OUTPUT[0]: y})
+    return x if y is given else y

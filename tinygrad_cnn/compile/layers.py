@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core import versions
 from ..nn import activation, containers, conv, dropout, linear, normalization, padding, pool, resize
-from ..nn.joined import CALL
+from ..nn.joined import CALL, NORMS
 from ..nn.module import Module
 from ..tensor import Tensor
 
@@ -22,6 +22,14 @@ OTHERS = (
 )  # fmt: skip
 LAYERS = frozenset({*OTHERS, *[getattr(room, name) for room in ROOMS for name in room.__all__]} - {pool.MaxUnpool2d})
 """Layers that compute by ops of one Tensor, and by nothing else that changes."""
+
+LEAVES = (
+    LAYERS.intersection(
+        [linear.Linear, *[getattr(room, name) for room in (conv, normalization) for name in room.__all__]]
+    )
+    - NORMS
+)
+"""Layers that gain where a ``forward`` calls them alone: what they prepare takes longer than copying their input and output."""
 
 FORWARD = {kind: kind.forward for kind in (*LAYERS, containers.Sequential)}
 

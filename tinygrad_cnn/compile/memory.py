@@ -67,8 +67,8 @@ class Plan:
         return [*found, (start, end)]
 
 
-def planned(calls: Sequence[Call], results: Collection[Value]) -> Plan:
-    """A plan for `calls`, whose `results` live to the end."""
+def planned(calls: Sequence[Call], results: Collection[Value], copied: int = RESULT_BYTES) -> Plan:
+    """A plan for `calls`, whose `results` live to the end. Those of up to `copied` bytes have a place in the arena."""
     needed = _needed(calls, {*results, *(value.root for value in results)})
     is_small = sum([value.nbytes for call in needed for value in call.made]) < SMALL_BYTES
     groups = [[call] for call in needed] if is_small else _grouped(needed)
@@ -83,7 +83,7 @@ def planned(calls: Sequence[Call], results: Collection[Value]) -> Plan:
         for call in group:
             k += 1
             out = _planned(call)
-            if out is None or (out.nbytes > RESULT_BYTES and last[out][0] == inf):
+            if out is None or (out.nbytes > copied and last[out][0] == inf):
                 continue  # a large gradient that the walk gives is not copied: its memory is new
             buffer = _overwritten(call, out, k, buffers, whole)
             if buffer is None:

@@ -17,9 +17,9 @@ from ..kernels.parallel.chunks import LARGE
 from ..kernels.parallel.task import Call as Prepared
 from ..kernels.parallel.task import Stage, Work, borders, streamed, streams
 from ..kernels.parallel.threads import blas_alone, get_num_threads
-from ..kernels.parallel.workspace import Pool, aligned, own_memory
+from ..kernels.parallel.workspace import Pool, aligned, packing
 from .graphs import Root
-from .memory import by_image, planned
+from .memory import RESULT_BYTES, by_image, planned
 from .rules import Call, Value, Walk, like, mapped, own, pulled
 from .tasks import COPIED_BYTES, bound, is_dense
 
@@ -41,7 +41,7 @@ class Program:
         walk: the record.
         pool: the memory of all programs of a function.
         saved: the saved values of this walk.
-        copied: up to so many bytes, a saved value is copied.
+        copied: up to so many bytes, a saved value or a result is copied.
         packs: whether constants keep their values, so that filters are laid out once and not in each run.
     """
 
@@ -49,7 +49,7 @@ class Program:
         self, walk: Walk, pool: Pool, saved: Sequence[Any], copied: int = COPIED_BYTES, packs: bool = False
     ) -> None:
         self._walk, self._most, self._packs = walk, copied, packs
-        self.plan = planned(walk.calls, [value for _, value in walk.results])
+        self.plan = planned(walk.calls, [value for _, value in walk.results], max(RESULT_BYTES, copied))
         self._fixed: dict[Value, Any] = {}  # the arrays that are the same in every run
         self._copied: list[tuple[int, np.ndarray]] = []
         self._moving: list[tuple[int, Value]] = []
@@ -328,7 +328,7 @@ class Program:
         given = op, self._fixed[out], self._filled(call.inputs), self._filled(call.params), shared
         if not (self._packs and self._is_fixed(call) and _packed(call)):
             return bound(*given)
-        with own_memory():
+        with packing():
             task = bound(*given)
             if isinstance(task, Work) and task.images is not None:  # what comes before reads none of the images
                 for each in task.before:
@@ -416,10 +416,8 @@ def _leaves(tree: Any) -> list[Any]:
 
 
 def _packed(call: Call) -> bool:
-    """Whether all inputs but those that are parallel over the batch are constants."""
-    assert call.op is not None
-    named = zip(call.op.signature.inputs, call.inputs, strict=False)
-    others = [x for name, x in named if name not in call.op.along and isinstance(x, Value)]
+    """Whether all inputs but the first are constants."""
+    others = [x for x in call.inputs[1:] if isinstance(x, Value)]
     return bool(others) and all(x.origin == "constant" for x in others)
 
 

@@ -58,6 +58,7 @@ class _Here(threading.local):
     def __init__(self) -> None:
         self.free: list[Workspace] = []
         self.pool: Pool | None = None
+        self.packs = False  # whether the inputs of these tasks but the first keep their values
 
 
 _here = _Here()
@@ -158,13 +159,20 @@ class Pool:
 
 
 @contextmanager
-def own_memory() -> Iterator[None]:
-    """Tasks that are prepared meanwhile, in this thread, have buffers of their own, which keep their values."""
-    before, _here.pool = _here.pool, None
+def packing() -> Iterator[None]:
+    """Tasks that are prepared meanwhile, in this thread, have inputs that keep their values, but for the first one: they may
+    lay them out now. Their buffers are their own, and keep their values."""
+    before = _here.pool, _here.packs
+    _here.pool, _here.packs = None, True
     try:
         yield
     finally:
-        _here.pool = before
+        _here.pool, _here.packs = before
+
+
+def packs() -> bool:
+    """Whether the task that is prepared now may lay out its inputs, but for the first one: see :func:`packing`."""
+    return _here.packs
 
 
 def buffer(shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
