@@ -152,3 +152,35 @@ def test_a_graph_that_was_freed_or_overwritten_raises():
 
     with pytest.raises(RuntimeError, match="overwritten in place"):
         tg.jacrev(f)(tg.Tensor(X, requires_grad=True))
+
+
+SLICES = {
+    "one slice": lambda x: tg.sin(x[1:]) * x[1:],
+    "several": lambda x: 100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2,
+    "steps": lambda x: tg.exp(x[::2]) * x[1::2],
+    "from the end": lambda x: tg.sin(x[::-1]) * x,
+    "an axis more": lambda x: tg.cos(tg.sin(x)[:, None] * x[:, None]),
+    "a row": lambda x: tg.tanh((x.reshape(2, 3) ** 2)[1]),
+    "columns": lambda x: tg.tanh(x.reshape(2, 3)[:, 1:]) ** 2,
+    "other dtypes": lambda x: tg.sin(x.astype(np.float32)).astype(np.float64) * x,
+    "one operand that broadcasts": lambda x: tg.sin(x) * x[:1],
+}
+
+
+@pytest.mark.parametrize("chunk", [512, 4])
+@pytest.mark.parametrize("name", SLICES)
+def test_multiples_of_unit_vectors(name, chunk, monkeypatch):
+    monkeypatch.setattr(recorded_call, "CHUNK", chunk)
+    f, x = SLICES[name], np.random.default_rng(0).standard_normal(6)
+    for derivative in (tg.jacrev(f), tg.jacrev(tg.jacrev(f))):
+        found, expected, in_one = both(derivative, [x], monkeypatch)
+        assert in_one
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(tg.vmap(derivative)(np.stack([x, x])), [expected] * 2, rtol=1e-12, atol=1e-13)
+
+
+def test_an_elementwise_function_depends_on_no_other_element():
+    """Times the infinite slope at 0, a zero of a unit vector would be NaN."""
+    with np.errstate(divide="ignore"):
+        found = tg.jacrev(tg.sqrt)(np.array([0.0, 1.0, 4.0]))
+    np.testing.assert_array_equal(found, [[np.inf, 0, 0], [0, 0.5, 0], [0, 0, 0.25]])

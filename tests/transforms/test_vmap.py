@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -472,7 +473,7 @@ class TestRefusals:
 
         largest.vjp(a=lambda g, best, in_shape: tg.one_hot(best, num_classes=in_shape[0]) * g)
         assert tg.grad(largest)(np.array([1.0, 3.0, 2.0])).tolist() == [0, 1, 0]
-        with pytest.raises(ValueError, match="residual"):
+        with pytest.warns(RuntimeWarning, match="no batching rule"), pytest.raises(ValueError, match="residual"):
             tg.vmap(tg.grad(largest))(np.eye(3))
 
     def test_an_op_without_a_rule_loops_and_says_so(self):
@@ -511,3 +512,36 @@ class TestRefusals:
         )
         g = tg.vmap(tg.grad(lambda x, i: x[i[None]].sum()))(X, tg.Tensor(i, dtype=int)).numpy()
         assert g.sum((2,)).argmax(1).tolist() == i.tolist()
+
+
+def test_values_of_the_batch_are_freed_with_those_of_the_sample():
+    xs = np.ones((64, 1000))
+
+    def chain(x):
+        for _ in range(20):
+            x = tg.sin(x * 1.5)
+        return x
+
+    tg.vmap(chain)(xs)
+    tracemalloc.start()
+    tg.vmap(chain)(xs)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * xs.nbytes
+
+
+def test_an_error_of_an_op_is_raised_where_the_function_calls_it():
+    def f(x):
+        with pytest.raises(ValueError, match=r"\(3,\)"):
+            x + np.ones(7)
+        return x.sum()
+
+    np.testing.assert_array_equal(tg.vmap(f)(np.ones((64, 3))), np.full(64, 3.0))
+
+
+def test_a_sample_requires_a_gradient_where_the_batch_does():
+    seen = []
+    f = tg.vmap(lambda x: seen.append(x.requires_grad) or x * x)
+    f(np.ones(3))
+    tg.grad(lambda x: f(x).sum())(np.ones(3))
+    assert seen == [False, True]

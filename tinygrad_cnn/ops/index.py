@@ -208,6 +208,8 @@ def _plain(part: Any) -> Any:
 
 def _selects_once(index: Any) -> bool:
     """Whether no element can be selected twice, because no part of `index` is an integer array."""
+    if index.__class__ is slice:
+        return True
     parts = index if isinstance(index, tuple) else (index,)
     return all(
         part is None or part is Ellipsis or isinstance(part, slice | int | np.integer | np.bool_)

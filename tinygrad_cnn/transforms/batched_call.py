@@ -1,7 +1,7 @@
-"""``vmap``'s call of a function: on one sample, then repeated for a batch of samples.
+"""``vmap``'s call of a function: on one sample, and at the same time for a batch of samples.
 
-The function is called once, on the first sample, and its op calls are recorded as steps. The steps are then repeated for the
-whole batch, each by the batching rule of its op. So the batch is computed, recorded and compiled like any other computation.
+The function is called once, on the first sample. Each op that it calls is also computed for the whole batch, by its batching
+rule, as if it were called outside of the function. So the batch is computed and recorded like any other computation.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import math
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from functools import cached_property
-from typing import Any, NamedTuple, TypeAlias
+from functools import cached_property, lru_cache, partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -20,15 +20,17 @@ from ..core.gradients import LARGE
 from ..core.graph import Op
 from ..core.node import Argument, Node
 from ..core.registry import above
-from ..core.tracing import NO_TRACER, Args, Tracer, called, performing, trace, tracer
+from ..core.signature import OUTPUT
+from ..core.tracing import NO_TRACER, Args, Tracer, called, performing, trace
 from ..core.versions import tick
 from ..ops import replaced
 from ..ops.elementwise import astype
 from ..ops.index import add_at_zeros, getitem
 from ..ops.shape import broadcast_to, concatenate, reshape, stack
-from ..scope import Block, silent
+from ..scope import Block, again, silent
 from ..tensor.tensor import Tensor
-from .batching import Call, answer
+from .batching import RULES, Call, answer
+from .batching.call import rule_of
 from .pytree import leaves, rebuild
 
 
@@ -63,65 +65,68 @@ def _batch(
     for value in values:
         if replaced.left and isinstance(value, Tensor):
             replaced.check(value)
-    since = tick()
-    samples = [v if axis is None else _sample(v, n) for v, axis in zip(values, axes, strict=True)]
-    sample = Sample([s for s, axis in zip(samples, axes, strict=True) if axis is not None], assigned)
-    with (
-        trace(sample),
-        replaced.lent([s for s in samples if isinstance(s, Tensor)]),
-        nullcontext() if n else silent,
-    ):  # without samples, f computes with a stand-in
-        result = f(*rebuild(args, samples), **kwargs)
-    sample.restore()
-    found = [sample.used(leaf) for _, leaf in leaves(result)]
-    known = {id(s._array): v for s, v, axis in zip(samples, values, axes, strict=True) if axis is not None}
-    run = _Batch(known, sample.batched, n, since)
-    with replaced.permitted(True) if replaced.left else nullcontext():
-        for step, over in _needed(sample.steps, found):
-            run.repeat(step)
-            for array in over:
-                run.values.pop(array, None)
-    return rebuild(result, [run.result(use) for use in found])
+    sample = Sample(n, assigned)
+    samples = [v if axis is None else sample.of(v) for v, axis in zip(values, axes, strict=True)]
+    try:
+        with (
+            trace(sample),
+            replaced.lent([s for s in samples if isinstance(s, Tensor)]),
+            nullcontext() if n else silent,
+        ):  # without samples, f computes with a stand-in
+            result = f(*rebuild(args, samples), **kwargs)
+        sample.restore()
+        return rebuild(result, [sample.result(leaf) for _, leaf in leaves(result)])
+    finally:
+        sample.arrays.clear()  # else it would hold itself
 
 
-class _Use(NamedTuple):
-    """A value that an op used or f returned, the identity of its array, and whether it was detached from its graph."""
+class _Known:
+    """What is known of an array that was made for the sample.
 
-    value: Any
-    array: int
-    is_detached: bool
+    Attributes:
+        value: its values for all samples; None for an array that all of them share, and that nothing outside follows.
+        batched: whether it depends on the sample: the values have the samples along their first axis.
+        differs: whether it depends on the sample of this vmap or of an outer one.
+        followed: whether this tracer or an outer one must follow the ops that use it.
+        recorded: whether it was the value of a Tensor with a node.
+        alive: a reference to it.
+    """
 
+    __slots__ = ("alive", "batched", "differs", "followed", "recorded", "value")
 
-class _Step(NamedTuple):
-    """A call of an op on the first sample, or the computation of an array without an op."""
+    alive: weakref.ref[np.ndarray]
 
-    op: Op | None
-    inputs: tuple[_Use, ...]
-    params: Args
-    arrays: Sequence[np.ndarray]
-    """The arrays in the parameters, such as those of an index."""
-    output: np.ndarray
-    records: bool
-    """Whether calls of ops were recorded."""
-    function: Callable[..., Any] | None = None
+    def __init__(self, value: Tensor | None, batched: bool, differs: bool, followed: bool, recorded: bool) -> None:
+        self.value, self.batched, self.differs = value, batched, differs
+        self.followed, self.recorded = followed, recorded
 
 
 class Sample(Tracer):
-    """Records the op calls on one sample. It raises for anything that cannot be repeated for a batch."""
+    """Computes each op for the sample and for the batch. It raises for anything that cannot be done for a batch.
+
+    The values for the batch belong to the arrays of the sample, and are freed with them.
+    """
 
     follows_rules = True
 
-    def __init__(self, inputs: Sequence[Tensor], assigned: list[_Assigned]) -> None:
-        self.steps: list[_Step] = []
-        self.assigned = assigned
-        self.kept: list[Any] = list(inputs)  # keeps objects alive, so ids stay unique
-        self.batched = {id(x._array) for x in inputs}
-        self.recorded = {id(x._array) for x in inputs if x._node is not None}
-        self.made: set[int] = set()
-        self.differing = {*self.batched}  # arrays that depend on the sample of this vmap or an outer one
-        self.known = {*self.batched}  # arrays that this tracer or an outer one must follow
+    def __init__(self, n: int, assigned: list[_Assigned]) -> None:
+        self.n, self.assigned = n, assigned
+        self.since = tick()
+        self.recording = is_grad_enabled()
+        self.arrays: dict[int, _Known] = {}  # by id, while they are alive
+        self.kept: list[np.ndarray] = []  # the arguments
         self.residuals: dict[int, np.ndarray] = {}  # residuals that depend on the sample
         self.states: list[tuple[Any, Any]] = []
+
+    def of(self, value: Tensor) -> Tensor:
+        """The first sample of an argument, or a stand-in for it. It has a node if the argument has: f may detach values."""
+        first = np.asarray(value._array[0]) if self.n else _stand_in(value.shape[1:], value.dtype)
+        sample = Tensor._of(first)
+        if first.dtype.kind in "fc" and value._node is not None and self.recording:
+            sample._node = Argument(sample)
+        self.kept.append(first)
+        self._note(first, _Known(value, True, True, True, sample._node is not None))
+        return sample
 
     @cached_property
     def around(self) -> list[Sample]:
@@ -134,51 +139,184 @@ class Sample(Tracer):
         return found
 
     @cached_property
-    def _performing(self) -> Block:
+    def alone(self) -> bool:
+        """Whether there are samples, and no tracer outside."""
+        return self.n > 0 and self.outer is NO_TRACER
+
+    @cached_property
+    def _inside(self) -> Block:
         """While an op computes for the sample. It refers to the tracer weakly, so that there is no cycle."""
         return performing(weakref.proxy(self))
 
+    @cached_property
+    def _outside(self) -> Block:
+        """While an op computes for the batch, which is recorded if it would be where vmap was called."""
+        block = performing(self.outer, self.outer)
+        if self.recording:
+            return block
+        return Block([again(block.enter), again(no_grad.__enter__)], [again(no_grad.__exit__), again(block.leave)])
+
     def call(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
-        with self._performing:
-            output = called(op, inputs, params)
         if self.residuals:
             self._check_residuals(op, (*inputs, *params))
-        uses = tuple(map(self.used, inputs))
-        given = [use.array for use in uses]
         arrays = _arrays(params) if params else ()
-        if arrays:
-            given += map(id, arrays)
-        if op.signature.residuals and self._differs(given):
-            self.residuals.update({id(r): r for r in _residuals(output) if isinstance(r, np.ndarray)})
+        if not arrays and self.alone and _is_plain(op) and not replaced.left:
+            plain = self._plainly(op, inputs, params)
+            if plain is not None:
+                return plain
+        found = [*map(self._value, inputs)]
+        values, flags = [value for value, _ in found], [batched for _, batched in found]
+        output = self._of_sample(op, inputs, params)
         array = output._array
+        given = [*map(_identity, inputs), *map(id, arrays)]
         if id(array) in given:  # the output is another value, and may be recorded where the input is not
             output._array = array = array.view()
-        made = id(array)
-        self._note(made, not self.batched.isdisjoint(given), given)
-        if output._node is not None:
-            self.recorded.add(made)
-        self.made.add(made)
-        self.steps.append(_Step(op, uses, params, arrays, array, is_grad_enabled()))
+        indices = any(self._value(a)[1] for a in arrays)
+        depends = indices or True in flags
+        differs = depends or self._differs(given)
+        if differs and op.signature.residuals:
+            self.residuals.update({id(r): r for r in _residuals(output) if isinstance(r, np.ndarray)})
+        value = None
+        if depends or self.states or self.outer is not NO_TRACER or any(map(_has_node, values)):
+            self.restore()
+            with self._outside:
+                value = self._for_all(op, inputs, params, arrays, values, flags, array, depends, indices)
+        followed = depends or self.is_known(given)
+        self._note(array, _Known(value, depends, differs, followed, output._node is not None))
         return output
 
-    def _note(self, made: int, depends: bool, given: Sequence[int]) -> None:
-        """Record whether a new array depends on this sample, on an outer one, or on another array that a tracer follows."""
-        if depends:
-            self.batched.add(made)
-            self.differing.add(made)
-            self.known.add(made)
-            return
-        if self._differs(given):
-            self.differing.add(made)
-        if self.is_known(given):
-            self.known.add(made)
+    def _of_sample(self, op: Op, inputs: Args, params: Args) -> Tensor:
+        with self._inside:
+            return called(op, inputs, params)
 
-    def used(self, value: Any) -> _Use:
-        """A value with its use. It was detached if it is a Tensor without a node whose array was recorded."""
-        if not isinstance(value, Tensor):
-            return _Use(value, id(value), False)
-        array = id(value._array)
-        return _Use(value, array, value._node is None and array in self.recorded)
+    def _plainly(self, op: Op, inputs: Args, params: Args) -> Tensor | None:
+        """The output of a call that nothing outside follows, from arrays. None if something does, or there is an error."""
+        own: list[Any] = []
+        values: list[Any] = []
+        flags, parents, most, fewest = [], [], 0, 1 << 6
+        get = self.arrays.get
+        for x in inputs:
+            place, batched, a = None, False, x
+            if isinstance(x, Tensor):
+                place, a = x._node, x._array
+            value, ndim = a, getattr(a, "ndim", 0)
+            if (known := get(id(a))) is not None:
+                if (whole := known.value) is not None:
+                    if whole._node is not None and self.recording:
+                        return None
+                    value, batched = whole._array, known.batched
+                    if batched and ndim < fewest:
+                        fewest = ndim
+            elif place is not None and place.number < self.since and self.recording:
+                return None
+            if ndim > most:
+                most = ndim
+            own.append(a)
+            values.append(value)
+            flags.append(batched)
+            parents.append(place)
+        if self.states:
+            self.restore()
+        named = dict(zip(op.signature.params, params, strict=True)) if params else {}
+        value, depends = None, True in flags
+        try:
+            if depends and op.elementwise and op not in RULES:
+                if fewest < most:  # in front of the axes of a sample, those of others have no place
+                    values = [
+                        _aligned(v, self.n, most) if batched else v for v, batched in zip(values, flags, strict=True)
+                    ]
+                value = np.asarray(op.run(*values, **named))
+                if value.base is None:
+                    array = value[0, ...].copy("K")
+                else:  # a view of an input, and so is that of the sample
+                    array = np.asarray(op.run(*own, **named))
+            else:
+                array = np.asarray(op.run(*own, **named))
+                if self.states:  # it draws
+                    self.restore()
+                if depends:
+                    call = Call(op, values, flags, [*map(np.shape, own)], named, array.shape, self.n)
+                    value = np.asarray(_array(answer(call)))
+        except Exception:  # that of a call of the op says more
+            return None
+        self.states.clear()
+        for a in own:
+            if a is array:  # the output is another value
+                array = array.view()
+        if value is not None and value.size >= LARGE:
+            above.keep_freed_memory()
+        output = Tensor._of(array)
+        recorded = any(parents) and is_grad_enabled()
+        if recorded:
+            output._node = _node_of(op, own, params, parents, array)
+        if value is None:
+            known = _Known(None, False, False, False, recorded)
+        else:
+            known = _Known(Tensor._of(value), True, True, True, recorded)
+        self._note(array, known)
+        return output
+
+    def _for_all(
+        self, op: Op, inputs: Args, params: Args, arrays: Sequence[np.ndarray], values: list[Any], flags: list[bool],
+        one: np.ndarray, depends: bool, indices: bool,
+    ) -> Any:  # fmt: skip
+        """The output for the batch; `one` is that of the sample."""
+        named = self._params(op, params, None) if arrays else dict(zip(op.signature.params, params, strict=True))
+        if not depends:
+            return op.function(*([values] if op.signature.variadic else values), **named)
+        if not self.n:
+            return _nothing(values, one)
+        if self.n * one.size >= LARGE:
+            above.keep_freed_memory()
+        if indices:  # an index that differs from sample to sample
+            return self._one_by_one(op, params, values, flags)
+        return answer(Call(op, values, flags, [*map(_shape, inputs)], named, one.shape, self.n))
+
+    def _params(self, op: Op, params: Args, sample: int | None) -> dict[str, Any]:
+        """The parameters of a call with their arrays for the batch; of batched arrays, those of one sample."""
+
+        def current(array: np.ndarray) -> Any:
+            value, batched = self._value(array)
+            if batched and sample is not None:  # by an op, so that outer tracers see it
+                value = getitem(value if isinstance(value, Tensor) else Tensor._of(value), index=sample)
+            return _array(value)
+
+        return dict(zip(op.signature.params, [_replaced(p, current) for p in params], strict=True))
+
+    def _one_by_one(self, op: Op, params: Args, values: list[Any], flags: list[bool]) -> Any:
+        samples = []
+        for i in range(self.n):
+            own = [value[i] if batched else value for value, batched in zip(values, flags, strict=True)]
+            given = [own] if op.signature.variadic else own
+            samples.append(op.function(*given, **self._params(op, params, i)))
+        return stack(samples)
+
+    def _note(self, array: np.ndarray, known: _Known) -> None:
+        key = id(array)
+        self.arrays[key] = known
+        known.alive = weakref.ref(array, partial(self.arrays.pop, key))
+
+    def _value(self, x: Any) -> tuple[Any, bool]:
+        """A value of the sample, for the batch, and whether that has the samples along its first axis.
+
+        It is detached where the function detached it. A node made during the call of the function is not part of its graph.
+        """
+        if not isinstance(x, Tensor):
+            known = self.arrays.get(id(x))
+            return (x, False) if known is None or known.value is None else (known.value, known.batched)
+        known = self.arrays.get(id(x._array))
+        if known is None or known.value is None:
+            is_new = x._node is not None and x._node.number > self.since
+            return x.detach() if is_new else x, False
+        detached = x._node is None and known.recorded
+        return known.value.detach() if detached else known.value, known.batched
+
+    def result(self, leaf: Any) -> Any:
+        """A result for all samples. Anything except a Tensor or array is returned unchanged."""
+        if not isinstance(leaf, Tensor | np.ndarray):
+            return leaf
+        value, batched = self._value(leaf)
+        return value if batched else broadcast_to(as_tensor(value), shape=(self.n, *leaf.shape))
 
     def _is_residual(self, value: Any) -> bool:
         base = value if not isinstance(value, np.ndarray) or value.base is None else value.base
@@ -208,29 +346,40 @@ class Sample(Tracer):
 
     def is_known(self, arrays: Sequence[int]) -> bool:
         """Whether this tracer or an outer one of its kind must follow the ops that use one of these arrays."""
-        if not self.known.isdisjoint(arrays):
-            return True
-        return bool(self.around) and any(not one.known.isdisjoint(arrays) for one in self.around)
+        return any(known.followed for known in self._of_all(arrays))
 
     def _differs(self, arrays: Sequence[int]) -> bool:
         """Whether one of these arrays depends on the sample of this vmap or of an outer one."""
-        if not self.differing.isdisjoint(arrays):
-            return True
-        return bool(self.around) and any(not one.differing.isdisjoint(arrays) for one in self.around)
+        return any(known.differs for known in self._of_all(arrays))
+
+    def _of_all(self, arrays: Sequence[int]) -> list[_Known]:
+        """What this tracer and outer ones of its kind know of some arrays."""
+        return [known for one in (self, *self.around) for key in arrays if (known := one.arrays.get(key)) is not None]
 
     def _wrapped(self, value: Any) -> Any:
         """An array that may differ, such as labels, as a Tensor, so that every tracer sees the ops that use it."""
         return Tensor._of(value) if isinstance(value, np.ndarray) and self.is_known([id(value)]) else value
 
     def compute(self, function: Callable[..., Any], *arrays: np.ndarray) -> Any:
-        found = function(*arrays)
-        if isinstance(found, np.ndarray):
-            self.made.add(id(found))
-            uses, given = tuple(_Use(a, id(a), False) for a in arrays), [*map(id, arrays)]
-            self.steps.append(_Step(None, uses, (), (), found, False, function))
-            drawn = getattr(function, "__name__", "") == "draw"
-            self._note(id(found), drawn or not self.batched.isdisjoint(given), given)
-        return found
+        """One result, or one for each sample if it is drawn or depends on the sample."""
+        one = function(*arrays)
+        if not isinstance(one, np.ndarray):
+            return one
+        self.restore()
+        found, given = [*map(self._value, arrays)], [*map(id, arrays)]
+        depends = getattr(function, "__name__", "") == "draw" or any(batched for _, batched in found)
+        with self._outside:
+            if not depends:
+                value = Tensor._of(self.outer.compute(function, *[_array(v) for v, _ in found]))
+            elif not self.n:
+                value = _nothing((), one)
+            else:
+                each = [[_array(v)[i] if batched else _array(v) for v, batched in found] for i in range(self.n)]
+                results = [self.outer.compute(function, *own) for own in each]
+                value = Tensor._of(self.outer.compute(lambda *parts: np.stack(parts), *results))
+        known = _Known(value, depends, depends or self._differs(given), depends or self.is_known(given), False)
+        self._note(one, known)
+        return one
 
     def effect(self, function: Callable[..., None], *arrays: Any) -> None:
         raise ValueError(
@@ -239,12 +388,13 @@ class Sample(Tracer):
         )
 
     def read(self, tensor: Tensor) -> None:
-        if id(tensor._array) in self.batched:
+        known = self.arrays.get(id(tensor._array))
+        if known is not None and known.batched:
             raise ValueError(
                 "vmap: the function reads the values of a batched Tensor (by .item(), .numpy(), bool or an index), which "
                 "differ from sample to sample; use ops instead, such as tg.where and tg.take"
             )
-        if id(tensor._array) not in self.made:
+        if known is None:
             self.outer.read(tensor)  # it is from outside
 
     def draw(self, generator: np.random.Generator) -> None:
@@ -252,12 +402,7 @@ class Sample(Tracer):
             self.states.append((generator, generator.bit_generator.state))
 
     def assign(self, tensor: Tensor) -> None:
-        before = Tensor._of(tensor._array, tensor._node)
-        for i, step in enumerate(self.steps):
-            if any(use.value is tensor for use in step.inputs):
-                uses = tuple([use._replace(value=before) if use.value is tensor else use for use in step.inputs])
-                self.steps[i] = step._replace(inputs=uses)
-        if id(tensor._array) not in self.made:
+        if id(tensor._array) not in self.arrays:
             self.assigned.append((weakref.ref(tensor), tensor._array, tensor._node))
         self.outer.assign(tensor)
 
@@ -266,7 +411,8 @@ class Sample(Tracer):
 
     def restore(self) -> None:
         """Restore the states of generators. The draws of the first sample are repeated with those of the other samples."""
-        for generator, state in self.states:
+        while self.states:
+            generator, state = self.states.pop()
             generator.bit_generator.state = state
 
 
@@ -325,89 +471,37 @@ def _shape(value: Any) -> tuple[int, ...]:
     return value._array.shape if isinstance(value, Tensor) else np.shape(value)
 
 
-class _Batch:
-    """Repeats steps for n samples. `values` has the values of the batch, by the ids of the arrays of the first sample."""
+def _identity(value: Any) -> int:
+    return id(value._array if isinstance(value, Tensor) else value)
 
-    def __init__(self, values: dict[int, Any], batched: set[int], n: int, since: int) -> None:
-        self.values, self.batched, self.n, self.since = values, batched, n, since
 
-    def value(self, use: _Use) -> Any:
-        """The value of an input or result for the batch. A node made during the call of the sample is not part of its graph."""
-        x = use.value
-        found = self.values.get(use.array, x)
-        is_new = found is x and isinstance(x, Tensor) and x._node is not None and x._node.number > self.since
-        return found.detach() if (use.is_detached or is_new) and isinstance(found, Tensor) else found
+def _has_node(value: Any) -> bool:
+    return isinstance(value, Tensor) and value._node is not None
 
-    def repeat(self, step: _Step) -> None:
-        """Compute the output of a step."""
-        if self.n * step.output.size >= LARGE:
-            above.keep_freed_memory()
-        if step.records or not is_grad_enabled():
-            self.values[id(step.output)] = self._output(step)
-            return
-        with no_grad():
-            self.values[id(step.output)] = self._output(step)
 
-    def _output(self, step: _Step) -> Any:
-        op, batched = step.op, self.batched
-        if op is None:
-            return self._computed(step)
-        values = [self.value(use) for use in step.inputs]
-        params = self._params(step, None) if step.params else {}
-        if id(step.output) not in batched:
-            given = [values] if op.signature.variadic else values
-            return op.function(*given, **params)
-        if not self.n:
-            return _nothing(values, step.output)
-        flags = [use.array in batched for use in step.inputs]
-        if step.arrays and not batched.isdisjoint(map(id, step.arrays)):  # an index that differs from sample to sample
-            return self._one_by_one(step, values, flags)
-        shapes = [_shape(use.value) for use in step.inputs]
-        return answer(Call(op, values, flags, shapes, params, step.output.shape, self.n))
+@lru_cache(maxsize=1024)
+def _is_simple(op: Op, rules: Any) -> bool:
+    """Whether every input of an op has a rule, and nothing else is kept for the rules."""
+    sig = op.signature
+    return not (sig.variadic or sig.residuals or sig.served != sig.inputs) and rule_of(op) is not None
 
-    def _computed(self, step: _Step) -> Tensor:
-        """The result of a computation without an op: one result, or one for each sample if it is drawn or depends on it."""
-        assert step.function is not None
-        if id(step.output) not in self.batched:
-            return Tensor._of(tracer().compute(step.function, *(_array(self.value(a)) for a in step.inputs)))
-        if not self.n:
-            return _nothing((), step.output)  # type: ignore[no-any-return]
-        found = []
-        for i in range(self.n):
-            own = [_array(self.value(a)) for a in step.inputs]
-            own = [a[i] if use.array in self.batched else a for a, use in zip(own, step.inputs, strict=True)]
-            found.append(tracer().compute(step.function, *own))
-        return Tensor._of(tracer().compute(lambda *arrays: np.stack(arrays), *found))
 
-    def _params(self, step: _Step, sample: int | None) -> dict[str, Any]:
-        """The parameters of a step with their arrays for the batch; of batched arrays, those of one sample."""
-        assert step.op is not None
+def _is_plain(op: Op) -> bool:
+    return bool(op.rules) and _is_simple(op, op.signature.saved)
 
-        def current(array: np.ndarray) -> Any:
-            value = self.values.get(id(array), array)
-            if id(array) in self.batched:  # by an op, so that outer tracers see it
-                value = getitem(value if isinstance(value, Tensor) else Tensor._of(value), index=sample)
-            return _array(value)
 
-        params = [_replaced(p, current) for p in step.params] if step.arrays else step.params
-        return dict(zip(step.op.signature.params, params, strict=True))
+def _aligned(value: np.ndarray, n: int, ndim: int) -> np.ndarray:
+    """Values of n samples, with axes of size 1 behind the first one, so that a sample has `ndim` axes."""
+    return value.reshape(n, *(1,) * (ndim + 1 - value.ndim), *value.shape[1:])
 
-    def _one_by_one(self, step: _Step, values: list[Any], flags: list[bool]) -> Any:
-        assert step.op is not None
-        samples = []
-        for i in range(self.n):
-            own = [value[i] if is_batched else value for value, is_batched in zip(values, flags, strict=True)]
-            given = [own] if step.op.signature.variadic else own
-            samples.append(step.op.function(*given, **self._params(step, i)))
-        return stack(samples)
 
-    def result(self, use: _Use) -> Any:
-        """A result for all samples. Anything except a Tensor or array is returned unchanged."""
-        leaf = use.value
-        if not isinstance(leaf, Tensor | np.ndarray):
-            return leaf
-        value = self.value(use)
-        return value if use.array in self.batched else broadcast_to(as_tensor(value), shape=(self.n, *leaf.shape))
+def _node_of(op: Op, inputs: Sequence[Any], params: Args, parents: Sequence[Any], y: np.ndarray) -> Node:
+    """The node of a call whose output was computed without recording it."""
+    sig, node = op.signature, Node()
+    node.op, node.number, node.parents, node.params = op, tick(), tuple(parents), params
+    node.saved = tuple([y if name == OUTPUT else inputs[sig.inputs.index(name)] for name in sig.saved])
+    node.shape, node.strides, node.dtype = y.shape, y.strides, y.dtype
+    return node
 
 
 def _nothing(inputs: Sequence[Any], one: np.ndarray) -> Any:
@@ -419,20 +513,6 @@ def _nothing(inputs: Sequence[Any], one: np.ndarray) -> Any:
 
 def _array(value: Any) -> Any:
     return value._array if isinstance(value, Tensor) else value
-
-
-def _needed(steps: Sequence[_Step], results: Sequence[_Use]) -> list[tuple[_Step, list[int]]]:
-    """The steps that the results depend on, in order, each with the ids of the arrays that nothing uses after it."""
-    wanted: set[int] = {use.array for use in results}
-    found: list[tuple[_Step, list[int]]] = []
-    for step in reversed(steps):
-        if id(step.output) in wanted:
-            given = [use.array for use in step.inputs]
-            if step.arrays:
-                given += map(id, step.arrays)
-            found.append((step, [array for array in given if array not in wanted]))
-            wanted.update(given)
-    return found[::-1]
 
 
 def as_tensor(value: Any) -> Tensor:
@@ -450,11 +530,3 @@ def _stand_in(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
     size = math.prod(shape)
     numbers = np.arange(1, size + 1).reshape(shape) / (size + 1) / (shape or (1,))[-1]
     return np.asarray((numbers + np.eye(shape[-2], shape[-1])) / 2 if len(shape) > 1 else numbers, dtype)
-
-
-def _sample(value: Tensor, n: int) -> Tensor:
-    """The first sample, or a stand-in for it. It has a node, which shows where f detaches values from the graph."""
-    sample = Tensor._of(np.asarray(value._array[0]) if n else _stand_in(value.shape[1:], value.dtype))
-    if sample.dtype.kind in "fc" and is_grad_enabled():
-        sample._node = Argument(sample)
-    return sample

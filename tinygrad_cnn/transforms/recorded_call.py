@@ -151,7 +151,10 @@ class Run:
         rows = _for_each_element(y, pull, together, few=FEW)
         if not rows:
             return self.like_arguments([Tensor(np.zeros(y.shape + x.shape, x.dtype)) for x in self.inputs])
-        return self.like_arguments([row.reshape(y.shape + x.shape) for x, row in zip(self.inputs, rows, strict=True)])
+        shapes = [y.shape + x.shape for x in self.inputs]
+        return self.like_arguments(
+            [row if row.shape == shape else row.reshape(shape) for row, shape in zip(rows, shapes, strict=True)]
+        )
 
     def _pull_together(self, y: Tensor, rows: Tensor) -> list[Tensor] | None:
         """:meth:`pull` for n gradients of y at once, along their first axis; None if a rule lacks that form."""

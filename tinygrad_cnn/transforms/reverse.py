@@ -2,14 +2,18 @@
 
 The rule of an elementwise op broadcasts, and ``batching.PULLS`` has rules of other ops. A graph with any other op is left to
 :func:`batch`, which follows a walk with one gradient and repeats it for n: that serves every op, and takes twice as long.
+
+A Jacobian begins with unit vectors, and behind elementwise ops and slices they are multiples of unit vectors. There the walk
+carries the n factors in one array: the Jacobian of an elementwise function costs one gradient.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,10 +26,13 @@ from ..core.registry import above
 from ..core.signature import IN_SHAPE
 from ..core.tracing import NO_TRACER, tracer
 from ..ops import replaced
+from ..ops.index import add_at_zeros, getitem
 from ..ops.shape import reshape, sum_to
 from ..tensor.tensor import Tensor
 from .batched_call import Sample
 from .batching import PULLS, Pull
+from .batching.pulls import is_basic
+from .batching.units import first
 
 
 def pull_together(root: Place, rows: Tensor, wanted: Sequence[Place], *, create: bool) -> list[Array | None] | None:
@@ -46,27 +53,113 @@ def pull_together(root: Place, rows: Tensor, wanted: Sequence[Place], *, create:
     if not all(map(_is_served, order)):
         return None
     tensors, n = in_tensors(create), len(rows)
-    grads: dict[Any, Array] = {root: rows if tensors else rows._array}
+    grads: dict[Any, Any] = {root: _at_the_root(rows, root, tensors)}
     with enable_grad() if create else no_grad() if tensors else nullcontext():
         for node in order:
             if (g := grads.pop(node, None)) is None:
                 continue
-            if g.size >= LARGE:
-                above.keep_freed_memory()
             parents = tuple([parent if parent in useful else None for parent in node.parents])
-            pulled = _pulled(node, g, parents, tensors, n)
+            pulled = None
+            if isinstance(g, _Multiples):
+                pulled = _pulled_multiples(node, g, parents, tensors)
+                g = g if pulled else g.spread()
+            if pulled is None:
+                if g.size >= LARGE:
+                    above.keep_freed_memory()
+                pulled = _pulled(node, g, parents, tensors, n)
             if pulled is None:
                 return None
-            if create:
+            if create and not isinstance(g, _Multiples):
                 check_recorded(node.op, pulled, parents)
             for parent, r in zip(parents, pulled, strict=True):
                 if parent is None:
                     continue
-                fitted = _fitted(r, parent, n)
+                fitted = r if isinstance(r, _Multiples) else _fitted(r, parent, n)
                 if fitted is None:
                     return None
-                grads[parent] = grads[parent] + fitted if parent in grads else fitted
-    return [grads.get(place) for place in wanted]
+                grads[parent] = _total(grads[parent], fitted) if parent in grads else fitted
+    return [g.spread() if isinstance(g := grads.get(place), _Multiples) else g for place in wanted]
+
+
+class _Multiples(NamedTuple):
+    """n gradients, each a multiple of a unit vector: the i-th is 0 but at element first + i step."""
+
+    factors: Array
+    """What each gradient is at its element, in the shape of the output. Other elements are not used."""
+    first: int
+    step: int
+    units: Any
+    """The gradients at the root."""
+
+    def spread(self) -> Array:
+        """The n gradients as an array."""
+        factors, first, step, units = self
+        if factors is units.ones:
+            return units.rows
+        n, shape = len(units.rows), factors.shape
+        size = math.prod(shape)
+        if len(shape) != 1:
+            factors = reshape(factors, shape=(size,))
+        if n < size:
+            factors = getitem(factors, index=slice(first, first + (n - 1) * step + 1, step))
+        diagonal = slice(first, first + (n - 1) * (size + step) + 1, size + step)
+        return reshape(add_at_zeros(factors, index=diagonal, shape=(n * size,)), shape=(n, *shape))
+
+
+class _Units(NamedTuple):
+    """Unit vectors, and the factors that they are multiples of themselves by."""
+
+    rows: Array
+    ones: Array
+
+
+def _at_the_root(rows: Tensor, root: Place, tensors: bool) -> Any:
+    start, given = first(rows), rows if tensors else rows._array
+    if start is None:
+        return given
+    ones = np.ones(root.shape, root.dtype)
+    units = _Units(given, Tensor._of(ones) if tensors else ones)
+    return _Multiples(units.ones, start, 1, units)
+
+
+def _pulled_multiples(node: Any, g: _Multiples, parents: tuple[Any, ...], tensors: bool) -> Sequence[Any] | None:
+    """The gradients of the parents as multiples of unit vectors; None if they are none, or of another shape or dtype."""
+    if node.op is getitem.op:
+        return _of_a_slice(node, g, parents[0])
+    if node.op is reshape.op:
+        return [g._replace(factors=reshape(g.factors, shape=parents[0].shape))]
+    if not node.op.elementwise or any(parent is not None and parent.shape != node.shape for parent in parents):
+        return None
+    found: list[_Multiples | None] = []
+    for parent, r in zip(parents, _pulled(node, g.factors, parents, tensors, 0) or (), strict=True):
+        if parent is not None and not (
+            isinstance(r, Tensor if tensors else np.ndarray) and r.shape == parent.shape and r.dtype == parent.dtype
+        ):
+            return None
+        found.append(None if parent is None else g._replace(factors=r))
+    return found
+
+
+def _of_a_slice(node: Any, g: _Multiples, parent: Any) -> Sequence[_Multiples] | None:
+    """Those for an array, if the elements at the index, for each gradient one, are evenly spaced in it."""
+    (index,) = node.params
+    if not is_basic(index):
+        return None
+    elements = np.arange(math.prod(parent.shape)).reshape(parent.shape)[index].reshape(-1)
+    elements = elements[g.first : g.first + (len(g.units.rows) - 1) * g.step + 1 : g.step]
+    step = int(elements[1] - elements[0])
+    if step < 1 or not (elements[1:] - elements[:-1] == step).all():
+        return None
+    factors = add_at_zeros(g.factors, index=index, shape=parent.shape)
+    return [_Multiples(factors, int(elements[0]), step, g.units)]
+
+
+def _total(a: Any, b: Any) -> Any:
+    """The sum of two gradients."""
+    if isinstance(a, _Multiples) and isinstance(b, _Multiples) and a[1:3] == b[1:3]:
+        return a._replace(factors=a.factors + b.factors)
+    a, b = (x.spread() if isinstance(x, _Multiples) else x for x in (a, b))
+    return a + b
 
 
 def _follows_ops_alone() -> bool:

@@ -24,7 +24,7 @@ Axes: TypeAlias = int | Sequence[Any] | dict[Any, Any] | None
 def vmap(f: Callable[P, Any], in_axes: Axes = 0, out_axes: Axes = 0, chunk_size: int | None = None) -> Callable[P, Any]:
     """The function that applies `f`, a function of one sample, to a batch of samples at once.
 
-    `f` is called once, on the first sample; its ops then run on the whole batch. Gradients pass through, and
+    `f` is called once, on the first sample; each of its ops runs on the whole batch, too. Gradients pass through, and
     ``vmap(grad(f))`` gives the gradient for each sample. vmap nests, under and over :func:`grad` and :func:`jvp`.
 
     Args:

@@ -163,6 +163,8 @@ def _pad(call: Call) -> Any:
 
 def _behind_samples(indices: Any) -> Any:
     """An index of one sample as an index of the batch; None if NumPy would order the axes of the result differently."""
+    if indices.__class__ is slice or indices.__class__ is int:
+        return (slice(None), indices)
     parts = indices if isinstance(indices, tuple) else (indices,)
     advanced = [i for i, part in enumerate(parts) if not isinstance(part, slice | type(None) | type(Ellipsis))]
     arrays = any(not isinstance(parts[i], int | np.integer) for i in advanced)

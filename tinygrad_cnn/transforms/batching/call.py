@@ -98,7 +98,9 @@ def looped(call: Call) -> Any:
     """The op on one sample after the other, stacked."""
     samples = []
     for i in range(call.n):
-        own = (value[i] if is_batched else value for value, is_batched in zip(call.values, call.batched, strict=True))
+        own = (
+            value[i, ...] if is_batched else value for value, is_batched in zip(call.values, call.batched, strict=True)
+        )
         samples.append(call.run(*own))
     return shape.stack(samples)
 

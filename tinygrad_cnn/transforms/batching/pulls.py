@@ -135,13 +135,27 @@ def _along(pull: Pull, op: Any, y: Array) -> Any:
     return op(pull.g, shape.broadcast_to(y, shape=pull.g.shape), axis=moved(axis, pull.g.ndim - 1))
 
 
+def is_basic(where: Any) -> bool:
+    """Whether an index selects no element twice, since it holds no array."""
+    parts = where if isinstance(where, tuple) else (where,)
+    return all(part is None or part is Ellipsis or isinstance(part, int | slice) for part in parts)
+
+
 @_rule(index.getitem)
 def _getitem(pull: Pull) -> Any:
     where = pull.values["index"]
-    parts = where if isinstance(where, tuple) else (where,)
-    if not all(part is None or part is Ellipsis or isinstance(part, int | slice) for part in parts):
+    if not is_basic(where):
         return None
+    parts = where if isinstance(where, tuple) else (where,)
     return (index.add_at_zeros(pull.g, index=(slice(None), *parts), shape=pull.sizes),)
+
+
+@_rule(index.add_at_zeros)
+def _add_at_zeros(pull: Pull) -> Any:
+    where = pull.values["index"]
+    if not is_basic(where):
+        return None
+    return (index.getitem(pull.g, index=(slice(None), *(where if isinstance(where, tuple) else (where,)))),)
 
 
 @_rule(shape.concatenate)
