@@ -4,6 +4,7 @@ import ctypes
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +14,11 @@ from tinygrad_cnn import allocator
 from tinygrad_cnn.allocator import MOST, VARIABLE, find_glibc
 
 on_glibc = pytest.mark.skipif(find_glibc() is None, reason="other allocators have rules of their own")
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+on_linux = pytest.mark.skipif(
+    find_glibc() is None or not HUGE_PAGES.exists() or sys.maxsize <= MOST, reason="Linux has no huge pages here"
+)
+REFUSING = {"malloc": lambda nbytes: None, "madvise": lambda *a: -1}
 
 STEPS = """
 import os, resource, numpy as np, tinygrad_cnn as tg
@@ -31,27 +37,53 @@ for _ in range(10):
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 resident = lambda: int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 kept = resident()
+found = [part.splitlines() for part in open("/proc/self/smaps").read().split("VmFlags:")]
+heap = [(i, lines) for i, lines in enumerate(found) if any(line.endswith("[heap]") for line in lines)]
+sizes = [int(line.split()[1]) for i, lines in heap for line in lines if line.startswith("Size:")]
+advised = [" hg" in found[i + 1][0] for i, _ in heap]
+print(sum(size for size, yes in zip(sizes, advised) if yes) << 10)
 tg.keep_freed_memory(0)
 print(kept - resident())
 """
 
 
 def steps(first="", size=1 << 17, **environment):
-    """The page faults of ten steps on arrays of 128 pages, and the bytes that `keep_freed_memory(0)` then gives back."""
+    """The page faults of ten steps on arrays of 128 pages, the size of the heap for which the system is asked for huge pages,
+    and the bytes that `keep_freed_memory(0)` then gives back."""
     done = subprocess.run(
         [sys.executable, "-c", STEPS.format(first=first, size=size)],
         capture_output=True, check=False, env={**os.environ, **environment}, encoding="utf-8",
     )  # fmt: skip
     assert not done.returncode, done.stderr
-    faults, returned = map(int, done.stdout.split())
-    return faults, returned
+    return [*map(int, done.stdout.split())]
 
 
 @on_glibc
 def test_a_large_backward_pass_keeps_freed_memory():
-    faults, returned = steps()
+    faults, _, returned = steps()
     assert faults < 500
-    assert returned > 1 << 22
+    assert 1 << 22 < returned < 1 << 26  # the heap's addresses, a gigabyte, took no memory
+
+
+@on_linux
+def test_kept_memory_is_to_lie_in_huge_pages():
+    assert steps()[1] > allocator.KEPT - (1 << 22)
+
+
+@pytest.mark.slow
+@on_linux
+@pytest.mark.parametrize("off", [{"NUMPY_MADVISE_HUGEPAGE": "0"}, {VARIABLE: "0"}], ids=["NumPy's", "ours"])
+def test_huge_pages_can_be_turned_off(off):
+    assert not steps(**off)[1]
+
+
+@pytest.mark.slow
+@on_linux
+def test_where_addresses_are_limited_the_heap_does_not_grow():
+    first = "resource.setrlimit(resource.RLIMIT_AS, (1 << 32, 1 << 32))"
+    faults, advised, _ = steps(first)
+    assert faults < 500
+    assert advised < 1 << 28
 
 
 @pytest.mark.slow
@@ -65,7 +97,9 @@ def test_it_can_be_turned_off_before(off):
 def test_a_small_backward_pass_leaves_the_allocator_alone(monkeypatch):
     calls = []
     monkeypatch.setattr(allocator, "_decided", False)
-    monkeypatch.setattr(allocator, "find_glibc", lambda: SimpleNamespace(mallopt=lambda *a: calls.append(a)))
+    monkeypatch.setattr(
+        allocator, "find_glibc", lambda: SimpleNamespace(mallopt=lambda *a: calls.append(a), **REFUSING)
+    )
     for size, expected in [((1 << 15) - 1, 0), (1 << 15, 2), (1 << 15, 2)]:
         tg.exp(tg.Tensor([0.0] * size, requires_grad=True)).sum().backward()
         assert len(calls) == expected
@@ -74,7 +108,7 @@ def test_a_small_backward_pass_leaves_the_allocator_alone(monkeypatch):
 @on_glibc
 def test_the_number_of_bytes_in_the_environment(monkeypatch):
     calls = {}
-    monkeypatch.setattr(allocator, "find_glibc", lambda: SimpleNamespace(mallopt=calls.__setitem__))
+    monkeypatch.setattr(allocator, "find_glibc", lambda: SimpleNamespace(mallopt=calls.__setitem__, **REFUSING))
     monkeypatch.setattr(allocator, "_decided", False)
     monkeypatch.setenv(VARIABLE, "12345")
     allocator.keep_by_default()

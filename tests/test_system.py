@@ -27,7 +27,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tinygrad_cnn"
 
 ASKED_FOR_IN = {
-    "system.py": {"ctypes", "fcntl", "register_at_fork", "sched_yield", "setitimer", "SIGALRM"},
+    "system.py": {"ctypes", "fcntl", "resource", "register_at_fork", "sched_yield", "setitimer", "SIGALRM"},
+    "allocator.py": {"ctypes"},  # as in kernels/blas.py
     "kernels/blas.py": {"ctypes"},  # the types of the functions of a library that system.py has opened
     "extra/distributed/monitor.py": {"AF_UNIX", "mmap", "register_at_fork"},
 }

@@ -62,6 +62,25 @@ def library(path: str | None) -> Any:
         return None
 
 
+def heap() -> tuple[int, int] | None:
+    """The addresses where the memory begins and ends that C programs take small blocks from; None where that is unknown."""
+    try:
+        with open("/proc/self/maps", "rb") as maps:
+            found = [line.split(maxsplit=1)[0].split(b"-") for line in maps if line.endswith(b" [heap]\n")]
+    except OSError:
+        return None
+    return (int(found[0][0], 16), int(found[-1][1], 16)) if found else None
+
+
+def limits_addresses() -> bool:
+    """Whether this process may only have so many addresses (``ulimit -v``); False where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return False
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+
+
 def lock(descriptor: int, shared: bool) -> bool | None:
     """Lock an open file, or return False if another process has locked it, and None if files cannot be locked."""
     if fcntl is None:
