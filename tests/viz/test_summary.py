@@ -51,6 +51,12 @@ def test_histograms_are_numpys(array):
     assert np.abs(np.cumsum(counts) - np.cumsum(h["counts"])).max() <= np.isclose(array[:, None], edges).sum()
 
 
+@pytest.mark.parametrize("size", [20, FEW + 1])
+@pytest.mark.parametrize("number", [np.nan, -np.inf])
+def test_an_array_without_a_finite_number_has_no_histogram(number, size):
+    assert summarize(np.full(size, number))["histogram"] is None
+
+
 def test_a_large_array_in_any_order_is_read_in_chunks():
     array = np.random.default_rng(0).standard_normal((3, CHUNK // 2 + 5)).astype(np.float32).T
     array += np.array([0, 5, 20], np.float32)  # chunks have means of their own

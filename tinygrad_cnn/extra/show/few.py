@@ -53,7 +53,7 @@ def _complete(arrays: NDArray[Any], summaries: Sequence[dict[str, Any]], drawn: 
         for name in moments:
             found[name][i] = None
     found["norm"] = [0.0 if v is None else v for v in found["norm"]]
-    found["histogram"] = _histograms(x, finite, low, high)
+    found["histogram"] = _histograms(x, finite, low, high, found["min"], found["max"])
     found["values"] = shortest(arrays).tolist()
     if drawn:
         found["picture"] = matrices(x.reshape(arrays.shape))
@@ -61,8 +61,10 @@ def _complete(arrays: NDArray[Any], summaries: Sequence[dict[str, Any]], drawn: 
         summary.update(zip(found, values, strict=True))
 
 
-def _histograms(x: NDArray[Any], finite: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> list[Any]:
-    """For each row, as ``summary.histogram`` of one array."""
+def _histograms(
+    x: NDArray[Any], finite: NDArray[Any], low: NDArray[Any], high: NDArray[Any], least: list[Any], most: list[Any]
+) -> list[Any]:
+    """For each row, as ``summary.histogram`` of one array; `least` and `most` are its ends to seven digits."""
     width = high - low
     if x.shape[1] <= BINS // 2:
         return [None] * len(x)
@@ -71,8 +73,8 @@ def _histograms(x: NDArray[Any], finite: NDArray[Any], low: NDArray[Any], high: 
     bins += np.arange(len(x))[:, None] * (BINS + 1)  # each row has one more, which counts what is not finite
     counts = np.bincount(bins.reshape(-1), minlength=len(x) * (BINS + 1)).reshape(len(x), -1)[:, :BINS].tolist()
     return [
-        {"low": rounded(a), "high": rounded(b), "counts": each, "sampled": False} if b - a < np.inf else None
-        for a, b, each in zip(low.tolist(), high.tolist(), counts, strict=True)
+        {"low": a, "high": b, "counts": each, "sampled": False} if bounded else None
+        for a, b, each, bounded in zip(least, most, counts, np.isfinite(width).tolist(), strict=True)
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ LONG = 80
 """The most characters that are shown of a parameter or a plain input."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Input:
     """One input of an op: its item, or the text of a plain value, and its gradient."""
 
@@ -41,7 +42,7 @@ class Input:
         return {"name": self.name, "node": self.item.id, "gradient": self.gradient}
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Group:
     """One call of a module or of a function that called several ops, or a run of items where there are no modules."""
 
@@ -55,7 +56,7 @@ class Group:
         return {"id": self.id, "name": self.name, "type": self.type, "parent": self.parent and self.parent.id}
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Item:
     """A value in the graph: the result of an op, or an input of the graph."""
 
@@ -87,6 +88,12 @@ class Item:
         }  # fmt: skip
 
 
+@cache
+def _name(dtype: np.dtype[Any]) -> str:
+    """The name of a dtype, which NumPy puts together anew each time."""
+    return str(dtype)
+
+
 class Graph:
     """Items in the order of their creation, so an item comes after its inputs."""
 
@@ -100,7 +107,7 @@ class Graph:
 
     def add(self, kind: str, like: Any, **more: Any) -> Item:
         """A new item with the shape and dtype of `like`."""
-        item = Item(len(self.items), kind, tuple(like.shape), str(like.dtype), **more)
+        item = Item(len(self.items), kind, tuple(like.shape), _name(like.dtype), **more)
         self.items.append(item)
         return item
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ...io.atomic import replacing
+from .few import BINS
 
 LIMIT = 5_000_000
 """The default limit of a page, in bytes."""
@@ -201,6 +202,9 @@ def embedded(data: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
+KEY = len('"min":0,')
+"""The least characters of a number with its key."""
+
 SOME = 50
 """The number of nodes that are written at a time."""
 
@@ -241,12 +245,14 @@ def fitted(data: dict[str, Any], space: float, limit: int | None) -> str:
 
 
 def _least(data: dict[str, Any]) -> int:
-    """How many characters the JSON has at least: those of the pictures, and two for each number of an array."""
+    """How many characters the JSON has at least: those of pictures and keys, and two for each number of an array."""
     found = 0
     for summary in _summaries(data):
-        found += len(summary.get("picture", ())) + (
-            2 * summary["size"] if "values" in summary and "size" in summary else 0
-        )
+        found += KEY * len(summary) + len(summary.get("picture", ()))
+        if "values" in summary:
+            found += 2 * summary.get("size", 1)
+        if "histogram" in summary:
+            found += 2 * BINS
     return found
 
 
