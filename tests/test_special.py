@@ -76,6 +76,28 @@ def test_functions_of_scipy_record():
         np.testing.assert_array_equal(x.grad, y.grad)
 
 
+def test_error_functions_of_complex_numbers():
+    scipy = pytest.importorskip("scipy.special")
+    z = np.array([0.3 + 0.5j, -1 + 2j])
+    for name, sign in (("erf", 1), ("erfc", -1)):
+        f = getattr(tg.special, name)
+        for given in (z, z.astype(np.complex64)):
+            y = f(tg.Tensor(given))
+            assert y.dtype == given.dtype
+            np.testing.assert_array_equal(y.numpy(), getattr(scipy, name)(given))
+        slope = sign * 2 / math.sqrt(math.pi) * np.exp(-z * z)
+        for g in (f, getattr(scipy, name)):
+            found = tg.holomorphic_grad(lambda z, g=g: g(z).sum())(z)
+            np.testing.assert_allclose(found.numpy(), slope, rtol=1e-14)
+        np.testing.assert_allclose(
+            tg.holomorphic_grad(tg.holomorphic_grad(f))(z[0]).item(), -2 * z[0] * slope[0], rtol=1e-14
+        )
+    assert np.iscomplexobj(tg.special.erf(1j))
+    assert tg.special.erf([tg.Tensor(0.5), 1.0]).dtype == np.float32
+    with pytest.raises(TypeError, match="erf: the function is one of real numbers"):
+        tg.erf(tg.Tensor(z))
+
+
 @pytest.mark.parametrize("a", [0.5, np.array([1, 2], np.int8), np.array([True])], ids=["number", "int8", "bool"])
 def test_numbers_and_short_integers_do_not_become_short_floats(a):
     scipy = pytest.importorskip("scipy.special")

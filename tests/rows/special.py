@@ -21,7 +21,7 @@ if present:
     from tinygrad_cnn.extra.special.bessel import bessel_i, bessel_j, bessel_y, scaled_bessel, scaled_bessel_of
     from tinygrad_cnn.extra.special.gammas import polygamma_of, reciprocal_gamma_of
     from tinygrad_cnn.extra.special.incomplete import lower_beta, upper_gamma
-    from tinygrad_cnn.extra.special.normal import normal_hazard
+    from tinygrad_cnn.extra.special.normal import complex_erf, normal_hazard
     from tinygrad_cnn.extra.special.student import student
 
     REAL, POSITIVE, INSIDE = Arg(), Arg(low=0.5, high=4.0), Arg(low=0.125, high=0.875)
@@ -38,6 +38,7 @@ if present:
         Case(ops.expit, (REAL,), scipy.expit),
         Case(ops.logit, (INSIDE,), scipy.logit),
         Case(ops.erfc, (REAL,), scipy.erfc),
+        Case(complex_erf, (REAL,), scipy.erf),
         Case(ops.erfinv, (Arg(low=-0.75, high=0.75),), scipy.erfinv),
         Case(ops.ndtr, (REAL,), scipy.ndtr),
         Case(ops.ndtri, (INSIDE,), scipy.ndtri),

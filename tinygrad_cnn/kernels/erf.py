@@ -36,7 +36,7 @@ D = (
 
 def prepare(out: np.ndarray | None, a: Any) -> Callable[[], Any] | None:
     """A task for ``erf``."""
-    return blocks.prepare(_erf, out, a)
+    return blocks.prepare(_erf, out, a) if np.asarray(a).dtype.kind != "c" else None
 
 
 def _erf(x: np.ndarray, y: np.ndarray) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.graph import Array, OpFunction, Tensor, implements, op
 from ..scope import errors
-from .elementwise import cast, clip, exp, in_floats, pow, sqrt, where
+from .elementwise import REAL, cast, clip, exp, in_floats, pow, sqrt, where
 from .half import in_float32
 from .ufunc import ufuncs
 
@@ -243,6 +243,8 @@ def i0(x: Array) -> Tensor:
 def erf(a: Array) -> Array:
     """y = 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to a, to 1e-15.   a' = g 2 / sqrt(pi) e^(-a^2)."""
     a = np.asarray(a)
+    if a.dtype.kind == "c":
+        raise TypeError(REAL)
     y = np.asarray(np.vectorize(math.erf, otypes=[np.float64])(a))
     return y.astype(a.dtype.newbyteorder("=")) if a.dtype.kind == "f" else y
 

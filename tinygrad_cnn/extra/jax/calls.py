@@ -103,7 +103,7 @@ def _called(f: np.ufunc, inputs: tuple[Any, ...], dtype: Any = None, where: Any 
         raise JaxError(f"it calls np.{f.__name__} with where=; choose with np.where")
     wanted = None if dtype is None else (*(None,) * f.nin, *(np.dtype(dtype),) * f.nout)
     kinds = tuple(map(_kind, inputs))
-    casting: Any = options.get("casting", "same_kind" if dtype is None else "unsafe")
+    casting: Any = options.get("casting", "same_kind")
     how: Any = {"casting": casting} if wanted is None else {"casting": casting, "signature": wanted}
     loop = f.resolve_dtypes((*kinds, *(None,) * f.nout), **how)
     g = (
@@ -329,6 +329,8 @@ def _divmod(a: Any, b: Any) -> Any:
 @stands_for(np.clip)
 def _clip(a: Any, low: Any = None, high: Any = None, *, min: Any = None, max: Any = None, dtype: Any = None) -> Any:
     low, high = (low if min is None else min), (high if max is None else max)
+    if dtype is not None and not np.can_cast(a.dtype, dtype, "same_kind"):
+        raise TypeError(f"np.clip: {a.dtype} cannot become {np.dtype(dtype)}")
     a = a if dtype is None else jnp.asarray(a, dtype)
     a = a if low is None else jnp.maximum(a, low)
     return a if high is None else jnp.minimum(a, high)

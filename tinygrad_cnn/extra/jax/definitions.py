@@ -23,6 +23,7 @@ import numpy as np
 from ...core.codegen import emit_pull
 from ...core.graph import Op
 from ...generated import made
+from ...ops.elementwise import REAL
 from ...ops.real import refuse
 from . import calls as _calls  # noqa: F401 - it says what NumPy does with an Array
 from . import checks
@@ -55,12 +56,17 @@ def _key(op: Op) -> str:
 
 
 def defined(op: Op) -> Callable[..., Any]:
-    """The function of Arrays that computes an op: its row, or its definition."""
+    """The function of Arrays that computes an op: its row, or its definition.
+
+    A row is written for the numbers that the op's rules hold for. So that of an op of real numbers refuses complex ones.
+    """
     f = ROWS.get(_key(op))
     if f is None:
         return here(op.raw)  # type: ignore[no-any-return]
 
     def call(*inputs: Any, **params: Any) -> Any:
+        if not op.signature.takes_complex and any(x.dtype.kind == "c" for x in inputs if hasattr(x, "dtype")):
+            raise TypeError(f"{op.name}: {REAL}")
         return f(*map(plain, inputs), **params)
 
     return call

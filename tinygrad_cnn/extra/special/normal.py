@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ...core.graph import Array, implements, op
+from ...core.graph import Array, Tensor, implements, op
 from ...ops.elementwise import clip, exp
 from ...ops.half import in_float32
-from ...ops.transcendental import FLAT_SQUARED, erf
+from ...ops.lists import gather
+from ...ops.transcendental import FLAT_SQUARED
+from ...ops.transcendental import erf as real_erf
 from ...scope import errors
 from .ufuncs import floating, op_of, scipy
 
@@ -18,19 +20,36 @@ _zeros = errors(divide="ignore")
 
 __all__ = ["erf", "erfc", "erfcinv", "erfinv", "log_ndtr", "ndtr", "ndtri"]
 
-implements(scipy.erf)(erf)
-
 
 @in_float32
 def _bell(g: Array, a: Array, width: float) -> Any:
     """g e^(-width a^2)."""
-    a = clip(a, -FLAT_SQUARED, FLAT_SQUARED)
+    if a.dtype.kind == "f":
+        a = clip(a, -FLAT_SQUARED, FLAT_SQUARED)
     return g * exp(-width * a * a)
+
+
+complex_erf = op_of(
+    scipy.erf,
+    "y = erf a, of complex numbers, too.   a' = g 2 / sqrt(pi) e^(-a^2).",
+    "complex_erf",
+    complex=True,
+    a=lambda g, a: _bell(g, a, 1.0) * (2 / math.sqrt(math.pi)),
+)
+
+
+@implements(scipy.erf)
+def erf(a: Array) -> Tensor:
+    """y = 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to a, which may be complex.   a' = g 2 / sqrt(pi) e^(-a^2)."""
+    a = gather(a, "erf")
+    dtype = a.dtype if hasattr(a, "dtype") else np.result_type(a)
+    return complex_erf(a) if dtype.kind == "c" else real_erf(a)
 
 
 erfc = op_of(
     scipy.erfc,
-    "y = 1 - erf a, accurate where it is small.   a' = -g 2 / sqrt(pi) e^(-a^2).",
+    "y = 1 - erf a, accurate where it is small; a may be complex.   a' = -g 2 / sqrt(pi) e^(-a^2).",
+    complex=True,
     a=lambda g, a: -_bell(g, a, 1.0) * (2 / math.sqrt(math.pi)),
 )
 erfinv = op_of(
