@@ -56,8 +56,6 @@ SUITES = {
             "tests.test_misc.test_const_graph": "const_graph(f) is f",
             "tests.test_misc.test_const_graph_args": "const_graph(f) is f",
             "tests.test_numpy.test_cast_to_int": "np.int64(x) is an error that says what to do",
-            "tests.test_scipy.test_erf": "erf is a function of real numbers",
-            "tests.test_scipy.test_erfc": "erfc is a function of real numbers",
             "tests.test_systematic.test_max": "complex numbers have an order in NumPy alone; the error says what to do",
             "tests.test_systematic.test_min": "complex numbers have an order in NumPy alone; the error says what to do",
             "tests.test_systematic.test_real_ic": "values would decide the dtype of real_if_close",

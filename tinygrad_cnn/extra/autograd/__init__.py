@@ -52,8 +52,9 @@ __all__ = [
 def install() -> None:
     """Let ``import autograd``, and imports of its modules, find this package, in this process.
 
-    Call it before the first import of code that says ``import autograd``. The class Tensor then says that its module is one of
-    autograd's, by which PennyLane, and autoray, on which that is built, know arrays that autograd differentiates.
+    Call it before the first import of code that says ``import autograd``. The class Tensor then says that it is
+    ``autograd.numpy.numpy_boxes.ArrayBox``: by this name or its module, PennyLane, autoray and legume know what autograd
+    differentiates. Tensors are pickled as before; the class itself cannot be.
 
     Raises:
         RuntimeError: if another package ``autograd`` was already imported.
@@ -77,6 +78,6 @@ def install() -> None:
                 sys.modules[module.name.removeprefix(f"{above}.")] = import_module(module.name)
     sys.modules["autograd"] = sys.modules[__name__]
     sys.modules["autograd.numpy.numpy_wrapper"] = numpy
-    Tensor.__module__ = "autograd.numpy.numpy_boxes"
+    Tensor.__module__, Tensor.__qualname__ = "autograd.numpy.numpy_boxes", "ArrayBox"
     # `autograd.scipy` is found in this folder when it is asked for. So that it can be loaded under that name, its modules name
     # those outside of this folder in full.

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...core.registry import numpy_ops
 from ...numpy_api import dispatch
-from .extend import Rules
+from .recording import Rules
 from .trees import counted, holds, values
 
 PLAIN = (np.isscalar, np.iterable, np.array_repr, np.array_str, np.array2string, np.unique)
