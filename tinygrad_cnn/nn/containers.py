@@ -23,7 +23,10 @@ class _Sequence(Module):
         return len(self._names())
 
     def __iter__(self) -> Iterator[Any]:
-        return (value for _, value in self._own(self._kind))
+        own, kind = vars(self), self._kind
+        for name in [name for name, each in self._kinds.items() if each == kind]:
+            if (value := own[name]) is not None:
+                yield value
 
     def __contains__(self, value: object) -> bool:
         return any(value is each for each in self)

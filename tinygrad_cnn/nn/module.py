@@ -88,6 +88,15 @@ class Module:
             output = answer(self, args[0])
             if output is not NotImplemented:
                 return output
+        if self._pre_hooks or self._hooks or self._backward_hooks or self._backward_pre_hooks:
+            return self._hooked(args, kwargs)
+        if kwargs:
+            kwargs = self._keywords(kwargs)
+        output = self.forward(*args, **kwargs)
+        return output if output.__class__ is Tensor else self._returned(output)
+
+    def _hooked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call with hooks."""
         for pre_hook in list(self._pre_hooks.values()):
             changed = pre_hook(self, args)
             if changed is not None:

@@ -101,8 +101,9 @@ def attach(on: bool, tile: int) -> None:
     if on:
         winograd.largest = tile
         _before.update({function: function.op.prepare for function, _ in KERNELS})
-        for function, prepare in KERNELS:  # one before the other, if an op has several
-            prepare = either(prepare, function.op.prepare or definition)
+        for function, before in _before.items():  # the last line of an op is asked first
+            compiled = [prepare for each, prepare in reversed(KERNELS) if each is function]
+            prepare = first_of(compiled, before or definition)
             accelerate(function, prepare, along=function.op.along, in_place=function.op.in_place)
 
 
@@ -110,13 +111,19 @@ def definition(out: Any, *inputs: Any, **params: Any) -> None:
     """Prepares no task."""
 
 
-def either(first: Prepare, second: Prepare) -> Prepare:
-    """Prepares the task of the first kernel that takes the arrays."""
+def first_of(compiled: list[Prepare], own: Prepare) -> Prepare:
+    """Prepares the task of the first kernel that takes the arrays: of the compiled ones, or the op's own."""
 
     def prepare(out: Any, *inputs: Any, **params: Any) -> Task | None:
-        return first(out, *inputs, **params) or second(out, *inputs, **params)
+        for kernel in compiled:
+            if task := kernel(out, *inputs, **params):
+                return task
+        return own(out, *inputs, **params)
 
     def prepare_sharing(out: Any, *inputs: Any, shared: Any = None, **params: Any) -> Task | None:
-        return first(out, *inputs, **params) or second(out, *inputs, shared=shared, **params)
+        for kernel in compiled:
+            if task := kernel(out, *inputs, **params):
+                return task
+        return own(out, *inputs, shared=shared, **params)
 
-    return prepare_sharing if "shared" in asked(second) else prepare
+    return prepare_sharing if "shared" in asked(own) else prepare

@@ -118,7 +118,7 @@ def _sum_first(out: Array | None, a: Array) -> Any:
 
     def task() -> Array:
         _add_up(_sums_first, parts, totals)
-        y[...] = np.add.reduce(totals, 0)
+        y[...] = totals[0] if len(totals) == 1 else np.add.reduce(totals, 0)
         return y
 
     return task
@@ -149,7 +149,10 @@ def prepare_moments(out: Array | None, x: Any, *, over: Over) -> Any:
 
 def _add_up(function: Callable[..., object], parts: list[Any], totals: Array, *numbers: Any) -> None:
     """Call `function` with each part, the numbers and a row of totals, which it fills."""
-    each_part(lambda part: function(*part[0], *numbers, part[1]), list(zip(parts, totals, strict=True)))
+    if len(parts) == 1:
+        function(*parts[0], *numbers, totals[0])
+    else:
+        each_part(lambda part: function(*part[0], *numbers, part[1]), list(zip(parts, totals, strict=True)))
 
 
 def prepare_normalized(
