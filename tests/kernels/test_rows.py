@@ -138,13 +138,17 @@ def test_labels_may_have_a_dtype_that_does_not_hold_the_number_of_classes(dtype,
     assert found[0] == found[1]
 
 
-@pytest.mark.parametrize("weights", [[1.0, 0.0, 2.0], [0.0, 0.0, 0.0], [0.5]])
-def test_the_mean_by_weights_is_that_of_the_definition(weights):
-    w = np.array(weights, np.float32)
-    a = w * np.float32(3)
-    out = np.empty((), np.float32)
-    for y in (classification.mean_by(a, w), classification.mean_by.op.bind(out, a, w)()):
-        np.testing.assert_array_equal(y, classification.mean_by.op.raw(a, w))
+@pytest.mark.parametrize("shares", [[0.25, 0.0, 0.75], [0.0, 0.0, 0.0], [1.0], [1 / 80] * 80])
+def test_the_mean_by_shares_is_that_of_the_definition(shares):
+    share = np.array(shares, np.float32)
+    x = np.random.default_rng(0).normal(size=(len(share), 4)).astype(np.float32)
+    x[-1, 0] = np.inf if not share.any() else 60  # 0 shares of infinity are NaN, too
+    target, out = np.ones(len(share), int), np.empty((), np.float32)
+    expected = classification.mean_nll.op.raw(x, target, share)
+    assert np.isnan(expected) == (not share.any())
+    assert classification.mean_nll.op.prepare(None, x, target, share) is not None
+    for y in (classification.mean_nll(x, target, share), classification.mean_nll.op.bind(out, x, target, share)()):
+        np.testing.assert_allclose(y, expected, rtol=1e-6)
         assert y.dtype == np.float32
 
 

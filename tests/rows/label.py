@@ -39,5 +39,19 @@ CASES = [
         LABELLED | {"ignore_index": None},
         order=0,
     ),
+    Case(
+        classification.label_weights,
+        (LABELS,),
+        lambda a, **p: weighed(a) / max(1, np.sum(a != 1)),
+        LABELLED | {"mean": True},
+        order=0,
+    ),
+    Case(
+        classification.label_weights,
+        (Arg((2, 3), kind="int", low=1, high=1),),
+        lambda a, **p: np.zeros(a.shape),
+        LABELLED | {"mean": True},
+        order=0,
+    ),
     Case(gather.embedding, (LABELS, Arg((4, 2))), lambda i, w: w[i]),
 ]

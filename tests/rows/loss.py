@@ -53,6 +53,14 @@ CASES = [
         (Arg((2, 2)), SCORES, LABELS),
         lambda u, x, t: np.expand_dims(u, 1) * (share(x) - one_hot(t)),
     ),
+    *(
+        Case(
+            classification.mean_nll,
+            (Arg((*shape[:1], 3, *shape[1:])), replace(LABELS, shape=shape), Arg(shape, kind="int", low=1, high=2)),
+            lambda x, t, w: -(w * (np.log(share(x)) * one_hot(t)).sum(1)).sum(),
+        )
+        for shape in ((4,), (2, 2))
+    ),
     Case(classification.mean_by, (Arg((2, 2)), Arg((2, 2), kind="int", low=1, high=1)), averaged),
     Case(
         classification.bernoulli_nll,

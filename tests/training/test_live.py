@@ -211,7 +211,7 @@ def test_the_graph_has_the_gradients_of_a_few_examples(often, tmp_path):
     told = saved(tmp_path / "run.html")
     assert told["items"]["graph"]["error"] is None
     nodes = told["graph"]["nodes"]
-    assert {"convolve", "softmax_nll"} <= {node.get("op") for node in nodes}
+    assert {"convolve", "mean_nll"} <= {node.get("op") for node in nodes}
     assert nodes[0]["shape"][0] == 8
     assert any(given.get("gradient") for node in nodes for given in node.get("inputs", []))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -9,10 +10,8 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from ..scope import errors
-from .sums import SHORT, total
-
-_zeros = errors(divide="ignore", invalid="ignore")
+from ..ops.losses.classification import softmax_nll
+from .sums import BLOCK, SHORT, ones, total
 
 FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
 """In native byte order."""
@@ -50,26 +49,17 @@ def prepare_mse(out: np.ndarray | None, prediction: Any, target: Any, *, reducti
     return task_into
 
 
-def _are_alike(a: Any, w: Any) -> bool:
-    """Whether they are an array of floats, and an array or NumPy's number of the same dtype."""
-    return a.__class__ is ndarray and isinstance(w, ndarray | np.generic) and a.dtype in FLOATS and w.dtype is a.dtype
+def prepare_mean_nll(out: np.ndarray | None, logits: Any, target: Any, share: Any) -> Callable[[], Any] | None:
+    """A task for ``mean_nll`` where softmax_nll has one."""
+    rows = softmax_nll.op.prepare and softmax_nll.op.prepare(None, logits, target, share)
+    return rows and partial(_mean_nll, out, rows, share)
 
 
-def prepare_mean_by(out: np.ndarray | None, a: Any, w: Any) -> Callable[[], Any] | None:
-    """A task for the sum of a / sum of w, for arrays of one dtype; None for others."""
-    if not _are_alike(a, w):
-        return None
-    return partial(_mean_by, out, a, w)
-
-
-def _mean_by(out: np.ndarray | None, a: Any, w: Any) -> Any:
-    whole = total(a, tuple(range(a.ndim)))
-    weight = total(w, tuple(range(w.ndim))) if w.ndim else w
-    if weight:
-        y = np.divide(whole, weight)
-    else:
-        with _zeros:
-            y = np.divide(whole, weight)
+def _mean_nll(out: np.ndarray | None, rows: Callable[[], Any], share: np.ndarray) -> Any:
+    each = rows()
+    y = each.dot(ones(len(each), each.dtype)) if len(each) <= BLOCK else total(each, (0,))
+    if not y and not share.any():
+        y = y + math.nan
     if out is None:
         return y
     out.fill(y)

@@ -55,7 +55,7 @@ def prepare_nll_pull(out: Array | None, u: Any, logits: Any, target: Any) -> Any
     """A task for ``softmax_nll_pull``."""
     if not _scored(logits, target, u):
         return None
-    y = np.empty_like(logits) if out is None else out
+    y = np.empty(logits.shape, logits.dtype) if out is None else out
     if not y.flags.c_contiguous:
         return None
     if _are_few(logits):
@@ -295,10 +295,10 @@ def _places(target: Array, classes: int) -> tuple[Array, Array | None]:
     Compared as np.intp: the labels' own dtype may not hold the number of classes. Read as unsigned, negative ones are large.
     """
     labels = target.astype(np.intp, copy=False)
-    firsts = _firsts(len(labels), classes)
-    if np.maximum.reduce(labels.view(np.uintp)) < classes:
+    firsts, unsigned = _firsts(len(labels), classes), labels.view(np.uintp)
+    if unsigned.item(unsigned.argmax()) < classes:
         return firsts + labels, None
-    inside = np.less(labels.view(np.uintp), classes)
+    inside = np.less(unsigned, classes)
     return firsts + np.where(inside, labels, 0), inside
 
 

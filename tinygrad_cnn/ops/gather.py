@@ -247,8 +247,11 @@ def full_index(indices: Any, axis: int, shape: tuple[int, ...]) -> tuple[Any, ..
 
 def _largest(array: np.ndarray) -> Any:
     """The largest of some integers, if none is negative, and else a larger number than any index."""
-    if array.dtype == np.intp:  # read as unsigned, negative numbers are large
-        return np.maximum.reduce(array.view(np.uintp), None)
+    if (
+        array.dtype == np.intp
+    ):  # read as unsigned, negative numbers are large; the place of a few takes less time than `max`
+        unsigned = array.view(np.uintp)
+        return unsigned.item(unsigned.argmax())
     return array.max() if array.min() >= 0 else math.inf
 
 

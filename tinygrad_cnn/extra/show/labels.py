@@ -16,7 +16,8 @@ SPATIAL = {"convolve": "conv{}d", "convolve_dx": "conv_transpose{}d", "max_pool"
 """Functions that are named by their number of spatial axes, by op."""
 
 WRITTEN = {
-    "softmax_nll": "cross_entropy", "power_norm": "norm", "deviation": "std", "variance": "var", "pad_constant": "pad",
+    "softmax_nll": "cross_entropy", "mean_nll": "cross_entropy", "power_norm": "norm", "deviation": "std", "variance": "var",
+    "pad_constant": "pad",
     "contract": "einsum", "resample": "interpolate", "cast": "astype", "cast_discrete": "astype", "take_elements": "take",
     "bernoulli_nll": "binary_cross_entropy", "bernoulli_nll_logits": "binary_cross_entropy_with_logits",
     "exponential_linear": "elu", "rectify": "leaky_relu", "keep_mask": "dropout mask",

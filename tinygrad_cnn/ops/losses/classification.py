@@ -34,17 +34,26 @@ __all__ = [
 
 @op(differentiable=False)
 def label_weights(
-    target: Array, weight: Array = None, *, classes: int, ignore_index: int | None, function: str, dtype: np.dtype[Any]
-) -> Array:
+    target: Array, weight: Array = None, *, classes: int, ignore_index: int | None, function: str, dtype: np.dtype[Any],
+    mean: bool = False,
+) -> Array:  # fmt: skip
     """y = weight[target], or 1 without weights, and 0 where `target` is `ignore_index`; no gradient.
 
+    With `mean`, y is each label's share of their sum, or 0 if they sum to 0, in float32 at least.
     This checks the labels too: a TypeError or IndexError begins with the name `function`.
     """
     target = checked_labels(function, "target", target, classes, ignore_index)
     kept = np.not_equal(target, -1 if ignore_index is None else ignore_index)
+    if mean and dtype.itemsize < 4:
+        dtype = np.dtype(np.float32)  # a sum in float16 overflows, and a share loses digits
     if weight is None:
-        return kept.astype(dtype)
-    return np.where(kept, np.asarray(weight, dtype)[np.where(kept, target, 0)], 0)
+        w = kept.astype(dtype)
+    else:
+        w = np.where(kept, np.asarray(weight, dtype)[np.where(kept, target, 0)], 0)
+    if not mean:
+        return w
+    total: Any = np.count_nonzero(kept) if weight is None else sum(w)
+    return np.divide(w, total + (total == 0), dtype=dtype)
 
 
 @op(differentiable=False)
@@ -91,6 +100,17 @@ softmax_nll_pull.vjp(
     u=lambda g, logits, target: sum(g * _over_target(logits, target), axis=1), logits=_softmax_nll_pull_logits
 )
 softmax_nll_pull.jvp(logits=lambda t, u, logits: _softmax_nll_pull_logits(t, u, logits))
+
+
+@op
+def mean_nll(logits: Array, target: Array, share: Array) -> Array:
+    """y = sum of softmax_nll(logits, target, share); NaN if all shares are 0.   logits' = g share (softmax - one at target)."""
+    y = sum(softmax_nll(logits, target, share))
+    return np.where(np.any(share), y, math.nan).astype(logits.dtype)
+
+
+mean_nll.vjp(logits=lambda g, logits, target, share: softmax_nll_pull(g * numbers(share, logits.dtype), logits, target))
+mean_nll.jvp(logits=lambda t, logits, target, share: sum(share * sum(t * _over_target(logits, target), axis=1)))
 
 
 _zeros = errors(divide="ignore", invalid="ignore")
@@ -159,17 +179,23 @@ def cross_entropy(
     )
     if ignore_index.__class__ is not int:
         ignore_index = int(real(name, "ignore_index", ignore_index, "be an integer", float.is_integer))
-    label_smoothing = real(name, "label_smoothing", label_smoothing, "be from 0 to 1", lambda x: 0 <= x <= 1)
+    if label_smoothing.__class__ is not float or not 0 <= label_smoothing <= 1:
+        label_smoothing = real(name, "label_smoothing", label_smoothing, "be from 0 to 1", lambda x: 0 <= x <= 1)
     if logits.ndim == 1:
         options = {"ignore_index": ignore_index, "reduction": reduction, "label_smoothing": label_smoothing}
         return _single(cross_entropy, logits, target, weight=weight, **options)
     logits = in_floats(logits)  # a weight in the dtype of integers would lose its fraction
     classes = _classes(name, "logits", logits, target, weight, dense=True)
     if target.shape != logits.shape:
-        w = label_weights(target, weight, classes=classes, ignore_index=ignore_index, function=name, dtype=logits.dtype)
+        mean = reduction == "mean" and not label_smoothing
+        w = label_weights(
+            target, weight, classes=classes, ignore_index=ignore_index, function=name, dtype=logits.dtype, mean=mean
+        )
         labels = _without(target, ignore_index)
+        if mean:
+            return mean_nll(logits, labels, w)
         if not label_smoothing:
-            return _labelled(name, softmax_nll(logits, labels, w), w, reduction)
+            return reduced(name, softmax_nll(logits, labels, w), reduction)
         log_p = log_softmax(logits, axis=1)
         spread = where(target != ignore_index, _over_classes(log_p, weight), 0)
         each = w * _pick(log_p, labels) * (label_smoothing - 1) - spread * (label_smoothing / classes)

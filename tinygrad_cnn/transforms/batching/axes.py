@@ -33,13 +33,25 @@ def _same(call: Call) -> Any:
     return call.values[0]
 
 
-@rule(gather.checked, gather.one_hot, distance.is_positive, classification.label_weights)
+@rule(gather.checked, gather.one_hot, distance.is_positive)
 def _as_it_is(call: Call) -> Any:
     """The op on the first input, whatever its shape."""
     if not call.only(0):
         return looped(call)
     params = {"num_classes": call.out[-1]} if call.op is gather.one_hot.op else {}
     return call.run(*call.values, **params)
+
+
+@rule(classification.label_weights)
+def _label_weights(call: Call) -> Any:
+    if not call.only(0):
+        return looped(call)
+    w = call.run(*call.values, mean=False)
+    if not call.params["mean"]:
+        return w
+    w = w.astype(np.result_type(w.dtype, np.float32))
+    total = shape.reshape(reduce.sum(flat(w), axis=1), shape=(call.n, *(1,) * len(call.out)))
+    return w / (total + (total == 0))
 
 
 # Along axes

@@ -269,6 +269,14 @@ def _mean_by(call: Call) -> Any:
     return elementwise.where(empty, math.nan, total / elementwise.where(empty, 1, weight)).astype(a.dtype)
 
 
+@rule(classification.mean_nll)
+def _mean_nll(call: Call) -> Any:
+    logits, target, share = (call.full(i) for i in range(3))
+    each = flat(shape.reshape(classification.softmax_nll(*map(_merged, (logits, target, share))), shape=share.shape))
+    y = reduce.sum(each, axis=1).astype(logits.dtype)
+    return elementwise.where(reduce.any(flat(share) != 0, axis=1), y, math.nan)
+
+
 @rule(dropout.keep_mask, activation.drawn_slopes)
 def _keep_mask(call: Call) -> Any:
     if call.params["rng"] is None or isinstance(call.params["rng"], np.random.Generator):

@@ -58,8 +58,14 @@ def _mse(w: Any, prediction: Any, target: Any, *, reduction: Any, out: Any) -> A
 
 @writes(k.label_weights)
 def _label_weights(
-    w: Any, target: Any, weight: Any = None, *, classes: Any, ignore_index: Any, function: Any, dtype: Any, out: Any
-) -> Any:
+    w: Any, target: Any, weight: Any = None, *, classes: Any, ignore_index: Any, function: Any, dtype: Any, mean: Any,
+    out: Any,
+) -> Any:  # fmt: skip
+    found = _factors(w, target, weight, ignore_index, out)
+    return w.node("Div", found, w.node("ReduceSum", found, keepdims=0)) if mean else found
+
+
+def _factors(w: Any, target: Any, weight: Any, ignore_index: Any, out: Any) -> Any:
     kept = w.node("Not", w.node("Equal", target, w.number(-1 if ignore_index is None else ignore_index, target.dtype)))
     if weight is None:
         return w.cast(kept, out.dtype)
@@ -79,6 +85,11 @@ def _softmax_nll(w: Any, logits: Any, target: Any, weights: Any, *, out: Any) ->
     mask = _label_mask(w, target, classes=logits.shape[1])
     picked = w.node("Where", mask, w.node("LogSoftmax", logits, axis=1), w.number(0, logits.dtype))
     return w.node("Neg", w.node("Mul", w.as_dtype(weights, out.dtype), w.reduce("ReduceSum", picked, [1], False)))
+
+
+@writes(k.mean_nll)
+def _mean_nll(w: Any, logits: Any, target: Any, share: Any, *, out: Any) -> Any:
+    return w.node("ReduceSum", _softmax_nll(w, logits, target, share, out=out), keepdims=0)
 
 
 @writes(k.mean_by)
