@@ -90,9 +90,8 @@ def _are_few(*inputs: Any) -> bool:
 
 def _cut_few(mask: np.ndarray, a: np.ndarray, bits: Any) -> np.ndarray:
     """a where the mask is 1, else 0: in the memory order of the mask, as a gradient has that of its input."""
-    y = empty_like(mask, a.dtype)
-    multiply(a.view(bits), mask, y.view(bits))
-    return y
+    y = mask.astype(bits)
+    return multiply(y, a.view(bits), y).view(a.dtype)  # type: ignore[no-any-return]
 
 
 def _cut(y: np.ndarray, mask: np.ndarray, a: np.ndarray) -> None:
