@@ -32,11 +32,6 @@ T = TypeVar("T")
 _array_of_grad = attrgetter("_grad._array")
 
 
-def _never(*given: Any) -> bool:
-    """The fused form of an update that has none."""
-    return False
-
-
 class _Step(NamedTuple):
     """A prepared step."""
 
@@ -275,11 +270,11 @@ class Optimizer(Loadable, ABC):
     @silent  # with np.errstate(all="raise") a step would stop halfway
     def _update_each(self, tasks: list[tuple[Any, ...]], gradients: Sequence[Array]) -> None:
         update = self.update
-        fused: updates.Fused = updates.fused.get(getattr(update, "__func__", None), _never)
+        fused = updates.fused.get(getattr(update, "__func__", None))
         for place, p, state, group, new, advances, t, u in tasks:
             if advances:
                 self.advance(state, group)
-            if fused(p, gradients[place], state, group, new):
+            if fused is not None and fused(p, gradients[place], state, group, new):
                 pass
             elif t is None:
                 self._update_in_pieces(p, gradients[place], state, group, new)
