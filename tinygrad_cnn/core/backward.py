@@ -121,6 +121,7 @@ class _Walk:
     def run(self) -> None:
         """Each gradient is complete when its node comes. It goes through the rules, and what they return to the parents."""
         grads, useful, ends, borrowed, sums = self.grads, self.useful, self.ends, self.borrowed, self.sums
+        results, finished, pull, retain = self.results, self.finished, self.pull, self.retain
         for node in self.order:
             if (g := grads.pop(node, None)) is None:  # leads to no wanted place
                 continue
@@ -129,7 +130,11 @@ class _Walk:
                 borrowed.add(node)  # a hook may have kept its argument
             op = node.op
             if op is None or node in ends:
-                self.end(node, g)
+                if node in borrowed or g.__class__ is not ndarray or not g.flags.carray:
+                    g = owned(g, node in borrowed, node)
+                results[node] = g
+                if finished is not None:
+                    finished(node, g)
                 if op is None or node.number < self.floor:
                     continue
             if g.size >= LARGE:
@@ -138,8 +143,8 @@ class _Walk:
             parents = node.parents if useful is None else tuple([p if p in useful else None for p in node.parents])
             if op.adds is not None and parents[0] in grads and self.adds(node, g, parents[0]):
                 pulled: Sequence[Any] = ()
-            elif self.pull is not None:
-                pulled = self.pull(node, g, parents)
+            elif pull is not None:
+                pulled = pull(node, g, parents)
             else:
                 pulled = op.pull(g, node.saved, node.params, parents)
             i = -1
@@ -158,7 +163,7 @@ class _Walk:
                     grads[parent] = r
                     if (parent.op is None or parent in ends) and shares(r, g, node.saved, pulled):
                         borrowed.add(parent)
-            if not self.retain:
+            if not retain:
                 node.saved = node.parents = None
 
     def adds(self, node: Any, g: Array, parent: Any) -> bool:
@@ -181,14 +186,6 @@ class _Walk:
         ):
             return False
         return node.op.adds(whole, g, *node.params)  # type: ignore[no-any-return]
-
-    def end(self, place: Any, g: Array) -> None:
-        """Keep the gradient of a leaf or a wanted place, in memory of its own."""
-        if place in self.borrowed or g.__class__ is not ndarray or not g.flags.carray:
-            g = owned(g, place in self.borrowed, place)
-        self.results[place] = g
-        if self.finished is not None:
-            self.finished(place, g)
 
 
 def in_tensors(create: bool) -> bool:

@@ -46,6 +46,9 @@ RECORD = """\
         _n.shape = _y.shape; _n.strides = _y.strides; _n.dtype = _y.dtype
 """
 
+COMPLEX = "({0}_n is not None and {0}_n.dtype.kind == 'c')"
+"""Whether an input has a gradient and is complex."""
+
 
 def emit_call(sig: Signature, first: str) -> str:
     """Source of the public function: unwrap, run, wrap, and record if an input requires a gradient. `first` is its head."""
@@ -64,16 +67,13 @@ def emit_call(sig: Signature, first: str) -> str:
         source, given, arrays = "", list(inputs), [*map("{}_".format, inputs)]
         s |= {"inputs": _tuple(given), "arrays": _tuple(arrays), "parents": _tuple([*map("{}_n".format, served)])}
         s |= {"some_tensor": _any("isinstance({}, Tensor)", inputs), "wanted": _any("{}_n is not None", served)}
-        odd = " or ".join([ODD.format(n) for n in inputs])
-        s |= {"inside": f"if {odd}: return _inside(_op, {s['inputs']}, {s['params']})\n        "}
+        s |= {"inside": f"if {_any(ODD, inputs)}: return _inside(_op, {s['inputs']}, {s['params']})\n        "}
         labels = [n for n in inputs if served and n not in served]
-        unpack = f"    {xs}_ = {xs}._array; {xs}_n = {xs}._node\n"
-        if len(inputs) > 1:
-            unpack = "".join([OPERAND.format(n=n, name=sig.name, is_label=n in labels, **s) for n in inputs])
+        form = OPERAND if len(inputs) > 1 else "    {n}_ = {n}._array; {n}_n = {n}._node\n"
+        unpack = "".join([form.format(n=n, name=sig.name, is_label=n in labels, **s) for n in inputs])
     source += ARRAYS.format(run=_run(sig, given, sig.residuals), **s) + unpack
     source += TENSORS.format(run=_run(sig, arrays), **s)
-    for n in labels:
-        source += f"    if {n}_n is not None and _recording(): _refuse(_op, '{n}')\n"
+    source += "".join([f"    if {n}_n is not None and _recording(): _refuse(_op, '{n}')\n" for n in labels])
     if served:
         s |= {"saved": _tuple([_saved(sig, name) for name in sig.saved])}
         source += RECORD.format(floating="" if sig.rules else " and _y.dtype.kind in 'fc'", **s)
@@ -95,7 +95,7 @@ def _tuple(items: Sequence[str]) -> str:
 
 def _any(form: str, names: Sequence[str]) -> str:
     """Source for: does the condition `form` hold of one of the names, which stand in place of {}?"""
-    text = " or ".join([form.replace("{}", name) for name in names])
+    text = " or ".join([form.format(name) for name in names])
     return text if len(names) == 1 else f"({text})"
 
 
@@ -124,14 +124,14 @@ def emit_pull(sig: Signature) -> str:
     source = "def _pull(g, saved, params, parents):\n"
     if not sig.rules:
         return source + ("    raise _lacking(_op, parents)\n" if sig.lacks_rules else "    return ()\n")
-    if sig.variadic and not sig.takes_complex:
-        source += "    if 'c' in [_n.dtype.kind for _n in parents if _n is not None]: _real_only(_op, parents)\n"
     if sig.saved:
         source += f"    {_tuple(sig.saved)} = saved\n"
     if sig.params:
         source += f"    {_tuple(sig.params)} = params\n"
     if sig.variadic:
         ((xs, names),) = sig.rules.items()
+        if not sig.takes_complex:
+            source += "    if 'c' in [_n.dtype.kind for _n in parents if _n is not None]: _real_only(_op, parents)\n"
         if not sig.joins:
             call = f"{rule_name(xs)}({', '.join(['_n.shape' if n == IN_SHAPE else n for n in names])})"
             return source + f"    return tuple([{call} if _n is not None else None for i, _n in enumerate(parents)])\n"
@@ -148,8 +148,7 @@ def emit_pull(sig: Signature) -> str:
         )
     source += f"    {_tuple([*map('{}_n'.format, sig.served)])} = parents\n"
     if not sig.takes_complex:
-        found = " or ".join([f"({n}_n is not None and {n}_n.dtype.kind == 'c')" for n in sig.served])
-        source += f"    if {found}: _real_only(_op, parents)\n"
+        source += f"    if {_any(COMPLEX, sig.served)}: _real_only(_op, parents)\n"
     for inputs, names in sig.rules.items():
         source += _emit_rule(inputs, names)
     return source + f"    return {_tuple([*map('_{}'.format, sig.served)])}\n"

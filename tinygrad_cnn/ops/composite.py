@@ -57,13 +57,16 @@ def _unfit(name: str, error: AttributeError) -> TypeError:
     return TypeError(f"{name}: an argument is not what it must be, such as an array or a number: {error}")
 
 
+PASSED: dict[Any, str] = {inspect.Parameter.KEYWORD_ONLY: "{0}={0}", inspect.Parameter.VAR_POSITIONAL: "*{0}"}
+"""How a parameter is passed on, by its kind, if not by its position."""
+
+
 def _written(function: Callable[..., Any], arrays: Collection[str], scope: dict[str, Any]) -> Any:
     """The function that :func:`accepting_lists` describes, whose parameters `arrays` may be lists; `scope` is its globals."""
     scope |= {"Tensor": (Tensor := namespace["Tensor"]), "_FINE": FINE | {Tensor}}
     name, parameters = function.__name__, inspect.signature(function).parameters
-    source, passed = head(name, parameters.values(), scope), []
-    for n, p in parameters.items():
-        passed.append(f"{n}={n}" if p.kind is p.KEYWORD_ONLY else f"*{n}" if p.kind is p.VAR_POSITIONAL else n)
+    passed = [PASSED.get(p.kind, "{0}").format(n) for n, p in parameters.items()]
+    source = head(name, parameters.values(), scope)
     source += f"    if not (Tensor is {' is '.join(map('{}.__class__'.format, arrays))}):\n"
     for n in arrays:
         if f"*{n}" in passed:

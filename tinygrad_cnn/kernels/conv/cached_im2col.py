@@ -69,6 +69,13 @@ def with_plan(key: Any, make: Callable[[], Plan], prepare: Callable[..., Callabl
 class Plan:
     """Buffers and views for windows g on images (n, c, *sizes), whose pixels are `spread` apart, with zeros between them."""
 
+    _images: np.ndarray | None = None
+    """The images that the columns are of, if gradients in filters ask for them."""
+    _bytes = bytearray()
+    """The memory of these images."""
+    _is_known = False
+    """Whether they are those of the last call."""
+
     def __init__(self, shape: Sizes, g: Geometry, dtype: np.dtype[Any], spread: Sizes = ()) -> None:
         n, c, *sizes = shape
         d, self.out = len(sizes), g.out
@@ -83,9 +90,6 @@ class Plan:
         self.columns = self.with_ones[:-1]
         self._room = self.columns.reshape(self._windows.shape)
         self._filters: dict[int, tuple[np.ndarray, ...]] = {}
-        self._images: np.ndarray | None = None  # that the columns are of, if gradients in filters ask for them
-        self._bytes = bytearray()  # the memory of these images
-        self._is_known = False  # whether they are those of the last call
 
     def filters(self, w: np.ndarray, b: np.ndarray | None) -> tuple[np.ndarray, Copies]:
         """w (O, c, *k) as a matrix, with the biases in the last column, and the copies that fill it."""
