@@ -60,8 +60,12 @@ def reduced(name: str, each: Array, reduction: str) -> Tensor:
 
 def as_array(value: Array) -> Tensor:
     """`value`, converted to an array unless it is an array or a Tensor."""
-    given: Any = value if hasattr(value, "dtype") else np.asarray(value)
-    if given.dtype.kind not in "biuf":
+    try:
+        given, kind = value, value.dtype.kind
+    except AttributeError:
+        given = np.asarray(value)
+        kind = given.dtype.kind
+    if kind not in "biuf":
         raise TypeError(
             f"a loss is given {value!r:.60}; it must be an array or a Tensor: does `forward` return its result?"
         )
