@@ -43,7 +43,7 @@ FUNCTIONS = """
     T.zeros(1, dtype=T.cdouble); T.empty(2, 3).shape; T.empty((2,), dtype=T.int64).shape; T.empty_like(x).shape
     T.randint(5, 6, (2, 2))
     T.randint(1, (3,))
-    T.sort(T.randperm(4)).values if hasattr(T, "Size") else T.sort(T.randperm(4)); T.bernoulli(T.ones(3))
+    T.sort(T.randperm(4)).values if hasattr(T, "_C") else T.sort(T.randperm(4)); T.bernoulli(T.ones(3))
     T.bernoulli(T.zeros(3))
     str(T.device("cpu")); T.cuda.is_available(); T.cuda.device_count()
     T.zeros(1, dtype=T.float16); T.zeros(1, dtype=T.half); T.zeros(1, dtype=T.float32); T.zeros(1, dtype=T.float)
@@ -58,6 +58,19 @@ FUNCTIONS = """
     T.inference_mode(lambda: 2)(); T.inference_mode()(lambda: 3)(); T.multinomial(T.tensor([0.0, 2.0]), 1)
     T.multinomial(T.tensor([[0.0, 2.0], [1.0, 0.0]]), 3, replacement=True); T.multinomial(T.eye(2), num_samples=1)
     T.zeros(2, device="cpu"); T.flip(x, dims=(0, 1)); T.roll(x, 1, dims=0); T.flatten(c, start_dim=1); T.triu(x, diagonal=1)
+    T.Size([2, 3]) == x.shape; isinstance(x.dtype, T.dtype); isinstance(T.float32, T.dtype); isinstance("f", T.dtype)
+    float(T.finfo(x.dtype).max); bool(T.finfo(T.float32).eps > 0); T.iinfo(T.int16).min; T.pi; T.inf; str(T.nan); T.e
+    T.jit.is_scripting(); T.jit.ignore(lambda a: -a)(2); T.jit.unused(lambda a: -a)(3)
+    T.unique(k % 3); T.unique(k % 3, return_counts=True)[1]; T.unique(k % 3, return_inverse=True)[1]; T.unique(n, dim=1)
+    T.unique(n, return_inverse=True, dim=1)[1]
+    T.bincount(i); T.bincount(i, minlength=4); T.bincount(i, v); T.histc(x, 4); T.histc(x, bins=3, min=-1, max=1)
+    T.count_nonzero(n); T.count_nonzero(n, dim=1); T.count_nonzero(n, (0, 1)); T.bucketize(x, v.abs().cumsum(0))
+    T.bucketize(k, i.cumsum(0), right=True); T.bucketize(k, i.cumsum(0), out_int32=True)
+    T.cdist(x, y); T.cdist(x, y[:1], p=1.0); T.cdist(c, c[:, :2]); T.cartesian_prod(k[0], i); T.cartesian_prod(v); T.det(s)
+    T.complex(x, y).imag; T.polar(x.abs(), y).real; T.view_as_real(T.complex(x, y)); T.view_as_complex(s).imag
+    T.linspace(0, 1, steps=5); T.roll(x, shifts=1, dims=1); T.var(x, dim=1, unbiased=False); T.std(x, 0, unbiased=True)
+    T.topk(v, 2, dim=0, sorted=True).indices; T.topk(x, 2, 1, True, True)[0]; x.topk(1, 1, False, True)[1]; x.topk(2).values
+    x.size(); x.size(1); x.size(-1); x.size(dim=0); c.size(0) * 2
 """
 
 METHODS = """
@@ -92,6 +105,10 @@ METHODS = """
     x.logcumsumexp(1); x.logcumsumexp(dim=0); x.logical_and(y); m.logical_not(); x.logical_or(y); m.logical_xor(m); v.outer(v)
     x.positive(); x.prelu(T.tensor([0.25])); x.rad2deg(); x.rot90(); x.rot90(1, (0, 1)); x.signbit(); x.sinc(); x.trunc()
     v.vdot(v)
+    c.unfold(2, 2, 1); c.unfold(-1, 3, 2); c.unfold(0, 1, 1); s.inverse(); s.det(); s.adjoint(); x.diff(); x.diff(dim=0)
+    x.nan_to_num(); x.quantile(0.5); x.quantile(0.25, dim=1, keepdim=True); x.index_add(1, i, y); x.index_add(1, i, y, alpha=2)
+    x.is_contiguous(); x.t().is_contiguous(); x.is_cuda; k.unique(); i.bincount(); x.histc(4); n.count_nonzero(dim=0)
+    T.complex(s, s.T).adjoint().imag
 """
 
 FUNCTIONAL = """

@@ -11,12 +11,13 @@ import pytest
 import tinygrad_cnn as tg
 from tinygrad_cnn.names.foreign_modules import MODULES
 from tinygrad_cnn.names.foreign_modules import OURS as EXISTING
-from tinygrad_cnn.names.synonyms import sequences
+from tinygrad_cnn.names.synonyms import sequences, types
 
 from .test_names import ELSEWHERE
 
 HOMES = {
     "": tg, "nn": tg.nn, "optim": tg.optim, "data": tg.data, "names.synonyms.sequences": sequences,
+    "names.synonyms.types": types,
     "vision.transforms": tg.vision.transforms, "vision.transforms.functional": tg.vision.transforms.functional,
 }  # fmt: skip
 OURS = [
@@ -98,7 +99,7 @@ def test_nothing_lists_them():
     [
         ("from tinygrad_cnn import LongTensor", r"'LongTensor' from 'tinygrad_cnn'; use tg\.Tensor"),
         ("from tinygrad_cnn.nn import SyncBatchNorm", "SyncBatchNorm"),
-        ("from tinygrad_cnn.vision.transforms import InterpolationMode, Resize", "interpolations are strings"),
+        ("from tinygrad_cnn.vision.transforms import ToTensor, Resize", "ToFloat"),
         ("from tinygrad_cnn.vision.transforms.functional import hflip", r"use images\[\.\.\., ::-1\]"),
         ("from tinygrad_cnn.vision.models import resnet18, ResNet18_Weights", "by the path of a file"),
         ("from tinygrad_cnn.vision.ops import FrozenBatchNorm2d", r"nn\.BatchNorm2d"),

@@ -208,9 +208,6 @@ WRONG = [
     (lambda: x().sum(dim=()), r"'dim'; name the axes, in axis=: for PyTorch \(\) is all axes or none"),
     (lambda: x().softmax(dim=None), "'dim'; name the axes, in axis=: .* None a guess"),
     (lambda: x().sum(dim=[]), "'dim'; name the axes"),
-    (lambda: x().var(unbiased=False), "use correction=0"),
-    (lambda: x().var(unbiased=True), "use correction=1"),
-    (lambda: x().topk(1, sorted=True), "leave it out"),
     (lambda: F.relu(x(), inplace=True), "every result is a new Tensor"),
     (lambda: F.elu(x(), inplace=False), "every result is a new Tensor"),
     (lambda: F.dropout(x(), inplace=True), "every result is a new Tensor"),
@@ -238,7 +235,6 @@ WRONG = [
     (lambda: tg.full(2, 3, 1.0), r"the shape is one tuple: full\(\(2, 3\), 1\.0\)"),
     (lambda: tg.arange(start=0, end=5), "use stop="),
     (lambda: tg.arange(1, 2, 3, 4), "there are 4 numbers; give stop, or start, stop and step"),
-    (lambda: tg.linspace(0, 1, steps=5), "use num=5"),
     (lambda: tg.linspace(0, 1, 5, requires_grad=True), r"tg\.Tensor\(result, requires_grad=True\)"),
     (lambda: tg.randn(2, 3, generator=np.random.default_rng(0)), r"use rng=\.\.\."),
     (lambda: tg.Tensor([1.0], device="cuda"), r"Tensor\(\) got .*one device"),
@@ -465,7 +461,6 @@ def test_every_keyword_of_pytorchs_works_or_is_explained(label, name):
         ("torch", "kaiser_window", {"n": 2}, [1 / np.i0(12), 1]),
         ("torch", "std_mean", {"x": np.array([1.0, 3.0])}, [2**0.5, 2]),  # divided by n - 1
         ("torch", "var_mean", {"x": np.array([1.0, 3.0])}, [2, 2]),
-        ("torch", "cdist", {"x": np.array([[0.0, 0.0]]), "y": np.array([[3.0, 4.0], [0.0, 0.0]])}, [[5, 0]]),
         ("torch", "pdist", {"x": np.array([[0.0, 0.0], [3.0, 4.0], [0.0, 8.0]])}, [5, 8, 5]),
         (
             "torch",

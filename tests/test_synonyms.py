@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from .synonyms import ALL, ARRAYS, METHODS
 F = nn.functional
 RECORDED = json.loads(FILE.read_text(encoding="utf-8"))
 PLACES = {"torch": tg, "torch.nn.functional": F, "torch.Tensor": tg.Tensor, "torch.nn.Module": nn.Linear(1, 1)}
+PLACES["torchvision.transforms"] = tg.vision.transforms
 NAMES = [(theirs, name) for theirs, table in SYNONYMS.items() for name in table]
 
 
@@ -54,8 +56,8 @@ def test_it_computes_what_pytorch_does(expression):
 def test_every_name_is_in_an_expression():
     text = "\n".join(ALL)
     for theirs, name in NAMES:
-        if theirs != "torch.nn.Module":
-            called = {"torch": rf"\bT\.{name}\b", "torch.nn.functional": rf"\bF\.{name}\("}.get(theirs, rf"\.{name}\(")
+        if theirs not in ("torch.nn.Module", "torchvision.transforms"):
+            called = {"torch": rf"\bT\.{name}\b", "torch.nn.functional": rf"\bF\.{name}\("}.get(theirs, rf"\.{name}\b")
             assert re.search(called, METHODS if theirs == "torch.Tensor" else text), f"{theirs}.{name} is not tested"
 
 
@@ -81,6 +83,21 @@ def test_gradients_go_through(expression):
     result = eval(expression, {"T": tg, "F": F, **given})
     result.sum().backward()
     assert any(tensor.grad is not None and np.any(tensor.grad.numpy() != 0) for tensor in given.values())
+
+
+def test_interpolations_are_strings():
+    transforms = tg.vision.transforms
+    mode = transforms.InterpolationMode.BICUBIC
+    assert transforms.Resize(4, interpolation=mode).interpolation == "bicubic"
+    assert transforms.v2.InterpolationMode.NEAREST_EXACT == "nearest-exact"
+
+
+def test_a_size_is_a_number_that_may_be_called():
+    size = tg.ones(2, 3).size
+    assert (size, size + 1, range(size)[-1], json.dumps(size)) == (6, 7, 5, "6")
+    assert type(pickle.loads(pickle.dumps(size))) is int
+    with pytest.raises(IndexError):
+        size(2)
 
 
 def test_a_tensor_of_pytorchs_is_a_copy_without_a_graph():
@@ -135,6 +152,12 @@ WRONG = [
     (lambda x: tg.mm(x, x[0]), ValueError, r"mm: the operands have shapes \(2, 3\) and \(3,\)"),
     (lambda x: tg.bmm(tg.ones(2, 1, 1), tg.ones(3, 1, 1)), ValueError, "stacks have 2 and 3 matrices"),
     (lambda x: tg.t(tg.ones(1, 2, 3)), ValueError, "must be a vector or a matrix"),
+    (lambda x: x.indices, AttributeError, "argmax, argmin and argsort have the positions"),
+    (lambda x: tg.jit.script, AttributeError, "use tg.compile"),
+    (lambda x: x.unfold(1, 4, 1), ValueError, "`size` is 4 and `step` 1, and the axis 1 has size 3"),
+    (lambda x: tg.complex(x, x.double()), TypeError, "float32 and float64; they must be of one"),
+    (lambda x: tg.view_as_real(x), TypeError, "must be complex"),
+    (lambda x: tg.view_as_complex(x), ValueError, "must have two elements"),
     (lambda x: x.clamp(), ValueError, "give one of them at least"),
     (lambda x: x.narrow(1, 2, 2), IndexError, "the axis 1 has size 3"),
     (lambda x: tg.chunk(x, 0), ValueError, "must be at least 1"),
@@ -159,7 +182,6 @@ def test_what_is_no_synonym_says_so(call, kind, text):
 def test_names_with_another_meaning_keep_their_errors():
     x = tg.ones(3, 2)
     for call in (
-        lambda: x.size(0),
         lambda: x.max(dim=1),
         lambda: tg.split(x, 2, dim=0),
         lambda: x.gather,

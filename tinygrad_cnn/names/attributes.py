@@ -119,6 +119,8 @@ class _Absent:
         method = SYNONYMS[self.theirs].get(self.name)
         if method is None:
             raise _error(instance, owner, self.name, self.theirs)
+        if isinstance(method, property):
+            return method if instance is None else method.fget(instance)  # type: ignore[misc]
         return method if instance is None else MethodType(method, instance)
 
     def __set__(self, instance: object, value: object) -> None:

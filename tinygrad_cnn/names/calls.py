@@ -20,6 +20,9 @@ F = TypeVar("F", bound=Function)
 ALONE = {"where": "tg.nonzero(x) has the positions where x is not 0"}
 """What a function that was given one argument alone may have been meant for."""
 
+SORTED = "topk", "sorted"
+"""PyTorch's last argument of ``topk``, by position or name: whether the values are in order, which they are here."""
+
 
 def explaining(function: F, name: str = "") -> F:
     """`function`, with :func:`understood` where Python refuses the arguments of a call.
@@ -32,6 +35,8 @@ def explaining(function: F, name: str = "") -> F:
         try:
             return function(*args, **named)
         except TypeError as error:
+            if name == SORTED[0] and len(args) == 5:
+                return function(*args[:4], **named)
             found = understood(function, name or type(args[0]).__name__, args, named, str(error))
             if found is None:
                 raise
@@ -61,9 +66,9 @@ def understood(
     places = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     given = {*places[: len(args)], *(name for name in named if name in names)}
     found: dict[str, str] = {}  # their keyword: ours, or "" for one that has no effect
-    for keyword in sorted(unknown, key=lambda k: named[k] is None):
+    for keyword in sorted(unknown, key=lambda k: (named[k] is None, k != "unbiased")):
         value, ours = named[keyword], ours_for(owner, keyword, names)
-        if keyword == "device" and is_processor(value):
+        if (keyword == "device" and is_processor(value)) or (owner, keyword) == SORTED:
             found[keyword] = ""
             continue
         if ours in given and keyword in DONE:
@@ -76,7 +81,10 @@ def understood(
         elif text := unexpected(owner, keyword, value, ours, names):
             raise TypeError(text) from None  # no variable may hold the error: with its traceback it would be a cycle
     if found:
-        return {ours: value for name, value in named.items() if (ours := found.get(name, name))}
+        return {
+            ours: int(bool(value)) if name == "unbiased" and name in found else value
+            for name, value in named.items() if (ours := found.get(name, name))
+        }  # fmt: skip
     if text := _twice(owner, places, len(args), named) or _too_many(owner, parameters, places, len(args)):
         raise TypeError(text) from None
     if owner in WHOLE and any(hasattr(value, "__array__") for value in args):
@@ -127,8 +135,6 @@ def unexpected(owner: str, keyword: str, value: Any, ours: str | None, names: Co
         return f"{text}; {ABSENT[keyword]}" if keyword in ABSENT else None
     if ours.startswith("("):
         return f"{text}; {ours[1:-1]}"
-    if keyword == "unbiased":
-        return f"{text}; use correction={int(bool(value))}: the sum is divided by n - correction"
     if keyword == "dim" and _is_unclear(value, names):
         return f"{text}; {UNCLEAR}"
     shown = repr(value) if isinstance(value, int | str | float | tuple | list) and len(repr(value)) < 40 else "..."

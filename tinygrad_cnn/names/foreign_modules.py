@@ -98,7 +98,7 @@ MODULES = {
         "tg.vision.models.unet":
         "deeplabv3_resnet50 deeplabv3_resnet101 deeplabv3_mobilenet_v3_large fcn_resnet50 lraspp DeepLabV3",
     }),
-    "vision.transforms.v2": Foreign({"vision.transforms": "*"}, {}),
+    "vision.transforms.v2": Foreign({"vision.transforms": "*", "names.synonyms.types": "InterpolationMode"}, {}),
     "vision.transforms.v2.functional": Foreign({"vision.transforms.functional": "*"}, {}),
     "vision.tv_tensors": Foreign({}, {
         "(targets are a dict, whose names state what they are: 'boxes', 'masks', 'keypoints', 'labels'; images are arrays)":

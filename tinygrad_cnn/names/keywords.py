@@ -14,7 +14,9 @@ RENAMED = {
 }  # fmt: skip
 """Our keyword for each of PyTorch's; of several, the first that the function has."""
 
-DONE = ("dim", "keepdim", "input", "start_dim", "end_dim", "dims", "exponent", "diagonal", "size")
+DONE = (
+    "dim", "keepdim", "input", "start_dim", "end_dim", "dims", "exponent", "diagonal", "size", "steps", "shifts", "unbiased"
+)  # fmt: skip
 """Keywords that can only mean one thing, so that a call with them is made. The errors of other keywords say what to use."""
 
 THEIRS: dict[str, list[str]] = {}

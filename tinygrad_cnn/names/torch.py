@@ -12,6 +12,9 @@ DEVICES = "(there is one device, the processor: leave it out)"
 COMPLEX = "(there is none; docs/complex.md says what takes complex numbers)"
 SPARSE = "(Tensors are dense)"
 QUANTIZED = "(there is no quantization)"
+POSITIONS = (
+    "(max, min, median and sort return values alone: argmax, argmin and argsort have the positions; topk has both)"
+)
 MIXED = "(each dtype is computed as it is: there is no autocast)"
 VIEWS = "(nothing is written through a view: index, or use tg.index_set, which returns a new Tensor)"
 LAZY = "(layers have no lazy forms: give the sizes; model.summary(shape) shows those that a model has)"
@@ -26,20 +29,19 @@ _TORCH = {
     "tg.matmul": "chain_matmul", "b + x @ y": "addmv", "b + (x @ y).sum(axis=0)": "addbmm", "b + tg.outer(x, y)": "addr",
     "tg.min(x), tg.max(x)": "aminmax", "tg.std(x, correction=1), tg.mean(x)": "std_mean",
     "tg.var(x, correction=1), tg.mean(x)": "var_mean", "tg.norm(x - y)": "dist",
-    "tg.norm(x[..., :, None, :] - y[..., None, :, :], axis=-1)": "cdist",
     "tg.norm(x[:, None] - x, axis=-1)[np.triu_indices(len(x), 1)]": "pdist", "tg.linalg.norm":
     "frobenius_norm nuclear_norm", "tg.log(tg.linalg.det(x))": "logdet", "tg.linalg.eigh": "symeig lobpcg", "tg.linalg.svd":
     "pca_lowrank svd_lowrank", "tg.linalg.qr": "geqrf orgqr ormqr", SOLVERS:
     "cholesky_inverse cholesky_solve lu lu_solve lu_unpack triangular_solve", "tg.sort(x, axis=0)": "msort",
     "tg.sort(x, axis)[..., k - 1]": "kthvalue", "tg.cumsum(dx * (y[1:] + y[:-1]) / 2)": "cumulative_trapezoid",
-    "tg.searchsorted(boundaries, x)": "bucketize", "tg.block": "block_diag", "tg.broadcast_arrays": "broadcast_tensors",
-    "tg.meshgrid": "cartesian_prod", "tg.eye(n) * x[..., None]": "diag_embed", "tg.pad": "constant_pad_nd",
+    "tg.block": "block_diag", "tg.broadcast_arrays": "broadcast_tensors",
+    "tg.eye(n) * x[..., None]": "diag_embed", "tg.pad": "constant_pad_nd",
     "tg.embedding(indices, weight).mean(axis=1)": "embedding_bag",
     "x.reshape(n, g, c, h, w).swapaxes(1, 2).reshape(x.shape)": "channel_shuffle", "x.detach()": "detach",
     "x.swapaxes(-1, -2)": "adjoint", "tg.full": "fill", "tg.arange, which leaves out the end": "range", "tg.zeros":
     "empty_strided empty_permuted", "mean + std * tg.randn(2, 3)": "normal",
     RANDOM.format("poisson"): "poisson", RANDOM.format("binomial"): "binomial", RANDOM.format("integers"): "randint_like",
-    "np.histogram": "histc", "np.unique": "unique_consecutive mode", "np.bartlett(n + 1)[:-1]": "bartlett_window",
+    "np.unique": "unique_consecutive mode", "np.bartlett(n + 1)[:-1]": "bartlett_window",
     "np.blackman(n + 1)[:-1]": "blackman_window", "np.hamming(n + 1)[:-1]": "hamming_window", "np.hanning(n + 1)[:-1]":
     "hann_window", "np.kaiser(n + 1, 12)[:-1]": "kaiser_window", "itertools.combinations": "combinations",
     "tg.special.digamma": "digamma", "tg.special.erfc": "erfc", "tg.special.erfinv": "erfinv", "tg.special.gammaln":
@@ -48,12 +50,12 @@ _TORCH = {
     "tg.set_num_threads": "set_num_interop_threads", "tg.get_num_threads": "get_num_interop_threads",
     "tg.no_grad or tg.enable_grad": "set_grad_enabled", "tg.detect_anomaly":
     "set_anomaly_enabled", "tg.manual_seed": "seed initial_seed",
-    "tg.compile": "jit fx compiler", "tg.onnx.export": "export",
+    "tg.compile": "fx compiler", "tg.onnx.export": "export",
     "tg.load": "hub", "NumPy's generators: rng=": "Generator default_generator",
     "x * tg.minimum(1, maxnorm / tg.norm(x, axis=1, keepdims=True))": "renorm", "tg.where(mask, x, y)": "masked",
     "SciPy's signal.windows": "signal", "cProfile, and tg.show": "profiler", "np.memmap": "from_file", "np.from_dlpack(x)":
     "to_dlpack", "x.dtype.kind in 'if'": "is_signed", "bool(x)": "is_nonzero", "x.shape == y.shape": "is_same_size",
-    "tuple": "Size", "tg.gradients(y, xs)": "Gradient", "np.dtype": "dtype", "Python's if, or tg.where": "cond",
+    "tg.gradients(y, xs)": "Gradient", "Python's if, or tg.where": "cond",
     "Python's while": "while_loop", "(NumPy has no bfloat16)": "bfloat16", "tg.Tensor":
     "FloatTensor DoubleTensor HalfTensor LongTensor IntTensor ShortTensor ByteTensor BoolTensor CharTensor",
     "tg.set_default_dtype": "set_default_tensor_type",
@@ -64,8 +66,7 @@ _TORCH = {
         autocast GradScaler is_autocast_enabled get_autocast_dtype set_float32_matmul_precision
         get_float32_matmul_precision""",
     FIXED: "use_deterministic_algorithms are_deterministic_algorithms_enabled set_deterministic_debug_mode",
-    "x + 1j * y": "complex", "tg.stack([z.real, z.imag], axis=-1)": "view_as_real", "x[..., 0] + 1j * x[..., 1]":
-    "view_as_complex", "r * tg.exp(1j * angle)": "polar", "tg.conj": "conj_physical", "z": "resolve_conj",
+    "tg.conj": "conj_physical", "z": "resolve_conj",
     COMPLEX: "is_conj stft istft complex32 chalf",
     SPARSE: "sparse sparse_coo_tensor sparse_csr_tensor sparse_csc_tensor sparse_coo sparse_csr sparse_csc nested jagged",
     QUANTIZED: "quantization ao quantize_per_tensor quantize_per_channel dequantize qint8 quint8 qint32", VIEWS:
@@ -79,25 +80,25 @@ _TORCH = {
 _TENSOR = {
     "x.reshape(...)": "resize", "x.reshape(y.shape)": "resize_as", "x.mT": "adjoint", "x.dtype.itemsize": "itemsize",
     "x.size * x.dtype.itemsize": "nbytes", "x.numpy().strides": "stride", "x.numpy().ctypes.data": "data_ptr",
-    "x.numpy().flags.c_contiguous": "is_contiguous", "x.detach()": "detach_",
+    "x.detach()": "detach_",
     "x.detach(), and x.copy_(value) to write a leaf": "data", "x.is_leaf, or tg.show(x)": "grad_fn", "x.register_hook(f)":
     "retain_grad retains_grad register_post_accumulate_grad_hook", "x.copy_(0.0) on a leaf, and w.zero_grad() for w.grad":
     "zero_", "x.copy_(value) on a leaf": "fill_ set_ fill", "tg.nn.init on a parameter":
     "normal_ uniform_ random_ bernoulli_ exponential_ log_normal_ cauchy_ geometric_", "np.array_equal(x, y)": "equal",
     "x << y": "bitwise_left_shift", "x >> y": "bitwise_right_shift", "tg.take_along_axis(x, indices, axis)": "gather",
-    "tg.put_along_axis(x, indices, values, axis)": "scatter put", "tg.index_add(x, axis, index, src)": "index_add",
+    "tg.put_along_axis(x, indices, values, axis)": "scatter put",
     "tg.split(x, range(n, x.shape[axis], n), axis) for parts of n": "split", "tg.array_split(x, n)": "tensor_split",
-    "tg.zeros(*shape, dtype=x.dtype)": "new", "np.unique(x.numpy())": "unique", "tg.where(condition, x, y)": "where",
-    "tg.unfold of images, or index": "unfold", "x.sum over the axes to drop": "sum_to_size", "f(x.numpy())":
+    "tg.zeros(*shape, dtype=x.dtype)": "new", "tg.where(condition, x, y)": "where",
+    POSITIONS: "indices values", "x.sum over the axes to drop": "sum_to_size", "f(x.numpy())":
     "apply_ map_ map2_",
     DEVICES: """
-        cuda is_cuda is_cpu is_mps pin_memory is_pinned get_device xpu ipu mtia is_meta layout dim_order is_xpu
+        cuda is_cpu is_mps pin_memory is_pinned get_device xpu ipu mtia is_meta layout dim_order is_xpu
         record_stream is_shared""",
     "(use threads: tg.set_num_threads)": "share_memory_",
     "x.conj()": "conjugate conj_physical", "x.conj().mT": "H mH", "tg.angle(x)": "angle",
     COMPLEX: "chalf is_conj is_neg resolve_neg stft istft",
     SPARSE: """
-        is_sparse to_sparse to_dense sparse_mask sparse_dim dense_dim coalesce is_coalesced indices values is_sparse_csr
+        is_sparse to_sparse to_dense sparse_mask sparse_dim dense_dim coalesce is_coalesced is_sparse_csr
         to_sparse_coo to_sparse_csr to_sparse_csc is_nested to_padded_tensor""",
     QUANTIZED: "is_quantized dequantize int_repr q_scale q_zero_point", VIEWS:
     "as_strided as_strided_scatter storage untyped_storage storage_offset", "(NumPy has no bfloat16)": "bfloat16",

@@ -22,7 +22,6 @@ TRANSFORMS = {
     "AutoAugment AugMix AutoAugmentPolicy", "tg.vision.transforms": "v2 transforms",
     "tg.vision.ops.remove_small_boxes(boxes, 1)": "SanitizeBoundingBoxes ClampBoundingBoxes",
     "tg.vision.ops.box_convert, or kinds={'boxes': 'boxes_xywh'}": "ConvertBoundingBoxFormat",
-    "(interpolations are strings: \"nearest\", \"bilinear\", \"bicubic\")": "InterpolationMode",
 }  # fmt: skip
 
 FUNCTIONAL = {
@@ -40,7 +39,6 @@ FUNCTIONAL = {
     "(images are arrays: PIL.Image.fromarray(image.transpose(1, 2, 0)))": "to_pil_image",
     "images.shape[-2:], and images.shape[-3] for the channels":
     "get_image_size get_size get_dimensions get_image_num_channels get_num_channels",
-    "(interpolations are strings: \"nearest\", \"bilinear\", \"bicubic\")": "InterpolationMode",
 }  # fmt: skip
 
 MODELS = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
@@ -39,7 +41,14 @@ def sort(a: Array, axis: int | None = -1, descending: bool = False) -> Tensor:
     return take_along_axis(a, argsort(a, axis=axis, descending=descending), axis=axis)
 
 
-def topk(a: Array, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
+class TopK(NamedTuple):
+    """What :func:`topk` returns."""
+
+    values: Tensor
+    indices: Tensor
+
+
+def topk(a: Array, k: int, axis: int = -1, largest: bool = True) -> TopK:
     """The k largest elements along `axis`, or the smallest, in order, and their indices; ties go to the first.
 
     a' = the gradient of the values at their original positions, else 0.
@@ -51,7 +60,7 @@ def topk(a: Array, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor
         largest: whether to choose the largest.
 
     Returns:
-        The values and the integer indices, both of a's shape with k at `axis`.
+        The `values` and the integer `indices`, both of a's shape with k at `axis`.
 
     Raises:
         ValueError: if `k` is negative or exceeds the axis.
@@ -64,4 +73,4 @@ def topk(a: Array, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor
     if not 0 <= k <= n:
         raise ValueError(f"topk: `k` is {k}, but axis {axis} has size {n}; `k` must be from 0 to {n}")
     order = slice_axis(argsort(a, axis=at, descending=largest), 0, k, at)
-    return take_along_axis(a, order, axis=at), order
+    return TopK(take_along_axis(a, order, axis=at), order)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from . import composed, counting, types
 from .common import check_device, is_processor, public, renamed, tg
 
 
@@ -355,6 +356,9 @@ _RENAMED = {
 TABLE: dict[str, Any] = {
     **public(globals(), __name__),
     **{name: dtype for dtype, names in _DTYPES.items() for name in names.split()},
+    **composed.TABLE,
+    **counting.TABLE,
+    **types.TABLE,
     "concat": cat,
     "cuda": _cuda,
 }

@@ -175,6 +175,40 @@ def new_full(
     return tg().full(size, fill_value, dtype=dtype or self.dtype, requires_grad=requires_grad)
 
 
+def unfold(self: Any, dimension: int, size: int, step: int) -> Any:
+    """`x` at the windows of an axis, whose elements are a new last axis"""
+    n, axis = self.shape[dimension], dimension % self.ndim
+    if not 0 <= size <= n or step < 1:
+        raise ValueError(f"unfold: `size` is {size} and `step` {step}, and the axis {dimension} has size {n}")
+    places = np.arange(0, n - size + 1, step)[:, None] + np.arange(size)
+    return tg().moveaxis(tg().take(self, places, axis=axis), axis + 1, -1)
+
+
+def adjoint(self: Any) -> Any:
+    """`x.mT`, conjugated"""
+    return tg().conj(self).mT if self.dtype.kind == "c" else self.mT
+
+
+def quantile(self: Any, q: Any, dim: Any = None, keepdim: bool = False, *, interpolation: str = "linear") -> Any:
+    """`tg.quantile(x, q, axis)`"""
+    return tg().quantile(self, q, dim, method=interpolation, keepdims=keepdim)
+
+
+def index_add(self: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Any:
+    """`tg.index_add(x, axis, index, src)`"""
+    return tg().index_add(self, dim, index, source, alpha=alpha)
+
+
+def is_contiguous(self: Any, memory_format: Any = None) -> bool:
+    """`x.numpy().flags.c_contiguous`"""
+    return bool(self.numpy().flags.c_contiguous)
+
+
+def _on_gpu(self: Any) -> bool:
+    """`False`"""
+    return False
+
+
 def _converted(name: str, dtype: Any) -> Any:
     def convert(self: Any, memory_format: Any = None) -> Any:
         return to(self, dtype)
@@ -205,14 +239,15 @@ _OPERATORS: dict[str, tuple[Callable[..., Any], str]] = {
 
 _FUNCTIONS = """
     unsqueeze chunk unbind narrow t mm bmm mv addmm baddbmm addcmul addcdiv clamp clamp_min clamp_max rsqrt frac index_select
-    take_along_dim repeat_interleave clone numel is_complex is_floating_point bernoulli allclose isclose multinomial
+    take_along_dim repeat_interleave unique bincount histc count_nonzero det inverse clone numel is_complex is_floating_point
+    bernoulli allclose isclose multinomial
 """
 """Those of ``torch`` with the Tensor as the first argument."""
 
 _OURS = """
-    argwhere copysign deg2rad diag diagflat fliplr flipud float_power fmax fmin fmod gcd hardshrink heaviside i0 inner isfinite
-    isinf isnan kron lcm ldexp lerp logaddexp2 logcumsumexp logical_and logical_not logical_or logical_xor outer positive prelu
-    rad2deg rot90 signbit sinc trunc vdot
+    argwhere copysign deg2rad diag diagflat diff fliplr flipud float_power fmax fmin fmod gcd hardshrink heaviside i0 inner
+    isfinite isinf isnan kron lcm ldexp lerp logaddexp2 logcumsumexp logical_and logical_not logical_or logical_xor nan_to_num
+    outer positive prelu rad2deg rot90 signbit sinc trunc vdot
 """
 """Functions of the package that are methods there, with the Tensor and the arguments in the same order."""
 
@@ -224,7 +259,7 @@ TABLE: dict[str, Any] = {
 }
 TABLE |= {
     "nelement": functions.numel, "ndimension": dim, "reshape_as": view_as, "subtract": sub, "multiply": mul, "divide": div,
-    "true_divide": div, "negative": neg, "new_empty": new_zeros,
+    "true_divide": div, "negative": neg, "new_empty": new_zeros, "is_cuda": property(_on_gpu, doc=_on_gpu.__doc__),
 }  # fmt: skip
 for _doc, (_operator, _theirs) in _OPERATORS.items():
     TABLE |= {name: as_method(_operator, name, _doc) for name in _theirs.split()}
