@@ -4,14 +4,18 @@ python -m tests.benchmarks.transforms [--sizes 32 96 224 500x375] [--seconds 0.5
 
 Here each image of a batch has its own draws. torchvision draws once for what it is given, so it is called for each image and
 the results are stacked, as a loader does ("images"); and once for the batch, whose images then share the draws ("batch").
-It needs torchvision.
+
+The transforms are measured in NumPy and, if it is installed, with Numba. A ratio is torchvision's time over the time here. The
+last line counts the rows at three times or more. It needs torchvision.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from statistics import median
 from typing import Any
 
@@ -49,17 +53,29 @@ PHOTOGRAPHS: tuple[tuple[str, dict[str, Any]], ...] = (
 """Name and options for images of other proportions, whose sizes are in pixels."""
 
 
-def times(calls: Sequence[Callable[[], Any]], seconds: float) -> list[float]:
-    """The median of each, measured in turn."""
+def with_numba(on: bool) -> None:
+    """Attach the compiled forms of transforms, or take them away."""
+    if find_spec("numba"):
+        from tinygrad_cnn.extra.numba import pictures
+
+        pictures.attach(on)
+
+
+def times(calls: Sequence[Callable[[], Any]], compiled: Callable[[], Any], seconds: float) -> list[float]:
+    """The median of each, measured in turn, `compiled` with Numba."""
+    calls = [*calls, *([compiled] if find_spec("numba") else [])]
     found: list[list[float]] = [[] for _ in calls]
     for call in calls:
+        with_numba(call is compiled)
         call()
     began = time.perf_counter()
     while time.perf_counter() - began < seconds or len(found[0]) < 3:
         for call, into in zip(calls, found, strict=True):
+            with_numba(call is compiled)
             start = time.perf_counter()
             call()
             into.append(time.perf_counter() - start)
+    with_numba(False)
     return [median(each) for each in found]
 
 
@@ -75,8 +91,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.5)
     options = parser.parse_args()
     rng = np.random.default_rng(0)
-    print(f"{'ms':60} {'size':>8} {'images':>8} {'batch':>8} {'here':>8} {'ratios':>12}")
+    print(f"{'ms':50} {'size':>8} {'images':>8} {'batch':>8} {'NumPy':>8} {'ratios':>12} {'Numba':>8} {'ratios':>12}")
     for size in options.sizes:
+        rows, three = 0, Counter[str]()
         width, height = map(int, size.split("x")) if "x" in size else (int(size), int(size))
         images = rng.integers(256, size=(32, 3, height // 4 + 1, width // 4 + 1)).astype(np.uint8)
         images = ours.Resize((height, width))(images)  # smooth, as photographs are
@@ -102,9 +119,18 @@ def main() -> None:
             def here(transform: Any = transform, x: Any = x) -> Any:
                 return transform(x)
 
-            a, b, c = (1e3 * seconds for seconds in times((each, whole, here), options.seconds))
+            def compiled(here: Any = here) -> Any:
+                return here()
+
+            a, b, *ours_ = (1e3 * seconds for seconds in times((each, whole, here), compiled, options.seconds))
             shown = f"{name}({', '.join(f'{k}={v}' for k, v in given.items())})"
-            print(f"{shown:60.60} {size:>8} {a:8.2f} {b:8.2f} {c:8.2f} {a / c:6.2f} {b / c:5.2f}", flush=True)
+            line = f"{shown:50.50} {size:>8} {a:8.2f} {b:8.2f}"
+            for way, c in zip(("NumPy", "Numba"), ours_, strict=False):
+                line += f" {c:8.2f} {a / c:6.2f} {b / c:5.2f}"
+                three[way] += a >= 3 * c
+            rows += 1
+            print(line, flush=True)
+        print(f"{size}: of {rows} rows three times torchvision's speed, image by image: {dict(three)}", flush=True)
 
 
 if __name__ == "__main__":

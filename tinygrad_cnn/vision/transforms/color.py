@@ -105,9 +105,11 @@ class ColorJitter(Transform):
         order = rng.permuted(np.tile(np.arange(4), (count, 1)), axis=1)
 
         def change(x: Array) -> Array:
+            kinds = [k for k in range(4) if factors[k] is not None]
+            if len(kinds) == 1:
+                return functions[kinds[0]](x, factors[kinds[0]])
             group = max(1, f.PIXELS // max(1, x[:1, 0].size))
             y = x.copy()
-            kinds = [k for k in range(4) if factors[k] is not None]
             ranks = order.argsort(axis=1)[:, kinds]  # in which turn each change comes
             turns = ranks.argsort(axis=1)  # the changes of an image in turn
             for turn in range(len(kinds)):

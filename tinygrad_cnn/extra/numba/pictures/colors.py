@@ -12,6 +12,10 @@ import numpy as np
 from ..compiled import Number, exact, exact_helper
 from .bytes import BYTES, FINDS, look_up
 
+BLOCK = 1 << 11
+"""Pixels whose intermediate results are kept. A loop that wrote several channels would not be of vectors: the compiler asks
+before the loop over images whether what is written may overlap, and channels of different images do, in its eyes."""
+
 Array = np.ndarray
 
 
@@ -118,19 +122,18 @@ def saturated(x: Array, f: Array) -> Array | None:
 @exact
 def _saturated(x: Array, f: Array, y: Array) -> None:
     """y = f x + (1 - f) gray."""
-    none, most = np.float32(0.0), np.float32(255.0)
+    none, most, grays = np.float32(0.0), np.float32(255.0), np.empty(BLOCK, np.float32)
     for n in range(len(x)):
-        red, green, blue, factor = x[n, 0], x[n, 1], x[n, 2], f[n]
-        rest = np.float32(1.0) - factor
-        new_red, new_green, new_blue = y[n, 0], y[n, 1], y[n, 2]
-        for i in range(red.size):
-            gray = _gray(red[i], green[i], blue[i]) * rest
-            r = np.float32(red[i]) * factor + gray
-            g = np.float32(green[i]) * factor + gray
-            b = np.float32(blue[i]) * factor + gray
-            new_red[i] = np.uint8(np.int32(min(max(r, none), most)))
-            new_green[i] = np.uint8(np.int32(min(max(g, none), most)))
-            new_blue[i] = np.uint8(np.int32(min(max(b, none), most)))
+        factor, rest = f[n], np.float32(1.0) - f[n]
+        for start in range(0, x.shape[2], BLOCK):
+            part = x[n, :, start : start + BLOCK]
+            red, green, blue = part[0], part[1], part[2]
+            for i in range(red.size):
+                grays[i] = _gray(red[i], green[i], blue[i]) * rest
+            for c in range(3):
+                values, out = part[c], y[n, c, start : start + BLOCK]
+                for i in range(out.size):
+                    out[i] = np.uint8(np.int32(min(max(np.float32(values[i]) * factor + grays[i], none), most)))
 
 
 def turned(x: Array, turns: Array) -> Array | None:
@@ -157,22 +160,24 @@ def _channel(hue: Number, start: Number, chroma: Number, most: Number) -> Number
 def _turned(x: Array, turns: Array, y: Array) -> None:
     """The hue turned, by the formulas of the definition."""
     none, one, step = np.float32(0.0), np.float32(1.0), np.float32(255.999 / 255)
+    hues, chromas, mosts = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     for n in range(len(x)):
-        reds, greens, blues, turn = x[n, 0], x[n, 1], x[n, 2], turns[n]
-        new_red, new_green, new_blue = y[n, 0], y[n, 1], y[n, 2]
-        for i in range(reds.size):
-            red, green, blue = np.float32(reds[i]), np.float32(greens[i]), np.float32(blues[i])
-            most = max(max(red, green), blue)
-            chroma = most - min(min(red, green), blue)
-            safe = one if chroma == none else chroma
-            is_red, is_green = most == red, most == green
-            part = green - blue if is_red else (blue - red if is_green else red - green)
-            base = none if is_red else (np.float32(2.0) if is_green else np.float32(4.0))
-            hue = part / safe + base + turn
-            chroma, most = chroma * step, most * step
-            new_red[i] = _channel(hue, np.float32(5.0), chroma, most)
-            new_green[i] = _channel(hue, np.float32(3.0), chroma, most)
-            new_blue[i] = _channel(hue, np.float32(1.0), chroma, most)
+        for start in range(0, x.shape[2], BLOCK):
+            part = x[n, :, start : start + BLOCK]
+            reds, greens, blues, turn = part[0], part[1], part[2], turns[n]
+            for i in range(reds.size):
+                red, green, blue = np.float32(reds[i]), np.float32(greens[i]), np.float32(blues[i])
+                most = max(max(red, green), blue)
+                chroma = most - min(min(red, green), blue)
+                safe = one if chroma == none else chroma
+                is_red, is_green = most == red, most == green
+                side = green - blue if is_red else (blue - red if is_green else red - green)
+                base = none if is_red else (np.float32(2.0) if is_green else np.float32(4.0))
+                hues[i], chromas[i], mosts[i] = side / safe + base + turn, chroma * step, most * step
+            for c in range(3):
+                out, first = y[n, c, start : start + BLOCK], np.float32(5 - 2 * c)
+                for i in range(out.size):
+                    out[i] = _channel(hues[i], first, chromas[i], mosts[i])
 
 
 def histograms(x: Array) -> Array | None:
