@@ -16,7 +16,7 @@ from math import inf
 
 from ..core.signature import OUTPUT
 from .rules import Call, Value
-from .tasks import COPIED_BYTES, is_dense
+from .tasks import MADE_BYTES, is_dense
 
 ALIGNMENT = 64
 
@@ -102,7 +102,7 @@ def _planned(call: Call) -> Value | None:
     out = call.outputs[0] if call.outputs else None
     if call.op is None or out is None or out.base is not None or call.op.signature.residuals:
         return None
-    if not call.op.takes_out and out.nbytes > COPIED_BYTES:
+    if not call.op.takes_out and out.nbytes > MADE_BYTES:
         return None
     if any(stride < 0 for value in call.reads for stride in value.strides):
         return None

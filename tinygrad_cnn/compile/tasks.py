@@ -14,7 +14,11 @@ from ..kernels.parallel import chunks
 from .params import is_ours
 
 COPIED_BYTES = 1 << 16
-"""Up to this size, copying a value to where later calls of a walk read it is cheaper than preparing these in every run."""
+"""Up to this size, a saved value is copied to where calls read it: else they are prepared for the place where it lies."""
+
+MADE_BYTES = 1 << 18
+"""Up to this size, a result that its op cannot write into a given array is copied to where later calls read it: else these are
+prepared in every run."""
 
 
 def bound(
@@ -38,7 +42,7 @@ def bound(
     if op.prepare is not None:
         more = {"shared": {} if shared is None else shared} if op.shares else {}
         task = op.prepare(out, *inputs, **params, **more)
-    if task is None and out.nbytes <= COPIED_BYTES:
+    if task is None and out.nbytes <= MADE_BYTES:
         # A kernel of ours chooses by the forms of its inputs: if it declines now, it will again.
         declines = op.prepare is None or (is_ours(op) and op.prepare(None, *inputs, **params) is None)
         task = partial(_copy_of, out, op.raw if declines else op.run, inputs, params)
