@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import tinygrad_cnn as tg
 from tinygrad_cnn.kernels import (
     cells,
     channelwise,
@@ -31,6 +32,18 @@ def as_many_threads():
     before = threads.get_num_threads()
     yield
     threads.set_num_threads(before)
+
+
+@pytest.fixture
+def numba():
+    """Compiled kernels, as long as the test runs."""
+    pytest.importorskip("numba", reason="not installed: pip install numba")
+    from tinygrad_cnn.extra.numba import attached
+
+    before = attached.is_attached()
+    tg.use_numba()
+    yield
+    tg.use_numba(before)
 
 
 TINY = {

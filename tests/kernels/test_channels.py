@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
-import tinygrad_cnn as tg
 from tinygrad_cnn.kernels.parallel import chunks
 from tinygrad_cnn.ops import clipped as c
 from tinygrad_cnn.ops import normalization as n
 
-if find_spec("numba") is None:
-    pytest.skip("not installed: pip install numba", allow_module_level=True)
+pytest.importorskip("numba", reason="not installed: pip install numba")
 
-from tinygrad_cnn.extra.numba import attached, channels
+from tinygrad_cnn.extra.numba import channels
+
+from .compiled import last
+
+pytestmark = pytest.mark.usefixtures("numba")
 
 UNIT = 2.0**-23
 LIMITS = [n.unlimited, (0.0, math.inf), (0.0, 6.0), (-0.5, 0.25)]
@@ -24,26 +25,11 @@ SHAPES = [(4, 64, 5, 6), (2, 24, 7, 8), (3, 3, 16, 4), (64, 20), (2, 6, 4, 4, 8)
 """With as many channels as a vector or several have, and with others."""
 
 
-@pytest.fixture(autouse=True)
-def numba():
-    """Compiled kernels, as long as the test runs."""
-    before = attached.is_attached()
-    tg.use_numba()
-    yield
-    tg.use_numba(before)
-
-
 @pytest.fixture(params=["in one part", "in parts"])
 def parts(request, tuning):
     """Arrays are cut for several threads, or not."""
     if request.param == "in parts":
         tuning(chunks, LARGE=1)
-
-
-def last(a):
-    """Images with channels last in memory."""
-    order = (0, *range(2, a.ndim), 1)
-    return np.ascontiguousarray(a.transpose(order)).transpose(np.argsort(order))
 
 
 class Given:

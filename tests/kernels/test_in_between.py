@@ -99,13 +99,8 @@ NUMBA = ("convolve", "cumsum", "gelu", "layer_norm", "log_softmax", "max_pool", 
 @pytest.mark.parametrize("op", [op for op in ACCELERATED if op.name in NUMBA], ids=lambda op: op.name)
 @settings(suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_the_same_with_compiled_kernels(op, tiny, data):
-    pytest.importorskip("numba")
-    tg.use_numba()
-    try:
-        check(op, data, np.float32)
-    finally:
-        tg.use_numba(False)
+def test_the_same_with_compiled_kernels(op, tiny, numba, data):
+    check(op, data, np.float32)
 
 
 SIGNALS = """

@@ -63,15 +63,6 @@ SUMS = {reduce.sum, shape.sum_to, conv.convolve, conv.convolve_dx, conv.convolve
 """For these, of the largest sum of the sizes of the terms: terms may cancel."""
 
 
-@pytest.fixture
-def numba():
-    """Compiled kernels, as long as the test runs."""
-    before = attached.is_attached()
-    tg.use_numba()
-    yield
-    tg.use_numba(before)
-
-
 @pytest.fixture(params=["as they are", "tiny"])
 def sizes(request, tuning):
     """Arrays of a few elements count as large, or not."""

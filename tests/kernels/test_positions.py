@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,53 +12,15 @@ from tinygrad_cnn.ops import conv
 
 from ..tuning import tuned
 
-if find_spec("numba") is None:
-    pytest.skip("not installed: pip install numba", allow_module_level=True)
+pytest.importorskip("numba", reason="not installed: pip install numba")
 
-from tinygrad_cnn.extra.numba import attached, positions, vectors
+from tinygrad_cnn.extra.numba import positions
 
-if not vectors.FINDS:
-    pytest.skip("needs AVX-512", allow_module_level=True)
+from .compiled import agrees, filled, last, needs_vectors, normal
 
-UNIT = 2.0**-24
+pytestmark = [pytest.mark.usefixtures("numba"), needs_vectors]
+
 SAME = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
-
-
-@pytest.fixture(autouse=True)
-def numba():
-    """Compiled kernels, as long as the test runs."""
-    before = attached.is_attached()
-    tg.use_numba()
-    yield
-    tg.use_numba(before)
-
-
-def normal(seed, *shape):
-    return np.random.default_rng(seed).standard_normal(shape, np.float32)
-
-
-def last(a):
-    return np.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
-
-
-def agrees(y, op, *arrays, **params):
-    """Whether y is the result of the definition, as a sum of thousands of terms rounds."""
-    exact, size = (
-        op.raw(*(a if a is None else f(a.astype(np.float64)) for a in arrays), **params) for f in (np.array, np.abs)
-    )
-    return y.dtype == np.float32 and y.shape == exact.shape and (np.abs(y - exact) <= 32 * UNIT * size).all()
-
-
-def filled(prepare, out, *arrays, **params):
-    """Whether the result is the same in memory that held something else, twice, and nothing around it is written."""
-    memory = np.full(out.size + 64, 7, np.float32)
-    into = np.ndarray(out.shape, np.float32, memory, 128, out.strides)
-    task = prepare(into, *arrays, **params)
-    for _ in range(2):
-        task()
-        same = np.array_equal(into, out)
-        memory[32:-32] = 7
-    return same and (memory == 7).all()
 
 
 pairs = st.tuples(st.integers(0, 3), st.integers(0, 3))

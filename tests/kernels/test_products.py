@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,38 +14,20 @@ from tinygrad_cnn.kernels.parallel.workspace import packing
 
 from ..tuning import tuned
 
-if find_spec("numba") is None:
-    pytest.skip("not installed: pip install numba", allow_module_level=True)
+pytest.importorskip("numba", reason="not installed: pip install numba")
 
-from tinygrad_cnn.extra.numba import attached, products, vectors
+from tinygrad_cnn.extra.numba import products
 
-if not vectors.FINDS:
-    pytest.skip("needs AVX-512", allow_module_level=True)
+from .compiled import UNIT, last, needs_vectors, normal
 
-UNIT = 2.0**-24
+pytestmark = [pytest.mark.usefixtures("numba"), needs_vectors]
+
 FLAT = {"stride": (1, 1), "padding": ((0, 0), (0, 0)), "dilation": (1, 1), "groups": 1}
-
-
-@pytest.fixture(autouse=True)
-def numba():
-    """Compiled kernels, as long as the test runs."""
-    before = attached.is_attached()
-    tg.use_numba()
-    yield
-    tg.use_numba(before)
-
-
-def normal(seed, *shape):
-    return np.random.default_rng(seed).standard_normal(shape, np.float32)
 
 
 def turned(a):
     """The same matrix, transposed in memory."""
     return np.ascontiguousarray(a.T).T
-
-
-def last(a):
-    return np.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
 
 
 def agrees(y, a, b):

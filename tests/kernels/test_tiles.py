@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,27 +13,17 @@ from tinygrad_cnn.ops.pool import Windows
 
 from ..tuning import tuned
 
-if find_spec("numba") is None:
-    pytest.skip("not installed: pip install numba", allow_module_level=True)
+pytest.importorskip("numba", reason="not installed: pip install numba")
 
-from tinygrad_cnn.extra.numba import attached, images, tiles
+from tinygrad_cnn.extra.numba import images, tiles
 
+from .compiled import last
 
-@pytest.fixture(autouse=True)
-def numba():
-    """Compiled kernels, as long as the test runs."""
-    before = attached.is_attached()
-    tg.use_numba()
-    yield
-    tg.use_numba(before)
+pytestmark = pytest.mark.usefixtures("numba")
 
 
 def halves(height, width):
     return Windows((2, 2), (height // 2, width // 2), (2, 2), (0, 0), (1, 1))
-
-
-def last(a):
-    return np.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
 
 
 @given(
