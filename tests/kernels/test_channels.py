@@ -1,4 +1,4 @@
-"""Compiled kernels of batch norm, without and with a clip, beside the definitions in float64."""
+"""Compiled sums and moments of channels, and batch norm without and with a clip, beside the definitions in float64."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinygrad_cnn.ops import normalization as n
 
 pytest.importorskip("numba", reason="not installed: pip install numba")
 
-from tinygrad_cnn.extra.numba import channels
+from tinygrad_cnn.extra.numba import batch_norm, channels
 
 from .compiled import last
 
@@ -98,17 +98,17 @@ def test_moments_where_the_first_numbers_are_no_guide():
 def test_the_output_and_both_passes_of_the_gradient(shape, limits, parts):
     g = Given(shape, mean=10.0)
     how = {"over": g.over, "limits": limits}
-    y = channels.prepare_clipped(None, g.x, g.w, g.b, g.stats, **how)()
+    y = batch_norm.prepare_clipped(None, g.x, g.w, g.b, g.stats, **how)()
     assert y.dtype == np.float32
     assert y.strides == g.x.strides
     scale = np.abs(g.s * g.w).max() + np.abs(g.b).max()
     assert np.abs(y - np.clip(g.z, *limits)).max() <= 4 * UNIT * scale
     v = g.v(y if limits != n.unlimited else g.z, limits)  # passes where the output, as it was rounded, is inside
     size = np.abs(v).sum(g.over.axis, keepdims=True), np.abs(v * g.s).sum(g.over.axis, keepdims=True)
-    sums = channels.prepare_clipped_correlations(None, g.u, g.x, g.w, g.b, g.stats, **how)()
+    sums = batch_norm.prepare_clipped_correlations(None, g.u, g.x, g.w, g.b, g.stats, **how)()
     exact = np.array([v.sum(g.over.axis, np.float64, keepdims=True), (v * g.s).sum(g.over.axis, keepdims=True)])
     assert (np.abs(sums - exact) <= 4 * UNIT * (np.array(size) + 1e-9)).all()
-    dx = channels.prepare_clipped_dx(None, g.u, g.x, g.w, g.b, sums, g.stats, **how)()
+    dx = batch_norm.prepare_clipped_dx(None, g.u, g.x, g.w, g.b, sums, g.stats, **how)()
     r = 1 / np.sqrt(g.stats[1] + g.over.eps)
     count = g.over.count(shape)
     expected = r * g.w * (v - exact[0] / count - g.s * exact[1] / count)
@@ -130,7 +130,7 @@ def test_bits_are_those_of_a_norm_and_a_clip_apart(shape, limits, parts):
     assert np.array_equal(c.clipped_dx(g.u, g.x, g.w, g.b, sums, g.stats, **how), dx)
     assert np.array_equal(c.clipped_dx(g.u.copy("C"), g.x, g.w, g.b, sums, g.stats, **how), dx)  # another memory order
     out = g.u.copy("K")  # in the place of an input
-    channels.prepare_clipped_dx(out, out, g.x, g.w, g.b, sums, g.stats, **how)()
+    batch_norm.prepare_clipped_dx(out, out, g.x, g.w, g.b, sums, g.stats, **how)()
     assert np.array_equal(out, dx)
     by = tuple(a.astype(np.float32).reshape(-1) for a in (*g.stats, g.w, g.b))
     y = np.clip(n.normalized_by(g.x, *by, eps=1e-5), *limits)
@@ -180,4 +180,6 @@ def test_other_arrays_are_left_to_numpy(change):
     assert channels.prepare_moments(None, g.x, over=g.over) is not None
     assert channels.prepare_moments(None, change(g.x), over=g.over) is None
     assert channels.prepare_moments(None, g.x, over=n.Over((2, 3), 1e-5)) is None
-    assert channels.prepare_clipped(None, g.x, g.w.astype(np.float64), g.b, g.stats, over=g.over, limits=(0, 1)) is None
+    assert (
+        batch_norm.prepare_clipped(None, g.x, g.w.astype(np.float64), g.b, g.stats, over=g.over, limits=(0, 1)) is None
+    )

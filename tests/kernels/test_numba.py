@@ -35,6 +35,7 @@ needs_numba = pytest.mark.skipif(not INSTALLED, reason="not installed: pip insta
 if INSTALLED:
     from tinygrad_cnn.extra.numba import (
         attached,
+        batch_norm,
         channels,
         depthwise,
         elements,
@@ -51,7 +52,7 @@ if INSTALLED:
     )
 
     APART = {
-        module.__name__ for module in (channels, positions, products, tiles, windows, winograd)
+        module.__name__ for module in (batch_norm, channels, positions, products, tiles, windows, winograd)
     }  # see the files of their names
     KERNELS = [row for row in attached.KERNELS if row[1].__module__ not in APART]
 else:
