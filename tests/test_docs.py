@@ -31,31 +31,11 @@ BLOCK = re.compile(
 )
 FENCED = re.compile(r"^```(.*?)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-NEEDS = {"extra.special": "scipy", "extra.sklearn": "sklearn", "extra.jax": "jax", "extra.autograd": "scipy"}
-NEEDS |= {
-    f"extra.numba.{name}": "numba"
-    for name in (
-        "attached",
-        "channels",
-        "compiled",
-        "depthwise",
-        "elements",
-        "images",
-        "layers",
-        "normal",
-        "pictures",
-        "pool",
-        "positions",
-        "products",
-        "rows",
-        "scans",
-        "steps",
-        "tiles",
-        "vectors",
-        "windows",
-        "winograd",  # and winograd_tiles
-    )
-}
+NEEDS = {
+    "extra.autograd": "scipy", "extra.jax": "jax", "extra.numba.": "numba", "extra.sklearn": "sklearn",
+    "extra.special": "scipy",
+}  # fmt: skip
+"""What modules need, by the beginning of their names."""
 THEIRS = ("tinygrad_cnn.extra.autograd.numpy", "tinygrad_cnn.extra.autograd.scipy")
 """Functions of these have the docstrings of NumPy and SciPy."""
 ABSENT = tuple(f"tinygrad_cnn.{name}" for name, needed in NEEDS.items() if not importlib.util.find_spec(needed))
