@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...kernels.parallel.task import Call, Work
+from ...ops.windows import output_sizes
 from .compiled import Number, helper, loop
 from .images import LARGE, by_images, cuts, like, order, view
 from .vectors import LANES, evens, fetch, interleave, load, nothing, odds, splat, store, sum_of
@@ -48,9 +49,7 @@ def prepare(
     if how is None or not (b is None or _plain(b)):
         return None
     (top, _), (left, _) = padding
-    grid = tuple(
-        (n + sum(p) - k) // s + 1 for n, p, k, s in zip(x.shape[2:], padding, w.shape[2:], stride, strict=True)
-    )
+    grid = output_sizes(x.shape[2:], w.shape[2:], stride, padding, dilation)
     y = like(how, (*x.shape[:2], *grid), FLOAT32) if out is None else out
     if order(y, FLOAT32) != how:
         return None

@@ -56,6 +56,11 @@ def view(order: str, a: Array) -> Array:
     return a if order == "first" else last_view(a)
 
 
+def steps(stride: Sequence[int], padding: Sequence[tuple[int, int]]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What a loop over windows needs: their strides, and the padding before the first one."""
+    return tuple(stride), tuple([before for before, _ in padding])
+
+
 def cuts(a: Array) -> list[slice]:
     """The images in few parts of nearly equal size, or in one."""
     return halved(len(a), -(-len(a) // PARTS)) if a.size >= LARGE else [slice(0, len(a))]

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ...kernels.parallel import chunks
-from ...ops.windows import last_view
+from ...ops.windows import last_view, output_sizes
 from .compiled import helper, loop
-from .images import each_part, like
+from .images import each_part, like, steps
 from .vectors import FINDS, LANES, ROWS, turn, wide_tile
 
 WIDE = 2 * LANES
@@ -46,11 +46,12 @@ def prepare(
         return None
     if not (w.flags.c_contiguous and (b is None or (_are_floats(b) and b.flags.c_contiguous))):
         return None
-    y = like("last", (len(x), len(w), *_sizes(x.shape[2:], w.shape, stride, padding)), FLOAT32) if out is None else out
+    grid = output_sizes(x.shape[2:], w.shape[2:], stride, padding, dilation)
+    y = like("last", (len(x), len(w), *grid), FLOAT32) if out is None else out
     images, target = last_view(x), last_view(y)
     if not (images.flags.c_contiguous and target.flags.c_contiguous):
         return None
-    shift, numbers = np.zeros(len(w), np.float32) if b is None else b, _numbers(stride, padding)
+    shift, numbers = np.zeros(len(w), np.float32) if b is None else b, steps(stride, padding)
     parts = _cut(len(w))
 
     def task() -> Array:
@@ -70,7 +71,7 @@ def prepare_dx(
     pulled, target = last_view(u), last_view(x)
     if not (w.flags.c_contiguous and pulled.flags.c_contiguous and target.flags.c_contiguous):
         return None
-    numbers, parts = _numbers(stride, padding), _cut(shape[1])
+    numbers, parts = steps(stride, padding), _cut(shape[1])
 
     def task() -> Array:
         each_part(lambda part: _pull(pulled, target, w, *numbers, *part), parts)
@@ -84,7 +85,7 @@ def _fits(n: int, sizes: Any, w: Any, stride: Any, padding: Any, dilation: Any, 
         return False
     if w[0] % WIDE or w[1] % WIDE or max(dilation) > 1:
         return False
-    positions = math.prod(_sizes(sizes, w, stride, padding))
+    positions = math.prod(output_sizes(sizes, w[2:], stride, padding, dilation))
     if not 0 < positions <= MOST:
         return False
     inside = math.prod(map(_inside, sizes, w[2:], stride, padding))
@@ -99,18 +100,6 @@ def _inside(size: int, k: int, step: int, pair: tuple[int, int]) -> int:
 
 def _are_floats(*arrays: Any) -> bool:
     return all(a.__class__ is np.ndarray and a.dtype == FLOAT32 for a in arrays)
-
-
-def _sizes(sizes: Any, w: Any, stride: Any, padding: Any) -> tuple[int, ...]:
-    """The sizes of the outputs."""
-    return tuple(
-        (n + sum(pair) - k) // step + 1 for n, k, step, pair in zip(sizes, w[2:], stride, padding, strict=True)
-    )
-
-
-def _numbers(stride: Any, padding: Any) -> tuple[Any, Any]:
-    """What the loops must know of windows: the strides, and where the first one begins."""
-    return tuple(stride), tuple([before for before, _ in padding])
 
 
 def _cut(channels: int) -> list[tuple[int, int]]:

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ...ops.windows import last_view
+from ...ops.windows import last_view, output_sizes
 from .compiled import helper, loop
-from .images import by_images, cuts, each_part, like, order, view
+from .images import by_images, cuts, each_part, like, order, steps, view
 from .vectors import FINDS, LANES, ROWS, above, load, narrow_tile, nothing, splat, store, wide_tile
 
 WIDE = 2 * LANES
@@ -47,14 +47,14 @@ def prepare(
         return None
     if not _are_floats(w) or not (b is None or _are_floats(b)):
         return None
-    sizes = _sizes(x.shape[2:], w.shape, stride, padding)
-    if not _pays(len(x) * math.prod(sizes), w.shape):
+    grid = output_sizes(x.shape[2:], w.shape[2:], stride, padding, dilation)
+    if not _pays(len(x) * math.prod(grid), w.shape):
         return None
-    y = like("last", (len(x), len(w), *sizes), FLOAT32) if out is None else out
+    y = like("last", (len(x), len(w), *grid), FLOAT32) if out is None else out
     if order(y, np.float32) is None or not last_view(y).flags.c_contiguous:
         return None
     shift = np.zeros(len(w), np.float32) if b is None else b
-    return by_images(_convolve, y, [view(how, x), last_view(y)], how == "first", w, shift, *_numbers(stride, padding))
+    return by_images(_convolve, y, [view(how, x), last_view(y)], how == "first", w, shift, *steps(stride, padding))
 
 
 def prepare_dx(
@@ -68,7 +68,7 @@ def prepare_dx(
     x = like("last", shape, FLOAT32) if out is None else out
     if order(x, np.float32) is None or not last_view(x).flags.c_contiguous:
         return None
-    return by_images(_spread, x, [last_view(u), last_view(x)], w, *_numbers(stride, padding))
+    return by_images(_spread, x, [last_view(u), last_view(x)], w, *steps(stride, padding))
 
 
 def prepare_dw(
@@ -87,7 +87,7 @@ def prepare_dw(
     one = len(parts) == 1 and w.flags.c_contiguous
     totals = w[None] if one else np.empty((len(parts), *shape), np.float32)
     given = [(view(how, x)[part], last_view(u)[part], total) for part, total in zip(parts, totals, strict=True)]
-    numbers = (how == "first", *_numbers(stride, padding))
+    numbers = (how == "first", *steps(stride, padding))
 
     def correlate(part: Any) -> None:
         images, pulled, total = part
@@ -124,18 +124,6 @@ def _up(n: int, step: int) -> int:
 
 def _are_floats(*arrays: Any) -> bool:
     return all(a.__class__ is np.ndarray and a.dtype == FLOAT32 and a.flags.c_contiguous for a in arrays)
-
-
-def _sizes(sizes: Any, w: Any, stride: Any, padding: Any) -> tuple[int, ...]:
-    """The sizes of the outputs."""
-    return tuple(
-        (n + sum(pair) - k) // step + 1 for n, k, step, pair in zip(sizes, w[2:], stride, padding, strict=True)
-    )
-
-
-def _numbers(stride: Any, padding: Any) -> tuple[Any, Any]:
-    """What the loops must know of windows: the strides, and where the first one begins."""
-    return tuple(stride), tuple([before for before, _ in padding])
 
 
 @helper
