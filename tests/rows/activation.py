@@ -61,7 +61,7 @@ def _gelu_tanh(a: Values, approximate: str) -> Values:
 
 
 CASES = [
-    Case(ops.relu, (NONZERO,), lambda a: np.where(a > 0, a, 0)),
+    Case(ops.relu, (NONZERO,), lambda a: np.where(a <= 0, 0, a)),
     Case(ops.leaky_relu, (NONZERO,), lambda a: _leaky(a, 0.01)),
     Case(ops.leaky_relu, (NONZERO,), lambda a, negative_slope: _leaky(a, -0.25), {"negative_slope": -0.25}),
     Case(ops.leaky_relu, (NONZERO,), lambda a, negative_slope: _leaky(a, 1.5), {"negative_slope": 1.5}),
@@ -95,10 +95,10 @@ CASES = [
     ),
     Case(ops.softshrink, _away(-0.5, 0.5), lambda a: np.sign(a) * np.maximum(np.abs(a) - 0.5, 0)),
     Case(ops.softshrink, _away(-2.0, 2.0), lambda a, lambd: np.sign(a) * np.maximum(np.abs(a) - 2, 0), {"lambd": 2}),
-    Case(ops.hardshrink, _away(-0.5, 0.5), lambda a: np.where(np.abs(a) > 0.5, a, 0)),
-    Case(ops.hardshrink, _away(-2.0, 2.0), lambda a, lambd: np.where(np.abs(a) > 2, a, 0), {"lambd": 2}),
+    Case(ops.hardshrink, _away(-0.5, 0.5), lambda a: np.where(np.abs(a) <= 0.5, 0, a)),
+    Case(ops.hardshrink, _away(-2.0, 2.0), lambda a, lambd: np.where(np.abs(a) <= 2, 0, a), {"lambd": 2}),
     Case(
-        ops.threshold, _away(1.0), lambda a, threshold, value: np.where(a > 1, a, -0.25),
+        ops.threshold, _away(1.0), lambda a, threshold, value: np.where(a <= 1, -0.25, a),
         {"threshold": 1, "value": -0.25},
     ),
     Case(ops.elu, (NONZERO,), _elu),

@@ -44,6 +44,7 @@ CASES = [
     Case(ops.clip, (Arg(away=(0.5,)),), lambda a, max: np.minimum(a, max), {"max": 0.5}),
     Case(ops.clip, (THIRDS[0], THIRDS[1], THIRDS[2]), np.clip),  # bounds in either order
     Case(ops.clip, tuple(replace(arg, shape=(4, 6)) for arg in THIRDS), np.clip),  # enough for every order
+    Case(ops.clip, (REAL,), lambda a: a),
     Case(ops.lerp, (REAL, REAL, REAL), lambda a, b, weight: a + weight * (b - a)),
     Case(ops.square, (REAL,), np.square),
     Case(ops.reciprocal, (Arg(low=0.5),), np.reciprocal),
@@ -54,7 +55,7 @@ CASES = [
     Case(ops.round, (Arg(away=HALVES),), np.round),
     Case(ops.round, (Arg(away=(-15.0, -5.0, 5.0, 15.0), low=-18, high=18),), np.round, {"decimals": -1}),
     Case(ops.copy, (REAL,), np.copy),
-    Case(ops.laid_out, (Arg((2, 3, 2)),), lambda a, axes: a, {"axes": (1, 0, 2)}),
+    Case(ops.laid_out, (Arg((2, 3, 2)),), lambda a, axes: a, {"axes": (2, 0, 1)}),
     Case(ops.cast, (REAL,), lambda a, dtype: a, {"dtype": np.float64}),
     Case(ops.cast_discrete, (REAL,), lambda a, dtype: np.trunc(a).astype(dtype), {"dtype": np.int32}, order=0),
 ]

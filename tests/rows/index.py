@@ -70,8 +70,8 @@ def _scatter_add(x: Floats, axis: int, index: Ints, src: Floats) -> Floats:
     return out
 
 
-def _take(a: Floats, indices: Ints, axis: int | None) -> Floats:
-    return np.take(a, indices.astype(np.intp), axis)  # NumPy wants integers of the machine's size
+def _take(a: Floats, indices: Ints, axis: int | None, mode: Any = "raise") -> Floats:
+    return np.take(a, indices.astype(np.intp), axis, mode=mode)  # NumPy wants integers of the machine's size
 
 
 def _value_last(f: Any) -> Any:
@@ -118,6 +118,7 @@ CASES = [
     Case(gather.checked, (_ints((2, 3), 4),), lambda a, function, size: a, {"function": "f", "size": 4}, order=0),
     *(Case(gather.take, (WHOLE, _ints((2, 2), n)), _take, {"axis": axis}) for axis, n in ((None, 24), (0, 3), (-1, 2))),
     Case(gather.take, (WHOLE, _ints((), 4)), _take, {"axis": 1}),
+    *(Case(gather.take, (WHOLE, _ints((2, 3), 9)), _take, {"axis": 1, "mode": mode}) for mode in ("clip", "wrap")),
     *(
         Case(
             gather.add_taken,
