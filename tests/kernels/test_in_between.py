@@ -24,6 +24,13 @@ from .test_accelerations import ACCELERATED, users
 
 PACKAGE = str(Path(tg.__file__).parent)
 
+few = settings(
+    max_examples=max(1, settings.default.max_examples // 4),
+    suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture],
+)
+"""Each example is interrupted at ten points, and each op has four sets of examples: with one thread and two, with the
+kernels' constants and with tiny ones."""
+
 
 def results(case, arrays, dtype):
     """The value of a row, and the gradients of a weighted sum of it."""
@@ -85,7 +92,7 @@ def check(op, data, dtype):
 @pytest.mark.part(8)
 @pytest.mark.parametrize("n", [1, 2])
 @pytest.mark.parametrize("op", ACCELERATED, ids=lambda op: op.name)
-@settings(suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture])
+@few
 @given(dtype=st.sampled_from([np.float64, np.float32]), data=st.data())
 def test_a_profiler_that_calls_the_op_which_it_interrupts(op, n, sizes, dtype, data):
     tg.set_num_threads(n)
@@ -97,7 +104,7 @@ NUMBA = ("convolve", "cumsum", "gelu", "layer_norm", "log_softmax", "max_pool", 
 
 @pytest.mark.part(3)
 @pytest.mark.parametrize("op", [op for op in ACCELERATED if op.name in NUMBA], ids=lambda op: op.name)
-@settings(suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture])
+@few
 @given(data=st.data())
 def test_the_same_with_compiled_kernels(op, tiny, numba, data):
     check(op, data, np.float32)
