@@ -56,6 +56,9 @@ FUNCTIONS: dict[str, Callable[[], Callable[[], Any]]] = {
     "average-pool": partial(differentiated, lambda x: tg.avg_pool2d(x, 2), IMAGES),
     "batch-norm-clip": partial(differentiated, tg.nn.Sequential(tg.nn.BatchNorm2d(64), tg.nn.ReLU6()).eval(), IMAGES),
     "batch-norm-eval": partial(differentiated, lambda x, m, v: tg.batch_norm(x, m, v * v + 1), IMAGES, (64,), (64,)),
+    "batch-norm-eval-conv": partial(
+        differentiated, tg.nn.Sequential(tg.nn.BatchNorm2d(16), tg.nn.Conv2d(16, 16, 3)).eval(), (32, 16, 32, 32)
+    ),
     "bce": partial(
         differentiated,
         lambda x: tg.binary_cross_entropy_with_logits(x, np.float32(0.3) * np.ones(MATRIX, "f4")),

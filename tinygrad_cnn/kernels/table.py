@@ -140,7 +140,7 @@ kernel(pool.put_elements, pooling.prepare_put, "max_pool", 4.3, along=("u", "whi
 kernel(pool.sum_windows, pooling.prepare_sum, "average-pool", 18, along=("x", "y"))
 kernel(pool.spread_windows, pooling.prepare_spread, "average-pool", 2.2, along=("u", "y"))
 
-kernel(affine.affine, norms.prepare_affine, "batch-norm-eval", 1.4, along=("x", "y"))
+kernel(affine.affine, norms.prepare_affine, "batch-norm-eval-conv", 1.9, along=("x", "y"))
 kernel(affine.product_to, norms.prepare_product_to, "batch-norm-eval", 2.1)
 kernel(clipped.clipped_by, norms.prepare_clipped_by, "batch-norm-clip", 1.2, along=("x", "y"), why=CLIP)
 kernel(normalization.moments, norms.prepare_moments, "residual", 4.2, along=("x",))
