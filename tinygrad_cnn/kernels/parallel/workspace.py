@@ -105,9 +105,7 @@ class Pool:
         self._arena = aligned(0)
         self._find: Callable[[], list[tuple[int, int]]] | None = None
         self._gaps: list[tuple[int, int]] | None = None  # start and end of what these tasks may yet have of the arena
-        self.outgrown = (
-            0  # bytes in place of which there is other memory now: tasks that were prepared before keep them
-        )
+        self.outgrown = 0  # bytes of replaced buffers, which tasks that were prepared before keep
 
     @property
     def nbytes(self) -> int:
