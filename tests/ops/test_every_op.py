@@ -22,7 +22,8 @@ from tinygrad_cnn.testing.strategies import case_inputs
 from ..rows import CASES
 
 SMOOTH = [case for case in CASES if case.order]
-some, few = (settings(max_examples=max(1, settings.default.max_examples // n)) for n in (3, 4))
+some = settings(max_examples=max(2, settings.default.max_examples // 3))
+few = settings(max_examples=max(1, settings.default.max_examples // 4))
 SELECTIONS = [case for case in CASES if case.selects]
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 every_smooth_case = pytest.mark.parametrize("case", SMOOTH, ids=lambda case: case.name)
