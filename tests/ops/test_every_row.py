@@ -416,3 +416,28 @@ def test_results_that_are_used_twice(rows):
         np.testing.assert_array_equal(g, kept)
 
     of_rows(rows, check)
+
+
+@pytest.mark.whole
+@every_family
+def test_an_input_that_is_overwritten(rows):
+    """The gradients are still those of the values before, or there is an error."""
+
+    def check(case: Case) -> None:
+        arrays = case.draw(Draws(np.random.default_rng(0)))
+        right = computed(case, arrays)[1:]
+        for i, array in enumerate(arrays):
+            xs, y, g = recorded(case, arrays)
+            if not (y.requires_grad and xs[i].requires_grad):
+                continue
+            xs[i].copy_(array + 1)
+            try:
+                y.backward(g)
+            except RuntimeError as error:
+                if "was overwritten in place" not in str(error):
+                    raise
+                continue
+            found = [None if x.grad is None else x.grad.numpy() for x in xs if x.requires_grad]
+            assert_near(found, right, 0)
+
+    of_rows(rows, check)
