@@ -545,3 +545,9 @@ def test_a_sample_requires_a_gradient_where_the_batch_does():
     f(np.ones(3))
     tg.grad(lambda x: f(x).sum())(np.ones(3))
     assert seen == [False, True]
+
+
+def test_slopes_drawn_from_a_seed_are_those_of_each_sample():
+    xs = -np.ones((3, 4))
+    found = tg.vmap(lambda x: tg.rrelu(x, training=True, rng=3))(xs)
+    np.testing.assert_array_equal(found, [tg.rrelu(xs[0], training=True, rng=3)] * 3)

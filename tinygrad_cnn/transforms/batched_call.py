@@ -180,7 +180,7 @@ class Sample(Tracer):
         if depends or self.states or self.outer is not NO_TRACER or any(map(_has_node, values)):
             self.restore()
             with self._outside:
-                value = self._for_all(op, inputs, params, arrays, values, flags, array, depends, indices)
+                value = as_tensor(self._for_all(op, inputs, params, arrays, values, flags, array, depends, indices))
         followed = depends or self.is_known(given)
         self._note(array, _Known(value, depends, differs, followed, output._node is not None))
         return output
