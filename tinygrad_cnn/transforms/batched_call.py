@@ -293,8 +293,8 @@ class Sample(Tracer):
 
     def _note(self, array: np.ndarray, known: _Known) -> None:
         key = id(array)
+        known.alive = weakref.ref(array, partial(self.arrays.pop, key))  # before, so that no interrupt leaves it behind
         self.arrays[key] = known
-        known.alive = weakref.ref(array, partial(self.arrays.pop, key))
 
     def _value(self, x: Any) -> tuple[Any, bool]:
         """A value of the sample, for the batch, and whether that has the samples along its first axis.
