@@ -201,7 +201,7 @@ def test_a_label_out_of_range_is_the_librarys_error():
     np.testing.assert_array_equal(model.weight.numpy(), before)
 
 
-@pytest.mark.whole
+@pytest.mark.part(2)
 @pytest.mark.parametrize("seen", [False, True])
 @pytest.mark.parametrize("count", [2, 7, 9])
 def test_accumulated_gradients(count, seen):

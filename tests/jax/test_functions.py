@@ -303,6 +303,22 @@ assert y.dtype == np.float32 and abs(y[0] - 0.8413447) < 1e-6
 """
 
 
+def test_the_gradient_of_a_linear_function_is_a_constant_of_the_program():
+    f = lambda x: (tg.interpolate(x, (3, 7), mode="bilinear", align_corners=True) * X[:, None]).sum()  # noqa: E731
+    x = np.random.default_rng(0).standard_normal((1, 2, 3, 4))
+    expected = tg.grad(f)(tg.Tensor(x)).numpy()
+    assert_allclose(
+        jax.jit(jax.grad(tg.jax.function(f)))(x), expected, rtol=1e-12
+    )  # wrong with the XLA of jax 0.6 to 0.8
+
+
+def test_an_older_jax_is_refused():
+    program = "import jax; jax.__version__, jax.__version_info__ = '0.8.3', (0, 8, 3); import tinygrad_cnn.extra.jax"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert ended.returncode == 1
+    assert "ImportError: tinygrad_cnn.jax needs jax 0.9 or newer; this is 0.8.3" in ended.stderr
+
+
 def test_without_64_bits_float64_is_an_error():
     ended = subprocess.run(
         [sys.executable, "-W", "error", "-c", WITHOUT_64_BITS], capture_output=True, text=True, cwd=ROOT

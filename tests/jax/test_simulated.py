@@ -16,6 +16,8 @@ from tinygrad_cnn import nn
 from . import needs
 
 jax = needs.jax()
+from jax import export  # noqa: E402 - it needs jax
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -122,7 +124,7 @@ def test_a_step_is_lowered_for_gpus_and_tpus(name):
     step = jax.jit(jax.value_and_grad(objective, has_aux=True))
     example = (params, np.zeros((4, 1, 8, 8), np.float32), np.zeros(4, np.int32))
     for platform in ("cuda", "tpu"):
-        exported = jax.export.export(step, platforms=[platform])(*example)
+        exported = export.export(step, platforms=[platform])(*example)
         text = exported.mlir_module()
         assert exported.platforms == (platform,)
         assert "stablehlo.convolution" in text

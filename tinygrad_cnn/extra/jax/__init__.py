@@ -4,13 +4,20 @@ Needs the packages jax and optax: pip install 'tinygrad_cnn[jax]'.
 """
 
 try:
-    import jax as _jax  # noqa: F401
+    import jax as _jax
     import optax as _optax  # noqa: F401
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"tinygrad_cnn.jax needs the package {error.name}, which is not installed; pip install 'tinygrad_cnn[jax]'",
         name=error.name,
     ) from error
+if _jax.__version_info__ < (
+    0,
+    9,
+):  # their XLA folds gathers of constants wrongly: gradients of interpolate under jit were wrong
+    raise ImportError(
+        f"tinygrad_cnn.jax needs jax 0.9 or newer; this is {_jax.__version__}; pip install -U jax", name="jax"
+    )
 
 from ...core.remedies import publish
 from . import bessel as _bessel  # noqa: F401 - these register what ops compute
