@@ -242,7 +242,7 @@ def polyfit(x: Array, y: Array, deg: int, rcond: float | None = None, *, w: Arra
             f"polyfit: `deg` {deg} must be >= 0, and `x` {np.shape(x)} and `y` {np.shape(y)} as many points"
         )
     left: Any = vander(x, deg + 1)
-    left = left if left.dtype.kind == "f" else left.astype(np.float64)
+    left = left if left.dtype.kind in "fc" else left.astype(np.float64)
     right: Any = y
     if w is not None:
         if np.shape(w) != np.shape(x):

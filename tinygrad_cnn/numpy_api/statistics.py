@@ -14,7 +14,7 @@ from ..core.remedies import publish
 from ..ops.compare import isinf, isnan, logical_not
 from ..ops.complex_numbers import conjugate, imag, real
 from ..ops.composite import accept_lists
-from ..ops.elementwise import astype, clip, floor, in_floats, maximum, minimum, sqrt, sub, where
+from ..ops.elementwise import REAL, astype, clip, floor, in_floats, maximum, minimum, sqrt, sub, where
 from ..ops.gather import take_along_axis
 from ..ops.matmul import matmul
 from ..ops.real import constant, dtype_of, refuse
@@ -158,6 +158,8 @@ def quantiles(
         return reshape(transpose(x, axes=(*kept, *axes)), shape=(*(shape[i] for i in kept), n))
 
     rows = lines(a)
+    if rows.dtype.kind == "c":
+        raise TypeError(f"{name}: {REAL}")
     order = argsort(rows)
     s: Any = take_along_axis(rows, order, axis=-1)
     if s.dtype.kind != "f":
@@ -218,6 +220,8 @@ def weighed_places(w: Array, *, q: tuple[float, ...]) -> Array:
 
     Without a gradient. ValueError if weights are negative, not finite, or add up to 0.
     """
+    if w.dtype.kind == "c":
+        raise TypeError(REAL)
     refuse(w, np.less(w, 0), "quantile: `weights` hold {value}; they must not be negative")
     parts = np.cumsum(w, axis=-1, dtype=np.float64)
     total = parts[..., -1:]

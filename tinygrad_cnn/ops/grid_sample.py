@@ -77,6 +77,8 @@ def _sampled_at(x: Array, grid: Array, mode: str, padding_mode: str, align_corne
 
 def places_of(grid: Array, sizes: Sequence[int], align_corners: bool) -> list[Any]:
     """The coordinates of a grid as positions in elements, (N, 1, points), for each of the axes of these sizes."""
+    if grid.dtype.kind == "c":
+        raise TypeError(f"grid_sample: `grid` is {grid.dtype}, and places are real numbers")
     lines = np.shape(grid)[0], 1, math.prod(np.shape(grid)[1:-1])
     places = [reshape(grid[..., i], shape=lines) + 1 for i in range(len(sizes))[::-1]]
     if align_corners:

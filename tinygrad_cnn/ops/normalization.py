@@ -221,7 +221,7 @@ def normalized_by(x: Array, mean: Array, variance: Array, w: Array = None, b: Ar
 
 def by_channel(x: Array, mean: Array, variance: Array, w: Array, b: Array, eps: float) -> tuple[np.ndarray, np.ndarray]:
     """r w and b - mean r w, computed in float64, in the form that broadcasts to x."""
-    factor = 1 / np.sqrt(variance.astype(np.float64) + eps)
+    factor = 1 / np.sqrt(variance.astype(np.float64, casting="same_kind") + eps)
     factor = factor if w is None else factor * w
     shift = -mean * factor if b is None else b - mean * factor
     form = (-1, *(1 for _ in x.shape[2:]))
