@@ -22,9 +22,9 @@ from .test_rows import DRAWS, PARTLY, REFUSED
 jax = needs.jax()
 ROOT = Path(__file__).parents[2]
 
-UNLIKE = {*REFUSED, *DRAWS, "argmax", "argmin", "slogdet"}
-"""Functions that are errors here with any numbers, or draw; JAX does not order complex numbers, and of slogdet eager has the
-values alone, which under JAX are not told from gradients."""
+UNLIKE = {*REFUSED, *DRAWS, "argmax", "argmin", "slogdet", "complex_erf", "erfc"}
+"""Functions that are errors here with any numbers, or draw; JAX does not order complex numbers, and has no error functions of
+them, and of slogdet eager has the values alone, which under JAX are not told from gradients."""
 
 
 def differentiated(case: Case, arrays: list[np.ndarray], moving: list[int]) -> None:
@@ -94,7 +94,9 @@ def test_holomorphic_derivatives_and_second_ones():
 
 
 def test_an_op_of_real_numbers_is_named():
-    for f, name in ((tg.maximum, "maximum"), (lambda a, b: tg.sigmoid(a) * b, "sigmoid")):
+    real = [(tg.maximum, "maximum"), (lambda a, b: tg.sigmoid(a) * b, "sigmoid")]
+    real += [(lambda a, b, name=name: getattr(tg.special, name)(a) * b, name) for name in ("erf", "erfc")]
+    for f, name in real:
         with pytest.raises(TypeError, match=name):
             jax.jit(jax.grad(tg.jax.function(lambda a, b, f=f: tg.real(f(a, b)).sum())))(z(3), z(3))
 

@@ -27,8 +27,9 @@ def scaled_bessel(a: Array, *, n: int, order: int = 0) -> Array:
 
     I_n' = (I_(n-1) + I_(n+1)) / 2. Where |a| is large, these terms cancel: there the series of |a|^(-1/2-k) is differentiated.
     """
+    dtype = floating(a)
     if not order:
-        return _scaled(a, n).astype(floating(a))
+        return _scaled(a, n).astype(dtype)
     x = np.asarray(a, np.float64)
     far, size = np.abs(x) > 30, np.maximum(np.abs(x), 30)
     near = np.where(far, 1, x)
@@ -44,7 +45,7 @@ def scaled_bessel(a: Array, *, n: int, order: int = 0) -> Array:
         series = series + term * slope * size ** (-0.5 - k - order)
         term *= ((2 * k + 1) ** 2 - 4 * n * n) / (8 * (k + 1))
     series = series * np.where(x < 0, -1, 1) ** (n + order)
-    return np.where(far, series, y).astype(floating(a))
+    return np.where(far, series, y).astype(dtype)
 
 
 scaled_bessel.vjp(a=lambda g, a, n, order: g * scaled_bessel(a, n=n, order=order + 1))

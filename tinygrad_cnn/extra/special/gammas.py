@@ -71,8 +71,9 @@ def reciprocal_gamma_of(a: Array, *, n: int) -> Array:
 
     At 0, -1, -2, ..., digamma is infinite; there the derivative is a limit: of order 1 it is (-1)^k k! at -k.
     """
+    dtype = floating(a)
     if not n:
-        return np.asarray(scipy.rgamma(a)).astype(floating(a))
+        return np.asarray(scipy.rgamma(a)).astype(dtype)
     x = np.asarray(a, np.float64)
     whole = (x <= 0) & (x == np.floor(x))
     safe = np.where(whole, 1.0, x)
@@ -85,7 +86,7 @@ def reciprocal_gamma_of(a: Array, *, n: int) -> Array:
     k = np.where(whole, -x, 0.0)
     first = np.where(k % 2 == 0, 1.0, -1.0) * scipy.gamma(k + 1)
     limit = first if n == 1 else -2 * first * scipy.psi(k + 1)
-    return np.where(whole, limit, found[n]).astype(floating(a))
+    return np.where(whole, limit, found[n]).astype(dtype)
 
 
 def _polygamma(n: int, a: Array) -> Array:

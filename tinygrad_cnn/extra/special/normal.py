@@ -80,7 +80,7 @@ def normal_hazard(a: Array, *, order: int = 0) -> Array:
     a' = g times the derivative after it. With e = a + h, h' = -h e. Far below 0, e is a difference of large numbers: there the
     series of h is differentiated.
     """
-    x: Any = np.asarray(a, np.float64)
+    dtype, x = floating(a), np.asarray(a, np.float64)
     far = (x < -12) & (order > 0)
     near = np.where(far, 0, x)
     with _zeros:  # infinite at -inf
@@ -93,7 +93,7 @@ def normal_hazard(a: Array, *, order: int = 0) -> Array:
     for k, c in enumerate(_HAZARD if order else ()):
         slope = math.prod(2 * k - 1 + i for i in range(order))
         series = series + (-1) ** k * c * slope * np.where(far, -x, 1) ** float(1 - 2 * k - order)
-    return np.where(far, series, h[order]).astype(floating(a))
+    return np.where(far, series, h[order]).astype(dtype)
 
 
 normal_hazard.vjp(a=lambda g, a, order: g * normal_hazard(a, order=order + 1))
