@@ -199,6 +199,8 @@ def leaf():
 
 WRONG = [
     (lambda: tg.sigmoid(leaf()), TypeError, "sigmoid: the function is one of real numbers"),
+    (lambda: tg.cross_entropy(leaf(), np.arange(3)), TypeError, "the function is one of real numbers"),
+    (lambda: tg.median(leaf()), TypeError, "quantile: the function is one of real numbers"),
     (lambda: tg.relu(leaf()).real.sum().backward(), TypeError, "relu: `a` is complex128 and requires a gradient"),
     (lambda: tg.maximum(leaf(), 0).real.sum().backward(), TypeError, "the rules of maximum hold for real inputs"),
     (lambda: leaf().sum().backward(), TypeError, "the result is complex128, and only a real number has an implied gradient"),

@@ -65,6 +65,8 @@ def as_array(value: Array) -> Tensor:
     except AttributeError:
         given = np.asarray(value)
         kind = given.dtype.kind
+    if kind == "c":
+        raise TypeError(REAL)
     if kind not in "biuf":
         raise TypeError(
             f"a loss is given {value!r:.60}; it must be an array or a Tensor: does `forward` return its result?"
