@@ -163,8 +163,8 @@ class Preparations:
             return NotImplemented
         self._check_kernels()
         leaf = self._leaves.get(module)
-        if leaf is None:
-            leaf = self._leaves[module] = Leaf([module], self._memory)
+        if leaf is None or not leaf.holds([module]):
+            leaf = self._leaves[module] = Leaf(module, self._memory)
         return leaf.answer(module, x)
 
     def _check_kernels(self) -> None:
@@ -175,8 +175,13 @@ class Preparations:
     @property
     def programs(self) -> list[Program]:
         """Those that are prepared."""
-        runs = [*[run for course in [*self._courses.values()] for run in course.runs], *self._leaves.values()]
-        return [known.program for run in runs for known in [*run.known.values()] if known.program is not None]
+        folds: list[Present] = [run.now for course in [*self._courses.values()] for run in course.runs]
+        return [
+            known.program
+            for each in [*folds, *self._leaves.values()]
+            for known in [*each.known.values()]
+            if known.program is not None
+        ]
 
     def describe(self) -> str:
         """See `Frozen.describe`."""
@@ -215,7 +220,7 @@ class Course:
         """Whether the Sequential has the modules that it had, and the same of them are known."""
         return (
             self._structure.holds([modules, *self._inner])
-            and not any(run.is_broken for run in self.runs)
+            and not any(run.now.is_broken for run in self.runs)
             and all((type(module) in LAYERS and is_known(module)) is known for module, known in self._others)
         )
 
@@ -230,24 +235,15 @@ def _flat(modules: containers.Sequential, inner: list[Module]) -> Iterator[Modul
             yield module
 
 
-class Layers:
-    """What is prepared for some layers, while their values are the present ones."""
+class Present:
+    """What is prepared for the present values of some layers. It is replaced as a whole: a call in between, as in a signal
+    handler, finds what was before, which does not hold."""
 
     def __init__(self, layers: Sequence[Module], memory: Memory) -> None:
         self._memory = memory
-        self.renew(layers)
-
-    def renew(self, layers: Sequence[Module]) -> None:
-        """Forget what was prepared for other values."""
         self.known: dict[Any, Known] = {}  # by shape, dtype and strides
-        self._state = State(layers)  # before the values are read
+        self.holds = State(layers).holds  # made before the values are read
         self.is_broken = not all(map(is_known, layers))
-
-    def update(self, layers: Sequence[Module]) -> bool:
-        """Compare the layers with what they were. Whether they are as the library defines them."""
-        if not self._state.holds(layers):
-            self.renew(layers)
-        return not self.is_broken
 
     def output(self, each: Callable[[Any], Any], x: Any) -> Any:
         """The output for x, which `each` computes plainly."""
@@ -279,19 +275,15 @@ class Layers:
         return Tensor._of(program.run(OUTPUT, [array], (), None)[OUTPUT[0]])
 
 
-class Run(Layers):
+class Fold(Present):
     """Layers that are called one after the other."""
 
     def __init__(self, layers: Sequence[Module], memory: Memory) -> None:
-        self._layers = layers
         super().__init__(layers, memory)
-
-    def renew(self, layers: Sequence[Module]) -> None:
-        super().renew(layers)
         self._calls = [*layers] if self.is_broken else folded(layers)
 
     def __call__(self, x: Any) -> Any:
-        return self.output(self._each, x) if self.update(self._layers) else self._each(x)
+        return self._each(x) if self.is_broken else self.output(self._each, x)
 
     def _each(self, x: Any) -> Any:
         """Call the folded layers."""
@@ -300,16 +292,36 @@ class Run(Layers):
         return x
 
 
-class Leaf(Layers):
+class Run:
+    """A call of layers, one after the other, by what is prepared for their present values."""
+
+    def __init__(self, layers: Sequence[Module], memory: Memory) -> None:
+        self._layers, self._memory = layers, memory
+        self.now = Fold(layers, memory)
+
+    def __call__(self, x: Any) -> Any:
+        if (
+            tracing.tracer() is not NO_TRACER
+        ):  # who looks at the ops, or answers them, as vmap does, sees those of the model
+            for call in joined(self._layers):
+                x = call(x)
+            return x
+        now = self.now
+        if not now.holds(self._layers):
+            now = self.now = Fold(self._layers, self._memory)
+        return now(x)
+
+
+class Leaf(Present):
     """A layer that a ``forward`` calls. It does not keep the layer alive."""
 
-    def renew(self, layers: Sequence[Module]) -> None:
-        super().renew(layers)
-        self._turned = None if self.is_broken else turned(*layers)
+    def __init__(self, layer: Module, memory: Memory) -> None:
+        super().__init__([layer], memory)
+        self._turned = None if self.is_broken else turned(layer)
 
     def answer(self, layer: Module, x: Any) -> Any:
         """The output; NotImplemented unless the layer is as the library defines it."""
-        if not self.update([layer]):
+        if self.is_broken:
             return NotImplemented
         is_turned = self._turned is not None and self._turned.takes(x)
         return self.output(self._turned if is_turned else layer.forward, x)  # type: ignore[arg-type]
