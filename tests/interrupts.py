@@ -182,11 +182,24 @@ def compiled() -> Callable[[], object]:
     return lambda: step(x, y)
 
 
+def frozen() -> Callable[[], object]:
+    """A frozen model with a changed weight: it is prepared anew."""
+    model, x, _ = _network()
+    model.eval()
+    f = tg.compile(model, freeze=True)
+
+    def step() -> Any:
+        model[1].bias.copy_(model[1].bias)
+        return f(x)
+
+    return step
+
+
 EAGER = {
     "optimizers": optimizers, "lbfgs": lbfgs, "evaluation": evaluation, "transforms": transforms, "kernels": kernels,
     "fit": fitting,
 }  # fmt: skip
-LOOPS = EAGER | {"compiled": compiled}
+LOOPS = EAGER | {"compiled": compiled, "frozen": frozen}
 
 
 def interrupted(loop: str, count: int, seed: int = 0) -> list[str]:
@@ -202,9 +215,9 @@ def interrupted(loop: str, count: int, seed: int = 0) -> list[str]:
 
     def interrupt() -> None:
         after = draw.uniform(SHORTEST, longest)
-        latest = perf_counter() + after + 0.02
         try:
             signal.setitimer(signal.ITIMER_REAL, after)
+            latest = perf_counter() + after + 0.02
             while perf_counter() < latest:  # a finalizer may swallow the interrupt
                 step()
         except KeyboardInterrupt:

@@ -108,6 +108,6 @@ def test_errors_around_a_function_last_as_long_as_its_call():
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # interrupts that a finalizer swallows
 @pytest.mark.parametrize("count", [20, pytest.param(3000, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("loop", EAGER)
+@pytest.mark.parametrize("loop", [*EAGER, "frozen"])
 def test_an_interrupt_leaves_no_variable_changed(loop, count):
     assert interrupted(loop, count) == []

@@ -14,6 +14,7 @@ from ..nn.joined import LIMITS, NORMS, clipped_norm
 from ..nn.module import Module
 from ..nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from ..ops.matmul import linear as linear_function
+from ..scope import silent
 from ..tensor import Tensor
 
 NORM = {
@@ -96,7 +97,7 @@ def _both(layer: Any, norm: Any) -> Folded | None:
     given = (layer.weight, layer.bias, norm.running_mean, norm.running_var, norm.weight, norm.bias)
     if layer.weight.dtype not in DTYPES or {x.dtype for x in given if x is not None} != {layer.weight.dtype}:
         return None
-    with np.errstate(all="ignore"):
+    with silent:
         if type(layer) is linear.Linear:
             fused: Any = fuse_linear_bn_eval(layer, norm)
         else:

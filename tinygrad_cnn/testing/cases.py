@@ -17,7 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..scope import errors
 from .report import called
+
+_strict = errors(all="raise", under="ignore")
 
 GAP = 1 / 8
 """The distance that most values keep from kinks and, where they must be distinct, all from each other."""
@@ -202,7 +205,7 @@ class Case:
         narrow = replace(self)
         vars(narrow)["wide"] = True
         try:
-            with np.errstate(all="raise", under="ignore"):  # a reference that warns would fail a test
+            with _strict:  # a reference that warns would fail a test
                 found = [
                     narrow.expected(*narrow.draw(Draws(np.random.default_rng(seed), scale=scale)))
                     for seed in range(2) for scale in (16.0, WIDE)

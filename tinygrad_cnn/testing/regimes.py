@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..core.grad_mode import no_grad
 from ..core.registry import registry
+from ..scope import silent
 from ..tensor.tensor import Tensor
 from ..transforms.autograd import jvp, vjp
 from ..transforms.pytree import leaves, rebuild
@@ -49,7 +50,7 @@ def assert_regimes_agree(f: Callable[..., Any], *inputs: Any, rtol: float | None
     found: dict[str, Result | Exception] = {}
     for name, regime in REGIMES.items():
         try:
-            with np.errstate(all="ignore"):
+            with silent:
                 found[name] = regime(f, [a.copy() for a in arrays])
         except (TypeError, ValueError, IndexError, RuntimeError) as error:
             found[name] = error

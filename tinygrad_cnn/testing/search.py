@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..scope import silent
 from .levels import Arrays, Flat, Level, Record
 from .numeric import EPS, PIECE, Estimate, Line, Sides
 from .report import Failure, Kink, Report
@@ -65,7 +66,7 @@ class Search:
             self._fail(np.flatnonzero(~np.isfinite(self.analytic))[:1], "the gradient is not finite")
             return
         failures = self.report.failures
-        with np.errstate(all="ignore"):
+        with silent:
             for _ in range(directions):
                 if not failures:
                     self._look(np.flatnonzero(~self.kinked))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..core.node import Node
 from ..core.tracing import Args, Tracer, performed, trace
+from ..scope import silent
 from ..tensor import Tensor
 from .layouts import strided
 from .levels import Arrays, Level, Record
@@ -157,7 +158,7 @@ class Structure:
         if not all(np.isfinite(a).all() for a in arrays if a.dtype.kind == "f"):
             return
         try:
-            with np.errstate(all="ignore"):
+            with silent:
                 with trace(ops):
                     record = level.record(arrays)
                     record.pull([u.astype(y.dtype) for u, y in zip(us, record.values, strict=True)])

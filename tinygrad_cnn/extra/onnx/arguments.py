@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ...nn import Module
+from ...scope import silent
 from .errors import OnnxError
 from .model import GraphModule
 from .sizes import FIXED
@@ -158,7 +159,7 @@ def _extremes(call: Call, name: str, size: int, elements: int) -> list[Trace]:
 def _called(call: Call, name: str, size: int) -> Trace | None:
     """The call with a size; None if the model refuses it, as one that halves and doubles sizes may refuse an odd one."""
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):  # such as that of a variance of one row
+        with warnings.catch_warnings(), silent:  # such as that of a variance of one row
             warnings.simplefilter("ignore")
             return call({name: size})
     except Untraceable:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...scope import silent
 from .errors import OnnxError
 from .files import DEEPEST, array_of, attribute_of
 from .port import port_of
@@ -202,7 +203,7 @@ class Builder:
             return False
         env: dict[str, Any] = {n: c.array for n, c in zip((i for i in step.inputs if i), known, strict=True)}
         try:
-            with limited(self.budget), warnings.catch_warnings(), np.errstate(all="ignore"):
+            with limited(self.budget), warnings.catch_warnings(), silent:
                 warnings.simplefilter("ignore")
                 step.run(env, False)
         except OnnxError:

@@ -19,11 +19,13 @@ from ...nn import Module
 from ...ops.losses.regression import mse
 from ...ops.random import generator, stream
 from ...optim import Adam, LRScheduler, Optimizer
+from ...scope import errors
 from ...tensor import get_default_dtype
 from ...training import Callback, History, fit, predict
 from ...training.arguments import Loss
 
 PREFIX = "module__"
+overflowing = errors(over="ignore")
 _FRACTION = {"validation_fraction": number("a number between 0 and 1", lambda share: 0 < share < 1)}
 Build: TypeAlias = Callable[[int, int], Module]
 
@@ -82,7 +84,7 @@ class Estimator(BaseEstimator):
 
     def _checked(self, X: Any, *y: Any, **options: Any) -> Any:
         """X, and y if it is given, checked by scikit-learn; X of the default dtype. Without y, X must be as in fit."""
-        with np.errstate(over="ignore"):  # infinity is refused
+        with overflowing:  # infinity is refused
             return validate_data(self, X, *y, reset=bool(y), dtype=get_default_dtype(), allow_nd=True, **options)
 
     def _train(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_array
 
 from ...tensor import get_default_dtype
-from .estimator import Estimator
+from .estimator import Estimator, overflowing
 
 
 class Regressor(RegressorMixin, Estimator):
@@ -43,7 +42,7 @@ class Regressor(RegressorMixin, Estimator):
         """
         x, y = self._checked(X, y, multi_output=True, y_numeric=True)
         self._dtype = y.dtype if y.dtype.kind == "f" else get_default_dtype()
-        with np.errstate(over="ignore"):  # infinity is refused
+        with overflowing:  # infinity is refused
             y = check_array(y, dtype=get_default_dtype(), ensure_2d=False)
         self._single = y.ndim == 1
         self._train(x, y.reshape(len(y), -1), 1 if self._single else y.shape[1], stratify=False)
