@@ -11,10 +11,7 @@ except ModuleNotFoundError as error:
         f"tinygrad_cnn.jax needs the package {error.name}, which is not installed; pip install 'tinygrad_cnn[jax]'",
         name=error.name,
     ) from error
-if _jax.__version_info__ < (
-    0,
-    9,
-):  # their XLA folds gathers of constants wrongly: gradients of interpolate under jit were wrong
+if _jax.__version_info__ < (0, 9):  # older XLA folds constants wrongly: interpolate's gradients were wrong under jit
     raise ImportError(
         f"tinygrad_cnn.jax needs jax 0.9 or newer; this is {_jax.__version__}; pip install -U jax", name="jax"
     )
