@@ -17,16 +17,7 @@ from numpy import ndarray
 from ..scope import Scoped
 from . import tracing, versions
 from .grad_mode import enable_grad, no_grad
-from .gradients import (
-    LARGE,
-    apart,
-    check_recorded,
-    fit,
-    in_order,
-    owned,
-    shares,
-    total,
-)
+from .gradients import LARGE, apart, check_recorded, fit, in_order, owned, shares, total
 from .graph import Array
 from .node import Place, hooked
 from .registry import above
@@ -178,14 +169,8 @@ class _Walk:
             self.sums.add(parent)
             self.borrowed.discard(parent)
         whole = self.grads[parent]
-        if (
-            self.pull is not None
-            or whole.__class__ is not ndarray
-            or not whole.flags.carray
-            or g.dtype is not whole.dtype
-        ):
-            return False
-        return node.op.adds(whole, g, *node.params)  # type: ignore[no-any-return]
+        fits = whole.__class__ is ndarray and whole.flags.carray and g.dtype is whole.dtype
+        return self.pull is None and fits and node.op.adds(whole, g, *node.params)
 
 
 def in_tensors(create: bool) -> bool:
