@@ -22,6 +22,7 @@ from tinygrad_cnn.extra.autograd.misc import flatten, optimizers
 from tinygrad_cnn.extra.autograd.misc.fixed_points import fixed_point
 from tinygrad_cnn.extra.autograd.numpy.numpy_boxes import ArrayBox
 from tinygrad_cnn.extra.autograd.numpy.numpy_vjps import unbroadcast_f
+from tinygrad_cnn.extra.autograd.numpy.numpy_vspaces import ComplexArrayVSpace
 from tinygrad_cnn.extra.autograd.test_util import check_grads
 from tinygrad_cnn.extra.autograd.tracer import getval, isbox
 
@@ -850,6 +851,13 @@ def test_a_program_may_register_its_arrays():
         vspaces.VSpace.mappings.pop(Marked, None)
     assert isinstance(tracer.new_box(1.0, 0, None), tracer.ArrayBox)
     assert not isinstance(X, tracer.Box)
+
+
+def test_the_space_of_complex_arrays():
+    space = ComplexArrayVSpace(X + 1j)
+    assert isinstance(extend.vspace(X + 1j), ComplexArrayVSpace)
+    assert (space.shape, space.iscomplex, space.size) == (X.shape, True, 2 * X.size)
+    assert space == extend.vspace(1j * X) and space != extend.vspace(X)
 
 
 def test_names_of_made_functions():

@@ -29,6 +29,15 @@ def test_the_slope_of_a_power_of_zero_is_zero(dtype):
     assert tg.gradients(slope, [b])[0].item() == 0.5  # b a^(b-1) has slope 1 / a at b = 0
 
 
+def test_a_square_has_a_third_derivative():
+    a = leaf(3.0)
+    y, found = a**2, []
+    for _ in range(3):
+        (y,) = tg.gradients(y, [a], create_graph=True)
+        found.append(y.item())
+    assert found == [6, 2, 0]
+
+
 @pytest.mark.parametrize("f", [tg.maximum, tg.minimum])
 def test_the_gradient_of_an_extreme_with_one_nan_is_passed_to_both(f):
     a, b = leaf([np.nan, 1.0, np.nan]), leaf([1.0, np.nan, np.nan])

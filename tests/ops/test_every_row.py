@@ -216,8 +216,8 @@ NAN_TIMES_ZERO = {
 """Functions whose references multiply numbers that take no part by 0, or sum each number with others."""
 
 OTHER_IF_NAN = {
-    "hardswish_pull", "max_pool_which", "moments", "multi_margin_loss", "multilabel_margin_loss", "quantile", "sort", "topk",
-    "weighed_places",
+    "frexp", "hardswish_pull", "max_pool_which", "moments", "multi_margin_loss", "multilabel_margin_loss", "quantile", "sort",
+    "topk", "weighed_places",
 }  # fmt: skip
 """Functions that choose otherwise than their references where a NaN is compared, or refuse it."""
 
@@ -239,7 +239,13 @@ def test_a_nan(rows):
                 expected = case.expected(*arrays)
             except REFUSED:
                 return
-            np.testing.assert_allclose(case.call(*arrays), expected, rtol=1e-12, atol=1e-13)
+            try:
+                y = case.call(*arrays)
+            except ValueError as error:
+                if "On entry to" in str(error):  # the LAPACK of some builds of NumPy refuses a NaN
+                    return
+                raise
+            np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-13)
 
     of_rows(rows, check)
 
@@ -299,7 +305,9 @@ REFUSE_EMPTY = {
 CHECKED_BY_CALLERS = {"convolve", "convolve_dw", "convolve_dx"}
 """Ops whose callers refuse filters without channels."""
 
-OTHER_IF_EMPTY = {"cosine_similarity", "cov", "kl_div", "max_pool_which", "moments", "poly", "weighed_places"}
+OTHER_IF_EMPTY = {
+    "cosine_similarity", "cov", "kl_div", "max_pool_which", "mean_nll", "moments", "poly", "weighed_places",
+}  # fmt: skip
 """Functions whose result over an empty axis is another than that of the reference: most have 0 for the mean of nothing."""
 
 

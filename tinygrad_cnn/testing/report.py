@@ -118,7 +118,9 @@ def literal(value: Any) -> str:
     if isinstance(value, np.ndarray):
         name = "bool" if value.dtype == bool else f"np.{value.dtype.name}"
         return f"np.array({_finite(value.tolist())}, {name})" if value.size else f"np.zeros({value.shape}, {name})"
-    if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
+    if isinstance(value, np.dtype):
+        return f"np.dtype(np.{value.name})"
+    if isinstance(value, type) and issubclass(value, np.generic):
         return f"np.{np.dtype(value).name}"
     if value is Ellipsis:
         return "..."

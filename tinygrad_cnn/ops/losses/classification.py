@@ -106,7 +106,7 @@ softmax_nll_pull.jvp(logits=lambda t, u, logits: _softmax_nll_pull_logits(t, u, 
 def mean_nll(logits: Array, target: Array, share: Array) -> Array:
     """y = sum of softmax_nll(logits, target, share); NaN if all shares are 0.   logits' = g share (softmax - one at target)."""
     y = sum(softmax_nll(logits, target, share))
-    return np.where(np.any(share), y, math.nan).astype(logits.dtype)
+    return np.where(np.any(share), y, math.nan).astype(np.result_type(logits, np.float16))
 
 
 mean_nll.vjp(logits=lambda g, logits, target, share: softmax_nll_pull(g * numbers(share, logits.dtype), logits, target))
