@@ -857,7 +857,8 @@ def test_the_space_of_complex_arrays():
     space = ComplexArrayVSpace(X + 1j)
     assert isinstance(extend.vspace(X + 1j), ComplexArrayVSpace)
     assert (space.shape, space.iscomplex, space.size) == (X.shape, True, 2 * X.size)
-    assert space == extend.vspace(1j * X) and space != extend.vspace(X)
+    assert space == extend.vspace(1j * X)
+    assert space != extend.vspace(X)
 
 
 def test_names_of_made_functions():
