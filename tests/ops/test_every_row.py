@@ -216,8 +216,8 @@ NAN_TIMES_ZERO = {
 """Functions whose references multiply numbers that take no part by 0, or sum each number with others."""
 
 OTHER_IF_NAN = {
-    "frexp", "hardswish_pull", "max_pool_which", "moments", "multi_margin_loss", "multilabel_margin_loss", "quantile", "sort",
-    "topk", "weighed_places",
+    "exponent", "frexp", "hardswish_pull", "max_pool_which", "moments", "multi_margin_loss", "multilabel_margin_loss",
+    "quantile", "sort", "topk", "weighed_places",
 }  # fmt: skip
 """Functions that choose otherwise than their references where a NaN is compared, or refuse it."""
 
@@ -305,9 +305,7 @@ REFUSE_EMPTY = {
 CHECKED_BY_CALLERS = {"convolve", "convolve_dw", "convolve_dx"}
 """Ops whose callers refuse filters without channels."""
 
-OTHER_IF_EMPTY = {
-    "cosine_similarity", "cov", "kl_div", "max_pool_which", "mean_nll", "moments", "poly", "weighed_places",
-}  # fmt: skip
+OTHER_IF_EMPTY = {"cosine_similarity", "cov", "kl_div", "max_pool_which", "moments", "poly", "weighed_places"}
 """Functions whose result over an empty axis is another than that of the reference: most have 0 for the mean of nothing."""
 
 
