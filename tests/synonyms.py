@@ -70,7 +70,6 @@ FUNCTIONS = """
     T.complex(x, y).imag; T.polar(x.abs(), y).real; T.view_as_real(T.complex(x, y)); T.view_as_complex(s).imag
     T.linspace(0, 1, steps=5); T.roll(x, shifts=1, dims=1); T.var(x, dim=1, unbiased=False); T.std(x, 0, unbiased=True)
     T.topk(v, 2, dim=0, sorted=True).indices; T.topk(x, 2, 1, True, True)[0]; x.topk(1, 1, False, True)[1]; x.topk(2).values
-    x.size(); x.size(1); x.size(-1); x.size(dim=0); c.size(0) * 2
 """
 
 METHODS = """

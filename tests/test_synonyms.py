@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import re
 import subprocess
 import sys
@@ -92,14 +91,6 @@ def test_interpolations_are_strings():
     assert transforms.v2.InterpolationMode.NEAREST_EXACT == "nearest-exact"
 
 
-def test_a_size_is_a_number_that_may_be_called():
-    size = tg.ones(2, 3).size
-    assert (size, size + 1, range(size)[-1], json.dumps(size)) == (6, 7, 5, "6")
-    assert type(pickle.loads(pickle.dumps(size))) is int
-    with pytest.raises(IndexError):
-        size(2)
-
-
 def test_a_tensor_of_pytorchs_is_a_copy_without_a_graph():
     x = tg.ones(2, requires_grad=True)
     assert not tg.tensor(x * 2).requires_grad
@@ -182,6 +173,7 @@ def test_what_is_no_synonym_says_so(call, kind, text):
 def test_names_with_another_meaning_keep_their_errors():
     x = tg.ones(3, 2)
     for call in (
+        lambda: x.size(0),
         lambda: x.max(dim=1),
         lambda: tg.split(x, 2, dim=0),
         lambda: x.gather,

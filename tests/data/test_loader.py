@@ -543,8 +543,11 @@ def test_an_iterator_over_tensors_can_be_closed():
     assert list(batches) == []
 
 
-def test_habits_of_pytorch_on_a_batch():
+def test_habits_of_pytorch_on_a_batch_get_their_hints():
     ((x,),) = DataLoader(np.ones((2, 3)), batch_size=2)
-    assert x.size(0) == 2
-    with pytest.raises(AttributeError, match="CPU|processor"):
-        x.cuda()
+    for call, hint in [
+        (lambda: x.size(0), "not callable"),
+        (lambda: x.cuda(), "CPU|processor"),
+    ]:
+        with pytest.raises((TypeError, AttributeError), match=hint):
+            call()

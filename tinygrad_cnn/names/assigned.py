@@ -1,4 +1,4 @@
-"""What users of other libraries assign to our objects, the keywords by which they call modules, and the size that they call."""
+"""What users of other libraries assign to our objects, and the keywords by which they call modules."""
 
 from __future__ import annotations
 
@@ -24,25 +24,6 @@ def adapt(kind: Any) -> None:
     elif kind.__name__ == "Run":
         for name in STOPS:
             setattr(kind, name, property(lambda self: bool(self.stopped), _refuse_to_stop))
-    elif kind.__name__ == "Tensor":
-        kind.size = property(lambda self: Size(self._array), doc=kind.size.__doc__)
-
-
-class Size(int):
-    """The number of elements of an array, which may be called for its shape, as PyTorch's ``x.size()`` and ``x.size(0)``."""
-
-    _shape: tuple[int, ...]
-
-    def __new__(cls, array: Any) -> Size:
-        self = super().__new__(cls, array.size)
-        self._shape = array.shape
-        return self
-
-    def __call__(self, dim: Any = None) -> Any:
-        return self._shape if dim is None else self._shape[dim]
-
-    def __reduce__(self) -> Any:
-        return int, (int(self),)
 
 
 def _named_as_here(self: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
