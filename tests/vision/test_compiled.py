@@ -18,10 +18,10 @@ if find_spec("numba"):
 
 
 def images(rng, channels=3, least=1):
-    """A few images of one size, some smooth, so that neighbours are equal, and some with few values."""
+    """A few images of one size, some smooth, so that neighbours are equal, some with few values, some black and white."""
     shape = (rng.integers(1, 4), channels, *rng.integers(least, 150, 2))
     x = rng.integers(256, size=shape)
-    kind = rng.integers(4)
+    kind = rng.integers(5)
     x = (
         x
         if kind == 0
@@ -93,8 +93,9 @@ def looking_up(rng):
 
 def windows(rng):
     x = images(rng)
-    places = rng.integers(-160, 160, (len(x), 2))
-    return x, places, new_size(rng, x), np.asarray(rng.integers(256))
+    size = np.array(new_size(rng, x))
+    places = rng.integers(-size - 2, np.array(x.shape[2:]) + 3, (len(x), 2))  # inside, across an edge, outside
+    return x, places, tuple(size.tolist()), np.asarray(rng.integers(256))
 
 
 def with_factors(least, low, high):
@@ -122,7 +123,7 @@ ARGUMENTS = {
 }  # fmt: skip
 """By a function that has a compiled form, arguments that are drawn for it."""
 
-DRAWS = 12
+DRAWS = 30
 
 
 @pytest.mark.part(20)
