@@ -90,7 +90,7 @@ def network(batch=8):
     )
 
     def loss(x, y):
-        return tg.cross_entropy(model(x), y)
+        return tg.cross_entropy(model(x), y, reduction="sum")
 
     return tg.show(loss, x, y)
 

@@ -22,7 +22,10 @@ from ..rows import CASES
 
 ACCELERATED = [op for name, op in registry.items() if name.startswith("tinygrad_cnn.") and op.prepare is not None]
 every_accelerated = pytest.mark.parametrize("op", ACCELERATED, ids=lambda op: op.name)
-NUMBA_ALONE = {"clipped_correlations", "cumsum", "gelu_pull", "softmax_pull"}
+NUMBA_ALONE = {
+    "clipped", "clipped_correlations", "clipped_dx", "cumsum", "gelu_pull", "log_softmax", "log_softmax_pull", "silu_pull",
+    "softmax_pull",
+}  # fmt: skip
 """What has a kernel if Numba's are attached, and none otherwise: it takes more elements than a row has, see
 `test_numba` and `test_channels`."""
 TOLERANCE = {np.dtype(np.float64): 1e-11, np.dtype(np.float32): 2e-4}

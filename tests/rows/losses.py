@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -135,6 +136,12 @@ def apart(a: NDArray[Any], b: NDArray[Any], p: float = 2.0) -> NDArray[Any]:
 CASES = [
     *labelled(fn.cross_entropy),
     *labelled(fn.nll_loss, log=True),
+    Case(
+        fn.cross_entropy,
+        (Arg((4, 3)), replace(LABELS, shape=(4,))),
+        lambda x, t: classes(x[:, :, None], t[:, None]),
+        order=2,
+    ),
     Case(fn.cross_entropy, (SCORES, SHARES), classes, {"weight": WEIGHT}, order=2),
     Case(fn.cross_entropy, (SCORES, SHARES), classes, {"label_smoothing": 0.25, "reduction": "none"}),
     *(

@@ -78,7 +78,7 @@ _TORCH = {
 }  # fmt: skip
 
 _TENSOR = {
-    "x.reshape(...)": "resize", "x.reshape(y.shape)": "resize_as", "x.mT": "adjoint", "x.dtype.itemsize": "itemsize",
+    "x.reshape(...)": "resize", "x.reshape(y.shape)": "resize_as", "x.dtype.itemsize": "itemsize",
     "x.size * x.dtype.itemsize": "nbytes", "x.numpy().strides": "stride", "x.numpy().ctypes.data": "data_ptr",
     "x.detach()": "detach_",
     "x.detach(), and x.copy_(value) to write a leaf": "data", "x.is_leaf, or tg.show(x)": "grad_fn", "x.register_hook(f)":
@@ -105,11 +105,11 @@ _TENSOR = {
 }  # fmt: skip
 
 _FUNCTIONS = """
-    adjoint addbmm addmv addr aminmax bincount cholesky cholesky_inverse cholesky_solve corrcoef count_nonzero cov cross
-    cummax cummin det diag_embed diagonal_scatter diff digamma dist dsplit eig elu erfc erfinv fix frexp geqrf ger histc
-    histogram hsplit igamma igammac index_copy index_fill index_put inverse is_nonzero is_same_size is_signed isneginf
+    addbmm addmv addr aminmax cholesky cholesky_inverse cholesky_solve corrcoef cov cross
+    cummax cummin diag_embed diagonal_scatter digamma dist dsplit eig elu erfc erfinv fix frexp geqrf ger
+    histogram hsplit igamma igammac index_copy index_fill index_put is_nonzero is_same_size is_signed isneginf
     isposinf isreal kthvalue lgamma logdet logit lstsq lu lu_solve masked_scatter matrix_exp matrix_power median mode msort
-    mvlgamma nan_to_num nanmean nanmedian nanquantile nansum nextafter ormqr orgqr pinverse polygamma qr quantile
+    mvlgamma nanmean nanmedian nanquantile nansum nextafter ormqr orgqr pinverse polygamma qr
     select_scatter slice_scatter slogdet softmin solve split_with_sizes svd symeig triangular_solve renorm
     unique_consecutive vsplit xlogy
 """

@@ -52,8 +52,8 @@ def label_weights(
         w = np.where(kept, np.asarray(weight, dtype)[np.where(kept, target, 0)], 0)
     if not mean:
         return w
-    total: Any = np.count_nonzero(kept) if weight is None else sum(w)
-    return np.divide(w, total + (total == 0), dtype=dtype)
+    total: Any = int(np.count_nonzero(kept)) if weight is None else sum(w)
+    return np.divide(w, total + (total == 0))
 
 
 @op(differentiable=False)
