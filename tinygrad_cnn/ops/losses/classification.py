@@ -52,7 +52,7 @@ def label_weights(
         w = np.where(kept, np.asarray(weight, dtype)[np.where(kept, target, 0)], 0)
     if not mean:
         return w
-    total: Any = int(np.count_nonzero(kept)) if weight is None else sum(w)
+    total = np.asarray(np.count_nonzero(kept) if weight is None else sum(w), dtype)
     return np.divide(w, total + (total == 0))
 
 
