@@ -241,8 +241,8 @@ def test_a_nan(rows):
                 return
             try:
                 y = case.call(*arrays)
-            except ValueError as error:
-                if "On entry to" in str(error):  # the LAPACK of some builds of NumPy refuses a NaN
+            except ValueError as error:  # some builds of LAPACK refuse a NaN
+                if isinstance(error, np.linalg.LinAlgError) or "On entry to" in str(error):
                     return
                 raise
             np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-13)

@@ -73,8 +73,8 @@ def prepare_mean(out: np.ndarray | None, a: Any, *, axis: Axis, keepdims: bool) 
 
 
 def prepare_sum_to(out: np.ndarray | None, a: Any, *, shape: Shape) -> Callable[[], Any] | None:
-    """A task for ``sum_to``; None if there is nothing to sum."""
-    if a.__class__ is not ndarray:
+    """A task for ``sum_to`` of real numbers; None if there is nothing to sum."""
+    if a.__class__ is not ndarray or a.dtype.kind == "c":
         return None
     before = a.shape
     if before[1:] == shape and (add := _by_ones(out, a)) is not None:  # the gradient of a bias
