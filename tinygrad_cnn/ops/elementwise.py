@@ -41,8 +41,6 @@ def zero_gradient(g: Array) -> Array:
 # Where one factor of the gradient is 0 and the other is not finite, the other factor's argument is replaced to avoid NaN.
 def _pow_base(g: Array, a: Array, b: Array) -> Array:
     if isinstance(b, int | float):
-        if b == 2 and isinstance(a, np.ndarray):
-            return g * b * a  # a recorded gradient has a power, so that its second derivative is 0, not an error
         return g * b * pow(a, b - 1) if b else zero_gradient(g)
     inverts = abs(a) >= 2 / float(np.finfo(a.dtype).max)  # NaN does not, and 1 / a of a smaller number may be infinite
     return g * b * pow(where((b == 0) & ~inverts, 1, a), b - 1)
