@@ -13,7 +13,7 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn.numpy_api import statistics
-from tinygrad_cnn.ops import complex_numbers, fourier, linalg, normalization
+from tinygrad_cnn.ops import complex_numbers, fourier, linalg, standardize
 from tinygrad_cnn.testing.cases import Case, Draws
 
 from .enlarged import lengthened, runs
@@ -25,7 +25,7 @@ COMPLEX = (fourier.dft, fourier.half_dft, fourier.real_inverse, complex_numbers.
 """Functions with complex values on the way, of which complex64 is the smallest dtype."""
 
 ROWS = [case for case in CASES if "dtype" not in case.params and case.function not in COMPLEX]
-WIDE = {normalization.moments, statistics.weighed_places}
+WIDE = {standardize.moments, statistics.weighed_places}
 """Functions whose results are float64 whatever the inputs."""
 
 ALL = np.arange(1 << 16, dtype=np.uint16).view(np.float16)

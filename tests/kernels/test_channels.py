@@ -9,7 +9,7 @@ import pytest
 
 from tinygrad_cnn.kernels.parallel import chunks
 from tinygrad_cnn.ops import clipped as c
-from tinygrad_cnn.ops import normalization as n
+from tinygrad_cnn.ops import standardize as n
 
 pytest.importorskip("numba", reason="not installed: pip install numba")
 

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from tinygrad_cnn.kernels import channelwise, normalization, sums
 from tinygrad_cnn.ops.affine import affine
-from tinygrad_cnn.ops.normalization import Over, moments
+from tinygrad_cnn.ops.standardize import Over, moments
 
 from ..tuning import tuned
 

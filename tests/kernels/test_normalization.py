@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 import tinygrad_cnn as tg
 from tinygrad_cnn.kernels import cells, channelwise, lines, normalization
 from tinygrad_cnn.kernels.parallel.task import Work
-from tinygrad_cnn.ops import normalization as ops
+from tinygrad_cnn.ops import standardize as ops
 from tinygrad_cnn.ops.affine import affine
-from tinygrad_cnn.ops.normalization import Over
+from tinygrad_cnn.ops.standardize import Over
 
 from ..tuning import tuned
 

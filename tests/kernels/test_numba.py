@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
 from tinygrad_cnn.kernels.parallel import chunks
-from tinygrad_cnn.ops import activation, conv, normalization, pool, reduce, scan, shape, softmax
+from tinygrad_cnn.ops import activation, conv, pool, reduce, scan, shape, softmax, standardize
 from tinygrad_cnn.ops.losses import classification
-from tinygrad_cnn.ops.normalization import Over
 from tinygrad_cnn.ops.pool import Windows
+from tinygrad_cnn.ops.standardize import Over
 
 from .test_accelerations import Compared, run, users
 from .test_gelu import EXACT, POINTS, ZERO
@@ -109,7 +109,7 @@ def layer(rng, order):
     if order == "last":
         x = x.reshape(31, 10, 20)
     over = Over(tuple(range(1, x.ndim)), 1e-5)
-    return x, normal(rng, *x.shape), normalization.moments.op.raw(x, over=over), over
+    return x, normal(rng, *x.shape), standardize.moments.op.raw(x, over=over), over
 
 
 def convolved(rng, order, k, stride, before, after):
@@ -160,21 +160,21 @@ def given_to(function, rng, order):
     elif function is classification.softmax_nll_pull:
         yield [(u := normal(rng, 37)), *labels(rng, order)], {}
         assert u.any()
-    elif function is normalization.moments:
+    elif function is standardize.moments:
         x, _, _, over = layer(rng, order)
         yield [x], {"over": over}
-    elif function is normalization.normalized:
+    elif function is standardize.normalized:
         x, u, stats, over = layer(rng, order)
         yield [x, None, None, stats], {"over": over}
         yield [x, u[0], None, stats], {"over": over}
         yield [x, u[0], u[1], stats], {"over": over}
-    elif function is normalization.correlations:
+    elif function is standardize.correlations:
         x, u, stats, over = layer(rng, order)
         yield [u, x, stats], {"over": over}
         yield [u, x, stats], {"over": over, "shape": x.shape[1:]}
-    elif function is normalization.normalized_dx:
+    elif function is standardize.normalized_dx:
         x, u, stats, over = layer(rng, order)
-        yield [u, x, None, normalization.correlations.op.raw(u, x, stats, over=over), stats], {"over": over}
+        yield [u, x, None, standardize.correlations.op.raw(u, x, stats, over=over), stats], {"over": over}
         yield [u, x, u[0], None, stats], {"over": over}
     elif function is shape.sum_to:
         _, u, _, _ = layer(rng, order)
@@ -232,12 +232,12 @@ def test_a_kernel_is_its_definition_to_a_few_units_in_the_last_place(function, p
         rounded = exact.astype(y.dtype)
         assert y.shape == exact.shape
         assert y.dtype == (
-            np.float32 if exact.dtype == np.float64 and function is not normalization.moments else exact.dtype
+            np.float32 if exact.dtype == np.float64 and function is not standardize.moments else exact.dtype
         )
         sizes = [np.abs(a) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in inputs]
         largest = np.abs(function.op.raw(*sizes, **params) if function in SUMS else rounded).max()
         units = UNITS.get(function, 4) * np.spacing(largest) if y.dtype.kind == "f" else 0
-        if function is normalization.moments:
+        if function is standardize.moments:
             units = 1e-11 * np.abs(exact).max()
         assert np.abs(y - exact).max() <= units if units else np.array_equal(y, rounded)
         for a, b in zip(inputs, before, strict=True):
@@ -384,9 +384,9 @@ def test_rows_of_special_numbers(function, numba, sizes):
 def test_products_that_leave_float32(numba):
     x, u, w = (a.reshape(40, 50) * np.float32(1e25) for a in normal(np.random.default_rng(0), 3, 2000) + 3)
     over, w = Over((1,), 1e-5), w[0] / np.float32(1e25)
-    stats = normalization.moments.op.raw(x, over=over)
-    exact = normalization.normalized_dx.op.raw(widened(u), widened(x), widened(w), None, stats, over=over)
-    y = normalization.normalized_dx(u, x, w, None, stats, over=over)
+    stats = standardize.moments.op.raw(x, over=over)
+    exact = standardize.normalized_dx.op.raw(widened(u), widened(x), widened(w), None, stats, over=over)
+    y = standardize.normalized_dx(u, x, w, None, stats, over=over)
     np.testing.assert_allclose(y, exact, rtol=1e-4, atol=1e-5 * np.abs(exact).max())
 
 

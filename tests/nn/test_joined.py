@@ -12,7 +12,7 @@ from tinygrad_cnn import nn
 from tinygrad_cnn.core.graph import Op
 from tinygrad_cnn.core.tracing import Tracer, trace
 from tinygrad_cnn.nn.joined import joined
-from tinygrad_cnn.ops import clipped, normalization
+from tinygrad_cnn.ops import clipped, standardize
 
 from ..graphs import node_of
 
@@ -180,7 +180,7 @@ def test_errors_are_those_of_the_norm(kernels):
 @pytest.mark.parametrize("limits", [(0.0, 1.0), (0.0, np.inf)])
 @pytest.mark.parametrize("seed", range(3))
 def test_derivatives_of_second_order_are_those_of_two_ops(limits, seed):
-    rng, over = np.random.default_rng(seed), normalization.Over((0, 2), 0.5)
+    rng, over = np.random.default_rng(seed), standardize.Over((0, 2), 0.5)
     arrays = [rng.normal(size=shape) for shape in ((3, 4, 5), (1, 4, 1), (1, 4, 1))]
     weights = [rng.normal(size=a.shape) for a in (*arrays, arrays[0])]
 
@@ -188,7 +188,7 @@ def test_derivatives_of_second_order_are_those_of_two_ops(limits, seed):
         return clipped.clipped(*inputs, over=over, limits=limits)
 
     def two(*inputs):
-        return tg.clip(normalization.normalized(*inputs, over=over), *limits)
+        return tg.clip(standardize.normalized(*inputs, over=over), *limits)
 
     found = []
     for f in (one, two):

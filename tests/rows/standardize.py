@@ -1,4 +1,4 @@
-"""Rows for the ops in ops/normalization.py, and for elementwise scale and shift."""
+"""Rows for the ops in ops/standardize.py, and for elementwise scale and shift."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_cnn.ops import affine, clipped
-from tinygrad_cnn.ops import normalization as ops
+from tinygrad_cnn.ops import standardize as ops
 from tinygrad_cnn.testing.cases import Arg, Case
 
 WHOLE = Arg((2, 3, 2), -2, 2)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..ops.normalization import Over, correlations, normalized, normalized_dx
+from ..ops.standardize import Over, correlations, normalized, normalized_dx
 from .blas import Matrix, Products, Term
 from .cells import QUIET, Cells, Copied, cells, dots
 from .parallel.task import Call, Work

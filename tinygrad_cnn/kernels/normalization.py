@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.affine import repeated
-from ..ops.normalization import NEAR, Limits, Over, by_channel, correlations, moments
+from ..ops.standardize import NEAR, Limits, Over, by_channel, correlations, moments
 from . import lines
 from .cells import QUIET, Cells, Copied, cells, cells_of, fit, is_alike
 from .parallel.chunks import LARGE

@@ -21,12 +21,12 @@ from ..ops import (
     elementwise,
     index,
     linalg,
-    normalization,
     pool,
     reduce,
     resize,
     shape,
     softmax,
+    standardize,
     transcendental,
     updates,
 )
@@ -143,11 +143,11 @@ kernel(pool.spread_windows, pooling.prepare_spread, "average-pool", 2.2, along=(
 kernel(affine.affine, norms.prepare_affine, "batch-norm-eval-conv", 1.9, along=("x", "y"))
 kernel(affine.product_to, norms.prepare_product_to, "batch-norm-eval", 2.1)
 kernel(clipped.clipped_by, norms.prepare_clipped_by, "batch-norm-clip", 1.2, along=("x", "y"), why=CLIP)
-kernel(normalization.moments, norms.prepare_moments, "residual", 4.2, along=("x",))
-kernel(normalization.normalized, norms.prepare_normalized, "residual", 6.0, along=("x", "y"), in_place=True)
-kernel(normalization.normalized_by, norms.prepare_normalized_by, "batch-norm-eval", 1.9, along=("x", "y"))
-kernel(normalization.correlations, norms.prepare_correlations, "residual", 6.7, along=("u", "x"))
-kernel(normalization.normalized_dx, norms.prepare_normalized_dx, "residual", 7.2, along=("u", "x", "y"), in_place=True)
+kernel(standardize.moments, norms.prepare_moments, "residual", 4.2, along=("x",))
+kernel(standardize.normalized, norms.prepare_normalized, "residual", 6.0, along=("x", "y"), in_place=True)
+kernel(standardize.normalized_by, norms.prepare_normalized_by, "batch-norm-eval", 1.9, along=("x", "y"))
+kernel(standardize.correlations, norms.prepare_correlations, "residual", 6.7, along=("u", "x"))
+kernel(standardize.normalized_dx, norms.prepare_normalized_dx, "residual", 7.2, along=("u", "x", "y"), in_place=True)
 
 for function in (
     decomposition.complete_basis, decomposition.general_values, decomposition.general_vectors, decomposition.pseudoinverse,

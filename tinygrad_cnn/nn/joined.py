@@ -11,7 +11,8 @@ import numpy as np
 
 from ..core.tracing import watchers
 from ..ops.clipped import clipped, clipped_batch_norm, clipped_by
-from ..ops.normalization import Limits, batch_norm
+from ..ops.normalization import batch_norm
+from ..ops.standardize import Limits
 from ..scope import Scoped
 from ..tensor import Tensor
 from .activation import ReLU, ReLU6

@@ -1,6 +1,6 @@
 """Batch norm with a clip behind it, such as ReLU, as ops of their own: so a kernel may compute both in one pass over memory.
 
-With z = s w + b, what :func:`~tinygrad_cnn.ops.normalization.normalized` gives, y is z limited to [low, high]. A gradient
+With z = s w + b, what :func:`~tinygrad_cnn.ops.standardize.normalized` gives, y is z limited to [low, high]. A gradient
 passes where low < z < high, as for `relu` and `hardtanh`. In docstrings, g is the incoming gradient and a' the gradient with
 respect to a; v is g where it passes, else 0.
 """
@@ -17,11 +17,12 @@ import numpy as np
 from ..core.graph import Array, op
 from .affine import product_to
 from .elementwise import where
-from .normalization import (
+from .normalization import by_statistics
+from .shape import broadcast_to, get_shape, sum_to
+from .standardize import (
     Limits,
     Over,
     by_factor,
-    by_statistics,
     correlations,
     correlations_du,
     is_one_for_each,
@@ -34,7 +35,6 @@ from .normalization import (
     times,
     to_x,
 )
-from .shape import broadcast_to, get_shape, sum_to
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...core.acceleration import Prepare, Task, accelerate
 from ...core.signature import asked
-from ...ops import activation, clipped, conv, matmul, normalization, pool, reduce, scan, shape, softmax, updates
+from ...ops import activation, clipped, conv, matmul, pool, reduce, scan, shape, softmax, standardize, updates
 from ...ops.losses import classification
 from . import (
     batch_norm,
@@ -55,15 +55,15 @@ KERNELS: list[tuple[Any, Prepare]] = [
     (clipped.clipped_by, batch_norm.prepare_clipped_by),
     (clipped.clipped_correlations, batch_norm.prepare_clipped_correlations),
     (clipped.clipped_dx, batch_norm.prepare_clipped_dx),
-    (normalization.correlations, layers.prepare_correlations),
-    (normalization.correlations, batch_norm.prepare_correlations),
-    (normalization.moments, layers.prepare_moments),
-    (normalization.moments, channels.prepare_moments),
-    (normalization.normalized, layers.prepare_normalized),
-    (normalization.normalized, batch_norm.prepare_normalized),
-    (normalization.normalized_by, batch_norm.prepare_normalized_by),
-    (normalization.normalized_dx, layers.prepare_normalized_dx),
-    (normalization.normalized_dx, batch_norm.prepare_normalized_dx),
+    (standardize.correlations, layers.prepare_correlations),
+    (standardize.correlations, batch_norm.prepare_correlations),
+    (standardize.moments, layers.prepare_moments),
+    (standardize.moments, channels.prepare_moments),
+    (standardize.normalized, layers.prepare_normalized),
+    (standardize.normalized, batch_norm.prepare_normalized),
+    (standardize.normalized_by, batch_norm.prepare_normalized_by),
+    (standardize.normalized_dx, layers.prepare_normalized_dx),
+    (standardize.normalized_dx, batch_norm.prepare_normalized_dx),
     (pool.max_pool, pooling.prepare_max),
     (pool.max_pool, tiles.prepare_max),
     (pool.max_pool_which, pooling.prepare_which),

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ops.normalization import Limits, Over, correlations, unlimited
+from ...ops.standardize import Limits, Over, correlations, unlimited
 from ...ops.windows import last_view
 from .channels import FLOAT32, Array, Rows, add_up, rows_of
 from .compiled import Number, helper, loop

@@ -15,9 +15,9 @@ import numpy as np
 
 from ...kernels.normalization import LEAST
 from ...kernels.parallel import chunks
-from ...ops.normalization import NEAR, Over, moments
 from ...ops.reduce import reduced_axes
 from ...ops.shape import Axis
+from ...ops.standardize import NEAR, Over, moments
 from ...ops.windows import last_view
 from .compiled import Number, loop
 from .images import each_part

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from ...kernels.parallel import chunks
-from ...ops.normalization import Over
 from ...ops.reduce import reduced_axes
 from ...ops.shape import Axis, as_shape
+from ...ops.standardize import Over
 from .compiled import Number, helper, loop
 from .images import at_line, each_part
 from .vectors import LANES, fetch, load, nothing, splat, store, sum_of

@@ -23,11 +23,11 @@ from ...ops import (
     index,
     linalg,
     matmul,
-    normalization,
     pool,
     recurrent,
     reduce,
     shape,
+    standardize,
 )
 from ...ops.losses import classification, regression
 from . import units
@@ -107,7 +107,7 @@ def _convolve_dw(call: Call) -> Any:
     return shape.reshape(w, shape=(call.n, *call.out))
 
 
-@rule(normalization.moments, normalization.normalized, normalization.correlations, normalization.normalized_dx)
+@rule(standardize.moments, standardize.normalized, standardize.correlations, standardize.normalized_dx)
 def _normalized(call: Call) -> Any:
     names = call.op.signature.inputs
     at = names.index("x")
@@ -127,10 +127,10 @@ def _normalized(call: Call) -> Any:
         y = call.run(*values, over=over, shape=(call.n, *ones, *call.out[1:]))
         return shape.reshape(shape.moveaxis(y, 1, 0), shape=(call.n, *call.out))
     y = call.run(*values, over=over)
-    return shape.moveaxis(y, 1, 0) if call.op in (normalization.moments.op, normalization.correlations.op) else y
+    return shape.moveaxis(y, 1, 0) if call.op in (standardize.moments.op, standardize.correlations.op) else y
 
 
-@rule(normalization.normalized_by)
+@rule(standardize.normalized_by)
 def _normalized_by(call: Call) -> Any:
     if call.only(0):
         return shape.reshape(call.run(_merged(call.values[0]), *call.values[1:]), shape=(call.n, *call.out))

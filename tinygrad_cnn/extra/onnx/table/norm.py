@@ -14,6 +14,7 @@ from ....ops import elementwise as e
 from ....ops import normalization as n
 from ....ops import reduce as r
 from ....ops import shape as s
+from ....ops import standardize as st
 from ....ops.dropout import dropout
 from .base import Statistic, Structural, Weight, as_dtype, dtype_of, number, reads, refuse, writes
 
@@ -25,7 +26,7 @@ def _batch_norm(
 ) -> Any:  # fmt: skip
     refuse(not spatial, "`spatial` is 0, a mean for each place; only 1 is read")
     if training_mode and outputs > 1:
-        stats = n.moments(x, over=n.Over((0, *range(2, np.ndim(x)))))
+        stats = st.moments(x, over=st.Over((0, *range(2, np.ndim(x)))))
         y = n.batch_norm(x, None, None, scale, b, True, eps=epsilon)
         batch = [as_dtype(s.reshape(part, shape=(-1,)), dtype_of(mean)) for part in (stats[0], stats[1])]
         moved = [
@@ -51,9 +52,9 @@ def _by_channel(a: Array, x: Array) -> Array:
 
 
 def _standard(x: Array, over: tuple[int, ...], epsilon: float, *scale_and_shift: Array) -> Array:
-    axes = n.Over(over, epsilon)
+    axes = st.Over(over, epsilon)
     w, b = scale_and_shift or (None, None)
-    return n.normalized(x, w, b, n.moments(x, over=axes), over=axes)
+    return st.normalized(x, w, b, st.moments(x, over=axes), over=axes)
 
 
 @reads("GroupNormalization")
@@ -83,15 +84,15 @@ def _layer_norm(
     y = _standard(x, over, epsilon, scale, b)
     if outputs == 1:
         return y
-    stats = n.moments(x, over=n.Over(over))
+    stats = st.moments(x, over=st.Over(over))
     mean, deviation = (as_dtype(part, np.dtype(np.float32)) for part in (stats[0], (stats[1] + epsilon) ** -0.5))
     return y, mean, deviation
 
 
 @reads("RMSNormalization")
 def _rms_norm(x: Array, scale: Weight, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1) -> Array:
-    over = n.Over(tuple(range(axis % np.ndim(x), np.ndim(x))), epsilon, False)
-    return n.normalized(x, scale, None, n.moments(x, over=over), over=over)
+    over = st.Over(tuple(range(axis % np.ndim(x), np.ndim(x))), epsilon, False)
+    return st.normalized(x, scale, None, st.moments(x, over=over), over=over)
 
 
 @reads("LRN")
@@ -140,7 +141,7 @@ def _last(over: Any, ndim: int) -> bool:
     return tuple(over.axis) == tuple(range(ndim - len(over.axis), ndim))
 
 
-@writes(n.normalized, ignored=["stats"])
+@writes(st.normalized, ignored=["stats"])
 def _normalized(w: Any, x: Any, weight: Any = None, b: Any = None, stats: Any = None, *, over: Any, out: Any) -> Any:
     ndim, x = len(out.shape), w.as_dtype(x, out.dtype)
     sizes = tuple(out.shape[i] for i in over.axis)
@@ -159,7 +160,7 @@ def _normalized(w: Any, x: Any, weight: Any = None, b: Any = None, stats: Any = 
     return y if b is None else w.node("Add", y, b)
 
 
-@writes(n.moments)
+@writes(st.moments)
 def _moments(w: Any, x: Any, *, over: Any, out: Any) -> Any:
     x = w.as_dtype(x, out.dtype)
     mean = w.reduce("ReduceMean", x, over.axis, True)
@@ -176,7 +177,7 @@ def _affine(w: Any, x: Any, weight: Any, b: Any = None, *, out: Any) -> Any:
     return y if b is None else w.node("Add", y, w.as_dtype(b, out.dtype))
 
 
-@writes(n.normalized_by)
+@writes(st.normalized_by)
 def _normalized_by(
     w: Any, x: Any, mean: Any, variance: Any, weight: Any = None, b: Any = None, *, eps: float, out: Any
 ) -> Any:
