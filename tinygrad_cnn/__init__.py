@@ -27,9 +27,11 @@ from .ops.elementwise import *
 from .ops.gather import *
 from .ops.grid_sample import *
 from .ops.index import *
+from .ops.losses.binary import *
 from .ops.losses.classification import *
 from .ops.losses.ctc import *
 from .ops.losses.distance import *
+from .ops.losses.margin import *
 from .ops.losses.regression import *
 from .ops.masked import *
 from .ops.matmul import *
@@ -127,12 +129,14 @@ __all__ += ["set_default_dtype", "set_num_threads", "show", "use_numba", "viz"]
 __all__ += ops.activation.__all__
 __all__ += ops.adaptive_pool.__all__
 __all__ += ops.attention.__all__
+__all__ += ops.binary.__all__
 __all__ += ops.classification.__all__
 __all__ += ops.conv.__all__
 __all__ += ops.conv_transpose.__all__
 __all__ += ops.ctc.__all__
 __all__ += ops.distance.__all__
 __all__ += ops.dropout.__all__
+__all__ += ops.margin.__all__
 __all__ += ops.normalization.__all__
 __all__ += ops.pool.__all__
 __all__ += ops.regression.__all__

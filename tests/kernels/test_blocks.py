@@ -9,7 +9,7 @@ import tinygrad_cnn as tg
 from tinygrad_cnn.kernels import blocks, sigmoid
 from tinygrad_cnn.kernels.parallel import chunks
 from tinygrad_cnn.ops import activation
-from tinygrad_cnn.ops.losses import classification
+from tinygrad_cnn.ops.losses import binary
 
 UNARY = [tg.gelu, activation.gelu_slope, tg.silu, activation.silu_slope, tg.sigmoid, tg.erf]
 
@@ -48,8 +48,8 @@ def test_a_million_elements_on_two_threads(threads):
     parts = [slice(0, 100_000), slice(100_000, None)]
     np.testing.assert_array_equal(tg.sigmoid(x), np.concatenate([tg.sigmoid(x[part]) for part in parts]))
     a, t, u = x, np.cos(x), np.sin(x)
-    whole = classification.bernoulli_nll_logits(a, t, u)
-    cut = [classification.bernoulli_nll_logits(a[p], t[p], u[p]) for p in parts]
+    whole = binary.bernoulli_nll_logits(a, t, u)
+    cut = [binary.bernoulli_nll_logits(a[p], t[p], u[p]) for p in parts]
     np.testing.assert_array_equal(whole, np.concatenate(cut))
 
 

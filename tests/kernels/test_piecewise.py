@@ -9,7 +9,7 @@ import tinygrad_cnn as tg
 from tinygrad_cnn.kernels import piecewise
 from tinygrad_cnn.kernels.parallel import chunks
 from tinygrad_cnn.ops import activation, transcendental
-from tinygrad_cnn.ops.losses import classification
+from tinygrad_cnn.ops.losses import binary
 
 ELU = {"alpha": 1.0, "scale": 1.0, "rate": 1.0}
 CELU = {"alpha": 2.0, "scale": 1.5, "rate": 0.5}
@@ -30,7 +30,7 @@ FUNCTIONS = [
     (activation.softplus_pull, 2, (), SOFTPLUS),
     (activation.softplus_pull, 2, (), {"beta": 1, "threshold": 0}),
 ]
-LOSSES = [(classification.bernoulli_nll_logits, 3, (), {}), (classification.bernoulli_nll_logits_pull, 4, (), {})]
+LOSSES = [(binary.bernoulli_nll_logits, 3, (), {}), (binary.bernoulli_nll_logits_pull, 4, (), {})]
 every = pytest.mark.parametrize(
     ("f", "count", "more", "params"), FUNCTIONS + LOSSES, ids=lambda f: getattr(f, "__name__", "")
 )
@@ -85,8 +85,8 @@ def test_the_loss_of_logits_of_any_size(dtype):
     t = np.random.default_rng(1).uniform(size=x.size).astype(dtype)
     for each in (t, np.zeros_like(t), np.ones_like(t)):
         u = 1 - each
-        for f, xs in ((classification.bernoulli_nll_logits, (x, each, u)),
-                      (classification.bernoulli_nll_logits_pull, (np.ones_like(x), x, each, u))):  # fmt: skip
+        for f, xs in ((binary.bernoulli_nll_logits, (x, each, u)),
+                      (binary.bernoulli_nll_logits_pull, (np.ones_like(x), x, each, u))):  # fmt: skip
             y, expected = f.op.prepare(None, *xs)(), f.op.raw(*xs)
             if each is t:  # the terms of the gradient cancel
                 np.testing.assert_allclose(y, expected, rtol=4 * np.finfo(dtype).eps, atol=4 * np.finfo(dtype).eps)

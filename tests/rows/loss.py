@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_cnn.ops.losses import classification, distance, regression
+from tinygrad_cnn.ops.losses import binary, classification, distance, regression
 from tinygrad_cnn.testing.cases import Arg, Case
 
 SCORES, LABELS, KEPT = Arg((2, 3, 2)), Arg((2, 2), kind="int", low=0, high=2), Arg((2, 2), kind="bool")
@@ -63,20 +63,20 @@ CASES = [
     ),
     Case(classification.mean_by, (Arg((2, 2)), Arg((2, 2), kind="int", low=1, high=1)), averaged),
     Case(
-        classification.bernoulli_nll,
+        binary.bernoulli_nll,
         (PROBABILITY, PROBABILITY),
         lambda p, t: -(t * np.log(p) + (1 - t) * np.log(1 - p)),
         order=2,
     ),
     Case(  # the target broadcasts
-        classification.bernoulli_nll,
+        binary.bernoulli_nll,
         (PROBABILITY, replace(PROBABILITY, shape=(3,))),
         lambda p, t: -(t * np.log(p) + (1 - t) * np.log(1 - p)),
         order=2,
     ),
     *(
         Case(
-            classification.bernoulli_nll_logits,
+            binary.bernoulli_nll_logits,
             (Arg((2, 3)), CERTAIN, Arg(shape)),
             lambda x, t, u: t * np.log(1 + np.exp(-x)) + u * np.log(1 + np.exp(x)),
         )
@@ -84,7 +84,7 @@ CASES = [
     ),
     *(
         Case(
-            classification.bernoulli_nll_logits_pull,
+            binary.bernoulli_nll_logits_pull,
             (Arg((2, 3)), Arg((2, 3)), CERTAIN, Arg(shape)),
             lambda v, x, t, u: v * (u / (1 + np.exp(-x)) - t / (1 + np.exp(x))),
         )

@@ -31,7 +31,7 @@ from ..ops import (
     updates,
 )
 from ..ops import matmul as matmul_ops
-from ..ops.losses import classification, regression
+from ..ops.losses import binary, classification, regression
 from . import (
     copies,
     erf,
@@ -123,8 +123,8 @@ kernel(resize.resample, resample.prepare, "resample", 5.3)
 kernel(shape.broadcast_to, copies.prepare_spread, "mse", 1.5)
 kernel(shape.sum_to, sums.prepare_sum_to, "bias-images", 1.7, why=EXACT)
 kernel(softmax.softmax, rows.prepare_softmax, "softmax-10", 3.3)
-kernel(classification.bernoulli_nll_logits, piecewise.prepare_nll, "bce", 1.9)
-kernel(classification.bernoulli_nll_logits_pull, piecewise.prepare_nll_pull, "bce", 1.9)
+kernel(binary.bernoulli_nll_logits, piecewise.prepare_nll, "bce", 1.9)
+kernel(binary.bernoulli_nll_logits_pull, piecewise.prepare_nll_pull, "bce", 1.9)
 kernel(classification.mean_nll, losses.prepare_mean_nll, "cross_entropy", 0.9, why="a step of perceptron: 12 %")
 kernel(classification.softmax_nll, rows.prepare_nll, "cross_entropy", 2.2)
 kernel(classification.softmax_nll_pull, rows.prepare_nll_pull, "cross_entropy", 1.5, why="a step of perceptron: 11 %")

@@ -10,12 +10,8 @@ from functools import partial
 from typing import Any
 
 from ..core.remedies import original
-from ..ops.losses.classification import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    nll_loss,
-)
+from ..ops.losses.binary import binary_cross_entropy, binary_cross_entropy_with_logits
+from ..ops.losses.classification import cross_entropy, nll_loss
 from .classes import Accuracy, BinaryAccuracy, TopK
 from .counts import F1, Dice, IoU, Precision, Recall, Specificity
 from .curves import AUROC, AveragePrecision

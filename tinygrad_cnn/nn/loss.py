@@ -6,7 +6,7 @@ Each has a `reduction`: "mean", "sum", or "none" for the loss of each element.
 from __future__ import annotations
 
 from ..core.graph import Array
-from ..ops.losses import classification, ctc, distance, regression
+from ..ops.losses import binary, classification, ctc, distance, margin, regression
 from ..ops.losses.base import check_reduction
 from ..ops.losses.regression import mse
 from ..ops.real import real
@@ -143,14 +143,14 @@ class NLLLoss(_WeightedLoss, function=classification.nll_loss):
         self.ignore_index = ignore_index
 
 
-class BCELoss(_WeightedLoss, function=classification.binary_cross_entropy):
+class BCELoss(_WeightedLoss, function=binary.binary_cross_entropy):
     """-(t log p + (1 - t) log(1 - p)), with p = prediction and t = target: :func:`~tinygrad_cnn.binary_cross_entropy`.
 
     `weight`, a factor for each element, is kept as a buffer.
     """
 
 
-class BCEWithLogitsLoss(_WeightedLoss, function=classification.binary_cross_entropy_with_logits):
+class BCEWithLogitsLoss(_WeightedLoss, function=binary.binary_cross_entropy_with_logits):
     """:class:`BCELoss` of sigmoid(logits), exact for logits of any size.
 
     The arguments are those of :func:`~tinygrad_cnn.binary_cross_entropy_with_logits`; both weights are kept as buffers.
@@ -189,11 +189,11 @@ class CTCLoss(Loss):
         )
 
 
-class SoftMarginLoss(Loss, function=classification.soft_margin_loss):
+class SoftMarginLoss(Loss, function=margin.soft_margin_loss):
     """log(1 + e^(-target prediction)), with targets 1 and -1: :func:`~tinygrad_cnn.soft_margin_loss`."""
 
 
-class MultiMarginLoss(_WeightedLoss, function=classification.multi_margin_loss):
+class MultiMarginLoss(_WeightedLoss, function=margin.multi_margin_loss):
     """max(0, margin - x_t + x_i)^p for each class i but the target t: :func:`~tinygrad_cnn.multi_margin_loss`."""
 
     def __init__(self, p: int = 1, margin: float = 1.0, weight: Array = None, reduction: str = "mean") -> None:
@@ -201,14 +201,14 @@ class MultiMarginLoss(_WeightedLoss, function=classification.multi_margin_loss):
         self.p, self.margin = p, margin
 
 
-class MultiLabelMarginLoss(Loss, function=classification.multilabel_margin_loss):
+class MultiLabelMarginLoss(Loss, function=margin.multilabel_margin_loss):
     """max(0, 1 - x_t + x_i) for each class t of an example and each other class i.
 
     See :func:`~tinygrad_cnn.multilabel_margin_loss`.
     """
 
 
-class MultiLabelSoftMarginLoss(_WeightedLoss, function=classification.multilabel_soft_margin_loss):
+class MultiLabelSoftMarginLoss(_WeightedLoss, function=margin.multilabel_soft_margin_loss):
     """:class:`BCEWithLogitsLoss`, averaged over the classes: :func:`~tinygrad_cnn.multilabel_soft_margin_loss`.
 
     `weight`, a factor for each class, is kept as a buffer.

@@ -37,13 +37,14 @@ from . import (
     transcendental,
 )
 from .composite import accept_lists
-from .losses import classification, ctc, distance, regression
+from .losses import binary, classification, ctc, distance, margin, regression
 
 __all__ = [
     "activation",
     "adaptive_pool",
     "affine",
     "attention",
+    "binary",
     "classification",
     "compare",
     "complex_numbers",
@@ -59,6 +60,7 @@ __all__ = [
     "grid_sample",
     "index",
     "linalg",
+    "margin",
     "masked",
     "matmul",
     "normalization",

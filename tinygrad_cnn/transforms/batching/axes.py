@@ -24,7 +24,7 @@ from ...ops import (
     softmax,
     sort,
 )
-from ...ops.losses import classification, distance
+from ...ops.losses import distance, labels
 from .call import TOGETHER, Call, Shape, flat, looped, moved, rule
 
 
@@ -42,7 +42,7 @@ def _as_it_is(call: Call) -> Any:
     return call.run(*call.values, **params)
 
 
-@rule(classification.label_weights)
+@rule(labels.label_weights)
 def _label_weights(call: Call) -> Any:
     if not call.only(0):
         return looped(call)

@@ -29,7 +29,7 @@ from ...ops import (
     shape,
     standardize,
 )
-from ...ops.losses import classification, regression
+from ...ops.losses import classification, labels, regression
 from . import units
 from .call import Call, Shape, flat, looped, moved, rule
 
@@ -39,7 +39,7 @@ MANY = 1 << 22
 
 @rule(
     pool.max_pool, pool.max_pool_which, pool.put_elements, pool.take_elements, pool.sum_windows, pool.spread_windows,
-    pool.flat_indices, adaptive_pool.max_region_indices, conv.columns, conv.add_columns, classification.label_mask,
+    pool.flat_indices, adaptive_pool.max_region_indices, conv.columns, conv.add_columns, labels.label_mask,
     classification.softmax_nll, classification.softmax_nll_pull,
 )  # fmt: skip
 def _more_images(call: Call) -> Any:

@@ -11,7 +11,7 @@ from ...ops.composite import accept_lists
 from ...ops.elementwise import pow, where
 from ...ops.gather import one_hot
 from ...ops.losses.base import check_reduction, pair, reduced
-from ...ops.losses.classification import binary_cross_entropy_with_logits
+from ...ops.losses.binary import binary_cross_entropy_with_logits
 from ...ops.reduce import sum
 from ...ops.shape import moveaxis, reshape
 from ...ops.transcendental import sigmoid

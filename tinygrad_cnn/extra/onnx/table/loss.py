@@ -11,8 +11,9 @@ from ....ops import elementwise as e
 from ....ops import gather, softmax
 from ....ops import reduce as r
 from ....ops import shape as s
+from ....ops.losses import binary, distance, regression
 from ....ops.losses import classification as k
-from ....ops.losses import distance, regression
+from ....ops.losses.labels import label_mask, label_weights
 from .base import Weight, dtype_of, reads, refuse, writes
 
 
@@ -56,7 +57,7 @@ def _mse(w: Any, prediction: Any, target: Any, *, reduction: Any, out: Any) -> A
     return w.node("ReduceMean" if reduction == "mean" else "ReduceSum", square, keepdims=0)
 
 
-@writes(k.label_weights)
+@writes(label_weights)
 def _label_weights(
     w: Any, target: Any, weight: Any = None, *, classes: Any, ignore_index: Any, function: Any, dtype: Any, mean: Any,
     out: Any,
@@ -74,7 +75,7 @@ def _factors(w: Any, target: Any, weight: Any, ignore_index: Any, out: Any) -> A
     return w.node("Where", kept, factors, w.number(0, out.dtype))
 
 
-@writes(k.label_mask)
+@writes(label_mask)
 def _label_mask(w: Any, labels: Any, *, classes: Any) -> Any:
     numbers = np.arange(classes).reshape(-1, *(1,) * (len(labels.shape) - 1)).astype(labels.dtype)
     return w.node("Equal", w.node("Unsqueeze", labels, w.ints([1])), w.constant(numbers))
@@ -98,10 +99,10 @@ def _mean_by(w: Any, a: Any, weights: Any, *, out: Any) -> Any:
     return w.node("Div", total, weight)
 
 
-@writes(k.bernoulli_nll)
+@writes(binary.bernoulli_nll)
 def _bernoulli(w: Any, p: Any, t: Any, *, out: Any) -> Any:
     p, t = w.same(out.dtype, p, t)
-    one, least = w.number(1, out.dtype), w.number(k.LOWEST_LOG, out.dtype)
+    one, least = w.number(1, out.dtype), w.number(binary.LOWEST_LOG, out.dtype)
     yes, no = (w.node("Max", w.node("Log", x), least) for x in (p, w.node("Sub", one, p)))
     return w.node("Neg", w.node("Add", w.node("Mul", t, yes), w.node("Mul", w.node("Sub", one, t), no)))
 
@@ -123,7 +124,7 @@ def _is_positive(w: Any, target: Any, *, function: Any) -> Any:
     return w.node("Equal", target, w.number(1, target.dtype))
 
 
-@writes(k.bernoulli_nll_logits)
+@writes(binary.bernoulli_nll_logits)
 def _bernoulli_logits(w: Any, x: Any, t: Any, u: Any, *, out: Any) -> Any:
     x, t, u = w.same(out.dtype, x, t, u)
     yes, no = w.node("Softplus", w.node("Neg", x)), w.node("Softplus", x)
