@@ -184,31 +184,6 @@ def test_layers_that_a_forward_calls(change):
     assert abs(predict(x).numpy() - before).max() > 1e-3
 
 
-def test_calls_between_the_layers_of_a_forward():
-    """A hook, and another thread, that call the model meanwhile: all calls give the same bits."""
-    model = drawn(Attention())
-    predict = tg.compile(model, freeze=True)
-    given = [images(seed, 2, 3, 8, 8) for seed in range(3)]
-    expected = [predict(x).numpy() for x in given]
-    found = []
-
-    def call(x, y):
-        found.extend(np.array_equal(predict(x).numpy(), y) for _ in range(30))
-
-    threads = [threading.Thread(target=call, args=pair) for pair in zip(given, expected, strict=True)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found == [True] * 90
-    inner = []
-    model.outward.register_forward_pre_hook(
-        lambda module, args: None if inner else inner.append(1) or inner.append(predict(given[1]).numpy())
-    )
-    np.testing.assert_array_equal(predict(given[0]).numpy(), expected[0])
-    np.testing.assert_array_equal(inner[1], expected[1])
-
-
 @pytest.mark.parametrize("make", [network, Attention])
 def test_a_call_while_layers_are_prepared_anew(make, monkeypatch):
     """As by a signal handler: it has the new weights, and later calls, too."""
@@ -593,8 +568,17 @@ def test_copies():
     assert_frozen(predict, model, 2, 1, 5, 5)
 
 
-def test_threads_and_calls_in_between():
-    model = drawn(network())
+@pytest.mark.parametrize(
+    ("make", "hook"),
+    [
+        (network, lambda model: model[1].register_forward_hook),
+        (Attention, lambda model: model.outward.register_forward_pre_hook),
+    ],
+    ids=["runs of layers", "single layers"],
+)
+def test_threads_and_calls_in_between(make, hook):
+    """Other threads, and a hook, that call the model meanwhile: all calls give the same bits."""
+    model = drawn(make())
     predict = tg.compile(model, freeze=True)
     given = [images(seed, 2, 3, 8, 8) for seed in range(4)]
     expected = [predict(x).numpy() for x in given]
@@ -609,14 +593,10 @@ def test_threads_and_calls_in_between():
     for thread in threads:
         thread.join()
     assert not wrong
-
     inner = []
-    handle = model[1].register_forward_hook(
-        lambda module, args, y: None if inner else inner.append(1) or inner.append(predict(given[1]).numpy())
-    )
+    hook(model)(lambda *_: None if inner else inner.append(1) or inner.append(predict(given[1]).numpy()))
     np.testing.assert_array_equal(predict(given[0]).numpy(), expected[0])
     np.testing.assert_array_equal(inner[1], expected[1])
-    handle.remove()
 
 
 def test_a_frozen_model_is_freed_without_the_garbage_collector():

@@ -42,55 +42,58 @@ def clip(request):
         yield
 
 
-@given(
+ARRAYS = (
     st.sampled_from("fde"), st.sampled_from([(3,), (2, 5), (4, 3, 2, 2), (0, 3)]),
     st.sampled_from(["C", "F", "gaps", "reversed"]), st.sampled_from(["new", "given", "gaps", "itself"]),
     st.integers(0, 2**32 - 1),
 )  # fmt: skip
-def test_values_and_bits(dtype, shape, how, out, seed):
-    rng = np.random.default_rng(seed)
+"""The dtype, shape and memory order of an array, where the result goes, and a seed."""
+
+LIMITS = [(0.0, 6.0), (-1.0, 1.0), (-0.0, 0.0), (0.1, 0.1), (0, 6), (-np.inf, 1.0), (0.0, 1e39), (np.nan, 1.0)]
+
+
+def array(values, dtype, shape, how, seed):
     with np.errstate(over="ignore"):
-        a = lay(rng.choice(SPECIAL, shape).astype(dtype), how)
-    expected, zero = np.maximum(a, 0), a == 0
-    target = {"new": None, "given": np.empty_like(a), "gaps": lay(np.zeros(shape, dtype), "gaps"), "itself": a}[out]
-    signs = np.signbit(a) & keeps_minus_zero()
+        return lay(np.random.default_rng(seed).choice(values, shape).astype(dtype), how)
+
+
+def place(out, a):
+    """Memory for the result of a; None if the task makes it."""
+    return {"new": None, "given": np.empty_like(a), "gaps": lay(np.zeros(a.shape, a.dtype), "gaps"), "itself": a}[out]
+
+
+def result(task, target):
+    with np.errstate(all="raise"):
+        y = task()
+    return y if target is None else target
+
+
+@given(*ARRAYS)
+def test_values_and_bits(dtype, shape, how, out, seed):
+    a = array(SPECIAL, dtype, shape, how, seed)
+    expected, zero, signs = np.maximum(a, 0), a == 0, np.signbit(a) & keeps_minus_zero()
+    target = place(out, a)
     task = relu.prepare(target, a)
     if dtype == "e":
         assert task is None
         return
-    with np.errstate(all="raise"):
-        y = task()
-    y = y if target is None else target
+    y = result(task, target)
     np.testing.assert_array_equal(y, expected)
     assert y.dtype == expected.dtype
     assert (np.signbit(y)[zero] == signs[zero]).all()
 
 
-@given(
-    st.sampled_from("fde"), st.sampled_from([(3,), (2, 5), (4, 3, 2, 2), (0, 3)]),
-    st.sampled_from(["C", "F", "gaps", "reversed"]), st.sampled_from(["new", "given", "gaps", "itself"]),
-    st.sampled_from([(0.0, 6.0), (-1.0, 1.0), (-0.0, 0.0), (0.1, 0.1), (0, 6), (-np.inf, 1.0), (0.0, 1e39), (np.nan, 1.0)]),
-    st.integers(0, 2**32 - 1),
-)  # fmt: skip
-def test_limits(dtype, shape, how, out, limits, seed):
-    rng = np.random.default_rng(seed)
+@given(*ARRAYS, st.sampled_from(LIMITS))
+def test_limits(dtype, shape, how, out, seed, limits):
+    a, b = (array([*SPECIAL, 0.1, 5.5, 6.5], dtype, shape, how, seed) for _ in range(2))
+    target, low, high = place(out, a), *limits
     with np.errstate(over="ignore"):
-        values = rng.choice([*SPECIAL, 0.1, 5.5, 6.5], shape).astype(dtype)
-        a, b = lay(values, how), lay(values.copy(), how)
-        targets = [
-            {"new": None, "given": np.empty_like(x), "gaps": lay(np.zeros(shape, dtype), "gaps"), "itself": x}[out]
-            for x in (a, b)
-        ]
-        target = targets[0]
-        expected = np.clip(b, *limits, out=targets[1])  # the sign of a zero may depend on the order of memory
-    low, high = limits
+        expected = np.clip(b, *limits, out=place(out, b))  # the sign of a zero may depend on the order of memory
     task = relu.prepare_hardtanh(target, a, min_val=low, max_val=high)
     if dtype == "e" or low.__class__ is int or not -1e38 < low <= high < 1e38:
         assert task is None
         return
-    with np.errstate(all="raise"):
-        y = task()
-    y = y if target is None else target
+    y = result(task, target)
     np.testing.assert_array_equal(y, expected)
     assert y.dtype == expected.dtype
     assert (np.signbit(y) == np.signbit(expected)).all()
