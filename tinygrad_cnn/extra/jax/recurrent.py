@@ -19,6 +19,10 @@ from .errors import JaxError
 def recurrence(
     into: Any, w: Any, h: Any, c: Any = None, b: Any = None, p: Any = None, *, kind: str, reverse: bool = False
 ) -> Any:
+    """The states of all steps, and their gates, which the op keeps for its rules: one `lax.scan`.
+
+    into (L, N, gates H), w (gates H, P), h (N, P), c (N, H), p (P, H): shapes are those of the op.
+    """
     dtype = jnp.result_type(*[a for a in (into, w, h, c, b, p) if a is not None])
     if dtype.kind == "c":
         raise JaxError(

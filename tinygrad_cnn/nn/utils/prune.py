@@ -182,7 +182,8 @@ class _OfSlices(_Amount):
     dim: int
 
     def _scores(self, t: NDArray[Any], dim: int) -> NDArray[Any]:
-        raise NotImplementedError
+        """The score of each slice along `dim`; each class defines it."""
+        raise NotImplementedError(f"prune.{type(self).__name__}: define `_scores(t, dim)`, the score of each slice")
 
     def compute_mask(self, t: NDArray[Any], default_mask: Mask) -> Mask:
         """Zeros in the slices of the lowest scores."""

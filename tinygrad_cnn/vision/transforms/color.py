@@ -62,8 +62,8 @@ class _Sometimes(Transform):
         return y
 
     def change(self, x: Array) -> Array:
-        """The images changed."""
-        raise NotImplementedError
+        """The images changed, (n, channels, height, width); each class defines it."""
+        raise NotImplementedError(f"{type(self).__name__}: define `change(x)`, which returns the images changed")
 
 
 def _checked_p(transform: Transform, p: float) -> float:

@@ -259,6 +259,7 @@ def _rounded(sums: Array, interpolation: str) -> Array:
 
 
 def nearest(old: int, new: int, exact: bool) -> Array:
+    """The old pixel of each new one along an axis, (new,): of its centre if `exact`, else of its left edge, as in PyTorch."""
     places = (np.arange(new, dtype=np.float32) + np.float32(0.5 if exact else 0)) * np.float32(old / new)
     return np.minimum(places.astype(np.intp), old - 1)
 
