@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..checks import checked, flag, only_to_none
-from ..frames import warn_user
 from ..ops import replaced
 from ..scope import Scoped
 from ..tensor import Tensor
 from .backward_hooks import HOOK, PRE_HOOK, Watch
 from .handle import Handle
+from .lost import OWN, warn_of_lost
 from .parameter import Parameter
 from .state import IncompatibleKeys, prepare
 from .summary import Summary, summarize
@@ -262,29 +262,8 @@ class Module:
         """
         if recurse and "_looked_for_lost" not in vars(self):
             object.__setattr__(self, "_looked_for_lost", True)
-            self._warn_of_lost()
+            warn_of_lost(self, Module)
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
-
-    def _warn_of_lost(self) -> None:
-        """Warn of modules and parameters in lists, and of Tensors that require a gradient, that are registered nowhere."""
-        modules = {id(module): module for module in self.modules()}
-        known = modules.keys() | {id(parameter) for _, parameter in self.named_parameters()}
-        for module in modules.values():
-            for name, value in vars(module).items():
-                inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-                lost = [v for v in inside if isinstance(v, Module | Parameter) and id(v) not in known]
-                if lost and name not in ("_kinds", "_computed", *HOOKS):
-                    kinds = ("Module", "modules") if isinstance(lost[0], Module) else ("Parameter", "parameters")
-                    container = f"nn.{kinds[0]}{'Dict' if isinstance(value, dict) else 'List'}"
-                    warn_user(
-                        f"{type(module).__name__}: `{name}` is a {type(value).__name__} of {kinds[1]}, which are no part of "
-                        f"the model: they are not found by parameters(), saved or switched by train(); use {container}"
-                    )
-                elif isinstance(value, Tensor) and id(value) not in known and value.requires_grad and value.is_leaf:
-                    warn_user(
-                        f"{type(module).__name__}: `{name}` is a Tensor that requires a gradient, and not a part of the "
-                        "model: it is not found by parameters(); make it an nn.Parameter"
-                    )
 
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
@@ -436,8 +415,7 @@ class Module:
 
     def __getstate__(self) -> dict[str, Any]:
         """The attributes, for a copy, which must not share the dicts of kinds and hooks."""
-        own = ("_kinds", "_computed", *HOOKS)
-        return {name: dict(value) if name in own else value for name, value in vars(self).items()}
+        return {name: dict(value) if name in OWN else value for name, value in vars(self).items()}
 
     # Hooks
 
@@ -530,7 +508,6 @@ class Module:
         return ((name, repr(vars(self)[name])) for name, kind in self._kinds.items() if kind == "module")
 
 
-HOOKS = ("_pre_hooks", "_hooks", "_backward_pre_hooks", "_backward_hooks")
 TYPES: dict[str, type] = {"parameter": Parameter, "buffer": Tensor, "transient buffer": Tensor, "module": Module}
 
 
