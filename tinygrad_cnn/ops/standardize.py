@@ -127,6 +127,7 @@ def to_x(u: Array, x: Array, w: Array, stats: Array, over: Over, sums: Array = N
 def normalized_vjp(
     g: Array, x: Array, w: Array, stats: Array, over: Over, needs: Sequence[bool], in_shapes: Sequence[Any]
 ) -> tuple[Array | None, ...]:
+    """x', w' and b' of normalized: from one pair of correlations where w and b have one number for each mean."""
     shapes = () if w is None else get_shape(w), in_shapes[2] or ()
     if all(is_one_for_each(shape, len(get_shape(x)), over) for shape in shapes):
         sums = correlations(g, x, stats, over=over)
@@ -156,6 +157,7 @@ normalized.jvp(
 
 
 def times(a: Array, w: Array) -> Array:
+    """a w; a for w = None."""
     return a if w is None else a * w
 
 
@@ -173,6 +175,7 @@ def _mean(a: Array, over: Over) -> Array:
 
 
 def correlations_du(g: Array, x: Array, stats: Array, over: Over) -> Array:
+    """u' of correlations: g[0] + g[1] s, without g[0] if not centred."""
     y = g[1] * normalized(x, None, None, stats, over=over)
     return g[0] + y if over.centred else y
 
@@ -225,6 +228,7 @@ def normalized_by_vjp(
     needs: Sequence[bool],
     in_shapes: Sequence[Any],
 ) -> tuple[Array | None, ...]:
+    """The gradients of normalized_by, from two sums over all but the channels: of g, and of g x."""
     form = (*get_shape(mean), *(1 for _ in get_shape(x)[2:]))
     r = (variance + eps) ** -0.5
     factor = times(r, w)
@@ -245,6 +249,7 @@ def normalized_by_vjp(
 
 
 def by_factor(t: Array, x: Array, mean: Array, variance: Array, w: Array, eps: float) -> Array:
+    """t r w: the tangent of normalized_by for the tangent t of x."""
     form = (*get_shape(mean), *(1 for _ in get_shape(x)[2:]))
     return affine(t, reshape(times((variance + eps) ** -0.5, w), shape=form))
 
