@@ -20,7 +20,6 @@ from ..ops.data import TensorLike
 from ..ops.elementwise import copy
 from ..ops.real import check_callable, kind
 from ..tensor.tensor import Tensor, incoming
-from .batched_call import as_tensor
 from .pytree import leaves, matched, rebuild
 from .recorded_call import (
     Argnums,
@@ -31,6 +30,7 @@ from .recorded_call import (
     named_after,
     shaped,
 )
+from .values import as_tensor
 
 __all__ = [
     "grad",

@@ -22,10 +22,10 @@ from ..ops.real import check_callable
 from ..scope import contained, silent
 from ..tensor import Tensor
 from .autograd import jacrev, jvp, linearize, vjp
-from .batched_call import as_tensor
 from .batching.call import looped, rule
 from .pytree import leaves, rebuild
 from .recorded_call import fresh, named_after
+from .values import as_tensor
 
 __all__ = ["implicit"]
 

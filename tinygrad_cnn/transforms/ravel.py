@@ -12,8 +12,8 @@ from ..core.remedies import publish
 from ..ops.lists import gather
 from ..ops.shape import concatenate
 from ..tensor.tensor import Tensor
-from .batched_call import as_tensor
 from .pytree import leaves, rebuild
+from .values import as_tensor
 
 __all__ = ["ravel_pytree"]
 

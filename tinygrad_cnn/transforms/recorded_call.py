@@ -15,11 +15,12 @@ from ..ops.real import check_callable, kind
 from ..ops.replaced import lent
 from ..ops.shape import concatenate, moveaxis, stack
 from ..tensor.tensor import Tensor, incoming
-from .batched_call import as_tensor, batch
+from .batched_call import batch
 from .batching.units import known, units
 from .forward import push_forward
 from .pytree import leaves, matched, rebuild
 from .reverse import pull_together
+from .values import as_tensor
 
 FEW, CHUNK = 2, 512
 """Up to FEW units are pulled one by one; at most CHUNK are taken at once."""

@@ -29,10 +29,10 @@ from ..ops import replaced
 from ..ops.index import add_at_zeros, getitem
 from ..ops.shape import reshape, sum_to
 from ..tensor.tensor import Tensor
-from .batched_call import Sample
 from .batching import PULLS, Pull
 from .batching.pulls import is_basic
 from .batching.units import first
+from .sample import Sample
 
 
 def pull_together(root: Place, rows: Tensor, wanted: Sequence[Place], *, create: bool) -> list[Array | None] | None:

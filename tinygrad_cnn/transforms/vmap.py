@@ -11,9 +11,10 @@ from ..core.remedies import publish
 from ..ops.real import check_callable, kind
 from ..ops.shape import concatenate, moveaxis
 from ..tensor.tensor import Tensor
-from .batched_call import as_tensor, batch
+from .batched_call import batch
 from .pytree import leaves, rebuild
 from .recorded_call import named_after
+from .values import as_tensor
 
 __all__ = ["vmap"]
 

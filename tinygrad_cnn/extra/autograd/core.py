@@ -20,9 +20,9 @@ from ...ops.replaced import lent
 from ...ops.shape import stack
 from ...tensor import Tensor
 from ...tensor.tensor import incoming
-from ...transforms.batched_call import as_tensor
 from ...transforms.pytree import leaves, matched, rebuild
 from ...transforms.recorded_call import Run, directions, fresh, is_differentiable, shaped
+from ...transforms.values import as_tensor
 from .boxes import Box, getval, isbox, placed, walked
 from .extend import def_linear, defjvp, defjvp_argnum, defjvp_argnums, defvjp, defvjp_argnum, defvjp_argnums, primitive
 from .tracer import VJPNode, backward_pass

@@ -16,10 +16,10 @@ import numpy as np
 from ...ops.lists import gather
 from ...ops.matmul import tensordot
 from ...tensor import Tensor
-from ...transforms.batched_call import as_tensor
 from ...transforms.checkpoint import checkpoint as recomputed
 from ...transforms.pytree import leaves, rebuild
 from ...transforms.recorded_call import Run, is_differentiable
+from ...transforms.values import as_tensor
 from .core import Recorded, detached, pulled, vspace
 from .core import make_jvp as _make_jvp
 from .core import make_vjp as _make_vjp

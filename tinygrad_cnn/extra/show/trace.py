@@ -22,9 +22,9 @@ from ...scope import silent
 from ...tensor import Tensor
 from ...tensor.tensor import incoming
 from ...transforms.anomaly import called_at
-from ...transforms.batched_call import as_tensor
 from ...transforms.pytree import leaves, rebuild
 from ...transforms.recorded_call import is_differentiable
+from ...transforms.values import as_tensor
 from .graph import Graph, Input, counted, shown, shown_place, unused
 from .labels import written
 from .names import Names
