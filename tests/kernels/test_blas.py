@@ -39,7 +39,7 @@ def test_a_product_is_written_or_added_and_nothing_else_is_touched(m, n, k, adds
 
     def at(matrix):  # by index, one number at a time
         i, j = np.indices(matrix[:2])
-        return matrix.offset + (i + j * matrix.step if matrix.turned else i * matrix.step + j)
+        return matrix.offset + (i + j * matrix.step if matrix.is_transposed else i * matrix.step + j)
 
     expected = memories[2].copy()
     product = memories[0][at(a)] @ memories[1][at(b)]

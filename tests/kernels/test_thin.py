@@ -56,17 +56,17 @@ def test_the_product_is_exact_on_integers(n, k, m, left, right, dtype):
 @given(
     st.integers(2, 70), st.integers(1, 300), st.integers(1, 1500), st.sampled_from([4, 8]), st.booleans(), st.booleans()
 )
-def test_a_piece_is_one_that_blas_does_not_pack(n, k, m, size, a_turned, b_turned):
+def test_a_piece_is_one_that_blas_does_not_pack(n, k, m, size, a_transposed, b_transposed):
     with tuned() as tune:
         tune(thin, READS_SMALL=True, OUTPUTS=1200)
-        form = thin.form_of(n, k, m, size, a_turned, b_turned)
-    if form is None or form.kind in ("turned", "copied"):
+        form = thin.form_of(n, k, m, size, a_transposed, b_transposed)
+    if form is None or form.kind in ("transposed", "copied"):
         return
     rows, columns = (form.length, m) if form.kind == "rows" else (n, form.length)
     assert 0 < rows <= n
     assert 0 < columns <= m
     assert rows * k * columns <= 1_000_000
-    if b_turned:
+    if b_transposed:
         assert rows * columns <= 1200
         assert k >= 32
 
@@ -76,9 +76,9 @@ def test_a_piece_is_one_that_blas_does_not_pack(n, k, m, size, a_turned, b_turne
     [
         ((8, 256, 256, 4, False, True), "columns", 2),  # a linear layer
         ((4, 1024, 1024, 4, False, True), "columns", 5),
-        ((64, 256, 256, 4, False, True), "turned", 1),
+        ((64, 256, 256, 4, False, True), "transposed", 1),
         ((8, 9216, 256, 4, False, True), "columns", 20),
-        ((32, 9216, 256, 4, False, True), "turned", 1),  # pieces would have three columns
+        ((32, 9216, 256, 4, False, True), "transposed", 1),  # pieces would have three columns
         ((4, 1024, 256, 4, False, False), "columns", 2),  # the gradient in its input
         ((1024, 8, 256, 4, True, False), "rows", 3),  # and in its weights
         ((1024, 2, 10, 4, True, False), "copied", 1),

@@ -22,32 +22,33 @@ UNPACKED = 1_000_000
 """Up to this many multiplications, OpenBLAS's kernels for AVX-512 read matrices where they are, instead of packing them."""
 
 FEWEST, MOST, NARROW = 8, 64, 64
-"""Rows of such a product, and columns below which it becomes slower."""
+"""The fewest and the most rows of a product that is not packed, and the columns up to which its second matrix is not cut."""
 
 SUMMED, FEWEST_SUMMED = 64, 48
-"""A sum of so many products is worth half or a quarter of the rows at a time; one of fewer than FEWEST_SUMMED is not."""
+"""For sums of SUMMED terms, the rows of a product are halved, and halved again; sums of fewer than FEWEST_SUMMED terms are not
+worth a cut."""
 
 DType = np.dtype[Any]
 
 
 class Matrix(NamedTuple):
-    """A matrix in flat memory: element (i, j) is at offset + i step + j, or at offset + j step + i if `turned` (transposed)."""
+    """A matrix in flat memory: element (i, j) is at offset + i step + j, or at offset + j step + i if `is_transposed`."""
 
     rows: int
     columns: int
     offset: int
     step: int
-    turned: bool = False
+    is_transposed: bool = False
 
     @property
     def transposed(self) -> Matrix:
         """The transposed matrix in the same memory."""
-        return Matrix(self.columns, self.rows, self.offset, self.step, not self.turned)
+        return Matrix(self.columns, self.rows, self.offset, self.step, not self.is_transposed)
 
     @property
     def lines(self) -> tuple[int, int]:
         """The number of contiguous lines in memory, and their length."""
-        return (self.columns, self.rows) if self.turned else (self.rows, self.columns)
+        return (self.columns, self.rows) if self.is_transposed else (self.rows, self.columns)
 
     @property
     def extent(self) -> int:
@@ -57,14 +58,14 @@ class Matrix(NamedTuple):
 
     def part(self, row: int, column: int, rows: int, columns: int) -> Matrix:
         """So many rows and columns from an element on."""
-        along, across = (column, row) if self.turned else (row, column)
-        return Matrix(rows, columns, self.offset + along * self.step + across, self.step, self.turned)
+        along, across = (column, row) if self.is_transposed else (row, column)
+        return Matrix(rows, columns, self.offset + along * self.step + across, self.step, self.is_transposed)
 
     def of(self, memory: np.ndarray) -> np.ndarray:
         """The matrix as a view of C-ordered memory."""
         size = memory.itemsize
         lines = np.ndarray(self.lines, memory.dtype, memory, self.offset * size, (self.step * size, size))
-        return lines.T if self.turned else lines
+        return lines.T if self.is_transposed else lines
 
 
 class Term(NamedTuple):
@@ -90,7 +91,7 @@ class Products:
     def __init__(self, terms: Iterable[Term], dtype: DType) -> None:
         self.terms, self.dtype = list(terms), dtype
         for a, b, c, _ in self.terms:
-            if min(*a[:2], *b[:2]) < 1 or a.columns != b.rows or (a.rows, b.columns) != c[:2] or c.turned:
+            if min(*a[:2], *b[:2]) < 1 or a.columns != b.rows or (a.rows, b.columns) != c[:2] or c.is_transposed:
                 raise ValueError(f"products: {a}, {b} and {c} are not matrices of sizes (m, k), (k, n) and (m, n)")
             if any(matrix.offset < 0 or matrix.step < matrix.lines[1] for matrix in (a, b, c)):
                 raise ValueError(f"products: {a}, {b} or {c} has rows that overlap, or begins before its memory")
@@ -112,7 +113,7 @@ class Products:
         return [partial(compute, [call]) for call in calls]
 
     def _on(self, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> tuple[Callable[[list[Any]], None], list[Any]]:
-        """What computes products in these buffers, and its arguments for each of them."""
+        """The function that computes products in these buffers, and the arguments of each product."""
         for memory, extent, name in zip((a, b, c), self.extents, "abc", strict=True):
             if memory.dtype != self.dtype or not memory.flags.c_contiguous or memory.size < extent:
                 raise ValueError(
@@ -142,7 +143,7 @@ class Products:
         found = []
         for a, b, c, adds in self.terms:
             sizes = [integer(n) for n in (a.rows, b.columns, a.columns)]
-            head = (flags[0], flags[1 + a.turned], flags[1 + b.turned], *sizes, number(1))
+            head = (flags[0], flags[1 + a.is_transposed], flags[1 + b.is_transposed], *sizes, number(1))
             steps = [integer(matrix.step) for matrix in (a, b, c)]
             begins = [matrix.offset * size for matrix in (a, b, c)]
             found.append((head, begins[0], steps[0], begins[1], steps[1], number(adds), begins[2], steps[2]))
@@ -186,7 +187,7 @@ def in_sums(term: Term) -> list[Term]:
 def in_rows(a: np.ndarray, c: np.ndarray, parts: int | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
     """Pairs (left, out) of views of a and c: np.matmul(left, in_columns(b), out) for all pairs fills c with the product of the
     matrices a and b, a few rows at a time, so that OpenBLAS does not pack them. Rows of c are contiguous, and rows or columns
-    of a. `parts` is for another number of parts of the columns than that of :func:`pieces`."""
+    of a. `parts` overrides the number of parts of the columns that :func:`pieces` chooses."""
     (m, k), n = a.shape, c.shape[1]
     rows, parts = pieces(k, n, parts)
     times, left = divmod(m, rows)
@@ -204,12 +205,13 @@ def in_columns(b: np.ndarray, parts: int | None = None) -> np.ndarray:
 
 
 def pieces(k: int, n: int, parts: int | None = None) -> tuple[int, int]:
-    """How many rows of an (m, k) matrix to multiply at a time by one of how many parts of the columns of a (k, n) matrix."""
+    """(rows, parts): how many rows of an (m, k) matrix to multiply at a time by each of so many parts of the columns of a (k,
+    n) matrix, so that OpenBLAS does not pack."""
     given, parts = parts, parts or 1
     while given is None and n % (2 * parts) == 0 and n // parts > NARROW and FEWEST * k * (n // parts) > UNPACKED:
         parts *= 2
     most = min(MOST, max(1, UNPACKED // max(1, k * (n // parts))))
-    return 1 << most.bit_length() - 1, parts  # other numbers of rows take a half longer
+    return 1 << most.bit_length() - 1, parts  # rows that are no power of 2 take 1.5 times as long
 
 
 class Threads(NamedTuple):

@@ -46,9 +46,11 @@ class Geometry(NamedTuple):
         """Whether the convolution is 1 x 1 with stride 1 and no padding."""
         return volume(self.kernel) == 1 and all(s == 1 for s in self.stride) and not any(map(any, self.padding))
 
-    def turned(self, sizes: Sizes) -> Geometry | None:
-        """The windows of a convolution that gives the gradient in images of these sizes, from the incoming gradient with zeros
-        between its positions if there is a stride, and filters that are :func:`turned`; None for too much padding."""
+    def flipped(self, sizes: Sizes) -> Geometry | None:
+        """The windows of the convolution that computes the gradient in images of these sizes; None for too much padding.
+
+        It convolves the incoming gradient, with zeros between its positions if there is a stride, with :func:`flipped` filters.
+        """
         axes = list(zip(sizes, *self, strict=True))
         padding = tuple((d * (k - 1) - before, n + before - 1 - s * (out - 1)) for n, k, out, s, (before, _), d in axes)
         if min(map(min, padding)) < 0:
@@ -56,7 +58,7 @@ class Geometry(NamedTuple):
         return self._replace(out=sizes, stride=(1,) * len(sizes), padding=padding)
 
 
-def turned(w: np.ndarray) -> np.ndarray:
+def flipped(w: np.ndarray) -> np.ndarray:
     """A view of filters (O, c, *k) from their last element to the first."""
     return w[(slice(None), slice(None), *[slice(None, None, -1)] * (w.ndim - 2))]
 
@@ -80,9 +82,11 @@ def cut(out: Sizes, position_bytes: int, block_bytes: int) -> tuple[int, list[sl
 def blocks(
     n: int, out: Sizes, multiplications: int, position_bytes: int, block_bytes: int, *, whole: bool = False
 ) -> tuple[list[Block], bool]:
-    """The output positions of n images in blocks of nearly equal size, of `whole` images on request, and whether the total,
-    with so many `multiplications` for each position, is too little work for several threads. No block crosses the middle of the
-    batch, and very little work is a single block."""
+    """The output positions of n images in blocks of nearly equal size, and whether all are too little work for two threads.
+
+    `multiplications` are those for one position. `whole`: a block has whole images. No block crosses the middle of the batch;
+    very little work is a single block.
+    """
     positions = n * volume(out)
     little = positions * multiplications <= ALONE and positions * position_bytes <= block_bytes
     if little and 0 < positions * multiplications <= ALONE // 8:
@@ -100,10 +104,10 @@ def by_block(blocks: Sequence[Block], little: bool, arrange: Callable[[Block], l
 
 def summed(
     blocks: Sequence[Block], little: bool, shape: Sizes, dtype: np.dtype[Any], term: Callable[[Block, np.ndarray], list[Call]],
-    w: np.ndarray, turned: Callable[[np.ndarray], np.ndarray],
+    w: np.ndarray, placed: Callable[[np.ndarray], np.ndarray],
 ) -> Work:  # fmt: skip
-    """Work that fills w with the sum of `term(block, out)`, calls that write a block's term of the given shape to `out`;
-    ``turned(sum)`` is a view like w. Each lane, a range of consecutive blocks, is summed by one thread.
+    """Work that fills w with the sum of the terms of all blocks. `term(block, out)` gives the calls that write one to `out`;
+    ``placed(sum)`` is a view like w. Each lane, a range of consecutive blocks, is summed by one thread.
     """
     lanes = in_lanes(blocks)
     totals = buffer((max(1, len(lanes)), *shape), dtype)
@@ -120,7 +124,7 @@ def summed(
 
     last: list[Call] = [] if lanes else [partial(totals.fill, 0)]
     last += [partial(np.add, totals[0], total, totals[0]) for total in totals[1:]]
-    last.append(partial(np.copyto, w, turned(totals[0])))
+    last.append(partial(np.copyto, w, placed(totals[0])))
     images = [slice(lane[0].images.start, lane[-1].images.stop) for lane in lanes]
     return Work(range(len(lanes)), arrange, (), last, images, little)
 

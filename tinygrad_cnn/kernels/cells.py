@@ -45,9 +45,10 @@ Copied: TypeAlias = "tuple[Array, Array] | None"
 
 
 class Cells:
-    """How to cut arrays of one layout, of `runs` of axes in memory that count cells (True) or elements of a cell (False).
+    """How arrays of one layout are cut into blocks.
 
-    `whole` cells go through all blocks; others are in one block. `group` neighbouring cells share a mean.
+    Axes that are neighbours in memory form `runs`, which count cells (True) or the elements of a cell (False). If `whole`, each
+    block has a part of every cell; else each cell is in one block. `group` neighbouring cells share a mean.
     """
 
     def __init__(
@@ -171,8 +172,8 @@ class Cells:
 
 
 def cells(varies: Sequence[bool], kept: Sequence[bool], *arrays: Array) -> Cells | None:
-    """How to cut arrays of one layout that are combined with numbers that vary along some axes, and whose means are taken over
-    the axes that are not `kept`; None for other arrays, or if there are fewer numbers than BLAS or NumPy needs in a row."""
+    """How to cut arrays of one layout. They are combined with numbers that vary along some axes; their means are over the axes
+    that are not `kept`. None for other arrays, or if there are fewer numbers than BLAS or NumPy needs in a row."""
     x = arrays[0]
     return cells_of(x.shape, x.strides, x.dtype.itemsize, tuple(varies), tuple(kept)) if fit(*arrays) else None
 

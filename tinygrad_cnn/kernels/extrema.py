@@ -1,4 +1,4 @@
-"""The gradient of a maximum or minimum: nearly always, each has one element that is equal to it."""
+"""The gradient of a maximum or minimum, fast where one element alone is equal to it, as nearly always."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses on preallocated buffers."""
+"""The mean squared error, and the mean cross-entropy of labels."""
 
 from __future__ import annotations
 

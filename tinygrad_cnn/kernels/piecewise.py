@@ -1,7 +1,7 @@
-"""Activation functions that differ from one range to the next, and the gradients of these, in cache-sized blocks.
+"""Piecewise activation functions and their gradients, in cache-sized blocks.
 
-Where a definition chooses between two results for each element, a kernel computes the result for the range of most elements
-everywhere. It corrects the others, or limits the argument so that the other range needs no correction.
+A definition chooses between the results of two pieces for each element. A kernel computes one piece everywhere, that of most
+elements. It corrects the others, or limits the argument so that the other piece needs no correction.
 """
 
 from __future__ import annotations

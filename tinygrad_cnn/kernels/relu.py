@@ -1,7 +1,7 @@
 """``relu`` and ``hardtanh`` by the ufunc behind np.clip, and leaky relu as the maximum of two arrays.
 
 NumPy does not vectorize the maximum of an array and a number, and reads two arrays for that of an array and zeros. For -0,
-clip may give another sign than the definition: so arrays of every size and layout take the same way.
+clip may give another sign than the definition, so arrays of every size and layout are computed by clip.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ MOST = 8
 
 
 class _Slices(NamedTuple):
-    """Slices of the result and of x, and what becomes of a pair: it is copied, or added to what is there."""
+    """Pairs of slices of the result and of x: each is copied, or, if `adds`, all but the first are added."""
 
     pairs: list[tuple[slice, slice]]
     adds: bool

@@ -88,7 +88,7 @@ def _scored(logits: Any, target: Any, w: Any) -> bool:
 
 def _are_few(logits: Array) -> bool:
     """Whether the cross-entropy is computed without blocks."""
-    return logits.size < SMALL or (logits.size <= BLOCK and _turns(*logits.shape))
+    return logits.size < SMALL or (logits.size <= BLOCK and _are_narrow(*logits.shape))
 
 
 def _alone(logits: Array, function: Callable[..., Array], *arrays: Array) -> Callable[[], Array]:
@@ -108,8 +108,8 @@ def _by_rows(function: Callable[..., object], out: Array | None, arrays: Sequenc
     step = max(1, BLOCK // columns)
     blocks = [[a[i : i + step] for a in views] for i in range(0, rows, step)]
     call = partial(_quietly, function)
-    if _turns(rows, columns):
-        call = partial(_ignoring, _TURNED[function])
+    if _are_narrow(rows, columns):
+        call = partial(_ignoring, _TRANSPOSED[function])
 
     def task() -> Array:
         if len(blocks) == 1:
@@ -121,9 +121,9 @@ def _by_rows(function: Callable[..., object], out: Array | None, arrays: Sequenc
     return task
 
 
-def _turns(rows: int, columns: int) -> bool:
-    """Whether to combine the rows of a matrix as the columns of its transpose: NumPy takes columns sixteen at a time, and rows,
-    of which each has few numbers, one by one."""
+def _are_narrow(rows: int, columns: int) -> bool:
+    """Whether a matrix has many rows of few numbers. NumPy reduces such rows one by one, and the columns of its transpose
+    sixteen at a time."""
     return columns <= SHORT <= rows
 
 
@@ -202,7 +202,7 @@ def _nll_pull(u: Array, x: Array, target: Array, y: Array) -> None:
 # The same of many rows of few numbers. A transpose has shape (columns, rows).
 
 
-def _turned(x: Array, name: str = "turned") -> Array:
+def _transposed(x: Array, name: str = "transposed") -> Array:
     """The transpose of x in memory."""
     if x.size < SMALL:
         return x.T.copy()
@@ -219,14 +219,14 @@ def _column_sums(z: Array) -> Array:
     return np.asarray(ones(half, z.dtype).dot(z[:half]) + ones(len(z) - half, z.dtype).dot(z[half:]))
 
 
-def _turned_softmax(x: Array, y: Array) -> None:
-    p = _turned(x)
+def _transposed_softmax(x: Array, y: Array) -> None:
+    p = _transposed(x)
     _powers(p, p, 0)
     np.multiply(p, np.divide(1, _column_sums(p)), y.T)
 
 
-def _turned_nll(x: Array, target: Array, w: Array, y: Array) -> None:
-    z = _turned(x)
+def _transposed_nll(x: Array, target: Array, w: Array, y: Array) -> None:
+    z = _transposed(x)
     top = np.maximum.reduce(z)
     places, inside = _places(target, x.shape[1])
     picked = np.subtract(x.reshape(-1)[places], top)
@@ -236,8 +236,8 @@ def _turned_nll(x: Array, target: Array, w: Array, y: Array) -> None:
         y[~inside] = 0
 
 
-def _turned_nll_pull(u: Array, x: Array, target: Array, y: Array) -> None:
-    z = _turned(x)
+def _transposed_nll_pull(u: Array, x: Array, target: Array, y: Array) -> None:
+    z = _transposed(x)
     np.exp(np.subtract(z, np.maximum.reduce(z), z), z)
     if x.size < SMALL:  # a mask takes fewer calls, and more time for each number
         np.divide(z, _column_sums(z), z)
@@ -250,10 +250,10 @@ def _turned_nll_pull(u: Array, x: Array, target: Array, y: Array) -> None:
     y.reshape(-1)[places] -= u
 
 
-_TURNED: dict[Callable[..., object], Callable[..., object]] = {
-    _softmax: _turned_softmax,
-    _nll: _turned_nll,
-    _nll_pull: _turned_nll_pull,
+_TRANSPOSED: dict[Callable[..., object], Callable[..., object]] = {
+    _softmax: _transposed_softmax,
+    _nll: _transposed_nll,
+    _nll_pull: _transposed_nll_pull,
 }
 
 # The cross-entropy of few rows
@@ -262,8 +262,8 @@ _TURNED: dict[Callable[..., object], Callable[..., object]] = {
 @_infinities
 def _few_nll(x: Array, target: Array, w: Array, y: Array) -> Array:
     """:func:`_nll` without blocks."""
-    if _turns(*x.shape):
-        _turned_nll(x, target, w, y)
+    if _are_narrow(*x.shape):
+        _transposed_nll(x, target, w, y)
         return y
     z = np.subtract(x, np.maximum.reduce(x, 1, keepdims=True))
     places, inside = _places(target, x.shape[1])
@@ -277,8 +277,8 @@ def _few_nll(x: Array, target: Array, w: Array, y: Array) -> Array:
 @_infinities
 def _few_nll_pull(u: Array, x: Array, target: Array, y: Array) -> Array:
     """:func:`_nll_pull` without blocks."""
-    if _turns(*x.shape):
-        _turned_nll_pull(u, x, target, y)
+    if _are_narrow(*x.shape):
+        _transposed_nll_pull(u, x, target, y)
         return y
     np.exp(np.subtract(x, np.maximum.reduce(x, 1, keepdims=True), y), y)
     np.multiply(y, np.divide(u, _few_sums(y))[:, None], y)

@@ -1,6 +1,6 @@
-"""The gradient of an index: a view of zeros that is filled; for an embedding, rows that are added to a table.
+"""The gradient of an index: zeros with a view that is filled; for an embedding, a table to whose rows others are added.
 
-They are added in rounds in which no row of the table occurs twice.
+Rows are added in rounds, in each of which no row of the table occurs twice.
 """
 
 from __future__ import annotations

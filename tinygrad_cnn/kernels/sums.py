@@ -43,7 +43,7 @@ BLOCK, SHORT = 64, 16
 def prepare(
     out: np.ndarray | None, a: Any, axes: tuple[int, ...], keepdims: bool = False, share: float = 1
 ) -> Callable[[], Any]:
-    """A task for np.sum over `axes`, divided by `share`, rounded once."""
+    """A task for np.sum over `axes`, divided by the number `share`, and rounded once."""
     add = None
     if a.__class__ is ndarray and a.dtype.isnative:
         if axes == (0,) and not keepdims and a.ndim == 2:

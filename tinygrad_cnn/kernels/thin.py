@@ -1,4 +1,4 @@
-"""Products with few rows, or with sums of few terms, in a form in which OpenBLAS packs less, or nothing.
+"""Products of matrices with few rows, or with sums of few terms, in pieces that OpenBLAS packs less, or not at all.
 
 A linear layer on a small batch multiplies few rows by many weights, and uses each weight a few times only. Packing the weights
 then takes longer than the multiplication: 8 rows by 256 x 256 weights take a quarter of the time in two pieces, which OpenBLAS
@@ -21,13 +21,13 @@ OUTPUTS, DEEP = 1200 if READS_SMALL else 1 << 62, 32
 """OpenBLAS packs the matrices of a product by a transposed matrix that has more elements than this, or sums of fewer terms."""
 
 FEW, LONG = 128, 128
-"""Rows whose numbers of one column take up to FEW bytes are few. More rows are turned, up to twice as many, if there are as
-many columns and LONG terms in each sum. Beyond that, packing pays."""
+"""The rows of a product are few if a column of them has up to FEW bytes. For up to twice as many rows, at least as many columns
+and LONG terms in each sum, the transposed product is computed. For more rows, packing pays."""
 
 MANY = 1 << 14
 """Packing fewer numbers takes no longer than a second piece."""
 
-LEAST_ROWS, LEAST_TURNED, LEAST = 16, 4, 96
+LEAST_ROWS, LEAST_TRANSPOSED, LEAST = 16, 4, 96
 """The fewest rows in a piece, and the fewest columns: of a transposed matrix, and of one in C order. A few columns of the
 latter are a few numbers in each of many rows, far apart in memory."""
 
@@ -43,8 +43,8 @@ class _Form(NamedTuple):
     """How a product is computed."""
 
     kind: str
-    """In pieces of its "rows" or "columns"; "copied", from the first matrix in C order; or "turned", its transpose first, for
-    which OpenBLAS packs the weights right before it uses them."""
+    """In pieces of its "rows" or "columns"; "copied", from a copy of the first matrix in C order; or "transposed": its
+    transpose is computed and copied, for which OpenBLAS packs the weights right before it uses them."""
     length: int
     """Of a piece."""
 
@@ -79,7 +79,7 @@ def prepare(out: np.ndarray | None, a: np.ndarray, b: np.ndarray, shares: bool) 
     if kind == "copied":
         rows = buffer(a.shape, dtype)
         return partial(_copied, list(zip(rows.T, a.T, strict=True)), rows, b, y)
-    if kind == "turned" and shares:
+    if kind == "transposed" and shares:
         length = max(WIDE, -(-m // PARTS))
     pieces = [slice(i, i + length) for i in range(0, n if kind == "rows" else m, length)]
     calls: list[Callable[[], object]]
@@ -88,8 +88,8 @@ def prepare(out: np.ndarray | None, a: np.ndarray, b: np.ndarray, shares: bool) 
     elif kind == "columns":
         calls = [partial(np.matmul, a, b[:, at], y[:, at]) for at in pieces]
     else:
-        turned = buffer((m, n), dtype)
-        calls = [partial(_turn, b.T[at], a.T, turned[at], y[:, at]) for at in pieces]
+        transposed = buffer((m, n), dtype)
+        calls = [partial(_by_transpose, b.T[at], a.T, transposed[at], y[:, at]) for at in pieces]
     step = -(-len(calls) // PARTS) if shares else len(calls)
     parts = [calls[i : i + step] for i in range(0, len(calls), step)]
 
@@ -116,29 +116,29 @@ def _run(calls: list[Callable[[], object]]) -> None:
         call()
 
 
-def _turn(b: np.ndarray, a: np.ndarray, turned: np.ndarray, y: np.ndarray) -> None:
-    np.matmul(b, a, turned)
-    np.copyto(y, turned.T)
+def _by_transpose(b: np.ndarray, a: np.ndarray, transposed: np.ndarray, y: np.ndarray) -> None:
+    np.matmul(b, a, transposed)
+    np.copyto(y, transposed.T)
 
 
 @lru_cache(maxsize=1024)
-def form_of(n: int, k: int, m: int, size: int, a_turned: bool, b_turned: bool) -> _Form | None:
+def form_of(n: int, k: int, m: int, size: int, a_transposed: bool, b_transposed: bool) -> _Form | None:
     """How to compute an (n, k) by (k, m) product of numbers of `size` bytes; None if as one product in C order."""
     few = FEW // size
-    if not may_be(n, k, m) or (a_turned and b_turned):
+    if not may_be(n, k, m) or (a_transposed and b_transposed):
         return None
     if is_ragged(n, k, m):
-        return _Form("copied", n) if a_turned and size == 4 else None
-    if a_turned:  # the gradient of weights, from few images
+        return _Form("copied", n) if a_transposed and size == 4 else None
+    if a_transposed:  # the gradient of weights, from few images
         if k > few:
             return None
         kind, length, most, least = "rows", n, UNPACKED // (k * m), LEAST_ROWS
-    elif b_turned:  # by weights of shape (outputs, inputs)
+    elif b_transposed:  # by weights of shape (outputs, inputs)
         if k < DEEP or k * m < MANY:
             return None
-        kind, length, most, least = "columns", m, min(UNPACKED // (n * k), OUTPUTS // n), LEAST_TURNED
+        kind, length, most, least = "columns", m, min(UNPACKED // (n * k), OUTPUTS // n), LEAST_TRANSPOSED
         if n > few or most < least:
-            return _Form("turned", m) if n <= min(2 * few, m) and k >= LONG else None
+            return _Form("transposed", m) if n <= min(2 * few, m) and k >= LONG else None
     else:
         if n > few:
             return None

@@ -1,4 +1,4 @@
-"""Updates of large parameters in cache-sized pieces, on several threads: a rule makes a dozen passes over each piece."""
+"""Optimizers' updates of large parameters in cache-sized pieces, on several threads: a rule makes a dozen passes over each."""
 
 from __future__ import annotations
 

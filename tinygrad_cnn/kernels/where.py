@@ -23,7 +23,7 @@ SHORT = 1 << 7
 """Up to this many elements np.where takes less time than the bits."""
 
 LONG = 1 << 15
-"""From this many elements on, to convert the mask at once pays off."""
+"""From this many elements on, the mask is converted in a pass of its own."""
 
 BOOL, INT8 = np.dtype(bool), np.dtype(np.int8)
 

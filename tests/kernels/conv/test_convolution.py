@@ -103,7 +103,7 @@ def block_size(request, tuning):
     if request.param == "small blocks":
         for module in (blocking, depthwise, kn2row):
             tuning(module, BLOCK_BYTES=600)
-        tuning(cached_im2col, MOST=0, MOST_TURNED=0)
+        tuning(cached_im2col, MOST=0, MOST_FLIPPED=0)
 
 
 def tasks(x, w, b, u, options, out=(None,) * 3):

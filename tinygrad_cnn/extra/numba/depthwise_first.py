@@ -50,7 +50,7 @@ def _plane(x: Array, y: Array, k: int, stride: int, top: int, left: int) -> Arra
 
 
 @loop
-def convolve_first(x: Array, y: Array, w: Array, b: Array, stride: int, top: int, left: int, turned: bool) -> None:
+def convolve_first(x: Array, y: Array, w: Array, b: Array, stride: int, top: int, left: int, flipped: bool) -> None:
     """y = b + the sum of each window of x (n, c, H, W) times w (c, k, k), or that from its last element to the first."""
     rows, columns = y.shape[2], y.shape[3]
     k = w.shape[1]
@@ -63,7 +63,7 @@ def convolve_first(x: Array, y: Array, w: Array, b: Array, stride: int, top: int
         for c in range(x.shape[1]):
             for row in range(k):
                 for column in range(k):
-                    f[row, column] = w[c, k - 1 - row, k - 1 - column] if turned else w[c, row, column]
+                    f[row, column] = w[c, k - 1 - row, k - 1 - column] if flipped else w[c, row, column]
             _lay(x[i, c], plane, top, left)
             if stride == 2:
                 _three_apart(flat, f, b[c], pitch, y[i, c])

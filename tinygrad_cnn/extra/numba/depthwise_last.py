@@ -23,14 +23,14 @@ Array = np.ndarray
 
 
 @helper
-def _taps(w: Array, turned: bool) -> Array:
+def _taps(w: Array, flipped: bool) -> Array:
     """Filters (c, k, k) as (k k, c), maybe from the last element to the first."""
     channels, size = w.shape[0], w.shape[1] * w.shape[2]
     taps = np.empty((size, channels), np.float32)
     flat = w.reshape(channels, size)
     for t in range(size):
         for c in range(channels):
-            taps[t, c] = flat[c, size - 1 - t if turned else t]
+            taps[t, c] = flat[c, size - 1 - t if flipped else t]
     return taps
 
 
@@ -93,10 +93,10 @@ def _seven_rows(y: Array, s: Array, x: Array, r: int, f: Array, left: int) -> No
 
 
 @loop
-def convolve_last(x: Array, y: Array, w: Array, b: Array, stride: int, top: int, left: int, turned: bool) -> None:
+def convolve_last(x: Array, y: Array, w: Array, b: Array, stride: int, top: int, left: int, flipped: bool) -> None:
     """y = b + the sum of each window of x (n, H, W c) times w (c, k, k), or that from its last element to the first."""
     k = w.shape[1]
-    taps, none, flat = _taps(w, turned), np.zeros(x.shape[2], np.float32), x.reshape(-1)
+    taps, none, flat = _taps(w, flipped), np.zeros(x.shape[2], np.float32), x.reshape(-1)
     for n in range(x.shape[0]):
         for i in range(y.shape[1]):
             r = i * stride - top

@@ -16,7 +16,7 @@ from ...kernels.parallel import chunks
 from ...ops.windows import last_view, output_sizes
 from .compiled import helper, loop
 from .images import each_part, like, steps
-from .vectors import FINDS, LANES, ROWS, turn, wide_tile
+from .vectors import FINDS, LANES, ROWS, transpose, wide_tile
 
 WIDE = 2 * LANES
 """The filters of a tile."""
@@ -139,7 +139,7 @@ def _convolve(x: Array, y: Array, w: Array, b: Array, stride: Any, before: Any, 
     for o in range(start, stop, WIDE):
         for q in range(0, WIDE, LANES):  # terms are a multiple of LANES, as channels are
             for t in range(0, terms, LANES):
-                turn(filters, (o + q) * terms + t, terms, panel, t * WIDE + q, WIDE)
+                transpose(filters, (o + q) * terms + t, terms, panel, t * WIDE + q, WIDE)
         for i in range(height):
             for j in range(width):
                 for r in range(0, n, ROWS):

@@ -1,9 +1,9 @@
 """Products of matrices of float32 with few rows or short rows, and convolutions by 1 x 1 filters, for processors with AVX-512.
 
 BLAS copies both matrices before it multiplies, which pays where each number is used often. Here a tile of 8 x 32 results is
-summed up in registers, from the matrices as they are. Of a second one that is transposed, as many rows are turned at once as a
-tile has columns. Where the number of rows or columns is no multiple, the last tile begins earlier: the results that it shares
-with the one before are computed twice. Sums of more than DEEP terms are taken in several sums.
+summed up in registers, from the matrices as they are. If the second one is transposed in memory, the rows of a tile's columns
+are copied in C order first. Where the number of rows or columns is no multiple of the tile's, the last tile begins earlier: the
+results that it shares with the one before are computed twice. Sums of more than DEEP terms are taken in several sums.
 
 Weights that keep their values are laid out once, as panels with the columns of a tile: a tile then reads them in order, which
 is faster where they come from memory, and not from the cache.
@@ -26,7 +26,7 @@ from ...kernels.parallel.workspace import packs
 from ...ops.windows import last_view
 from .compiled import helper, loop
 from .images import at_line, each_part
-from .vectors import FINDS, LANES, ROWS, fetch, narrow_tile, turn, wide_tile
+from .vectors import FINDS, LANES, ROWS, fetch, narrow_tile, transpose, wide_tile
 
 WIDE = 2 * LANES
 """The columns of a tile."""
@@ -43,7 +43,7 @@ LEAST = 1 << 15
 
 CACHED, FEW, MANY = 1 << 18, 256, 16
 """A second matrix of so many numbers stays in the cache. If it is larger, at most FEW rows are multiplied, since each chunk of
-them reads it again; by a transposed one, at least MANY rows, since turning it takes long."""
+them reads it again; by a transposed one, at least MANY rows, since transposing it takes long."""
 
 SUMS = 1 << 16
 """The most sums of more than DEEP terms: they stay in the cache while terms are added."""
@@ -192,10 +192,10 @@ def _prepared(out: Array | None, a: Array, b: Array, shift: Array | None = None)
     if not y.flags.c_contiguous:
         return None
     if a.flags.c_contiguous:
-        is_turned = not b.flags.c_contiguous
-        if is_turned and not b.T.flags.c_contiguous:
+        is_transposed = not b.flags.c_contiguous
+        if is_transposed and not b.T.flags.c_contiguous:
             return None
-        if depth * n > CACHED and not (m >= MANY if is_turned else m <= FEW):
+        if depth * n > CACHED and not (m >= MANY if is_transposed else m <= FEW):
             return None
         return _by_rows(y, a, b, shift)
     if a.T.flags.c_contiguous and b.flags.c_contiguous and (m * n <= SUMS or depth <= DEEP) and shift is None:
@@ -290,7 +290,7 @@ def _shift(c: Array, shift: Array) -> None:
 
 @loop
 def _multiply_turned(a: Array, w: Array, shift: Array, c: Array) -> None:
-    """c (m, n) = a (m, k) w^T + shift, with w (n, k): as many rows of w are turned at a time as a tile has columns."""
+    """c (m, n) = a (m, k) w^T + shift, with w (n, k): as many rows of w are transposed at a time as a tile has columns."""
     m, depth, n = a.shape[0], a.shape[1], w.shape[0]
     x, source, y = a.reshape(-1), w.reshape(-1), c.reshape(-1)
     panel = np.empty(depth * WIDE, np.float32)
@@ -302,7 +302,7 @@ def _multiply_turned(a: Array, w: Array, shift: Array, c: Array) -> None:
                 for k in range(0, depth - depth % LANES, LANES):
                     for r in range(LANES):
                         fetch(source, (first + q + WIDE + r) * depth + k)
-                    turn(source, (first + q) * depth + k, depth, panel, k * WIDE + q, WIDE)
+                    transpose(source, (first + q) * depth + k, depth, panel, k * WIDE + q, WIDE)
                 for k in range(depth - depth % LANES, depth):
                     for r in range(LANES):
                         panel[k * WIDE + q + r] = source[(first + q + r) * depth + k]

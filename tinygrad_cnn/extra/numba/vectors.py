@@ -347,7 +347,7 @@ multiples: r down is then down[i + r], without i, t along is along[t], and t pit
 
 
 @_instruction
-def turn(typing: Any, a: Any, i: Any, pitch: Any, b: Any, j: Any, below: Any) -> Any:
+def transpose(typing: Any, a: Any, i: Any, pitch: Any, b: Any, j: Any, below: Any) -> Any:
     """b[j + c below + r] = a[i + r pitch + c] for r and c < LANES."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:

@@ -78,18 +78,18 @@ def prepare(
     if not _fits(w.shape, stride, dilation, groups) or not _floats(x, w) or not (b is None or _floats(b)):
         return None
     m = _size(len(x), [n + sum(pair) - 2 for n, pair in zip(x.shape[2:], padding, strict=True)], w.shape, EXTRA)
-    return _convolve(m, x, w, b, out, padding, turned=False) if m else None
+    return _convolve(m, x, w, b, out, padding, flipped=False) if m else None
 
 
 def prepare_dx(
     out: Array | None, u: Any, w: Any, *, shape: Any, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> Work | None:
-    """A task for ``convolve_dx``: a convolution of u by turned filters."""
+    """A task for ``convolve_dx``: a convolution of u by flipped filters."""
     if not _fits(w.shape, stride, dilation, groups) or not _floats(u, w) or max(map(max, padding)) > 2:
         return None
     m = _size(len(u), shape[2:], w.shape, EXTRA)
     around = tuple((2 - before, 2 - after) for before, after in padding)
-    return _convolve(m, u, w, None, out, around, turned=True) if m else None
+    return _convolve(m, u, w, None, out, around, flipped=True) if m else None
 
 
 def prepare_dw(
@@ -143,10 +143,10 @@ def prepare_dw(
     )  # no images: `end` may read x and u
 
 
-def _convolve(m: int, x: Array, w: Array, b: Array | None, out: Array | None, padding: Any, *, turned: bool) -> Work:
-    """The convolution of x with padding by filters w (O, C, 3, 3), or by those to C channels, in turned order."""
+def _convolve(m: int, x: Array, w: Array, b: Array | None, out: Array | None, padding: Any, *, flipped: bool) -> Work:
+    """The convolution of x with padding by filters w (O, C, 3, 3), or by those to C channels, in flipped order."""
     sizes = tuple(n + sum(pair) - 2 for n, pair in zip(x.shape[2:], padding, strict=True))
-    into, of = w.shape[:2] if not turned else w.shape[1::-1]
+    into, of = w.shape[:2] if not flipped else w.shape[1::-1]
     y = like("last", (len(x), into, *sizes), FLOAT32) if out is None else out
     grid, deep, wide = _grid(m, sizes, padding), _part(of), _part(into)
     terms, pieces = of // deep, into // wide
@@ -154,13 +154,13 @@ def _convolve(m: int, x: Array, w: Array, b: Array | None, out: Array | None, pa
     memory = buffer((grid.points * apart,), FLOAT32)
     filters = _view(memory, (apart, deep * into, deep * wide, wide, 1), (grid.points, terms, pieces, deep, wide))
     shift = np.zeros(into, np.float32) if b is None else b
-    down, across = (9 * into, 9) if turned else (9, 9 * of)
+    down, across = (9 * into, 9) if flipped else (9, 9 * of)
     fill = tiles.filters_4 if m == 4 else tiles.filters_2
     finish = tiles.outputs_4 if m == 4 else tiles.outputs_2
 
     def begin() -> None:
         fill(
-            np.ascontiguousarray(w), memory, np.empty(LINE, np.float32), apart, filters.shape[1:], down, across, turned
+            np.ascontiguousarray(w), memory, np.empty(LINE, np.float32), apart, filters.shape[1:], down, across, flipped
         )
 
     def arrange(block: Block) -> list[Call]:
@@ -179,7 +179,7 @@ def _convolve(m: int, x: Array, w: Array, b: Array | None, out: Array | None, pa
             if finish(products, target, np.ascontiguousarray(shift), line, between, terms, *shape) != 0:
                 around = Geometry((3, 3), sizes, (1, 1), padding, (1, 1))
                 seen, pads = rows_of(x, Block(block.images, rows), around)
-                by = w[:, :, ::-1, ::-1].swapaxes(0, 1) if turned else w
+                by = w[:, :, ::-1, ::-1].swapaxes(0, 1) if flipped else w
                 np.copyto(target[:, rows], last_view(convolution.convolve(None, seen, by, b, padding=pads, **ONES)()))
             if target is not part:
                 np.copyto(part[:, rows], target[:, rows])

@@ -369,15 +369,15 @@ def pulled_2(u: Array, z: Array, line: Array, step: int, rows: int, columns: int
 
 
 @loop
-def filters_4(w: Array, g: Array, line: Array, step: int, shape: Any, down: int, across: int, turned: bool) -> None:
+def filters_4(w: Array, g: Array, line: Array, step: int, shape: Any, down: int, across: int, flipped: bool) -> None:
     """g[36 points, terms, pieces, deep, wide] = G w G^T, with `step` numbers from point to point and `shape` the other four,
     for filters from `terms deep` channels to `pieces wide` channels, which are `down` and `across` numbers apart in w. Their
-    elements are taken from the last to the first if `turned`."""
+    elements are taken from the last to the first if `flipped`."""
     terms, pieces, deep, wide = shape
     source = w.reshape(-1)
     for n in range(0, pieces * wide, LANES):
         for c in range(terms * deep):
-            _elements(source, line, c * down + n * across, across, turned)
+            _elements(source, line, c * down + n * across, across, flipped)
             for j in range(3):
                 d = _filter_4(load(line, j * LANES), load(line, (3 + j) * LANES), load(line, (6 + j) * LANES))
                 _store_6(line, (9 + j) * LANES, 3 * LANES, d)
@@ -389,13 +389,13 @@ def filters_4(w: Array, g: Array, line: Array, step: int, shape: Any, down: int,
 
 
 @loop
-def filters_2(w: Array, g: Array, line: Array, step: int, shape: Any, down: int, across: int, turned: bool) -> None:
+def filters_2(w: Array, g: Array, line: Array, step: int, shape: Any, down: int, across: int, flipped: bool) -> None:
     """The same for F(2 x 2)."""
     terms, pieces, deep, wide = shape
     source = w.reshape(-1)
     for n in range(0, pieces * wide, LANES):
         for c in range(terms * deep):
-            _elements(source, line, c * down + n * across, across, turned)
+            _elements(source, line, c * down + n * across, across, flipped)
             for j in range(3):
                 d = _filter_2(load(line, j * LANES), load(line, (3 + j) * LANES), load(line, (6 + j) * LANES))
                 _store_4(line, (9 + j) * LANES, 3 * LANES, d)
@@ -407,11 +407,11 @@ def filters_2(w: Array, g: Array, line: Array, step: int, shape: Any, down: int,
 
 
 @helper
-def _elements(source: Array, line: Array, at: int, across: int, turned: bool) -> None:
+def _elements(source: Array, line: Array, at: int, across: int, flipped: bool) -> None:
     """line[e, i] = element e of filter i, of sixteen that are `across` numbers apart."""
     for i in range(LANES):
         for e in range(9):
-            line[e * LANES + i] = source[at + i * across + (8 - e if turned else e)]
+            line[e * LANES + i] = source[at + i * across + (8 - e if flipped else e)]
 
 
 @loop

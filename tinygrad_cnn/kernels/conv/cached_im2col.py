@@ -2,7 +2,7 @@
 
 A plan holds the padded image, a view of its windows, and a buffer for them as columns (c k, n P), above a row of ones that
 multiplies the biases. A call is then two copies and one GEMM. The gradient in the image is itself a convolution: of the
-incoming gradient, spread by the stride, with turned filters.
+incoming gradient, spread by the stride, with flipped filters.
 
 A call takes a plan and gives it back, so no other call finds it in between. The gradient in the filters reuses the columns that
 it finds if they are those of its images: it compares their bytes with those that the columns were filled from. A plan keeps
@@ -29,7 +29,7 @@ from ..matmul import prepare as prepare_product
 MOST = 1 << 18
 """Columns of at most so many elements are kept."""
 
-MOST_TURNED, FEW_NUMBERS = 1 << 16, 1 << 14
+MOST_FLIPPED, FEW_NUMBERS = 1 << 16, 1 << 14
 """For the gradient in the image, the most elements of columns, and of filters, which it copies."""
 
 FEW_FILTERS = 8

@@ -19,7 +19,7 @@ import numpy as np
 
 from ...ops.half import HALF
 from ...ops.windows import Pairs, Sizes, last_view, output_sizes, volume
-from ..blocking import Geometry, is_last, turned
+from ..blocking import Geometry, flipped, is_last
 from ..parallel.task import Task, Work, together
 from . import cached_im2col, depthwise, few_positions, im2col, kn2row, pointwise
 
@@ -64,9 +64,9 @@ def convolve_dx(
         )
     how = method(shape, w.shape, stride, padding, dilation, groups)
     x = _result(out, shape, dtype, last=shape[1] >= FEW_CHANNELS and is_last(u))
-    if how.turned is not None:
-        key, make = how.turned_plan(u.shape, stride, dtype)
-        given = u, turned(w).swapaxes(0, 1), None, x
+    if how.flipped is not None:
+        key, make = how.flipped_plan(u.shape, stride, dtype)
+        given = u, flipped(w).swapaxes(0, 1), None, x
         if out is None:
             return partial(cached_im2col.with_plan, key, make, cached_im2col.convolve, *given)
         return cached_im2col.convolve(make(), *given)
@@ -100,16 +100,18 @@ def convolve_dw(
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """How a convolution is computed: the windows, the module, the number of groups its arrays are split into, and whether its
-    columns are so few that cached_im2col.py computes it. There is one instance for each geometry, so it serves as a cache
-    key."""
+    """How a convolution is computed: its windows, the module, and the number of groups its arrays are split into.
+
+    If it `is_small`, its columns are so few that cached_im2col.py computes it. There is one instance for each geometry, so it
+    serves as a cache key.
+    """
 
     x: Sizes
     g: Geometry
     module: ModuleType
     groups: int
     is_small: bool = False
-    turned: Geometry | None = None
+    flipped: Geometry | None = None
     """The windows of the gradient in the images, if cached_im2col.py computes it."""
 
     def plan(self, dtype: np.dtype[Any]) -> tuple[Any, Callable[[], cached_im2col.Plan]]:
@@ -122,12 +124,12 @@ class Method:
         plans = {} if shared is None else shared
         return plans.get(key) or plans.setdefault(key, make())  # type: ignore[no-any-return]
 
-    def turned_plan(
+    def flipped_plan(
         self, u: Sizes, stride: Sizes, dtype: np.dtype[Any]
     ) -> tuple[Any, Callable[[], cached_im2col.Plan]]:
         """The same for the gradient in the images."""
-        assert self.turned is not None
-        return (self, "turned", dtype), partial(cached_im2col.Plan, u, self.turned, dtype, stride)
+        assert self.flipped is not None
+        return (self, "flipped", dtype), partial(cached_im2col.Plan, u, self.flipped, dtype, stride)
 
     def work(self, function: Callable[..., Work], out: np.ndarray, *parts: tuple[Any, int]) -> Work:
         """The work of one of the module's functions, on arrays split along the given axes, to fill `out`."""
@@ -153,8 +155,8 @@ def method(x: Sizes, w: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, g
     if groups == 1 and (few or volume(g.kernel) > 1):
         windows = x[0] * volume(g.kernel)
         is_small = 0 < windows * x[1] * volume(g.out) <= cached_im2col.MOST
-        if volume(w) <= cached_im2col.FEW_NUMBERS and 0 < windows * w[0] * volume(x[2:]) <= cached_im2col.MOST_TURNED:
-            around = g.turned(x[2:])
+        if volume(w) <= cached_im2col.FEW_NUMBERS and 0 < windows * w[0] * volume(x[2:]) <= cached_im2col.MOST_FLIPPED:
+            around = g.flipped(x[2:])
     return Method(x, g, im2col if few else pointwise if g.is_pointwise else kn2row, groups, is_small, around)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from ...ops.windows import Sizes, interior, last_view, overlaps, volume, windows
 from ...scope import errors
 from .. import blocking
-from ..blocking import Block, Geometry, channels_last, rows_of, turned
+from ..blocking import Block, Geometry, channels_last, flipped, rows_of
 from ..parallel.task import Call, Work
 from ..parallel.workspace import blank, scratch
 
@@ -57,10 +57,10 @@ def convolve(g: Geometry, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y:
 
 def input_gradient(g: Geometry, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
     """The adjoint in x: x (N, G, *sizes) of u (N, G o, *out)."""
-    around = g.turned(x.shape[2:])
+    around = g.flipped(x.shape[2:])
     alike = w.shape[0] == x.shape[1] and u.dtype == x.dtype
     if alike and around is not None and all(s == 1 for s in g.stride):
-        return convolve(around, u, turned(w), None, x)
+        return convolve(around, u, flipped(w), None, x)
     filters, laid_out = _repeated(w, g.out[-1], x.dtype)
 
     def arrange(block: Block) -> list[Call]:

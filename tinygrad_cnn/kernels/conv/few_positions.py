@@ -35,12 +35,12 @@ FEW = 64
 zeros first."""
 
 WIDE, AT_ONCE, SUMS = 64, 512, 16
-"""The convolution itself is so if a product has at least AT_ONCE results, in rows of which at most WIDE count, or as many rows
-as a product may have. Long sums are cut into as few as this needs, up to SUMS."""
+"""Products that BLAS does not pack give the convolution itself, if such a product has at least AT_ONCE results, in rows of
+which at most WIDE count, or as many rows as a product may have. Long sums are cut into as few as this needs, up to SUMS."""
 
 NARROW, MOST, ENOUGH = 32, 128, 256
-"""The gradient in the images is so for up to NARROW positions, or for up to MOST in parts of NARROW ones, if a product has at
-least ENOUGH results, or as many rows as it may have."""
+"""They give the gradient in the images for up to NARROW positions, or for up to MOST in parts of NARROW ones, if a product has
+at least ENOUGH results, or as many rows as it may have."""
 
 IN_SUMS, DEEP, RUN = (NARROW,), 32, 64
 """For these numbers of positions, a product over all filters would be of few elements of the windows, and the processor reads
@@ -203,7 +203,7 @@ def _by_filters(filters: Sizes, start: int, count: int, m: int, dtype: DType) ->
     for i in range(0, count, run):
         for j in range(0, filters[0], deep):
             rows, depth = min(run, count - i), min(deep, filters[0] - j)
-            w = Matrix(rows, depth, j * filters[1] + start + i, filters[1], turned=True)
+            w = Matrix(rows, depth, j * filters[1] + start + i, filters[1], is_transposed=True)
             terms.append(Term(w, Matrix(depth, m, j * m, m), Matrix(rows, m, i * m, m), adds=j > 0))
     return Products(terms, dtype)
 

@@ -13,7 +13,7 @@ and BLAS accumulates it in place. A row of W has the window's numbers for one fi
 OpenBLAS first copies ("packs") the matrices of a product, unless they are small and its kernels are those for AVX-512. There,
 the convolution is many products of a few rows, with filters copied to (*k, c, O). They cannot accumulate: each product of many
 rows is added to the others by NumPy, which takes less time than packing. The adjoint in x is then the convolution of u with
-turned filters, if there is no stride.
+flipped filters, if there is no stride.
 
 Reference: Vasudevan, Anderson and Gregg, "Parallel multi channel convolution using general matrix multiplication",
 arXiv:1704.04428.
@@ -35,10 +35,10 @@ from ..blocking import (
     by_block,
     copy_channels_first,
     copy_channels_last,
+    flipped,
     is_last,
     rows_of,
     summed,
-    turned,
 )
 from ..parallel.task import Call, Work, halved
 from ..parallel.workspace import arranged, blank, buffer, scratch
@@ -52,11 +52,11 @@ UNROLLED, LONG_RUN = 20, 16
 """Copying a number takes as long as UNROLLED multiplications, in runs of at least LONG_RUN numbers."""
 
 NARROWEST, LEAST, MANY = 32, 256, 1 << 18
-"""Fewer filters or positions are not worth products that BLAS does not pack, nor four times as many positions if the filters
-have more than MANY numbers, which take longer to turn."""
+"""The fewest filters, and the fewest positions, for products that BLAS does not pack. Filters of more than MANY numbers take
+longer to transpose: they need four times as many positions."""
 
 TILE = 32
-"""Filters that are turned at a time: a line of the cache has several."""
+"""Filters that are transposed at a time: a line of the cache has several."""
 
 DType = np.dtype[Any]
 
@@ -65,7 +65,7 @@ def convolve(g: Geometry, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y:
     """y (N, O, *out) of x (N, c, *sizes) with filters w (O, c, *k) and biases b (O,)."""
     in_place = _reads_small(g, x.shape, w.shape, y.dtype)
     unrolled = _is_unrolled(g, w.shape)
-    filters, laid_out = (_turned_filters if in_place else _filters)(w, y.dtype)
+    filters, laid_out = (_transposed_filters if in_place else _filters)(w, y.dtype)
     before = [laid_out]
     bias = np.empty((y.shape[-1], len(w)), y.dtype)  # repeated, so that runs are long
     if b is not None:
@@ -91,8 +91,8 @@ def convolve(g: Geometry, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y:
 
 def input_gradient(g: Geometry, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> Work:
     """The adjoint in x: x (N, c, *sizes) of u (N, O, *out)."""
-    if max(g.stride) == 1 and (around := g.turned(x.shape[2:])) is not None:
-        filters = turned(w).swapaxes(0, 1)
+    if max(g.stride) == 1 and (around := g.flipped(x.shape[2:])) is not None:
+        filters = flipped(w).swapaxes(0, 1)
         if _reads_small(around, u.shape, filters.shape, x.dtype):
             return convolve(around, u, filters, None, x)
     filters, laid_out = _filters(w, x.dtype)
@@ -207,7 +207,7 @@ def _small_matrices(how: Layout, image: np.ndarray, o: int) -> tuple[np.ndarray,
 
 
 def _reads_small(g: Geometry, x: Sizes, w: Sizes, dtype: DType) -> bool:
-    """Whether BLAS multiplies faster if it need not pack, and by so much that filters may be turned for it."""
+    """Whether BLAS multiplies faster if it need not pack, and by so much that filters may be transposed for it."""
     k = w[1] * (g.kernel[-1] if g.dilation[-1] == 1 else 1)
     least = LEAST if volume(w) <= MANY else 4 * LEAST
     if not READS_SMALL or dtype not in GEMM or w[0] < NARROWEST or x[0] * volume(g.out) < least:
@@ -215,7 +215,7 @@ def _reads_small(g: Geometry, x: Sizes, w: Sizes, dtype: DType) -> bool:
     return pieces(k, w[0])[0] >= FEWEST
 
 
-def _turned_filters(w: np.ndarray, dtype: DType) -> tuple[np.ndarray, Call]:
+def _transposed_filters(w: np.ndarray, dtype: DType) -> tuple[np.ndarray, Call]:
     """A buffer for w (O, c, *k) in the order (*k, c, O), and the call that fills it."""
     source = w.transpose(*range(2, w.ndim), 1, 0)
     filters = buffer(source.shape, dtype)
@@ -265,8 +265,8 @@ def _image(
     calls: list[Call] = []
     if len(how.copies) > how.phases and not is_last(
         images
-    ):  # so that pixels are turned once, though copied several times
-        copied = scratch("turned", last_view(images).shape, x.dtype)
+    ):  # so that pixels are transposed once, though copied several times
+        copied = scratch("transposed", last_view(images).shape, x.dtype)
         calls.append(partial(copy_channels_last, copied, images))
         images = np.moveaxis(copied, -1, 1)
     calls += [partial(copy_channels_last, how.pixels(image[c.phase])[c.target], images[c.source]) for c in how.copies]

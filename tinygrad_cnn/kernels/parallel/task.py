@@ -1,7 +1,7 @@
-"""A kernel as prepared calls on fixed buffers: built and run once, or built once and run again.
+"""A kernel as a list of calls on fixed buffers: an eager op builds them and runs them once, a compiled program many times.
 
-Building is Python code: views, sizes, addresses. The prepared calls are calls of NumPy and BLAS, which release the interpreter
-lock and so run in parallel. With much Python between them, threads mostly wait for the lock.
+To build is Python: views, sizes, addresses. The calls are those of NumPy and BLAS, which release the interpreter lock and so
+run in parallel. With much Python between them, threads mostly wait for the lock.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ KEPT = 64
 
 @dataclass(eq=False)
 class Work:
-    """Calls `before`, then the calls of all parts on as many threads as allowed, then calls `after`.
+    """Calls `before`, then those of all parts on as many threads as allowed, then calls `after`. A call of the object runs it.
 
-    `arrange(part)` builds the calls of a part, which may use scratch: it is called with the workspace with which they will run.
-
-    `images`, if given, has one slice for each part: the part accesses only these images of the arrays that the op lists in
-    `along`, and the calls before and after access none of these arrays. `little` work is not worth a second thread. Calling the
-    object runs it and returns `out`.
+    Attributes:
+        arrange: builds the calls of a part. They may use scratch, so they run with the workspace with which they are built.
+        images: if given, a slice for each part. Of the arrays that the op lists in `along`, the part accesses only these
+            images; the calls before and after access none of them.
+        little: whether the work is not worth a second thread.
+        out: the result, which the call returns.
     """
 
     parts: Sequence[Any]

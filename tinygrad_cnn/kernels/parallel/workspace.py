@@ -58,7 +58,7 @@ class _Here(threading.local):
     def __init__(self) -> None:
         self.free: list[Workspace] = []
         self.pool: Pool | None = None
-        self.packs = False  # whether the inputs of these tasks but the first keep their values
+        self.packs = False  # whether all inputs of these tasks but the first keep their values
 
 
 _here = _Here()
@@ -96,8 +96,10 @@ def forget() -> None:
 
 
 class Pool:
-    """Buffers of prepared tasks that run one after another: what a task writes there, only the same run of it reads. Large ones
-    are parts of an arena, if there is one that is large enough."""
+    """Buffers that prepared tasks share, since they run one after another: only the run that wrote a value there reads it.
+
+    Large ones are parts of an arena, if it has gaps of their size.
+    """
 
     def __init__(self) -> None:
         self._buffers: list[np.ndarray] = []
@@ -113,7 +115,7 @@ class Pool:
         return self._arena.nbytes + sum(buffer.nbytes for buffer in self._buffers)
 
     def arena(self, size: int) -> np.ndarray:
-        """At least so many bytes, the same for all who ask, for values that are read before any other task runs."""
+        """At least so many bytes, which programs share, for values that are read before another program runs."""
         if self._arena.nbytes < size:
             self.outgrown += self.nbytes
             self._buffers.clear()
@@ -158,8 +160,8 @@ class Pool:
 
 @contextmanager
 def packing() -> Iterator[None]:
-    """Tasks that are prepared meanwhile, in this thread, have inputs that keep their values, but for the first one: they may
-    lay them out now. Their buffers are their own, and keep their values."""
+    """Tasks that are prepared meanwhile, in this thread, have constants for inputs, but for the first one: they may lay these
+    out now. Their buffers are their own, and keep their values."""
     before = _here.pool, _here.packs
     _here.pool, _here.packs = None, True
     try:
