@@ -139,10 +139,15 @@ WINDOWS = [
 
 def given_to(function, rng, order):
     """Inputs and parameters that the kernel of an op must take."""
-    if function in (activation.gelu, activation.gelu_slope, activation.silu, activation.silu_slope):
+    if function in (
+        activation.gelu, activation.gelu_slope, activation.silu, activation.silu_slope,
+        activation.hardsigmoid, activation.hardswish,
+    ):  # fmt: skip
         x = normal(rng, 5000) * 4
         yield [ordered(x.reshape(2, 50, 5, 10), order)], {"approximate": "none"} if function is activation.gelu else {}
-    elif function in (activation.gelu_pull, activation.silu_pull):
+    elif function in (
+        activation.gelu_pull, activation.hardsigmoid_pull, activation.hardswish_pull, activation.silu_pull
+    ):  # fmt: skip
         u, x = (ordered(a.reshape(2, 50, 5, 10), order) for a in (normal(rng, 5000), normal(rng, 5000) * 4))
         yield [u, x], {}
         yield [u, np.broadcast_to(np.float32(-1.5), u.shape)], {}
@@ -337,6 +342,22 @@ SPECIAL = np.array([np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-40, 
 def test_activations_of_special_numbers(function, numba, tables):
     expected = function.op.raw(SPECIAL.astype(np.float64), **({"approximate": "none"} if function is tg.gelu else {}))
     np.testing.assert_allclose(function(np.tile(SPECIAL, 20)), np.tile(expected, 20).astype(np.float32), rtol=2e-7)
+
+
+@needs_numba
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_hardswish_and_hardsigmoid_have_the_bits_of_their_definitions(numba):
+    edges = [f(np.float32(c), np.float32(0)) for c in (3, -3) for f in (lambda c, to: c, np.nextafter)]
+    some = np.concatenate([SPECIAL, np.array(edges, np.float32), normal(np.random.default_rng(0), 16) * 4])
+    u, x = (a.ravel() for a in np.meshgrid(some, some))
+    for function, inputs in (
+        (activation.hardsigmoid, [x]), (activation.hardswish, [x]),
+        (activation.hardsigmoid_pull, [u, x]), (activation.hardswish_pull, [u, x]),
+    ):  # fmt: skip
+        y, expected = np.asarray(function(*inputs)), function.op.raw(*inputs)
+        np.testing.assert_array_equal(y, expected)
+        known = ~np.isnan(expected)
+        np.testing.assert_array_equal(np.signbit(y[known]), np.signbit(expected[known]))
 
 
 @needs_numba

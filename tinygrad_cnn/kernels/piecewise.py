@@ -37,6 +37,11 @@ def prepare_rectify_pull(out: np.ndarray | None, u: Any, a: Any, slope: Any) -> 
     return _prepared(_rectify_pull, out, u, a, slope=slope) if slope.__class__ is float and 0 <= slope <= 1 else None
 
 
+def prepare_hardsigmoid(out: np.ndarray | None, a: Any) -> Any:
+    """A task for ``hardsigmoid``; None for few elements."""
+    return _prepared(_hardsigmoid, out, a)
+
+
 def prepare_hardsigmoid_pull(out: np.ndarray | None, u: Any, a: Any) -> Any:
     """A task for ``hardsigmoid_pull``; None for few elements, or arrays that differ."""
     return _prepared(_hardsigmoid_pull, out, u, a)
@@ -139,6 +144,13 @@ def _rectify_pull(u: np.ndarray, x: np.ndarray, y: np.ndarray, slope: float) -> 
     np.multiply(u, t, y)
 
 
+def _hardsigmoid(x: np.ndarray, y: np.ndarray) -> None:
+    """The steps of the definition, in the memory of y."""
+    np.add(x, _number(3, y.dtype), y)
+    y.clip(_number(0, y.dtype), _number(6, y.dtype), y)
+    np.divide(y, _number(6, y.dtype), y)
+
+
 def _hardsigmoid_pull(u: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
     """u / 6, of which the bits stay where |x| < 3. Bits of numbers from 0 on have the order of the numbers, below NaN."""
     integer = BITS[y.dtype]
@@ -151,15 +163,21 @@ def _hardsigmoid_pull(u: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
 
 
 def _hardswish_pull(u: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
-    """u (x / 3 + 1/2), u from 3 on, and 0 up to -3."""
-    mask = _mask("mask", y)
-    t = np.divide(x, _number(3, y.dtype), _room(y, u, x))
-    np.add(t, _number(0.5, y.dtype), t)
-    _put(t, np.greater_equal(x, _number(3, y.dtype), mask), 1)
-    np.greater(x, _number(-3, y.dtype), mask)
-    np.logical_not(mask, mask)
-    np.multiply(u, t, y)
-    _put(y, mask, 0)
+    """u (q + 1/2 - n / 2), with q = x / 3 limited to [-1, 1] and n the whole part of q: 1 from 3 on, -1 up to -3, else 0.
+
+    Up to -3, and for NaN, the bits are multiplied by 0.
+    """
+    q, t = _room(y, u, x), temporary("second", y)
+    x.clip(_number(-3, y.dtype), _number(3, y.dtype), q)
+    np.divide(q, _number(3, y.dtype), q)
+    np.multiply(np.trunc(q, t), _number(0.5, y.dtype), t)
+    np.subtract(q, t, q)
+    np.add(q, _number(0.5, y.dtype), q)
+    above = np.greater(x, _number(-3, y.dtype), _mask("mask", y))
+    np.multiply(u, q, y)
+    bits, chosen = y.view(BITS[y.dtype]), t.view(BITS[y.dtype])
+    np.copyto(chosen, above.view(INT8))
+    np.multiply(bits, chosen, bits)
 
 
 def _negative(x: np.ndarray, t: np.ndarray, rate: float) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""GELU, SiLU and their gradients for float32: GELU's to a unit in the last place, SiLU's to 4, also where they are small.
+"""GELU, SiLU, hardswish, hardsigmoid and their gradients for float32: GELU's to a unit in the last place, SiLU's to 4, also
+where they are small. Those of hardswish and hardsigmoid have the bits of their definitions.
 
 For processors with AVX-512, GELU is in `normal.py`. For the others, numbers are looked up in memory. P(x) is the probability
 that a standard normal number is below x, and f its density. P, f and the slope of GELU, P + x f, are looked up at the multiple
@@ -22,7 +23,7 @@ import numpy as np
 
 from ...kernels import blocks
 from . import normal
-from .compiled import Number, helper, loop
+from .compiled import Number, exact, helper, loop
 from .vectors import FINDS
 
 BLOCK = 1 << 17
@@ -49,6 +50,7 @@ COUNT = 1 << 13
 
 HALF, THIRD, SIXTH, LAST = (np.float32(1 / n) for n in (2, 3, 6, 24))
 ONE, TWO, NONE = np.float32(1.0), np.float32(2.0), np.float32(0.0)
+THREE, SIX = np.float32(3.0), np.float32(6.0)
 
 
 def _tables() -> list[np.ndarray]:
@@ -93,6 +95,26 @@ def prepare_silu_slope(out: np.ndarray | None, a: Any) -> Any:
 def prepare_silu_pull(out: np.ndarray | None, u: Any, a: Any) -> Any:
     """A task for ``silu_pull``."""
     return _prepare(_silu_pull, out, u, a)
+
+
+def prepare_hardsigmoid(out: np.ndarray | None, a: Any) -> Any:
+    """A task for ``hardsigmoid``."""
+    return _prepare(_hardsigmoid, out, a)
+
+
+def prepare_hardsigmoid_pull(out: np.ndarray | None, u: Any, a: Any) -> Any:
+    """A task for ``hardsigmoid_pull``."""
+    return _prepare(_hardsigmoid_pull, out, u, a)
+
+
+def prepare_hardswish(out: np.ndarray | None, a: Any) -> Any:
+    """A task for ``hardswish``."""
+    return _prepare(_hardswish, out, a)
+
+
+def prepare_hardswish_pull(out: np.ndarray | None, u: Any, a: Any) -> Any:
+    """A task for ``hardswish_pull``."""
+    return _prepare(_hardswish_pull, out, u, a)
 
 
 def _prepare(function: Any, out: np.ndarray | None, *arrays: Any) -> Any:
@@ -225,3 +247,32 @@ def _silu_slope(x: np.ndarray, y: np.ndarray) -> None:
 def _silu_pull(u: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
     for i in range(x.size):
         y[i] = u[i] * _logistic_slope(x[i])
+
+
+@exact
+def _hardsigmoid(x: np.ndarray, y: np.ndarray) -> None:
+    for i in range(x.size):
+        t = x[i] + THREE
+        t = NONE if t < NONE else t  # a NaN stays
+        y[i] = (SIX if t > SIX else t) / SIX
+
+
+@exact
+def _hardsigmoid_pull(u: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
+    for i in range(x.size):
+        y[i] = u[i] / SIX if abs(x[i]) < THREE else NONE
+
+
+@exact
+def _hardswish(x: np.ndarray, y: np.ndarray) -> None:
+    for i in range(x.size):
+        t = x[i] + THREE
+        t = NONE if t < NONE else t
+        y[i] = x[i] * ((SIX if t > SIX else t) / SIX)
+
+
+@exact
+def _hardswish_pull(u: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
+    for i in range(x.size):
+        t = u[i] * (x[i] / THREE + HALF if x[i] < THREE else ONE)
+        y[i] = t if x[i] > -THREE else NONE
