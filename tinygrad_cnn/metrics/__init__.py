@@ -7,7 +7,7 @@ from .counts import F1, Dice, IoU, Precision, Recall, Specificity
 from .curves import AUROC, AveragePrecision
 from .errors import MAE, MAPE, MSLE, R2, RMSE, Cosine
 from .metric import Average, Metric
-from .names import resolved
+from .resolve import resolved
 
 __all__ = [
     "AUROC", "F1", "MAE", "MAPE", "MSLE", "R2", "RMSE", "Accuracy", "Average", "AveragePrecision", "BinaryAccuracy", "Cosine",

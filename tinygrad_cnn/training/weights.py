@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..metrics.names import function_of, threshold_of
+from ..metrics.resolve import function_of, threshold_of
 from ..nn import Module
 from ..ops.losses.classification import cross_entropy, nll_loss
 from ..tensor import Tensor
