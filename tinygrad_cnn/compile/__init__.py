@@ -1,8 +1,8 @@
 """``compile``: the function runs as written in every call, and its backward passes run as programs.
 
-`compiled` makes a call: it sets who is asked for the gradients of a walk. `walks` knows the structures of earlier graphs
-(`graphs`). `rules` records the ops of a backward walk, and `program` runs them as one flat list of tasks (`tasks`), in memory
-that `memory` plans.
+`compiled` makes a call, in which a backward walk asks `walks` for its gradients. `walks` compares the graph with the structures
+of earlier ones (`graphs`), and parameters with earlier ones (`params`). `rules` records the ops of a walk, of which `parts`
+adds the gradients of parts in place. `program` runs them as one flat list of tasks (`tasks`), in memory that `memory` plans.
 `frozen` prepares the layers of a model in evaluation; `layers` knows whether they are as they were, and `folding` folds norms.
 
 All of it is imported when something is compiled for the first time.

@@ -1,4 +1,4 @@
-"""Layers with weights as inference wants them: batch norms folded into them, matrices with the inputs along the rows."""
+"""Layers for inference: batch norms are folded into the layers before them, and the weights of linear layers transposed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NORM = {
 
 
 DTYPES = (np.float32, np.float64)
-"""Of the weights that are folded or turned."""
+"""Of the weights that are folded or transposed."""
 
 
 class Folded:

@@ -1,4 +1,4 @@
-"""Whose an op is, and parameters as values that can be compared."""
+"""Which ops are this library's own, and whether parameters of ops are the same as before."""
 
 from __future__ import annotations
 

@@ -24,11 +24,11 @@ from .rules import Call, Value, Walk, like, mapped, own, pulled
 from .tasks import COPIED_BYTES, bound, is_dense
 
 MUCH = 1 << 24
-"""Before so many bytes are allocated for good, what earlier calls freed is given back: it lies in holes of many sizes."""
+"""Before so many bytes are allocated for good, freed memory is given back to the system: it lies in gaps of many sizes."""
 
 
 PLACES = 4
-"""For so many places of saved values, calls stay prepared."""
+"""A call that reads large saved values stays prepared for so many addresses of these."""
 
 
 class Program:

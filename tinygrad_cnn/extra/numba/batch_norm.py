@@ -5,6 +5,9 @@ Each of its ops is one pass over the images. ``channels.py`` says how these are 
 A clip's gradient passes where the normalized number is inside of the limits. That number is computed again, by the operations
 that gave the output: so no pass reads the output, and both directions agree in every element. Results may take the place of an
 input.
+
+Rows are matrices (n, width), with the channels of one pixel or of several in a row. `numbers` (3, width) has the centre, the
+factor and the shift of each of them, and `numbers` (5, width) also the slope and the shift of the gradient.
 """
 
 from __future__ import annotations

@@ -30,13 +30,13 @@ RUN = 16
 """The sums of so many rows are added in float64."""
 
 FEW = 16
-"""Numbers are summed less the mean of so many rows."""
+"""Moments are those of deviations from the mean of so many pixels."""
 
 LONG = 256
 """So many numbers of a channel are added in float32, in several sums, and these in float64."""
 
 WIDE = 64
-"""A row of fewer channels is read together with those that follow."""
+"""Pixels of few channels are joined until a row has so many numbers."""
 
 FLOAT32 = np.dtype(np.float32)
 
@@ -184,7 +184,7 @@ def _sums_first(x: Array, y: Array) -> None:
 
 @loop
 def _few(x: Array, centre: Array) -> None:
-    """The mean of a few pixels of x (n, c), from all over, in float32, for each pixel of a row."""
+    """centre (width,) = the mean of a few pixels of x (n, c), evenly spread, repeated for each pixel of a row."""
     n, channels = x.shape
     few = min(n, FEW)
     total = np.zeros(channels, np.float64)

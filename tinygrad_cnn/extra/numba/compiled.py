@@ -3,7 +3,8 @@
 Each is a module-level function, which Numba caches in a file beside its source, and runs without the interpreter lock. Threads
 and blocks are the library's own: Numba's parallel loops add up in another order for each number of threads.
 
-Numba looks for changes only in the file of a loop, so helpers stand in the file of the loops that call them.
+Numba looks for changes only in the file of a loop, so helpers stand in the file of the loops that call them. After a change of
+the instructions in ``vectors.py`` or ``pictures/bytes.py``, delete the files that it keeps.
 """
 
 from __future__ import annotations

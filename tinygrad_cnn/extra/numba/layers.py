@@ -37,8 +37,8 @@ LONG = 1 << 10
 """Products of so many elements of a row are added in float32, in several sums, and these in float64."""
 
 AHEAD = 1 << 12
-"""Numbers that are only read are fetched so many numbers before their turn, since the processor begins later by itself. Where
-there are numbers to write as well, that takes longer."""
+"""A loop that only reads prefetches so many numbers ahead, earlier than the processor does by itself. In one that writes, too,
+that takes longer."""
 
 FLOAT32 = np.dtype(np.float32)
 

@@ -1,7 +1,9 @@
-"""Max-pooling of images of float32, the elements that it selects, and their gradient: sixteen channels or more, last, with any
-windows, or channels first with tiles of 2 x 2. Of channels that are no multiple of sixteen, the last sixteen are computed, too.
+"""Max-pooling of images of float32, the elements that it selects, and its gradient.
 
-An element is larger if it is a NaN, too: then a NaN is selected, of several the last, and of equal elements the first.
+Where sixteen channels or more are last in memory, the loops take any windows; where channels are first, tiles of 2 x 2. If the
+channels are no multiple of sixteen, the last sixteen are a vector, too, and some are computed twice.
+
+Of equal elements, the first is selected. A NaN counts as larger than any element before it, so the last NaN is selected.
 """
 
 from __future__ import annotations

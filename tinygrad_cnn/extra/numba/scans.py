@@ -1,5 +1,7 @@
-"""Running sums of float32, accumulated in float64 like the definition, term by term: for several rows at once, since each sum
-waits for the one before."""
+"""Cumulative sums of float32, accumulated in float64 term by term, as by the definition.
+
+Each sum waits for the one before, so the loops compute those of several rows at once.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,7 @@ def prepare_cumsum(out: Array | None, a: Any, *, axis: int | None) -> Any:
 
 @loop
 def _along_rows(a: Array, y: Array) -> None:
-    """The running sums of each row."""
+    """The cumulative sums of each row of a (rows, n)."""
     rows, n = a.shape
     for i in range(0, rows - 7, 8):
         s0, s1, s2, s3, s4, s5, s6, s7 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
@@ -80,7 +82,7 @@ def _along_rows(a: Array, y: Array) -> None:
 
 @loop
 def _across_rows(a: Array, y: Array) -> None:
-    """The running sums of matrices along their first axis."""
+    """The cumulative sums of matrices a (outer, n, inner) along their first axis."""
     total = np.empty(a.shape[2])
     for i in range(a.shape[0]):
         total[:] = 0.0

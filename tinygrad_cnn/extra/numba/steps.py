@@ -1,7 +1,7 @@
 """Steps of optimizers in one pass over memory, where NumPy makes a pass for each operation: SGD with momentum, and Adam.
 
-They compute the operations of the optimizers' ``update`` in its order, so the bits are the same. An option that is rare is left
-to it.
+They compute the operations of the optimizers' ``update`` in its order, so the bits are the same. Rare options are left to
+``update``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def adam(p: Array, g: Array, state: dict[str, Any], group: dict[str, Any], new: 
 
 
 STEPS: dict[Any, Callable[..., bool]] = {SGD.update: sgd, Adam.update: adam}
-"""By an optimizer's ``update``, its form here."""
+"""The compiled form of each optimizer's ``update``."""
 
 
 def _run(function: Any, arrays: list[Array], kind: int, *numbers: float) -> bool:

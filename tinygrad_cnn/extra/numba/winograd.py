@@ -38,13 +38,13 @@ BLOCK_BYTES, FEWEST, MOST = 3 << 19, 32, 96
 adds products."""
 
 SUM_BYTES = 1 << 22
-"""The adjoint in w has blocks of this size, since each adds a term to a sum, and sums of this size together, or two."""
+"""The size of a block for the adjoint in w, where each block adds a term to a sum; and the size of all sums, at least two."""
 
 EXTRA, EXTRA_DW = {2: 30, 4: 28}, {2: 30, 4: 64}
-"""What filters cost, in tiles: they are transformed in every call."""
+"""How many tiles take as long as the transform of the filters, which is a part of every call."""
 
 GAIN = 0.85
-"""Other kernels multiply so much faster than the products here, with the transforms of tiles."""
+"""The time of a multiplication in other kernels, over that of one here with its share of the transforms."""
 
 FLOAT32 = np.dtype(np.float32)
 

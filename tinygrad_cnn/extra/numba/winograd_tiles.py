@@ -11,8 +11,8 @@ are t^2 products of matrices. The adjoint in w is G^T [the sum over tiles of (A 
 F(2 x 2) takes the points 0, 1 and -1, F(4 x 4) the points 0, a, -a, b and -b with a = 5/8 and b = 3/2, whose powers are exact
 in float32. The error is then half of what it is with the usual points 1 and 2.
 
-Images are channels-last, and sixteen channels a vector. A row of tiles is transformed along columns into scratch, sixteen
-channels at a time, and from there along rows.
+Images are channels-last, and sixteen channels are a vector. A row of tiles is transformed along columns into scratch, sixteen
+channels at a time, and from there along rows. In shapes: n images H x W, C channels of x, O of y, t^2 points.
 
 References: Lavin and Gray, "Fast algorithms for convolutional neural networks", arXiv:1509.09308; Barabasz et al., "Error
 analysis and improving the accuracy of Winograd convolution for deep neural networks", arXiv:1803.10986.

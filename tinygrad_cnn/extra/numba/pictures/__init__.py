@@ -24,7 +24,7 @@ FORMS: dict[Callable[..., Any], Callable[..., Any]] = {
     geometry.mirrored: memory.mirrored,
     geometry.window: memory.window,
 }
-"""By a function of images, its compiled form."""
+"""The compiled form of each function of images."""
 
 
 def attach(on: bool) -> None:

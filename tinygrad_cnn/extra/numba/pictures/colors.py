@@ -27,6 +27,16 @@ def _taken(x: Any, channels: int | None = None) -> Array | None:
     return pixels
 
 
+def _changed(loop: Any, x: Array, numbers: Array) -> Array | None:
+    """What `loop` makes of colours (n, 3, pixels), with a number for each image; None for other images."""
+    pixels = _taken(x, 3)
+    if pixels is None:
+        return None
+    y = np.empty(x.shape, np.uint8)
+    loop(pixels, numbers.reshape(-1), y.reshape(pixels.shape))
+    return y
+
+
 def translated(x: Array, tables: Array) -> Array | None:
     """``functional.translated``."""
     pixels = _taken(x)
@@ -111,12 +121,7 @@ def _gray_sums(x: Array) -> Array:
 
 def saturated(x: Array, f: Array) -> Array | None:
     """``functional.saturated``."""
-    pixels = _taken(x, 3)
-    if pixels is None:
-        return None
-    y = np.empty(x.shape, np.uint8)
-    _saturated(pixels, f.reshape(-1), y.reshape(pixels.shape))
-    return y
+    return _changed(_saturated, x, f)
 
 
 @exact
@@ -138,12 +143,7 @@ def _saturated(x: Array, f: Array, y: Array) -> None:
 
 def turned(x: Array, turns: Array) -> Array | None:
     """``functional.turned``."""
-    pixels = _taken(x, 3)
-    if pixels is None:
-        return None
-    y = np.empty(x.shape, np.uint8)
-    _turned(pixels, turns.reshape(-1), y.reshape(pixels.shape))
-    return y
+    return _changed(_turned, x, turns)
 
 
 @exact_helper
@@ -158,7 +158,7 @@ def _channel(hue: Number, start: Number, chroma: Number, most: Number) -> Number
 
 @exact
 def _turned(x: Array, turns: Array, y: Array) -> None:
-    """The hue turned, by the formulas of the definition."""
+    """y = x with the hue turned by so many sixths of the circle, by the formulas of the definition."""
     none, one, step = np.float32(0.0), np.float32(1.0), np.float32(255.999 / 255)
     hues, chromas, mosts = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     for n in range(len(x)):

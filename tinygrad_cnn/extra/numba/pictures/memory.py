@@ -24,6 +24,7 @@ def mirrored(x: Array, chosen: Array, axis: int) -> Array | None:
 
 @exact
 def _left_right(x: Array, chosen: Array, y: Array) -> None:
+    """y = x (n, c, H, W), with the lines of the chosen images reversed."""
     for n in range(len(x)):
         for c in range(x.shape[1]):
             for i in range(x.shape[2]):
@@ -38,6 +39,7 @@ def _left_right(x: Array, chosen: Array, y: Array) -> None:
 
 @exact
 def _upside_down(x: Array, chosen: Array, y: Array) -> None:
+    """y = x (n, c, H, W), with the order of the lines of the chosen images reversed."""
     for n in range(len(x)):
         for c in range(x.shape[1]):
             for i in range(x.shape[2]):
@@ -63,6 +65,7 @@ def window(x: Array, places: Array, size: tuple[int, int], fill: Array) -> Array
 
 @exact
 def _window(x: Array, places: Array, fill: Number, y: Array) -> None:
+    """y (n, c, h, w) = the windows of x (n, c, H, W) with the corners places (n, 2), and `fill` outside of x."""
     height, width = x.shape[2:]
     for n in range(len(x)):
         top, left = places[n]

@@ -1,7 +1,7 @@
 """Images of uint8 read through homographies, row by row.
 
-Where to read, what is there, and the means of it, are loops over the row: the first and the last of vectors, the second of
-single bytes, from a copy of the image that fits the cache.
+Three loops compute a row: the places to read, the bytes there, and their means. The first and the last use vector registers.
+The second reads single bytes, from a copy of the image that fits into the cache.
 """
 
 from __future__ import annotations
