@@ -98,17 +98,19 @@ def test_a_program_has_columns_of_its_own(filled):
 
 def test_plans_are_few_and_no_two_calls_have_one():
     geometry = Geometry((3, 3), (6, 6), *(PLAIN[name] for name in ("stride", "padding", "dilation")))
-    make, seen, alive = partial(cached_im2col.Plan, (1, 3, 6, 6), geometry, np.dtype(float)), [], weakref.WeakSet()
+    given = (cached_im2col.Columns((1, 3, 6, 6), geometry, (1, 1)), np.dtype(float))
+    seen, alive = [], weakref.WeakSet()
 
     def use(plan, depth):
         seen.append(plan)
-        return partial(cached_im2col.with_plan, "key", make, use, depth - 1) if depth else list
+        return partial(cached_im2col.with_plan, *given, use, depth - 1) if depth else list
 
-    cached_im2col.with_plan("key", make, use, 1)
-    cached_im2col.with_plan("key", make, use, 0)
+    cached_im2col.with_plan(*given, use, 1)
+    cached_im2col.with_plan(*given, use, 0)
     assert seen[0] is seen[2] is not seen[1]
-    for key in range(2 * cached_im2col.KEPT):
-        cached_im2col.with_plan(key, make, lambda plan: partial(alive.add, plan))
+    for _ in range(2 * cached_im2col.KEPT):
+        given = (cached_im2col.Columns((1, 3, 6, 6), geometry, (1, 1)), np.dtype(float))
+        cached_im2col.with_plan(*given, lambda plan: partial(alive.add, plan))
     assert len(alive) == cached_im2col.KEPT
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -54,10 +55,19 @@ def forget() -> None:
     _here.plans.clear()
 
 
-def with_plan(key: Any, make: Callable[[], Plan], prepare: Callable[..., Callable[[], Any]], *args: Any) -> Any:
-    """The result of the task prepare(plan, *args), with a plan for `key` that no other call has until it ends."""
-    plans = _here.plans
-    plan = plans.pop(key, None) or make()
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """What a plan is made for: windows g on images of a shape, whose pixels are `spread` apart, with zeros between them."""
+
+    shape: Sizes
+    g: Geometry
+    spread: Sizes
+
+
+def with_plan(columns: Columns, dtype: np.dtype[Any], prepare: Callable[..., Callable[[], Any]], *args: Any) -> Any:
+    """The result of the task prepare(plan, *args), with a plan for the columns that no other call has until it ends."""
+    plans, key = _here.plans, (columns, dtype)
+    plan = plans.pop(key, None) or Plan(columns, dtype)
     try:
         return prepare(plan, *args)()
     finally:
@@ -66,8 +76,14 @@ def with_plan(key: Any, make: Callable[[], Plan], prepare: Callable[..., Callabl
             plans.popitem(last=False)
 
 
+def shared_plan(columns: Columns, dtype: np.dtype[Any], shared: dict[Any, Any] | None) -> Plan:
+    """The plan of all tasks that have `shared` in common."""
+    key, plans = (columns, dtype), {} if shared is None else shared
+    return plans.get(key) or plans.setdefault(key, Plan(columns, dtype))  # type: ignore[no-any-return]
+
+
 class Plan:
-    """Buffers and views for windows g on images (n, c, *sizes), whose pixels are `spread` apart, with zeros between them."""
+    """Buffers and views for :class:`Columns` of images (n, c, *sizes)."""
 
     _images: np.ndarray | None = None
     """The images that the columns are of, if gradients in filters ask for them."""
@@ -76,10 +92,9 @@ class Plan:
     _is_known = False
     """Whether they are those of the last call."""
 
-    def __init__(self, shape: Sizes, g: Geometry, dtype: np.dtype[Any], spread: Sizes = ()) -> None:
-        n, c, *sizes = shape
+    def __init__(self, columns: Columns, dtype: np.dtype[Any]) -> None:
+        (n, c, *sizes), g, spread = columns.shape, columns.g, columns.spread
         d, self.out = len(sizes), g.out
-        spread = spread or (1,) * d
         sizes = [(m - 1) * s + 1 for m, s in zip(sizes, spread, strict=True)]
         padded = np.zeros((n, c, *(m + sum(pair) for m, pair in zip(sizes, g.padding, strict=True))), dtype)
         inner = padded[interior(tuple(sizes), g.padding)]

@@ -22,6 +22,7 @@ from ...ops.windows import Pairs, Sizes, last_view, output_sizes, volume
 from ..blocking import Geometry, flipped, is_last
 from ..parallel.task import Task, Work, together
 from . import cached_im2col, depthwise, few_positions, im2col, kn2row, pointwise
+from .cached_im2col import Columns
 
 FEW_CHANNELS = 8
 """With fewer channels, runs along the image are longer than runs along the channels."""
@@ -43,11 +44,11 @@ def convolve(
     if dtype is HALF:
         return _in_float32(convolve, out, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
     how = method(x.shape, w.shape, stride, padding, dilation, groups)
-    if how.is_small and out is None:
-        return partial(cached_im2col.with_plan, *how.plan(dtype), cached_im2col.convolve, x, w, b, None)
+    if how.columns is not None and out is None:
+        return partial(cached_im2col.with_plan, how.columns, dtype, cached_im2col.convolve, x, w, b, None)
     y = _result(out, (len(x), len(w), *how.g.out), dtype, last=True)
-    if how.is_small:
-        return cached_im2col.convolve(how.shared_plan(dtype, shared), x, w, b, y)
+    if how.columns is not None:
+        return cached_im2col.convolve(cached_im2col.shared_plan(how.columns, dtype, shared), x, w, b, y)
     return how.work(how.module.convolve, y, (x, 1), (w, 0), (b, 0), (y, 1))
 
 
@@ -65,11 +66,10 @@ def convolve_dx(
     how = method(shape, w.shape, stride, padding, dilation, groups)
     x = _result(out, shape, dtype, last=shape[1] >= FEW_CHANNELS and is_last(u))
     if how.flipped is not None:
-        key, make = how.flipped_plan(u.shape, stride, dtype)
         given = u, flipped(w).swapaxes(0, 1), None, x
         if out is None:
-            return partial(cached_im2col.with_plan, key, make, cached_im2col.convolve, *given)
-        return cached_im2col.convolve(make(), *given)
+            return partial(cached_im2col.with_plan, how.flipped, dtype, cached_im2col.convolve, *given)
+        return cached_im2col.convolve(cached_im2col.Plan(how.flipped, dtype), *given)
     module = how.module
     if module in (im2col, kn2row):
         module = kn2row if w.shape[1] * w.shape[-1] >= LONG_RUN else im2col
@@ -91,10 +91,10 @@ def convolve_dw(
         )
     how = method(x.shape, shape, stride, padding, dilation, groups)
     w = _result(out, shape, dtype)
-    if how.is_small and out is None:
-        return partial(cached_im2col.with_plan, *how.plan(dtype), cached_im2col.weight_gradient, x, u, w)
-    if how.is_small:
-        return cached_im2col.weight_gradient(how.shared_plan(dtype, shared), x, u, w)
+    if how.columns is not None and out is None:
+        return partial(cached_im2col.with_plan, how.columns, dtype, cached_im2col.weight_gradient, x, u, w)
+    if how.columns is not None:
+        return cached_im2col.weight_gradient(cached_im2col.shared_plan(how.columns, dtype, shared), x, u, w)
     return how.work(how.module.weight_gradient, w, (x, 1), (u, 1), (w, 0))
 
 
@@ -102,34 +102,16 @@ def convolve_dw(
 class Method:
     """How a convolution is computed: its windows, the module, and the number of groups its arrays are split into.
 
-    If it `is_small`, its columns are so few that cached_im2col.py computes it. There is one instance for each geometry, so it
-    serves as a cache key.
+    There is one instance for each geometry, so its columns serve as a cache key.
     """
 
-    x: Sizes
     g: Geometry
     module: ModuleType
     groups: int
-    is_small: bool = False
-    flipped: Geometry | None = None
-    """The windows of the gradient in the images, if cached_im2col.py computes it."""
-
-    def plan(self, dtype: np.dtype[Any]) -> tuple[Any, Callable[[], cached_im2col.Plan]]:
-        """The key of a plan for the columns, and what makes it."""
-        return (self, dtype), partial(cached_im2col.Plan, self.x, self.g, dtype)
-
-    def shared_plan(self, dtype: np.dtype[Any], shared: dict[Any, Any] | None) -> cached_im2col.Plan:
-        """The plan of all tasks that have `shared` in common."""
-        key, make = self.plan(dtype)
-        plans = {} if shared is None else shared
-        return plans.get(key) or plans.setdefault(key, make())  # type: ignore[no-any-return]
-
-    def flipped_plan(
-        self, u: Sizes, stride: Sizes, dtype: np.dtype[Any]
-    ) -> tuple[Any, Callable[[], cached_im2col.Plan]]:
-        """The same for the gradient in the images."""
-        assert self.flipped is not None
-        return (self, "flipped", dtype), partial(cached_im2col.Plan, u, self.flipped, dtype, stride)
+    columns: Columns | None = None
+    """The columns of the images, if they are so few that cached_im2col.py computes the convolution."""
+    flipped: Columns | None = None
+    """Those of the outputs' gradient, if cached_im2col.py computes the gradient in the images."""
 
     def work(self, function: Callable[..., Work], out: np.ndarray, *parts: tuple[Any, int]) -> Work:
         """The work of one of the module's functions, on arrays split along the given axes, to fill `out`."""
@@ -147,17 +129,19 @@ def method(x: Sizes, w: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, g
     """The method for x (N, C, *sizes) and w (O, C / groups, *k)."""
     g = Geometry(w[2:], output_sizes(x[2:], w[2:], stride, padding, dilation), stride, padding, dilation)
     if w[1] == 1 and groups > 1:
-        return Method(x, g, depthwise, 1)
+        return Method(g, depthwise, 1)
     if few_positions.serves(g, x, w, groups):
-        return Method(x, g, few_positions, groups)
+        return Method(g, few_positions, groups)
     few = w[1] < FEW_CHANNELS
-    is_small, around = False, None
+    columns, around = None, None
     if groups == 1 and (few or volume(g.kernel) > 1):
         windows = x[0] * volume(g.kernel)
-        is_small = 0 < windows * x[1] * volume(g.out) <= cached_im2col.MOST
+        if 0 < windows * x[1] * volume(g.out) <= cached_im2col.MOST:
+            columns = Columns(x, g, (1,) * len(g.out))
         if volume(w) <= cached_im2col.FEW_NUMBERS and 0 < windows * w[0] * volume(x[2:]) <= cached_im2col.MOST_FLIPPED:
             around = g.flipped(x[2:])
-    return Method(x, g, im2col if few else pointwise if g.is_pointwise else kn2row, groups, is_small, around)
+    spread = around and Columns((x[0], w[0], *g.out), around, stride)
+    return Method(g, im2col if few else pointwise if g.is_pointwise else kn2row, groups, columns, spread)
 
 
 def _in_float32(prepare: Callable[..., Task], out: np.ndarray | None, *arrays: np.ndarray | None, **how: Any) -> Task:
