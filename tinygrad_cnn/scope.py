@@ -125,22 +125,26 @@ class _ErrorBlock(Block):
     So nothing has to be restored, which takes a third of the time. What else the function sets in its context ends with it.
     """
 
-    __slots__ = ("_set",)
+    __slots__ = ("_set", "_wanted")
 
-    def __init__(self, enter: Sequence[Steps], leave: Callable[..., None], change: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        enter: Sequence[Steps],
+        leave: Callable[..., None],
+        change: Callable[[Any], object],
+        wanted: Callable[[], Any],
+    ) -> None:
         super().__init__(enter, leave)
-        self._set = change
+        self._set, self._wanted = change, wanted
 
     def __call__(self, function: Callable[..., T]) -> Callable[..., T]:  # type: ignore[override]
-        change = self._set
-
-        def within(args: Sequence[Any], named: dict[str, Any]) -> T:
-            change()
-            return function(*args, **named)
+        change, wanted = self._set, self._wanted
 
         @wraps(function)
         def call(*args: Any, **named: Any) -> T:
-            return copy_context().run(within, args, named)
+            run = copy_context().run
+            run(change, wanted())
+            return run(function, *args, **named)
 
         return call
 
@@ -169,7 +173,7 @@ class _Errors(Scoped[Any]):
             return self.get()
 
         enter = [map(chosen.set, again(wanted)), self._note, map(self.variable.set, again(chosen.get))]
-        return _ErrorBlock(enter, self._leave, lambda: self.variable.set(wanted()))
+        return _ErrorBlock(enter, self._leave, self.variable.set, wanted)
 
 
 _errors = _Errors()
