@@ -66,7 +66,8 @@ def emit_call(sig: Signature, first: str) -> str:
     else:
         source, given, arrays = "", list(inputs), [*map("{}_".format, inputs)]
         s |= {"inputs": _tuple(given), "arrays": _tuple(arrays), "parents": _tuple([*map("{}_n".format, served)])}
-        s |= {"some_tensor": _any("isinstance({}, Tensor)", inputs), "wanted": _any("{}_n is not None", served)}
+        is_tensor = "({0}.__class__ is not _ndarray and isinstance({0}, Tensor))"  # the class alone is soonest compared
+        s |= {"some_tensor": _any(is_tensor, inputs), "wanted": _any("{}_n is not None", served)}
         s |= {"inside": f"if {_any(ODD, inputs)}: return _inside(_op, {s['inputs']}, {s['params']})\n        "}
         labels = [n for n in inputs if served and n not in served]
         form = OPERAND if len(inputs) > 1 else "    {n}_ = {n}._array; {n}_n = {n}._node\n"

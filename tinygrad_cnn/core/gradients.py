@@ -23,11 +23,10 @@ def fit(r: Array, parent: Place, op: Op, position: int) -> Array:
     TypeError if it is no array.
     """
     try:
-        if r.shape == parent.shape and r.dtype is parent.dtype:
-            return r
+        shape, _ = r.shape, r.dtype
     except AttributeError:
         raise unusable(op, f"the rule for {input_name(op, position)}", r) from None
-    if r.shape != parent.shape:
+    if shape != parent.shape:
         try:
             if not op.elementwise:
                 raise ValueError
