@@ -65,9 +65,10 @@ def prepare(out: np.ndarray | None, a: np.ndarray, b: np.ndarray, shares: bool) 
     """A task for the product of two matrices, `shares` it among threads; None if it is better left to NumPy."""
     (n, k), m = a.shape, b.shape[1]
     dtype = a.dtype
-    if dtype is not b.dtype or dtype.char not in "fd" or not (a.flags.forc and b.flags.forc):
+    first, second = a.flags, b.flags
+    if dtype is not b.dtype or dtype.char not in "fd" or not (first.forc and second.forc):
         return None
-    form = form_of(n, k, m, dtype.itemsize, not a.flags.c_contiguous, not b.flags.c_contiguous)
+    form = form_of(n, k, m, dtype.itemsize, not first.c_contiguous, not second.c_contiguous)
     if form is None:
         return None
     if out is None and form.kind == "copied":

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-import numpy as np
+from numpy import add, copyto, multiply, subtract
 
 from ..checks import Options
 from .hyperparameters import Array, Finite, Flag, NonNegative
@@ -57,14 +57,14 @@ class SGD(Optimizer):
         if group["momentum"]:
             b = state["momentum_buffer"]
             if new:
-                np.copyto(b, d)
+                copyto(b, d)
             else:
-                np.multiply(b, scalar(group["momentum"], b.dtype), b)
+                multiply(b, scalar(group["momentum"], b.dtype), b)
                 share = scalar(1 - group["dampening"], u.dtype)
-                np.add(b, np.multiply(d, share, u) if group["dampening"] else d, b)
+                add(b, multiply(d, share, u) if group["dampening"] else d, b)
             if group["nesterov"]:
-                np.multiply(b, scalar(group["momentum"], u.dtype), u)
-                d = np.add(d, u, out=u)
+                multiply(b, scalar(group["momentum"], u.dtype), u)
+                d = add(d, u, out=u)
             else:
                 d = b
-        np.subtract(p, np.multiply(d, scalar(group["lr"], t.dtype), t), p)
+        subtract(p, multiply(d, scalar(group["lr"], t.dtype), t), p)
