@@ -47,7 +47,7 @@ def skewed(seed):
         patch.setattr(program, "get_num_threads", lambda: threads)
         tune(memory, LEAST=1, SMALL_BYTES=0)
         tune(program, LARGE=0)
-        tune(cached_im2col, MOST=0, MOST_TURNED=0)
+        tune(cached_im2col, MOST=0, MOST_FLIPPED=0)
         tune(blocking, ALONE=-1)
         tune(channelwise, LONG=1)
         tune(cells, LARGE=1)
