@@ -7,7 +7,7 @@ reads where they are. The form depends on the operands' layout alone, so results
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -103,12 +103,14 @@ def prepare(out: np.ndarray | None, a: np.ndarray, b: np.ndarray, shares: bool) 
 
 def _from_copy(a: np.ndarray, b: np.ndarray) -> Any:
     rows = np.empty(a.shape, a.dtype)
-    return _copied(zip(rows.T, a.T, strict=True), rows, b)
+    for i in range(a.shape[1]):
+        rows[:, i] = a[:, i]
+    return rows.dot(b)
 
 
-def _copied(copies: Iterable[Any], rows: np.ndarray, b: np.ndarray, y: np.ndarray | None = None) -> Any:
+def _copied(copies: Sequence[Any], rows: np.ndarray, b: np.ndarray, y: np.ndarray) -> Any:
     for to, column in copies:
-        to[:] = column
+        to[...] = column
     return rows.dot(b, y)
 
 
