@@ -261,6 +261,10 @@ WRONG = [
     (lambda: tg.training.EarlyStopping(monitor="loss"), "use metric='loss'"),
     (lambda: tg.grad(tg.sum, argnum=1), r"^grad\(\) got .*use argnums=1"),
     (lambda: tg.hessian(tg.sum, argnum=1), r"^hessian\(\) got .*use argnums=1"),
+    (lambda: tg.add(x(), x(), alpha=2), "multiply the second array by it"),
+    (lambda: tg.div(x(), 2, rounding_mode="floor"), r"tg\.floor_divide\(x, y\) for 'floor'"),
+    (lambda: nn.TransformerEncoder(None, 1, enable_nested_tensor=False), "leave it out"),
+    (lambda: tg.vision.models.resnet18(pretrained=True), "as weights="),
     (lambda: tg.optim.StepLR(sgd(), 2).step(3), "a schedule counts its steps"),
     (lambda: tg.optim.StepLR(sgd(), 2).step(epoch=3), "a schedule counts its steps"),
 ]

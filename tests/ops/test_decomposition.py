@@ -163,7 +163,9 @@ def test_one_triangle_of_a_matrix_that_is_not_symmetric_is_read_and_gets_the_gra
 
 def test_the_rank_of_least_squares():
     a = leaf([[1.0, 2.0], [2.0, 4.0], [3.0, 6.0]])
-    x, residuals, rank, s = linalg.lstsq(a, tg.ones(3, dtype=np.float64))
+    x, residuals, rank, s = result = linalg.lstsq(a, tg.ones(3, dtype=np.float64))
+    assert result.solution is x
+    assert result.singular_values is s
     assert (rank.item(), residuals.shape, s.shape, linalg.matrix_rank(a).item()) == (1, (1,), (2,), 1)
     np.testing.assert_allclose(x.numpy(), np.linalg.lstsq(a.numpy(), np.ones(3), rcond=None)[0], atol=1e-13)
     _, residuals, _, _ = tg.compile(lambda a, b: linalg.lstsq(a, b))(tg.Tensor(WIDE), tg.ones(2, dtype=np.float64))

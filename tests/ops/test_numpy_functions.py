@@ -81,7 +81,9 @@ def test_running_logarithm_of_sums_neither_overflows_nor_loses_infinities():
 
 
 def test_cummax_keeps_the_last_of_equals_and_nan():
-    values, at = tg.cummax(np.array([1.0, 3.0, 3.0, 2.0, np.nan, 5.0]), 0)
+    values, at = result = tg.cummax(np.array([1.0, 3.0, 3.0, 2.0, np.nan, 5.0]), 0)
+    assert result.values is values
+    assert result.indices is at
     assert at.tolist() == [0, 1, 2, 2, 4, 5] or at.tolist() == [0, 1, 2, 2, 4, 4]
     np.testing.assert_array_equal(values[:4], [1, 3, 3, 3])
     assert np.isnan(values[4])

@@ -479,3 +479,17 @@ def test_the_optimizer_takes_what_the_schedule_writes(schedules, run):
         optimizer.step()
         assert all(not np.array_equal(p.numpy(), b) for p, b in zip(params, before, strict=True))
         advance(built, optimizer, step, **run)
+
+
+def test_a_schedule_in_pytorchs_form_is_refused():
+    class Warm(lrs.LRScheduler):
+        def __init__(self, optimizer, last_epoch=-1):
+            super().__init__(optimizer, last_epoch)
+
+        def get_lr(self):
+            return [0.1]
+
+    with pytest.raises(
+        TypeError, match=r"Warm: `options` is -1; .* LambdaLR\(optimizer, f\), and get_lr is not called"
+    ):
+        Warm(stepper())

@@ -51,6 +51,19 @@ def test_scores_and_gradients_are_torchvisions(name, float64):
         np.testing.assert_allclose(np.abs(gradient).max(), most, rtol=0, atol=tolerance, err_msg=key)
 
 
+@pytest.mark.parametrize("build", [models.resnet18, pytest.param(models.resnet50, marks=pytest.mark.slow)])
+def test_the_children_of_a_resnet_in_their_order_are_the_network(build):
+    """As in PyTorch, Sequential(*list(model.children())[:-1]) gives the features: no relu is left out."""
+    model = build(num_classes=2).eval()
+    *body, last = model.children()
+    x = np.random.default_rng(0).standard_normal((1, 3, 32, 32)).astype(np.float32)
+    features = tg.nn.Sequential(*body)(x)
+    np.testing.assert_array_equal(last(features.reshape(1, -1)).numpy(), model(x).numpy())
+    assert {"relu", "layer1.0.relu"} <= {
+        name for name, module in model.named_modules() if isinstance(module, tg.nn.ReLU)
+    }
+
+
 def test_stochastic_depth_skips_whole_images():
     layer = models.StochasticDepth(0.25)
     x = tg.ones(4000, 2, 3, requires_grad=True)

@@ -47,6 +47,8 @@ _EXCEPTIONS = {
     "matrix_norm": {"dim": "(the matrices are in the last two axes: use swapaxes or moveaxis)"},
     "pairwise_distance": {"keepdim": "(use expand_dims(-1) of the result)"},
     "where": {"input": "a", "other": "b", "x": "a", "y": "b"}, "lerp": {"end": "b"}, "outer": {"vec2": "b"},
+    "add sub": {"alpha": "(multiply the second array by it)"},
+    "div": {"rounding_mode": "(use tg.floor_divide(x, y) for 'floor', tg.trunc(x / y) for 'trunc')"},
     "cond": {"ord": "p"}, "broadcast_to full": {"size": "shape"},
     "zeros ones rand randn": dict.fromkeys(("size", "shape"), "(give the sizes by position: separate numbers, or one tuple)"),
     "linspace logspace geomspace": {
@@ -123,12 +125,13 @@ _ABSENT = {
         device map_location pin_memory pin_memory_device non_blocking memory_format layout""",
     "leave it out: it chooses one of PyTorch's implementations": """
         foreach fused capturable differentiable stable antialias recompute_scale_factor use_reentrant dynamic fullgraph
-        backend""",
+        backend enable_nested_tensor mask_check""",
     "use reduction='mean', 'sum' or 'none'": "size_average reduce",
     "leave it out: batches are made in this process, and prefetch=1 makes them ahead, in a thread": """
         multiprocessing_context worker_init_fn persistent_workers prefetch_factor timeout in_order""",
     "leave it out: files have no pickles, only arrays and plain values": "weights_only pickle_module pickle_protocol mmap",
     "leave it out: nothing is printed": "verbose",
+    "give the path of a file, or a state, as weights=": "pretrained",
     "leave it out: loading copies the values": "assign",
     "leave it out: named_parameters() gives the Tensors, and state_dict copies of their values": "keep_vars destination",
     "leave it out: hooks run in the order in which they were registered": "prepend always_call with_kwargs",

@@ -56,8 +56,10 @@ _TORCH = {
     "SciPy's signal.windows": "signal", "cProfile, and tg.show": "profiler", "np.memmap": "from_file", "np.from_dlpack(x)":
     "to_dlpack", "x.dtype.kind in 'if'": "is_signed", "bool(x)": "is_nonzero", "x.shape == y.shape": "is_same_size",
     "tg.gradients(y, xs)": "Gradient", "Python's if, or tg.where": "cond",
-    "Python's while": "while_loop", "(NumPy has no bfloat16)": "bfloat16", "tg.Tensor":
-    "FloatTensor DoubleTensor HalfTensor LongTensor IntTensor ShortTensor ByteTensor BoolTensor CharTensor",
+    "Python's while": "while_loop", "(NumPy has no bfloat16)": "bfloat16", "tg.Tensor": "FloatTensor",
+    **{f"tg.Tensor(np.array(values, np.{dtype}))": name for name, dtype in {
+        "DoubleTensor": "float64", "HalfTensor": "float16", "LongTensor": "int64", "IntTensor": "int32", "ShortTensor": "int16",
+        "ByteTensor": "uint8", "BoolTensor": "bool", "CharTensor": "int8"}.items()},
     "tg.set_default_dtype": "set_default_tensor_type",
     DEVICES: """
         cpu mps xpu mtia backends accelerator get_device set_default_device get_default_device Stream Event
@@ -81,7 +83,8 @@ _TENSOR = {
     "x.reshape(...)": "resize", "x.reshape(y.shape)": "resize_as", "x.dtype.itemsize": "itemsize",
     "x.size * x.dtype.itemsize": "nbytes", "x.numpy().strides": "stride", "x.numpy().ctypes.data": "data_ptr",
     "x.detach()": "detach_",
-    "x.detach(), and x.copy_(value) to write a leaf": "data", "x.is_leaf, or tg.show(x)": "grad_fn", "x.register_hook(f)":
+    "x.detach(), and, to write a leaf, x.copy_(value) or, under tg.no_grad(), x[i] = value": "data",
+    "x.is_leaf, or tg.show(x)": "grad_fn", "x.register_hook(f)":
     "retain_grad retains_grad register_post_accumulate_grad_hook", "x.copy_(0.0) on a leaf, and w.zero_grad() for w.grad":
     "zero_", "x.copy_(value) on a leaf": "fill_ set_ fill", "tg.nn.init on a parameter":
     "normal_ uniform_ random_ bernoulli_ exponential_ log_normal_ cauchy_ geometric_", "np.array_equal(x, y)": "equal",
@@ -139,7 +142,7 @@ _MODULE = {
     "register_backward_hook", "model.register_buffer": "get_extra_state set_extra_state",
     "(a loss is made first and then called: nn.MSELoss()(model(x), target).backward())": "backward item", DEVICES:
     "cuda xpu ipu mtia to_empty", "(NumPy has no bfloat16)": "bfloat16", "(use threads: tg.set_num_threads)":
-    "share_memory",
+    "share_memory", "(leave it out: weights are used as they are)": "flatten_parameters",
     "(override state_dict or load_state_dict in a subclass)": """
         register_state_dict_pre_hook register_state_dict_post_hook register_load_state_dict_pre_hook
         register_load_state_dict_post_hook""",

@@ -619,8 +619,17 @@ def pinv(a: Array, rcond: float | None = None, hermitian: bool = False, *, rtol:
     return pseudoinverse(a, rtol=1e-15 if cut is None else float(cut))
 
 
+class LstsqResult(NamedTuple):
+    """What :func:`lstsq` returns."""
+
+    solution: Tensor
+    residuals: Tensor
+    rank: Tensor
+    singular_values: Tensor
+
+
 @implements(np.linalg.lstsq)
-def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Tensor, Any, Tensor, Tensor]:
+def lstsq(a: Array, b: Array, rcond: float | None = None) -> LstsqResult:
     """x = a^+ b, the shortest of those with the least |a x - b|.
 
     Args:
@@ -630,8 +639,9 @@ def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Tensor, Any, 
             dtype's eps.
 
     Returns:
-        A tuple: x; the sums of squares |a x - b|^2, empty unless m > n (for a lower rank than n, NumPy leaves them out, too);
-        the rank, an integer; and the singular values of a. All but the rank have gradients.
+        A named tuple: x, its `solution`; the `residuals`, sums of squares |a x - b|^2, empty unless m > n (for a lower rank
+        than n, NumPy leaves them out, too); the `rank`, an integer; and the `singular_values` of a. All but the rank have
+        gradients.
 
     Raises:
         LinAlgError: (a ValueError) if `a` is not a matrix.
@@ -651,7 +661,7 @@ def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Tensor, Any, 
     rank = sum(greater(s, cut * s[:1]))
     error: Any = matmul(a, x) - b
     residuals = reshape(real(sum(error * conjugate(error), axis=0)), shape=(-1,))
-    return x, residuals if shape[0] > shape[1] else residuals[:0], rank, s
+    return LstsqResult(x, residuals if shape[0] > shape[1] else residuals[:0], rank, s)
 
 
 @op(numpy=np.linalg.matrix_rank, differentiable=False)

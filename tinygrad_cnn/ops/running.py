@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 from numpy.typing import DTypeLike
@@ -50,7 +52,14 @@ logcumsumexp.vjp(a=_logcumsumexp_rule)
 logcumsumexp.jvp(a=lambda t, y, a, axis: recurrence(_shares(y, axis), t * exp_gap(a, y), axis=axis))
 
 
-def cummax(a: Array, axis: int) -> tuple[Tensor, Tensor]:
+class Extremes(NamedTuple):
+    """What :func:`cummax` and :func:`cummin` return."""
+
+    values: Tensor
+    indices: Tensor
+
+
+def cummax(a: Array, axis: int) -> Extremes:
     """The largest of a_0 to a_j along `axis`, and its index, of equals the last.   a' = g, summed where it was the largest.
 
     After a NaN, all results are NaN.
@@ -58,7 +67,7 @@ def cummax(a: Array, axis: int) -> tuple[Tensor, Tensor]:
     return _extremes("cummax", a, axis, least=False)
 
 
-def cummin(a: Array, axis: int) -> tuple[Tensor, Tensor]:
+def cummin(a: Array, axis: int) -> Extremes:
     """The smallest of a_0 to a_j along `axis`, and its index, of equals the last.   a' = g, summed where it was the smallest.
 
     After a NaN, all results are NaN.
@@ -66,10 +75,10 @@ def cummin(a: Array, axis: int) -> tuple[Tensor, Tensor]:
     return _extremes("cummin", a, axis, least=True)
 
 
-def _extremes(name: str, a: Array, axis: int, least: bool) -> tuple[Tensor, Tensor]:
+def _extremes(name: str, a: Array, axis: int, least: bool) -> Extremes:
     at = normalize_axis_index(axis, np.ndim(a), name)
     which = running_argmax(a, axis=at, least=least)
-    return take_along_axis(a, which, axis=at), which
+    return Extremes(take_along_axis(a, which, axis=at), which)
 
 
 def cumulative_sum(

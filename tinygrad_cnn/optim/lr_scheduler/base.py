@@ -93,6 +93,11 @@ class LRScheduler(Loadable):
         self._name = type(self).__name__
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"{self._name}: `optimizer` is a {type(optimizer).__name__}; it must be an Optimizer")
+        if not isinstance(options, Mapping):
+            raise TypeError(
+                f"{self._name}: `options` is {options!r:.60}; it must be a mapping of the schedule's options; a schedule that "
+                "computes rates from the number of steps is LambdaLR(optimizer, f), and get_lr is not called"
+            )
         self.optimizer, self._chain = optimizer, chain_of(optimizer)
         vars(self).update(checked(self._name, self._checks(self.options), options))
         self.last_epoch = 0

@@ -29,14 +29,15 @@ class _Layer(Module):
     def __init__(self, before: int, growth: int, bottleneck: int, p: float) -> None:
         super().__init__()
         hidden = growth * bottleneck
-        self.norm1, self.conv1 = BatchNorm2d(before), Conv2d(before, hidden, 1, bias=False)
-        self.norm2, self.conv2 = BatchNorm2d(hidden), Conv2d(hidden, growth, 3, padding=1, bias=False)
+        self.norm1, self.relu1, self.conv1 = BatchNorm2d(before), ReLU(), Conv2d(before, hidden, 1, bias=False)
+        self.norm2, self.relu2 = BatchNorm2d(hidden), ReLU()
+        self.conv2 = Conv2d(hidden, growth, 3, padding=1, bias=False)
         self.dropout = Dropout(p)
 
     def forward(self, x: Array) -> Tensor:
         """The channels that are added."""
-        y: Tensor = self.conv2(self.norm2(self.conv1(self.norm1(x).relu())).relu())
-        return self.dropout(y)  # type: ignore[no-any-return]
+        hidden = self.conv1(self.relu1(self.norm1(x)))
+        return self.dropout(self.conv2(self.relu2(self.norm2(hidden))))  # type: ignore[no-any-return]
 
 
 class _Dense(ModuleDict):

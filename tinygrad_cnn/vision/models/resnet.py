@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...core.graph import Array
+from ...nn.activation import ReLU
 from ...nn.containers import Sequential
 from ...nn.conv import Conv2d
 from ...nn.linear import Linear
@@ -33,6 +34,7 @@ def _shortcut(in_channels: int, out_channels: int, stride: int) -> Module | None
 
 class _Block(Module):
     expansion = 1
+    relu: ReLU
     downsample: Module | None
 
     def __init__(self, in_channels: int, channels: int, stride: int = 1) -> None:
@@ -41,8 +43,7 @@ class _Block(Module):
     def forward(self, x: Array) -> Tensor:
         """relu(change(x) + x), with the shortcut for x where the shape changes."""
         shortcut = x if self.downsample is None else self.downsample(x)
-        y: Tensor = (self.change(x) + shortcut).relu()
-        return y
+        return self.relu(self.change(x) + shortcut)  # type: ignore[no-any-return]
 
     def change(self, x: Array) -> Tensor:
         """What is added to x."""
@@ -55,13 +56,13 @@ class BasicBlock(_Block):
     def __init__(self, in_channels: int, channels: int, stride: int = 1) -> None:
         super().__init__(in_channels, channels, stride)
         self.conv1, self.bn1 = _conv(in_channels, channels, 3, stride), BatchNorm2d(channels)
+        self.relu = ReLU()
         self.conv2, self.bn2 = _conv(channels, channels, 3), BatchNorm2d(channels)
         self.downsample = _shortcut(in_channels, channels, stride)
 
     def change(self, x: Array) -> Tensor:
         """What is added to x."""
-        y: Tensor = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
-        return y
+        return self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))  # type: ignore[no-any-return]
 
 
 class Bottleneck(_Block):
@@ -74,12 +75,13 @@ class Bottleneck(_Block):
         self.conv1, self.bn1 = _conv(in_channels, channels, 1), BatchNorm2d(channels)
         self.conv2, self.bn2 = _conv(channels, channels, 3, stride), BatchNorm2d(channels)
         self.conv3, self.bn3 = _conv(channels, channels * 4, 1), BatchNorm2d(channels * 4)
+        self.relu = ReLU()
         self.downsample = _shortcut(in_channels, channels * 4, stride)
 
     def change(self, x: Array) -> Tensor:
         """What is added to x."""
-        y: Tensor = self.bn1(self.conv1(x)).relu()
-        return self.bn3(self.conv3(self.bn2(self.conv2(y)).relu()))  # type: ignore[no-any-return]
+        y = self.relu(self.bn1(self.conv1(x)))
+        return self.bn3(self.conv3(self.relu(self.bn2(self.conv2(y)))))  # type: ignore[no-any-return]
 
 
 class ResNet(Module):
@@ -100,7 +102,7 @@ class ResNet(Module):
         if len(layers) != 4 or min(layers) < 1:
             raise ValueError(f"ResNet: `layers` is {layers!r}; it must be the blocks of four stages, at least one each")
         self.conv1 = Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
-        self.bn1 = BatchNorm2d(64)
+        self.bn1, self.relu = BatchNorm2d(64), ReLU()
         self.maxpool = MaxPool2d(3, stride=2, padding=1)
         stages, before = [], 64
         for width, count in zip((64, 128, 256, 512), layers, strict=True):
@@ -118,7 +120,7 @@ class ResNet(Module):
 
     def features(self, x: Array) -> list[Tensor]:
         """What the four stages return, of 1/4, 1/8, 1/16 and 1/32 of the height and width."""
-        x = self.maxpool(self.bn1(self.conv1(x)).relu())
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         found = []
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = stage(x)
