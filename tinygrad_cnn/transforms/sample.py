@@ -298,7 +298,7 @@ class Sample(Tracer):
 
     def _pulled(self, node: Any, g: Any, saved: Args, parents: Args) -> Args:
         index = () if node.op in (getitem.op, add_at_zeros.op) else arrays_in(node.params)
-        if self._differs([*map(id, index)]):
+        if index and self._differs([*map(id, index)]):
             raise ValueError(
                 f"vmap: the gradient of {node.op.name} computes with an index that differs from sample to sample; use take, "
                 "take_along_axis or scatter_add, or loop over the samples"

@@ -118,7 +118,8 @@ def _joined(parts: list[Any], out_axes: Any) -> Any:
         if isinstance(whole, Tensor):
             if axis is None:
                 raise ValueError("vmap: `out_axes` is None for a Tensor; give the axis of the samples")
-            whole = moveaxis(whole if len(column) == 1 else concatenate(list(column)), 0, axis)
+            whole = whole if len(column) == 1 else concatenate(list(column))
+            whole = whole.detach() if axis == 0 and whole._node is None else moveaxis(whole, 0, axis)
         joined.append(whole)
     return rebuild(parts[0], joined)
 
