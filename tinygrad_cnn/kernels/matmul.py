@@ -41,7 +41,7 @@ def prepare(out: np.ndarray | None, a: Any, b: Any) -> Callable[[], Any] | None:
         return None
     how = _how(a.shape, b.shape)
     if how is _dot and out is None and (dtype := a.dtype) is b.dtype and dtype.char in "fd":
-        return lambda: a.dot(b)  # soonest made and called
+        return partial(a.dot, b)
     return how and how(out, a, b)
 
 
