@@ -170,6 +170,31 @@ def test_lists_in_place_of_arrays(rows):
     of_rows(rows, check)
 
 
+def swapped(array: np.ndarray) -> np.ndarray:
+    """The array in the other byte order."""
+    return array.astype(array.dtype.newbyteorder("S"))
+
+
+@pytest.mark.whole
+@every_family
+def test_the_other_byte_order(rows):
+    """Arrays in the other byte order have the bits of the same numbers in the machine's, in which the results are."""
+
+    def check(case: Case) -> None:
+        arrays = case.draw(Draws(np.random.default_rng(0)))
+        others = [swapped(a) for a in arrays]
+        beside = [[tg.Tensor(a), *arrays[1:]] for a in arrays[:1]]
+        other_beside = [[tg.Tensor(a), *others[1:]] for a in others[:1]]
+        for given, expected in zip([others, *other_beside], [arrays, *beside], strict=True):
+            for (_, a), (_, b) in zip(leaves(case.call(*given)), leaves(case.call(*expected)), strict=True):
+                a, b = (x.numpy() if isinstance(x, tg.Tensor) else np.asarray(x) for x in (a, b))
+                assert a.dtype.isnative
+                assert a.dtype == b.dtype
+                assert np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
+
+    of_rows(rows, check)
+
+
 BY_COMPLEX_NUMBERS = {"det_phase", "dft", "half_dft", "imaginary", "real_inverse"}
 """Functions that compute with complex numbers, of which NumPy has none in float16: the result is float32."""
 

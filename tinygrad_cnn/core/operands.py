@@ -1,6 +1,7 @@
 """Operands of ops: Tensors, arrays and numbers; and lists, tuples and object arrays, which may hold Tensors.
 
-What holds Tensors becomes one Tensor, so that the gradient reaches each of them: see ``ops/lists.py``.
+What holds Tensors becomes one Tensor, so that the gradient reaches each of them: see ``ops/lists.py``. An array in the other
+byte order is copied where it enters, so no op and no kernel meets one.
 """
 
 from __future__ import annotations
@@ -23,13 +24,16 @@ NUMPY_NUMBERS = frozenset(np.dtype(code).type for code in "?bhilqBHILQefd")
 FINE = NUMBERS | NUMPY_NUMBERS
 """Classes of operands that hold nothing."""
 
-ODD = "({0}.dtype.hasobject if {0}.__class__ is _ndarray else {0}.__class__ not in _FINE)"
+PLAIN = frozenset(np.dtype(code) for code in "?bhilqBHILQefdgFDG")
+"""Dtypes of arrays that ops take unchanged: numbers and Booleans in the machine's byte order."""
+
+ODD = "({0}.dtype not in _PLAIN if {0}.__class__ is _ndarray else {0}.__class__ not in _FINE)"
 """Python source for: does an operand need a closer look? All other operands cost no call."""
 
 
 def operand(value: Any, name: str, is_label: bool, beside: Sequence[Any]) -> tuple[Any, Any, Any]:
     """An operand beside a Tensor, adapted; its array; its node, if it is a Tensor. Lists of labels and indices stay lists."""
-    if value.__class__ is not np.ndarray or value.dtype.hasobject:
+    if value.__class__ is not np.ndarray or value.dtype not in PLAIN:
         value = above.gather(value, name) if is_label else above.adapt(value, name, beside)
         if isinstance(value, namespace["Tensor"]):
             return value, value._array, value._node

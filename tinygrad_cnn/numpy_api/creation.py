@@ -68,7 +68,7 @@ def from_numpy(array: NDArray[Any], *, requires_grad: bool = False) -> Tensor:
     arrays map the same memory at two addresses, unless they are ``np.memmap`` of one file.
 
     Raises:
-        TypeError: if `array` is not an ndarray of numbers or Booleans, or is a masked array.
+        TypeError: if `array` is not an ndarray of numbers or Booleans, is a masked array, or is in the other byte order.
     """
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biufc":
         what, remedy = type(array).__name__, "or use Tensor(...)"
@@ -80,6 +80,11 @@ def from_numpy(array: NDArray[Any], *, requires_grad: bool = False) -> Tensor:
                 "such as labels become by np.unique(labels, return_inverse=True)[1], and numbers by astype(np.float32)"
             )
         raise TypeError(f"from_numpy: `array` is {what}; it must be a numeric ndarray, {remedy}")
+    if not array.dtype.isnative:
+        raise TypeError(
+            f"from_numpy: `array` has dtype {array.dtype.str!r}, the other byte order, and Tensors are in the machine's; "
+            "use Tensor(array), which copies"
+        )
     tensor = Tensor._of(plain(array, "from_numpy"))
     tensor.requires_grad = requires_grad
     return tensor
@@ -306,7 +311,9 @@ def zeros_like(
     t: TensorLike, dtype: DTypeLike | None = None, *, shape: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Zeros of t's shape, or another `shape`, and dtype."""
-    return _made(np.zeros(_shape_like("zeros_like", t, shape), dtype or _like(t).dtype), requires_grad)
+    return _made(
+        np.zeros(_shape_like("zeros_like", t, shape), dtype_of("zeros_like", dtype or _like(t).dtype)), requires_grad
+    )
 
 
 @implements(np.ones_like)
@@ -314,7 +321,9 @@ def ones_like(
     t: TensorLike, dtype: DTypeLike | None = None, *, shape: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Ones of t's shape, or another `shape`, and dtype."""
-    return _made(np.ones(_shape_like("ones_like", t, shape), dtype or _like(t).dtype), requires_grad)
+    return _made(
+        np.ones(_shape_like("ones_like", t, shape), dtype_of("ones_like", dtype or _like(t).dtype)), requires_grad
+    )
 
 
 @implements(np.full_like)

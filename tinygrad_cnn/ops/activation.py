@@ -412,7 +412,7 @@ def gelu(a: Array, *, approximate: str = "none") -> Array:
     if approximate == "tanh":
         return _gelu_tanh(a)
     a = in_floats(a)
-    return (np.maximum(a, -FLAT_SQUARED, dtype=np.float64) * normal_probability(a)).astype(a.dtype.newbyteorder("="))
+    return (np.maximum(a, -FLAT_SQUARED, dtype=np.float64) * normal_probability(a)).astype(a.dtype)
 
 
 def normal_probability(a: Array) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..core.operands import FINE, ODD
+from ..core.operands import FINE, ODD, PLAIN
 from ..core.registry import namespace
 from ..generated import become, build_and_call, head, made
 from .lists import gather
@@ -63,7 +63,7 @@ PASSED: dict[Any, str] = {inspect.Parameter.KEYWORD_ONLY: "{0}={0}", inspect.Par
 
 def _written(function: Callable[..., Any], arrays: Collection[str], scope: dict[str, Any]) -> Any:
     """The function that :func:`accepting_lists` describes, whose parameters `arrays` may be lists; `scope` is its globals."""
-    scope |= {"Tensor": (Tensor := namespace["Tensor"]), "_FINE": FINE | {Tensor}}
+    scope |= {"Tensor": (Tensor := namespace["Tensor"]), "_FINE": FINE | {Tensor}, "_PLAIN": PLAIN}
     name, parameters = function.__name__, inspect.signature(function).parameters
     passed = [PASSED.get(p.kind, "{0}").format(n) for n, p in parameters.items()]
     source = head(name, parameters.values(), scope)

@@ -39,22 +39,32 @@ def get_default_dtype() -> np.dtype[Any]:
 
 
 def plain(value: Any, name: str = "Tensor") -> Any:
-    """An array as one of NumPy's own class: a subclass, such as np.matrix, may give operators another meaning.
+    """An array as one of NumPy's own class, in the machine's byte order: what may be an operand.
 
+    A subclass, such as np.matrix, may give operators another meaning. An array in the other byte order is copied.
     TypeError, beginning with `name`, for a masked array, whose mask would be lost. Anything else is returned as it is.
     """
-    if not isinstance(value, np.ndarray) or value.__class__ is np.ndarray:
+    if not isinstance(value, np.ndarray):
         return value
+    if value.__class__ is np.ndarray:
+        return native(value)
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(
             f"{name}: an operand is a masked array, and its mask would be lost; give a.filled(0), or a.data, and where the "
             "mask is to count, tinygrad_cnn.where(a.mask, 0, x)"
         )
-    return value.view(np.ndarray)
+    return native(value.view(np.ndarray))
+
+
+def native(array: NDArray[Any]) -> NDArray[Any]:
+    """The array, or a copy if it is in the other byte order."""
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def to_array(data: Any, dtype: DTypeLike | None = None, python: DTypeLike | None = None) -> NDArray[Any]:
     """A new array from an array, numbers or nested lists: arrays keep their dtype, Python numbers get the default one.
+
+    It is in the machine's byte order, whatever order the array has.
 
     Args:
         dtype: of the result, whatever `data` is.
@@ -67,7 +77,7 @@ def to_array(data: Any, dtype: DTypeLike | None = None, python: DTypeLike | None
     array = _copied(data, dtype, python or _default_dtype)
     if array.dtype.kind not in "biufc":
         raise TypeError(f"Tensor: `data` has dtype {array.dtype}; it must hold numbers or Booleans")
-    return array
+    return native(array)
 
 
 def _copied(data: Any, dtype: DTypeLike | None, python: DTypeLike) -> NDArray[Any]:

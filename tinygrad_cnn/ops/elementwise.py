@@ -235,7 +235,7 @@ REAL = "the function is one of real numbers, and the argument is complex; take r
 
 def astype(a: Array, dtype: DTypeLike) -> Array:
     """y = a in another dtype; integers and Booleans have no gradient.   a' = g, in a's dtype."""
-    wanted = np.dtype(dtype)
+    wanted = dtype_of("astype", dtype)
     return a if a.dtype == wanted else (cast if wanted.kind in "fc" else cast_discrete)(a, dtype=wanted)
 
 

@@ -54,13 +54,14 @@ def is_integer(value: Any) -> TypeIs[int]:
 
 
 def dtype_of(function: str, dtype: DTypeLike) -> np.dtype[Any]:
-    """A dtype; TypeError if NumPy has none of this name."""
+    """A dtype, in the machine's byte order; TypeError if NumPy has none of this name."""
     try:
-        return np.dtype(dtype)
+        found = np.dtype(dtype)
     except TypeError:
         raise TypeError(
             f"{function}: `dtype` is {dtype!r:.60}; it must be a dtype of NumPy, such as np.float32 or 'float32'"
         ) from None
+    return found if found.isnative else found.newbyteorder("=")
 
 
 def dtype_if(function: str, dtype: DTypeLike | None) -> np.dtype[Any] | None:

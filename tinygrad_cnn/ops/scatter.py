@@ -74,7 +74,7 @@ def scatter_reduce(
             f"scatter_reduce: `reduce` is {reduce!r}; it must be one of {', '.join(map(repr, REDUCTIONS))}"
         )
     x, src = (a if hasattr(a, "dtype") else np.asarray(a) for a in (x, src))
-    if x.dtype.newbyteorder("=") != src.dtype.newbyteorder("=") or (reduce == "mean" and x.dtype.kind != "f"):
+    if x.dtype != src.dtype or (reduce == "mean" and x.dtype.kind != "f"):
         raise TypeError(
             f"scatter_reduce: `x` is {x.dtype} and `src` {src.dtype}; they must have one dtype, of floating point for a mean: "
             "convert them with astype"

@@ -246,7 +246,7 @@ def erf(a: Array) -> Array:
     if a.dtype.kind == "c":
         raise TypeError(REAL)
     y = np.asarray(np.vectorize(math.erf, otypes=[np.float64])(a))
-    return y.astype(a.dtype.newbyteorder("=")) if a.dtype.kind == "f" else y
+    return y.astype(a.dtype) if a.dtype.kind == "f" else y
 
 
 @in_float32

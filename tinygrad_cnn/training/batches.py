@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..numpy_api.creation import from_numpy
+from ..ops.data import native
 from ..ops.replaced import apart
 from ..tensor import Tensor
 
@@ -74,8 +75,8 @@ def tensors(batch: Any, keys: Keys | None = None) -> list[Tensor]:
 
 
 def as_tensor(part: Any) -> Tensor:
-    """A Tensor, or one that shares the memory of an array."""
-    return part if isinstance(part, Tensor) else from_numpy(apart(part))
+    """A Tensor, or one that shares the memory of an array, unless that is in the other byte order."""
+    return part if isinstance(part, Tensor) else from_numpy(native(apart(part)))
 
 
 def inputs_of(batch: Any, keys: Keys | None, *, targeted: bool) -> list[Tensor]:

@@ -18,6 +18,7 @@ from ...checks import Loadable, checked, flag, read, whole
 from ...data.loader import Shards, shards_of
 from ...nn import Module
 from ...numpy_api.creation import from_numpy
+from ...ops.data import native
 from ...ops.random import get_rng_state, stream
 from ...optim.hyperparameters import positive
 from ...tensor import Tensor
@@ -237,7 +238,7 @@ class World(Loadable):
                 )
             shards = batch if isinstance(batch, Shards) else shards_of(batch, self.shards, self.mine)
             tensors = {
-                s: tuple(x if isinstance(x, Tensor) else from_numpy(x) for x in part)
+                s: tuple(x if isinstance(x, Tensor) else from_numpy(native(x)) for x in part)
                 for s, part in shards.parts.items()
             }
             take = self._step_for_learned()

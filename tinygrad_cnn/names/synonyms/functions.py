@@ -34,7 +34,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
     check_device("as_tensor", device)
     if isinstance(data, tg().Tensor):
         return data if dtype is None or data.dtype == np.dtype(dtype) else data.astype(dtype)
-    if isinstance(data, np.ndarray) and (dtype is None or data.dtype == np.dtype(dtype)):
+    if isinstance(data, np.ndarray) and data.dtype.isnative and (dtype is None or data.dtype == np.dtype(dtype)):
         return tg().from_numpy(data)
     return tensor(data, dtype=dtype)
 
