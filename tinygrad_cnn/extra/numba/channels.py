@@ -21,7 +21,7 @@ from ...ops.standardize import NEAR, Over, moments
 from ...ops.windows import last_view
 from .compiled import Number, loop
 from .images import each_part
-from .vectors import LANES, fetch, load, nothing, store
+from .vectors import LANES, fetch, load, nothing, store, sum_of
 
 SMALL = 1 << 9
 """Smaller arrays are not worth the preparation."""
@@ -171,15 +171,22 @@ def _sums(x: Array, y: Array) -> None:
 @loop
 def _sums_first(x: Array, y: Array) -> None:
     """The sums of the channels of x (n, c, pixels)."""
+    n, channels, pixels = x.shape
+    flat, whole = x.reshape(-1), pixels - pixels % LANES
+    few = max(1, LONG // pixels)  # images whose numbers are added before they are added in float64
     y[:] = 0.0
-    for i in range(x.shape[0]):
-        for c in range(x.shape[1]):
-            row = x[i, c]
-            for start in range(0, row.size, LONG):
-                some = np.float32(0.0)
-                for j in range(start, min(start + LONG, row.size)):
-                    some += row[j]
-                y[c] += np.float64(some)
+    for i in range(0, n, few):
+        for c in range(channels):
+            firsts = range((i * channels + c) * pixels, (min(i + few, n) * channels + c) * pixels, channels * pixels)
+            for start in range(0, whole, LONG):
+                a = nothing()
+                for first in firsts:
+                    for j in range(first + start, first + min(start + LONG, whole), LANES):
+                        a = a + load(flat, j)
+                y[c] += np.float64(sum_of(a))
+            for first in firsts:
+                for j in range(first + whole, first + pixels):
+                    y[c] += np.float64(flat[j])
 
 
 @loop
