@@ -120,6 +120,13 @@ def test_a_name_that_is_explained_is_explained_to_whoever_imports_it(line, use):
     assert scope["nn"] is tg.nn
 
 
+def test_the_call_that_stands_for_pytorchs_checkpoint_works():
+    with pytest.raises(ImportError) as info:
+        exec("from tinygrad_cnn.utils.checkpoint import checkpoint", {})
+    call = str(info.value).partition("; use ")[2]
+    assert eval(call, {"tg": tg, "f": tg.sin, "x": tg.Tensor(0.0)}).item() == 0
+
+
 def test_sequences_of_several_lengths_are_padded_and_cut_again():
     given = [tg.ones(n, 2) * tg.Tensor([1.0, 2.0]) for n in (2, 0, 3)]
     for batch_first in (False, True):

@@ -72,7 +72,7 @@ MODULES = {
     }),
     "utils": Foreign({}, {}),
     "utils.checkpoint": Foreign({}, {
-        "tg.checkpoint(f)(x)": "checkpoint", "tg.checkpoint around each part of the model": "checkpoint_sequential",
+        "tg.checkpoint(f, x)": "checkpoint", "tg.checkpoint around each part of the model": "checkpoint_sequential",
     }),
     "utils.data": Foreign({"data": "*"}, {}),
     "utils.tensorboard": Foreign({}, {"tg.training.TensorBoard('runs/first'), a callback of fit": "SummaryWriter writer"}),
