@@ -106,8 +106,7 @@ def test_what_cannot_be_given_away():
         with pytest.raises(BufferError, match=r"requires a gradient, which would be lost; use t\.detach\(\)"):
             np.from_dlpack(tensor)
     assert np.from_dlpack(w.detach()).tolist() == [1, 1]
-    with pytest.raises(BufferError, match="byte order"):
-        np.from_dlpack(tg.ones(2, dtype=">f4"))
+    assert np.from_dlpack(tg.ones(2, dtype=">f4")).tolist() == [1, 1]  # Tensors are in the machine's byte order
     for options in ({}, {"max_version": (1, 0)}):
         with pytest.raises((BufferError, ValueError)):
             w.detach().__dlpack__(dl_device=(2, 0), **options)  # a GPU
