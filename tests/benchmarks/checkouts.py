@@ -74,7 +74,7 @@ def serve(address: Any) -> None:
                     call = SIDES[side].build(BY_NAME[name].work, BY_NAME[name].problem())
                     _warm(call)
                     connection.send(None)
-                except AttributeError as missing:
+                except (AttributeError, TypeError) as missing:  # a name or a keyword that this checkout lacks
                     connection.send(str(missing))
             elif what == "time" and call is not None:
                 connection.send(_times(call, *arguments))
