@@ -113,6 +113,27 @@ def test_tensors_are_in_the_byte_order_of_the_machine():
         tg.from_numpy(a)
 
 
+def test_arrays_in_the_other_byte_order_are_copied_where_functions_and_pickles_give_them():
+    a = np.array([[1.0, -2.0, 3.0]])
+
+    @tg.op
+    def read(x):
+        return x.astype(BIG_ENDIAN)
+
+    class Read(tg.nn.Module):
+        def forward(self, x):
+            return x.numpy().astype(BIG_ENDIAN)
+
+    made, (values, *others) = tg.Tensor(a).__reduce__()
+    found = [read(tg.Tensor(a)), Read()(tg.Tensor(a)), made(values.astype(BIG_ENDIAN), *others), tg.exp([read(a[0])])]
+    for freeze in (False, True):
+        compiled = tg.compile(tg.nn.Identity().eval(), freeze=freeze)
+        found += [compiled(a.astype(BIG_ENDIAN)) for _ in range(3)]
+    for x in found:
+        assert np.asarray(x).dtype.isnative
+        np.testing.assert_array_equal(x, np.exp(a) if x is found[3] else a)
+
+
 @pytest.mark.parametrize("channels", [1, 3, 8, 16])
 @pytest.mark.parametrize("groups", [1, "all"])
 def test_convolution_of_two_big_endian_arrays(channels, groups):

@@ -60,6 +60,22 @@ def test_what_a_sparse_matrix_becomes_is_multiplied_element_by_element():
     assert x.grad.tolist() == X.tolist()
 
 
+@tg.op
+def hidden(a):
+    return np.ma.array(a, mask=a > 2)
+
+
+class Gives(tg.nn.Module):
+    """A module whose output is given."""
+
+    def __init__(self, output):
+        super().__init__()
+        self.output = output
+
+    def forward(self, x):
+        return self.output
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -74,6 +90,9 @@ def test_what_a_sparse_matrix_becomes_is_multiplied_element_by_element():
         lambda x, m: x.copy_(m),
         lambda x, m: tg.grad(lambda y: (y * y).sum())(m),
         lambda x, m: tg.cross_entropy(x, m[0].astype(int)),
+        lambda x, m: tg.compile(lambda y: y)(m),
+        lambda x, m: Gives(m)(x),
+        lambda x, m: hidden(x),
     ],
 )
 def test_a_masked_array_is_refused(call):

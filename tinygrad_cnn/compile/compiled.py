@@ -13,6 +13,7 @@ import numpy as np
 
 from ..core.backward import repeating
 from ..ops import replaced
+from ..ops.data import plain
 from ..tensor import Tensor
 from .walks import Walks
 
@@ -85,7 +86,7 @@ class _Given:
     def tensors(self, tree: Any) -> Any:
         """Nested lists, tuples and dicts with Tensors in place of arrays."""
         if isinstance(tree, np.ndarray) and tree.dtype.kind in "biufc":
-            t = Tensor._of(replaced.apart(tree if tree.__class__ is np.ndarray else np.asarray(tree)))
+            t = Tensor._of(replaced.apart(plain(tree, "compile")))
             self._known[id(t)] = t, tree
             return t
         if isinstance(tree, tuple):

@@ -32,7 +32,7 @@ TENSORS = """\
     try: {results} = {run}
     except (ValueError, TypeError, IndexError, AttributeError) as _error:
         raise _explain(_op, _error, {arrays}) from _error
-    if _y.__class__ is not _ndarray: _y = _asarray(_y)
+    if _y.__class__ is not _ndarray or _y.dtype not in _PLAIN: _y = _output(_y, '{name}')
     _t = _new(Tensor); _t._array = _y; _t._node = None
 """
 """A call with a Tensor."""
@@ -53,7 +53,12 @@ COMPLEX = "({0}_n is not None and {0}_n.dtype.kind == 'c')"
 def emit_call(sig: Signature, first: str) -> str:
     """Source of the public function: unwrap, run, wrap, and record if an input requires a gradient. `first` is its head."""
     inputs, served, xs = sig.inputs, sig.served, sig.inputs[0]
-    s = {"params": _tuple(sig.params), "results": ", ".join(["_y", *map("{}_".format, sig.residuals)]), "inside": ""}
+    s = {
+        "name": sig.name,
+        "params": _tuple(sig.params),
+        "results": ", ".join(["_y", *map("{}_".format, sig.residuals)]),
+        "inside": "",
+    }
     if sig.variadic:
         source, given, arrays = f"    {xs} = _operands({xs}, '{sig.name}')\n", [f"*{xs}"], [f"*{xs}_"]
         s |= {"inputs": xs, "arrays": f"tuple({xs}_)", "parents": f"{xs}_n", "wanted": f"any({xs}_n)"}
@@ -71,7 +76,7 @@ def emit_call(sig: Signature, first: str) -> str:
         s |= {"inside": f"if {_any(ODD, inputs)}: return _inside(_op, {s['inputs']}, {s['params']})\n        "}
         labels = [n for n in inputs if served and n not in served]
         form = OPERAND if len(inputs) > 1 else "    {n}_ = {n}._array; {n}_n = {n}._node\n"
-        unpack = "".join([form.format(n=n, name=sig.name, is_label=n in labels, **s) for n in inputs])
+        unpack = "".join([form.format(n=n, is_label=n in labels, **s) for n in inputs])
     source += ARRAYS.format(run=_run(sig, given, sig.residuals), **s) + unpack
     source += TENSORS.format(run=_run(sig, arrays), **s)
     source += "".join([f"    if {n}_n is not None and _recording(): _refuse(_op, '{n}')\n" for n in labels])

@@ -50,6 +50,14 @@ def operands(values: Iterable[Any], name: str) -> tuple[Any, ...]:
     return tuple(found)
 
 
+def output(value: Any, name: str) -> np.ndarray:
+    """What a definition returned, a NumPy scalar or an unusual array, as an array that ops take.
+
+    TypeError, beginning with `name`, for a masked array.
+    """
+    return np.asarray(above.plain(value, name) if isinstance(value, np.ndarray) else value)
+
+
 def call_with_lists(op: Op, inputs: Sequence[Any], params: Sequence[Any]) -> Any:
     """Call an op without a Tensor among its inputs, but with lists, which may hold Tensors, or other objects."""
     named = dict(zip(op.signature.params, params, strict=True))

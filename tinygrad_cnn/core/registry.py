@@ -34,6 +34,7 @@ class _Above:
     copy: Callable[..., Any]
     keep_freed_memory: Callable[[], None]
     laid_out: Callable[..., Any]
+    plain: Callable[..., Any]
     real: Callable[..., Any]
     sum_to: Callable[..., Any]
 

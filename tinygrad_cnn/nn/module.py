@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..checks import checked, flag, only_to_none
 from ..ops import replaced
+from ..ops.data import plain
 from ..scope import Scoped
 from ..tensor import Tensor
 from .backward_hooks import HOOK, PRE_HOOK, Watch
@@ -118,7 +119,7 @@ class Module:
     def _returned(output: Any) -> Any:
         """The output with arrays as Tensors, so that a caller can use Tensor methods whatever the inputs were."""
         if isinstance(output, np.ndarray | np.generic) and output.dtype.kind in "biufc":
-            return Tensor._of(np.asarray(output))
+            return Tensor._of(np.asarray(plain(output)))
         return tuple(map(Module._returned, output)) if type(output) is tuple else output
 
     def _keywords(self, kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -63,6 +63,9 @@ def _float(name: str, dtype: DTypeLike | None) -> np.dtype[Any]:
 def from_numpy(array: NDArray[Any], *, requires_grad: bool = False) -> Tensor:
     """A Tensor that shares the memory of `array`: a change to either is seen in both.
 
+    An array of a subclass, such as np.memmap or np.matrix, counts as a plain array. The memory order and gaps stay as they are.
+    :class:`Tensor` copies, also what cannot be shared: lists, and arrays in the other byte order.
+
     A graph notices when this library overwrites values that it saved, through either array, and refuses to run backward.
     It cannot notice writes by NumPy: the gradient is then computed with the new values. Nor can the library tell that two
     arrays map the same memory at two addresses, unless they are ``np.memmap`` of one file.

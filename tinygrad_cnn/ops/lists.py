@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.operands import FINE, NUMPY_NUMBERS
-from .data import get_default_dtype, plain, to_array
+from .data import get_default_dtype, native, plain, to_array
 
 OBJECT = np.dtype(object)
 
@@ -65,7 +65,7 @@ def gather(value: Any, name: str = "Tensor", *, arrays: bool = False) -> Any:
     if not holds_tensor and not (arrays and isinstance(value, list | tuple)):
         return plain(value, name)
     try:
-        return _joined(value, _common(value)) if holds_tensor else np.asarray(value)
+        return _joined(value, _common(value)) if holds_tensor else native(np.asarray(value))
     except ValueError as error:
         kind = "a list that holds Tensors" if holds_tensor else "a list"
         raise ValueError(f"{name}: {kind} must be full, with parts of one shape: {error}") from None

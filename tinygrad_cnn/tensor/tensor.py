@@ -18,7 +18,7 @@ from ..core.node import Argument, Leaf, Node
 from ..core.registry import above, register_tensor
 from ..frames import warn_user
 from ..ops import compare, complex_numbers, elementwise, index, lists, replaced, shape
-from ..ops.data import TensorLike, to_array
+from ..ops.data import TensorLike, native, plain, to_array
 from ..ops.lists import gather
 from ..ops.real import dtype_of
 from .methods import Methods
@@ -32,8 +32,8 @@ class Tensor(Methods):
 
     Args:
         data: an array (keeps its dtype), or Python numbers and nested lists of them (become float32, see
-            :func:`set_default_dtype`). It is copied; :func:`from_numpy` shares memory instead. Copying a Tensor is recorded;
-            a list that holds Tensors is stacked, which is recorded too.
+            :func:`set_default_dtype`). It is copied, in the machine's byte order; :func:`from_numpy` shares memory instead.
+            Copying a Tensor is recorded; a list that holds Tensors is stacked, which is recorded too.
         requires_grad: make this a leaf whose gradient ``backward()`` computes into ``grad``. The new leaf is not connected
             to the graph of `data`: if there is one, a warning says so; ``Tensor(t.detach(), requires_grad=True)`` avoids it.
         dtype: convert to this dtype.
@@ -403,7 +403,7 @@ class Tensor(Methods):
 
 
 def _rebuild(data: NDArray[Any], requires_grad: bool) -> Tensor:
-    tensor = Tensor._of(np.array(data))
+    tensor = Tensor._of(native(np.array(data)))
     if requires_grad:
         tensor.requires_grad = True
     return tensor
@@ -487,6 +487,7 @@ register_tensor(
     copy=elementwise.copy,
     keep_freed_memory=keep_by_default,
     laid_out=elementwise.laid_out,
+    plain=plain,
     real=complex_numbers.real,
     sum_to=shape.sum_to,
 )

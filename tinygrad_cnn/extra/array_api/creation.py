@@ -8,6 +8,7 @@ import numpy as np
 
 from ...numpy_api import creation, select
 from ...ops import rearrange
+from ...ops.data import native
 from ...ops.lists import gather
 from ...tensor import Tensor
 from .wrapping import check_device, tensor, tensors
@@ -42,7 +43,7 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | 
     array = np.asarray(found, dtype=dtype) if copy is None else np.array(found, dtype=dtype, copy=copy)
     if array.dtype.kind not in "biufc":
         raise TypeError(f"asarray: the data is {array.dtype}; it must be numbers or Booleans")
-    return Tensor._of(array)
+    return Tensor._of(native(array))
 
 
 def empty(shape: Any, *, dtype: Any = None, device: Any = None) -> Tensor:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ...ops.data import plain
 from ...ops.lists import gather
 from ...tensor import Tensor
 
@@ -24,7 +25,7 @@ BINARY = inspect.Signature([_X.replace(name="x1"), _X.replace(name="x2")])
 def tensors(found: Any) -> Any:
     """A result with Tensors in place of arrays and NumPy scalars, in tuples and lists too."""
     if isinstance(found, np.ndarray | np.generic):
-        return Tensor._of(np.asarray(found))
+        return Tensor._of(np.asarray(plain(found)))
     if isinstance(found, tuple) and hasattr(found, "_make"):
         return found._make(map(tensors, found))
     return type(found)(map(tensors, found)) if isinstance(found, tuple | list) else found

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary, WeakSet
 import numpy as np
 
 from ...core.node import Argument
+from ...ops.data import native
 from ...tensor import Tensor
 from ...transforms.recorded_call import fresh
 from .trees import values
@@ -69,7 +70,7 @@ def placed(value: Any, trace: int | None = None) -> Tensor:
     """
     if isinstance(value, Tensor):
         raise TypeError("new_box: the value is recorded already; give `getval(x)`, or differentiate it by `grad`")
-    array = np.array(value)
+    array = native(np.array(value))
     if array.dtype.kind not in "iufc":
         raise TypeError(f"new_box: the value is {value!r:.60}; it must be an array of numbers, or a number")
     made = Tensor._of(array if array.dtype.kind in "fc" else array.astype(np.float64))

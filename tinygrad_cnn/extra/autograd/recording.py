@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ...core.graph import Op
+from ...ops.data import native
 from ...tensor import Tensor
 from ...transforms.pytree import leaves, rebuild
 from .boxes import only_through
@@ -84,7 +85,7 @@ class Rules:
 def _constant(leaf: Any) -> Any:
     if isinstance(leaf, Tensor):
         return leaf
-    array = np.asarray(leaf)
+    array = native(np.asarray(leaf))
     return Tensor._of(array) if array.dtype.kind == "f" else leaf
 
 

@@ -30,7 +30,8 @@ def tensor(
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
-    """`tg.from_numpy(data)` for an array, whose memory it shares; `x` itself for a Tensor; else `tg.Tensor(data)`"""
+    """a Tensor itself; `tg.from_numpy(data)`, which shares memory, for an array in the machine's byte order; else a copy, by
+    `tg.Tensor(data)`. Another `dtype` makes a copy, too"""
     check_device("as_tensor", device)
     if isinstance(data, tg().Tensor):
         return data if dtype is None or data.dtype == np.dtype(dtype) else data.astype(dtype)
@@ -42,7 +43,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
 def asarray(
     data: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
 ) -> Any:
-    """as `tg.as_tensor`; with copy=True as `tg.Tensor(data)`"""
+    """as `tg.as_tensor`; with copy=True a copy, by `tg.Tensor(data)`"""
     check_device("asarray", device)
     made = tensor(data, dtype=dtype) if copy else as_tensor(data, dtype)
     if requires_grad:
