@@ -29,8 +29,6 @@ def prepare(
     inputs = [np.asarray(a) for a in arrays]
     first = next((a for a in inputs if not _repeats(a)), inputs[0])
     dtype = first.dtype if first.dtype.kind == "f" else np.dtype(np.float64)
-    if not dtype.isnative:  # newbyteorder makes another object of a native dtype, and kernels ask whether two are one
-        dtype = dtype.newbyteorder("=")
     if len(inputs) > 1 and any(a.shape != first.shape or a.dtype != dtype for a in inputs):
         return None
     y = np.empty_like(first, dtype) if out is None else out
@@ -61,7 +59,7 @@ def _repeats(a: np.ndarray) -> bool:
 def _flat(inputs: list[np.ndarray], y: np.ndarray) -> list[np.ndarray] | None:
     """Arrays without gaps and in one memory order as 1-d views, and all but a single input as 0-d views if they repeat one
     element; None for other arrays."""
-    if y.dtype.char not in "fd" or not y.dtype.isnative or inputs[0].dtype != y.dtype:
+    if y.dtype.char not in "fd" or inputs[0].dtype != y.dtype:
         return None
     in_order, views = y.flags.c_contiguous, []
     first: Any = (*(0,) * y.ndim, ...)

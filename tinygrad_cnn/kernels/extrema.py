@@ -21,7 +21,7 @@ def prepare(out: np.ndarray | None, u: Any, hits: Any, *, axis: Any) -> Callable
     """
     if hits.__class__ is not np.ndarray or hits.dtype != bool or hits.size <= SHORT or not hits.flags.c_contiguous:
         return None
-    if u.dtype.char not in "fd" or not u.dtype.isnative or (out is not None and not out.flags.c_contiguous):
+    if u.dtype.char not in "fd" or (out is not None and not out.flags.c_contiguous):
         return None
     axes = reduced_axes(axis, hits.ndim)
     kept = hits.ndim - len(axes)

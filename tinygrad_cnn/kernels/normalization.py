@@ -127,8 +127,8 @@ def full(ndim: int, *small: Any) -> list[tuple[int, ...]]:
 
 
 def _alike(x: Array, *small: Any) -> bool:
-    """Whether the small arrays, or None, leave the dtype of the result unchanged, as the other byte order does not."""
-    return x.dtype.isnative and all(a is None or (isinstance(a, Array) and a.dtype == x.dtype) for a in small)
+    """Whether the small arrays, or None, leave the dtype of the result unchanged."""
+    return all(a is None or (isinstance(a, Array) and a.dtype == x.dtype) for a in small)
 
 
 class Centred:

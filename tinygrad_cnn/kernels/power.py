@@ -30,7 +30,6 @@ def _function(a: Any, b: Any) -> Callable[[np.ndarray, np.ndarray], object] | No
         (b.__class__ is not float and b.__class__ is not int)
         or a.__class__ is not np.ndarray
         or a.dtype.char not in "fd"
-        or not a.dtype.isnative
         or a.size <= SHORT
     ):
         return None

@@ -62,13 +62,7 @@ def prepare(out: np.ndarray | None, u: Any, *, index: Any, shape: tuple[int, ...
 
 def _in_a_row(u: Any, index: Any, shape: tuple[int, ...]) -> bool:
     """Whether NumPy adds u at integers in a 1-d array without converting one of them."""
-    return (
-        index.__class__ is np.ndarray
-        and len(shape) == 1
-        and index.dtype == np.intp
-        and u.dtype.char in "fd"
-        and u.dtype.isnative
-    )
+    return index.__class__ is np.ndarray and len(shape) == 1 and index.dtype == np.intp and u.dtype.char in "fd"
 
 
 def _summed(index: np.ndarray, u: Any, n: int, out: np.ndarray | None) -> np.ndarray:

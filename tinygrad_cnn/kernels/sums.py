@@ -45,7 +45,7 @@ def prepare(
 ) -> Callable[[], Any]:
     """A task for np.sum over `axes`, divided by the number `share`, and rounded once."""
     add = None
-    if a.__class__ is ndarray and a.dtype.isnative:
+    if a.__class__ is ndarray:
         if axes == (0,) and not keepdims and a.ndim == 2:
             add = _by_ones(out, a)
         if add is None and (exact := _exactly(a.shape, a.strides, a.dtype.char, axes)) is not None:
@@ -221,13 +221,7 @@ def _by_halves(each: np.ndarray, a: np.ndarray, b: np.ndarray, out: Any, more: A
 def _ones_for(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray | None:
     """The ones that sum the rows of an array, or each half of them; in float64 if float32 would lose precision. None if BLAS
     should not."""
-    if (
-        len(shape) != 2
-        or not 0 < shape[0] <= BLOCK
-        or dtype.char not in "fd"
-        or not dtype.isnative
-        or math.prod(shape) >= 2 * SMALL
-    ):
+    if len(shape) != 2 or not 0 < shape[0] <= BLOCK or dtype.char not in "fd" or math.prod(shape) >= 2 * SMALL:
         return None  # BLAS would use several threads from there on
     if SHORT < shape[0] <= 2 * SHORT:
         return ones(-(-shape[0] // 2), dtype)

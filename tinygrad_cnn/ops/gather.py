@@ -256,11 +256,11 @@ def _largest(array: np.ndarray) -> Any:
 
 
 def _integers(function: str, argument: str, values: Array, remedy: str) -> np.ndarray:
-    """`values` in native byte order: with another order, NumPy before 2.2 may crash on a comparison with a Python number."""
+    """`values` as an array; TypeError, which says that it must `remedy`, if they are no integers."""
     array = np.asarray(values)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{function}: `{argument}` is {array.dtype}; it must {remedy}")
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder())
+    return array
 
 
 @op(differentiable=False)

@@ -159,8 +159,8 @@ def _in_float32(prepare: Callable[..., Task], out: np.ndarray | None, *arrays: n
 
 
 def _common(a: np.ndarray, b: np.ndarray) -> np.dtype[Any]:
-    """np.result_type, in native byte order, without the call if the dtypes are identical."""
-    return a.dtype if a.dtype is b.dtype and a.dtype.isnative else np.result_type(a, b)
+    """np.result_type, without the call if the dtypes are identical."""
+    return a.dtype if a.dtype is b.dtype else np.result_type(a, b)
 
 
 def _result(out: np.ndarray | None, shape: Sizes, dtype: np.dtype[Any], *, last: bool = False) -> np.ndarray:
