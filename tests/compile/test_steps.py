@@ -368,3 +368,21 @@ def test_a_kernel_that_computes_new_arrays_only(size):
     for sign in (1, 1, 1, 1, 1, -1, 1, -1):
         x = tg.Tensor(np.full(size, 3.0 * sign))
         assert lists_of(compiled(x)) == lists_of(f(x))
+
+
+@pytest.mark.parametrize("call", range(8))
+@pytest.mark.parametrize("rows", [2, 200])
+def test_another_parameter_from_some_call_on(call, rows):
+    rng = np.random.default_rng(call)
+    x, *weights = [tg.Tensor(a, requires_grad=True) for a in rng.normal(size=(3, rows, rows))]
+
+    @tg.compile
+    def step(w):
+        (tg.tanh(x @ w) ** 2).sum().backward()
+
+    for i in range(10):
+        w = weights[i >= call].numpy()
+        y = np.tanh(x.numpy() @ w)
+        x.grad = None
+        step(weights[i >= call])
+        np.testing.assert_allclose(x.grad.numpy(), 2 * y * (1 - y * y) @ w.T, rtol=1e-9, atol=1e-12)

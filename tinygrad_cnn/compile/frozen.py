@@ -119,7 +119,7 @@ class Memory:
     def program(self, known: Known, array: np.ndarray) -> Program:
         """The program for inputs like `array`. If it needs more memory than there was, others are prepared anew with that."""
         assert known.walk is not None
-        known.program = program = Program(known.walk, self.pool, [array], COPIED_BYTES, packs=True)
+        known.program = program = Program(known.walk, self.pool, [array], copied=COPIED_BYTES, packs=True)
         if self.pool.outgrown >= LARGE:
             self.pool.outgrown = 0
             for other in self.known:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from math import inf
 from typing import Any
@@ -34,20 +34,23 @@ PLACES = 4
 class Program:
     """The calls of a walk, prepared.
 
-    Small saved values are copied to where the calls read them. Large ones are read where they lie: in a loop, the same calls
-    mostly find the same free memory, and where they do not, the calls that read it are prepared anew.
+    Saved values that are the same arrays in every walk, such as parameters, are read where they lie. Others that are small are
+    copied to where the calls read them. Large ones are read where they lie, too: in a loop, the same calls mostly find the same
+    free memory, and where they do not, the calls that read it are prepared anew.
 
     Args:
         walk: the record.
         pool: the memory of all programs of a function.
         saved: the saved values of this walk.
+        staying: the numbers of those that are the same arrays in every run.
         copied: up to so many bytes, a saved value or a result is copied.
         packs: whether constants keep their values, so that filters are laid out once and not in each run.
     """
 
     def __init__(
-        self, walk: Walk, pool: Pool, saved: Sequence[Any], copied: int = COPIED_BYTES, packs: bool = False
-    ) -> None:
+        self, walk: Walk, pool: Pool, saved: Sequence[Any], staying: Collection[int] = (), copied: int = COPIED_BYTES,
+        packs: bool = False,
+    ) -> None:  # fmt: skip
         self._walk, self._most, self._packs = walk, copied, packs
         self.plan = planned(walk.calls, [value for _, value in walk.results], max(RESULT_BYTES, copied))
         self._fixed: dict[Value, Any] = {}  # the arrays that are the same in every run
@@ -57,7 +60,7 @@ class Program:
             give_back()
         # Nothing else runs during a walk of much memory, so its values and all scratch share an arena.
         arena = aligned(self.plan.size) if self.plan.is_small else pool.arena(self.plan.size)
-        self._place_values(arena)
+        self._place_values(arena, saved, staying)
         self._see(saved)
         self._shared: dict[Value, dict[Any, Any]] = {}
         self.streams: list[list[str]] = []  # the names of calls that go together
@@ -125,7 +128,7 @@ class Program:
 
     # Values
 
-    def _place_values(self, arena: np.ndarray) -> None:
+    def _place_values(self, arena: np.ndarray, saved: Sequence[Any], staying: Collection[int]) -> None:
         """Find the arrays of values that are the same in every run."""
         for value, buffer in self.plan.buffers.items():
             self._fixed[value] = np.ndarray(value.shape, value.dtype, arena, buffer.offset, value.strides)
@@ -134,6 +137,8 @@ class Program:
         for value in dict.fromkeys([value for group in self.plan.groups for call in group for value in call.reads]):
             if value.origin == "constant":
                 self._fixed[value] = value.array
+            elif value.origin == "saved" and value.source in staying:
+                self._fixed[value] = at(address(saved[value.source]), value)
             elif value.origin == "saved":
                 self._place_saved(value)
 

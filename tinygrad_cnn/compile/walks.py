@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -36,11 +37,18 @@ class Known:
         self.graph = graph
         self.uses = 0
         self.walk: Walk | None = None
+        self.staying: dict[int, ref[np.ndarray]] = {}  # saved values that were the same arrays in all walks since the record
         self.program: Program | None = None
         # Whether it cannot be repeated. A program has copies of the roots, for which kernels may differ if the roots have gaps.
         self.fails = graph.most_parts > MOST_PARTS or not all(
             is_dense(g.shape, g.strides, g.itemsize) for _, g in roots
         )
+
+    def see(self, saved: Sequence[np.ndarray]) -> None:
+        """Drop the program if a saved value that stayed is another array now."""
+        if not all([array() is saved[i] for i, array in self.staying.items()]):
+            self.program = None
+            self.staying = {i: array for i, array in self.staying.items() if array() is saved[i]}
 
 
 class Walks:
@@ -86,8 +94,9 @@ class Walks:
             check_unwritten(nodes)
         if known.walk is None:
             return self._recorded(known, places, saved, roots, wanted, retain, finished)
+        known.see(saved)
         if known.program is None:
-            known.program = Program(known.walk, self._pool, saved)
+            known.program = Program(known.walk, self._pool, saved, known.staying)
             self._share(known)
         gradients = known.program.run(places, saved, roots, finished)
         if not retain:
@@ -139,6 +148,7 @@ class Walks:
         known.walk = walk = rules.recorded(results)
         if walk is not None:
             walk.calls = added(walk.calls, [value for _, value in walk.results])
+            known.staying = {i: ref(array) for i, array in enumerate(saved)}
         known.fails = known.walk is None
         return {place: g._array for place, g in results.items()}
 
