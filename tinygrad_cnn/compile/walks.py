@@ -37,7 +37,7 @@ class Known:
         self.graph = graph
         self.uses = 0
         self.walk: Walk | None = None
-        self.staying: dict[int, ref[np.ndarray]] = {}  # saved values that were the same arrays in all walks since the record
+        self.staying: dict[int, ref[np.ndarray]] = {}  # saved values: the same arrays in all walks since the record
         self.program: Program | None = None
         # Whether it cannot be repeated. A program has copies of the roots, for which kernels may differ if the roots have gaps.
         self.fails = graph.most_parts > MOST_PARTS or not all(
@@ -46,9 +46,11 @@ class Known:
 
     def see(self, saved: Sequence[np.ndarray]) -> None:
         """Drop the program if a saved value that stayed is another array now."""
-        if not all([array() is saved[i] for i, array in self.staying.items()]):
-            self.program = None
-            self.staying = {i: array for i, array in self.staying.items() if array() is saved[i]}
+        for i, array in self.staying.items():
+            if array() is not saved[i]:
+                self.program = None
+                self.staying = {i: array for i, array in self.staying.items() if array() is saved[i]}
+                return
 
 
 class Walks:

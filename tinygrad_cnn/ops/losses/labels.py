@@ -37,7 +37,9 @@ def label_weights(
         w = np.where(kept, np.asarray(weight, dtype)[np.where(kept, target, 0)], 0)
     if not mean:
         return w
-    total = np.asarray(np.count_nonzero(kept) if weight is None else sum(w), dtype)
+    if weight is None:
+        return np.divide(w, np.asarray(np.maximum(np.count_nonzero(kept), 1), dtype))
+    total = np.asarray(sum(w), dtype)
     return np.divide(w, total + (total == 0))
 
 
