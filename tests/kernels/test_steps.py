@@ -50,7 +50,11 @@ def trained(make, compiled, dtype, taken):
     tg.use_numba(compiled)
 
     def noted(form):
-        return lambda *given: taken.append(form(*given)) or taken[-1]
+        def prepare(*given):
+            step = form(*given)
+            return step and (lambda g: taken.append(step(g)) or taken[-1])
+
+        return prepare
 
     for update, form in steps.STEPS.items() if compiled else ():
         updates.fuse(update, noted(form))
@@ -92,6 +96,46 @@ def test_a_rule_of_ones_own_is_called():
     optimizer.step()
     optimizer.step()
     assert (p.numpy() == 0.25).all()
+
+
+def test_state_and_memory_that_change_between_steps():
+    def after(compiled):
+        tg.use_numba(compiled)
+        rng = np.random.default_rng(0)
+        p = tg.Tensor(rng.standard_normal((30, 20)).astype(np.float32), requires_grad=True)
+        optimizer = optim.SGD([p], lr=0.1, momentum=0.9)
+        found = []
+        for i in range(9):
+            p.grad = tg.Tensor(rng.standard_normal((30, 20)).astype(np.float32))
+            if i == 3:
+                optimizer.state[p]["momentum_buffer"] = np.full((30, 20), 0.5, np.float32)
+            if i == 5:
+                optimizer.param_groups[0]["lr"] = 0.3
+            if i == 7:
+                optimizer.load_state_dict(optimizer.state_dict())
+            if i == 8:
+                tg.use_numba(not compiled)
+            optimizer.step()
+            found.append(p.numpy().copy())
+        return np.array(found)
+
+    assert np.array_equal(after(False), after(True))
+
+
+def test_a_parameter_that_became_read_only_is_not_written():
+    tg.use_numba()
+    a = np.ones((30, 20), np.float32)
+    p = tg.from_numpy(a, requires_grad=True)
+    optimizer = optim.SGD([p], lr=0.1, momentum=0.9)
+    for _ in range(3):
+        p.grad = tg.ones(30, 20)
+        optimizer.step()
+    before = p.numpy().copy()
+    a.flags.writeable = False
+    p.grad = tg.ones(30, 20)
+    with pytest.raises(ValueError, match="read-only"):
+        optimizer.step()
+    assert np.array_equal(p.numpy(), before)
 
 
 def test_a_gradient_that_shares_memory_with_its_parameter():

@@ -1,4 +1,4 @@
-"""How an update rule is applied to the memory of a parameter, and the seams for other ways and other forms of it."""
+"""How an update rule is applied to the memory of a parameter, and the seams for other ways and other fused of it."""
 
 from __future__ import annotations
 
@@ -36,14 +36,15 @@ def apply(rule: Rule, p: np.ndarray, g: np.ndarray, *kept: np.ndarray) -> None:
     _way[0](rule, p, g, *kept)
 
 
-Fused: TypeAlias = Callable[..., bool]
-"""``fused(p, g, state, group, new)`` computes what an optimizer's ``update`` does, to the same bits, or returns False."""
+Form: TypeAlias = Callable[..., Callable[[np.ndarray], bool] | None]
+"""``form(p, state, group, new)`` returns None, or a function of the gradient that does what an optimizer's ``update`` does, to
+the same bits, or returns False."""
 
-fused: dict[Any, Fused] = {}
+fused: dict[Any, Form] = {}
 """By the function ``update`` of an optimizer, a form of it that is asked first."""
 
 
-def fuse(update: Callable[..., object], form: Fused | None) -> None:
+def fuse(update: Callable[..., object], form: Form | None) -> None:
     """Attach a form in one pass over memory to an optimizer's ``update``, or with None take it away."""
     if form is None:
         fused.pop(update, None)

@@ -39,7 +39,8 @@ class _Step(NamedTuple):
     """Objects that it depends on, and that must stay the same; among them are the types of the gradients."""
     tasks: list[tuple[Any, ...]]
     """For each parameter with a gradient its place among the gradients, its array, state and options, whether a slot is new,
-    whether there are numbers to advance, and scratch, or None twice for an update in pieces, or of a complex parameter."""
+    whether there are numbers to advance, a fused form of the update or None, and scratch, or None twice for an update in
+    pieces, or of a complex parameter."""
     mark: Callable[[], None]
     """Marks the parameters with a gradient as written."""
 
@@ -254,7 +255,8 @@ class Optimizer(Loadable, ABC):
     def _update(self, *gradients: Any) -> None:
         """One step along these gradients, one for each parameter."""
         step = self._cache
-        key: list[Any] = [replaced.times, *map(type, gradients)]
+        form = updates.fused.get(getattr(self.update, "__func__", None))
+        key: list[Any] = [replaced.times, form, *map(type, gradients)]
         for group in self.param_groups:
             params = group["params"]
             key += group
@@ -263,18 +265,17 @@ class Optimizer(Loadable, ABC):
             if self.state:
                 key += map(self.state.get, params)
         if step is None or len(key) != len(step.key) or not all(map(is_, key, step.key)):
-            step = self._prepared(key, gradients)
+            step = self._prepared(key, gradients, form)
         step.mark()
         self._update_each(step.tasks, gradients)
 
     @silent  # with np.errstate(all="raise") a step would stop halfway
     def _update_each(self, tasks: list[tuple[Any, ...]], gradients: Sequence[Array]) -> None:
         update = self.update
-        fused = updates.fused.get(getattr(update, "__func__", None))
-        for place, p, state, group, new, advances, t, u in tasks:
+        for place, p, state, group, new, advances, fused, t, u in tasks:
             if advances:
                 self.advance(state, group)
-            if fused is not None and fused(p, gradients[place], state, group, new):
+            if fused is not None and fused(gradients[place]):
                 pass
             elif t is None:
                 self._update_in_pieces(p, gradients[place], state, group, new)
@@ -284,7 +285,7 @@ class Optimizer(Loadable, ABC):
                 self.conclude(state, group)
 
     @silent
-    def _prepared(self, key: list[Any], gradients: Sequence[Array | None]) -> _Step:
+    def _prepared(self, key: list[Any], gradients: Sequence[Array | None], form: updates.Form | None) -> _Step:
         """A step, after all checks; it is cached if its key tells every change of the options and it creates no slots."""
         groups = [accepted(self._name, *self.examined(g, f" of group {n}")) for n, g in enumerate(self.param_groups)]
         members = [(n, i, p) for n, group in enumerate(self.param_groups) for i, p in enumerate(group["params"])]
@@ -304,7 +305,9 @@ class Optimizer(Loadable, ABC):
                 self.state.setdefault(p, {}).update(missing)
                 repeatable = False
             state, group, (t, u) = self.state.get(p, {}), groups[number], self._scratch_for(p._array)
-            tasks.append((place, p._array, state, group, bool(missing), overridden or STEP in state, t, u))
+            new, advances = bool(missing), overridden or STEP in state
+            fused = form and form(p._array, state, group, new)
+            tasks.append((place, p._array, state, group, new, advances, fused, t, u))
         step = _Step(key, tasks, marking(*(p._array for *_, p in given)))
         self._cache = step if repeatable else None
         return step

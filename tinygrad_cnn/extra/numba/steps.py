@@ -7,62 +7,86 @@ They compute the operations of the optimizers' ``update`` in its order, so the b
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ...kernels.parallel import chunks
+from ...kernels.parallel.threads import each
 from ...optim.adam import Adam
 from ...optim.sgd import SGD
 from ...optim.state import STEP
 from .compiled import Number, exact
-from .images import each_part
-
-LEAST = 1 << 12
-"""NumPy's passes over fewer numbers take as long as the call."""
 
 FLOAT32 = np.dtype(np.float32)
 
 Array = np.ndarray
 
+Step: TypeAlias = Callable[[Array], bool]
+"""A step along a gradient; False, and nothing is written, if the loops do not take the arrays."""
 
-def sgd(p: Array, g: Array, state: dict[str, Any], group: dict[str, Any], new: bool) -> bool:
+
+def prepare_sgd(p: Array, state: dict[str, Any], group: dict[str, Any], new: bool) -> Step | None:
     """The step of SGD with momentum."""
-    if p.size < LEAST or new or group["dampening"] or group["nesterov"] or group["maximize"] or not group["momentum"]:
-        return False
+    if new or group["dampening"] or group["nesterov"] or group["maximize"] or not group["momentum"]:
+        return None
     decay = group["weight_decay"]
-    return _run(_momentum, [p, g, state["momentum_buffer"]], bool(decay), decay, group["momentum"], group["lr"])
+    numbers = bool(decay), *map(np.float32, (decay, group["momentum"], group["lr"]))
+    return _prepared(_momentum, p, state, ["momentum_buffer"], lambda: numbers)
 
 
-def adam(p: Array, g: Array, state: dict[str, Any], group: dict[str, Any], new: bool) -> bool:
+def prepare_adam(p: Array, state: dict[str, Any], group: dict[str, Any], new: bool) -> Step | None:
     """The step of Adam and of AdamW."""
-    if p.size < LEAST or group["amsgrad"] or group["maximize"]:
-        return False
-    (beta1, beta2), n, decay = group["betas"], state[STEP], group["weight_decay"]
-    root = math.sqrt(1 - beta2**n)
-    numbers = beta1, 1 - beta1, beta2, 1 - beta2, group["eps"] * root, group["lr"] * root / (1 - beta1**n)
+    if group["amsgrad"] or group["maximize"]:
+        return None
+    (beta1, beta2), eps, rate, decay = group["betas"], group["eps"], group["lr"], group["weight_decay"]
     decoupled = group["decoupled_weight_decay"]
     kind = (2 if decoupled else 1) if decay else 0
-    decay = 1 - group["lr"] * decay if decoupled else decay
-    return _run(_adam, [p, g, state["exp_avg"], state["exp_avg_sq"]], kind, decay, *numbers)
+    decay = 1 - rate * decay if decoupled else decay
+    fixed = kind, *map(np.float32, (decay, beta1, 1 - beta1, beta2, 1 - beta2))
+
+    def numbers() -> tuple[Any, ...]:
+        n = state[STEP]
+        root = math.sqrt(1 - beta2**n)
+        return *fixed, np.float32(eps * root), np.float32(rate * root / (1 - beta1**n))
+
+    return _prepared(_adam, p, state, ["exp_avg", "exp_avg_sq"], numbers)
 
 
-STEPS: dict[Any, Callable[..., bool]] = {SGD.update: sgd, Adam.update: adam}
+STEPS: dict[Any, Callable[..., Step | None]] = {SGD.update: prepare_sgd, Adam.update: prepare_adam}
 """The compiled form of each optimizer's ``update``."""
 
 
-def _run(function: Any, arrays: list[Array], kind: int, *numbers: float) -> bool:
-    """Call `function` with parts of the arrays, of which the second is only read; False if it does not take them."""
-    if any(a.__class__ is not np.ndarray or a.dtype != FLOAT32 or not a.flags.c_contiguous for a in arrays):
-        return False
-    if np.may_share_memory(arrays[0], arrays[1]):
-        return False
-    flat, given = [a.reshape(-1) for a in arrays], [np.float32(number) for number in numbers]
-    size = flat[0].size
-    step = size if size < chunks.LARGE else -(-size // chunks.PARTS)
-    each_part(lambda start: function(*(a[start : start + step] for a in flat), kind, *given), range(0, size, step))
-    return True
+def _prepared(
+    function: Any, p: Array, state: dict[str, Any], names: Sequence[str], numbers: Callable[[], tuple[Any, ...]]
+) -> Step | None:
+    """A step that calls ``function(p, g, *slots, *numbers)`` with parts of arrays of one form."""
+    slots, size = [(name, state[name]) for name in names], p.size
+    if any(
+        a.__class__ is not np.ndarray or a.dtype != FLOAT32 or a.size != size or not a.flags.c_contiguous
+        for a in (p, *[slot for _, slot in slots])
+    ):
+        return None
+    flat, *kept = [a.ravel() for a in (p, *[slot for _, slot in slots])]
+    cuts = [slice(i, i + -(-size // chunks.PARTS)) for i in range(0, size, -(-size // chunks.PARTS))]
+
+    def step(g: Array) -> bool:
+        if g.__class__ is not np.ndarray or g.dtype != FLOAT32 or g.size != size or not g.flags.c_contiguous:
+            return False
+        if not p.flags.writeable or np.may_share_memory(flat, g):
+            return False
+        for name, slot in slots:
+            if state[name] is not slot:
+                return False
+        if size < chunks.LARGE:
+            function(flat, g.ravel(), *kept, *numbers())
+        else:
+            arrays, given = (flat, g.ravel(), *kept), numbers()
+            each(lambda cut: function(*[a[cut] for a in arrays], *given), cuts)
+        return True
+
+    return step
 
 
 @exact
