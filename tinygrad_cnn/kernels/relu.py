@@ -21,9 +21,6 @@ try:  # for few elements np.clip, which checks its arguments, takes four times a
 except ImportError:
     clip = np.clip
 
-SHORT = 1 << 12
-"""Up to this many elements, finding out whether they lie side by side takes longer than it gains."""
-
 BOUNDS: dict[Any, Any] = {np.dtype(char): (np.zeros((), char), np.array(np.inf, char)) for char in "fd"}
 """0 and infinity for each dtype, in native byte order. For float16, clip is slow."""
 
@@ -36,10 +33,12 @@ def prepare(out: np.ndarray | None, a: Any) -> Callable[[], Any] | None:
     if a.__class__ is not ndarray or a.dtype not in BOUNDS:
         return None
     bounds = BOUNDS[a.dtype]
-    if out is None and a.size > SHORT:
-        y = np.empty_like(a)
-        return partial(into, y, _clipped(y, a, *bounds))
-    return partial(clip, a, *bounds) if out is None else _clipped(out, a, *bounds)
+    if out is not None:
+        return _clipped(out, a, *bounds)
+    if a.size < LARGE:  # finding out whether its elements lie side by side takes longer than it gains
+        return partial(clip, a, *bounds)
+    y = np.empty_like(a)
+    return partial(into, y, _clipped(y, a, *bounds))
 
 
 def prepare_hardtanh(out: np.ndarray | None, a: Any, *, min_val: Any, max_val: Any) -> Callable[[], Any] | None:

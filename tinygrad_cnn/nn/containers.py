@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import count, groupby
-from operator import index, itemgetter
+from operator import index, is_not, itemgetter
 from typing import Any, ClassVar, Self, overload
 
 from .joined import sequence
@@ -12,6 +13,9 @@ from .module import TYPES, Kind, Module
 from .parameter import Parameter
 
 __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
+
+
+_is_there = partial(is_not, None)
 
 
 class _Sequence(Module):
@@ -24,9 +28,8 @@ class _Sequence(Module):
 
     def __iter__(self) -> Iterator[Any]:
         own, kind = vars(self), self._kind
-        for name in [name for name, each in self._kinds.items() if each == kind]:
-            if (value := own[name]) is not None:
-                yield value
+        names = [name for name, each in self._kinds.items() if each == kind]
+        return filter(_is_there, map(own.__getitem__, names))  # without a frame for each
 
     def __contains__(self, value: object) -> bool:
         return any(value is each for each in self)

@@ -301,7 +301,7 @@ def flatten(a: Array, start_axis: int | str = 0, end_axis: int = -1, *, order: s
         ValueError: if an axis is out of bounds, or `start_axis` comes after `end_axis`; for an order but "C" and "F".
     """
     first, order = (0, start_axis) if isinstance(start_axis, str) else (start_axis, order)
-    shape = np.shape(a) or (1,)
+    shape = get_shape(a) or (1,)
     start, end = (normalize_axis_index(axis, len(shape), "flatten") for axis in (first, end_axis))
     if start > end:
         raise ValueError(f"flatten: `start_axis` {start_axis} comes after `end_axis` {end_axis} in shape {shape}")
