@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -76,17 +77,25 @@ def each_part(function: Callable[[Any], object], parts: Sequence[Any]) -> None:
 
 def by_images(function: Any, y: Array, views: Sequence[Array], *others: Any) -> Any:
     """A task that calls function(*views, *others), with parts of many images, each of them without gaps, and fills y."""
-    images = cuts(max(views, key=lambda a: a.size))
     *sources, target = views
-    if len(images) == 1:
-
-        def task() -> Array:
-            function(*map(np.ascontiguousarray, sources), target, *others)
-            return y
-
-        return task
+    largest = max([a.size for a in views])
+    if largest < LARGE or len(y) < 2:
+        if all(a.flags.c_contiguous for a in sources):
+            return partial(_filled, function, y, *views, *others)
+        return partial(_gathered, function, y, sources, target, *others)
+    images = cuts(next(a for a in views if a.size == largest))
 
     def arrange(part: slice) -> list[Call]:
         return [lambda: function(*(np.ascontiguousarray(a[part]) for a in sources), target[part], *others)]
 
     return Work(images, arrange, images=images, out=y)
+
+
+def _filled(function: Any, y: Array, *given: Any) -> Array:
+    function(*given)
+    return y
+
+
+def _gathered(function: Any, y: Array, sources: Sequence[Array], *others: Any) -> Array:
+    function(*map(np.ascontiguousarray, sources), *others)
+    return y

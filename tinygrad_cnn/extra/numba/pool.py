@@ -20,6 +20,8 @@ from .vectors import LANES, equal, fetch, larger, load, load_bytes, nothing, spl
 MANY = 255
 """The most elements in a window."""
 
+FLOAT32, UINT8 = np.dtype(np.float32), np.dtype(np.uint8)
+
 Array = np.ndarray
 
 
@@ -28,8 +30,8 @@ def prepare_max(out: Array | None, x: Any, *, windows: Windows) -> Any:
     how = _order(x, windows)
     if how is None:
         return None
-    y = like(how, (*x.shape[:2], *windows.grid), np.float32) if out is None else out
-    if order(y, np.float32) != how:
+    y = like(how, (*x.shape[:2], *windows.grid), FLOAT32) if out is None else out
+    if out is not None and order(y, FLOAT32) != how:
         return None
     return by_images(
         _max_last if how == "last" else _max_first, y, [view(how, x), view(how, y)], *_numbers(how, windows)
@@ -41,8 +43,8 @@ def prepare_which(out: Array | None, x: Any, top: Any, *, windows: Windows) -> A
     how = _order(x, windows)
     if how is None:
         return None
-    y = like(how, (*x.shape[:2], *windows.grid), np.uint8) if out is None else out
-    if order(y, np.uint8) != how:
+    y = like(how, (*x.shape[:2], *windows.grid), UINT8) if out is None else out
+    if out is not None and order(y, UINT8) != how:
         return None
     return by_images(
         _which_last if how == "last" else _which_first, y, [view(how, x), view(how, y)], *_numbers(how, windows)
@@ -51,11 +53,11 @@ def prepare_which(out: Array | None, x: Any, top: Any, *, windows: Windows) -> A
 
 def prepare_put(out: Array | None, u: Any, which: Any, *, sizes: Any, windows: Windows) -> Any:
     """A task for ``put_elements``."""
-    how = order(which, np.uint8) if order(u, np.float32) else None
+    how = order(which, UINT8) if order(u, FLOAT32) else None
     if how is None or not _takes(how, u.shape[1], sizes, windows):
         return None
-    y = like(how, (*u.shape[:2], *sizes), np.float32) if out is None else out
-    if order(y, np.float32) != how:
+    y = like(how, (*u.shape[:2], *sizes), FLOAT32) if out is None else out
+    if out is not None and order(y, FLOAT32) != how:
         return None
     views = [view(how, u), view(how, which), view(how, y)]
     if how == "first":
@@ -65,7 +67,7 @@ def prepare_put(out: Array | None, u: Any, which: Any, *, sizes: Any, windows: W
 
 
 def _order(x: Any, windows: Windows) -> Any:
-    how = order(x, np.float32)
+    how = order(x, FLOAT32)
     return how if how and _takes(how, x.shape[1], x.shape[2:], windows) else None
 
 

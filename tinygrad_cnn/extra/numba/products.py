@@ -61,14 +61,14 @@ def prepare(out: Array | None, a: Any, b: Any) -> Any:
         if not _are_matrices(rows, b) or rows.shape[1] != len(b):
             return None
         return _of_rows(out, rows, b, None, (*a.shape[:-1], b.shape[1]))
-    if not _are_matrices(a, b) or a.shape[1] != b.shape[0]:
+    if not _are_matrices(a, b) or len(a) < ROWS or a.shape[1] != b.shape[0]:
         return None
     return _prepared(out, a, b)
 
 
 def prepare_linear(out: Array | None, x: Any, w: Any, b: Any = None) -> Any:
     """A task for ``linear``."""
-    if x.__class__ is not np.ndarray or x.ndim < 2 or not x.flags.c_contiguous or not x.size:
+    if x.__class__ is not np.ndarray or x.ndim < 2 or not x.flags.c_contiguous or x.size < ROWS * x.shape[-1]:
         return None
     rows = x.reshape(-1, x.shape[-1])
     if not _are_matrices(rows, w) or rows.shape[1] != w.shape[1] or not _is_bias(b, len(w)):

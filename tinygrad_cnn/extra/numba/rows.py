@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -59,24 +60,24 @@ def prepare_log_softmax_pull(out: Array | None, u: Any, q: Any, *, axis: int) ->
 
 def prepare_nll(out: Array | None, logits: Any, target: Any, w: Any) -> Any:
     """A task for ``softmax_nll`` of a matrix of logits."""
-    if not _fits(1, logits, least=1) or logits.ndim != 2 or not _labels(target, logits) or not _numbers(w, logits):
+    if not _scored(logits, target, w):
         return None
     return _by_rows(_nll, np.empty(len(logits), FLOAT32) if out is None else out, [logits, target, w], logits)
 
 
 def prepare_nll_pull(out: Array | None, u: Any, logits: Any, target: Any) -> Any:
     """A task for ``softmax_nll_pull`` of a matrix of logits."""
-    if not _fits(1, logits, least=1) or logits.ndim != 2 or not _labels(target, logits) or not _numbers(u, logits):
+    if not _scored(logits, target, u):
         return None
     return _by_rows(_nll_pull, out, [u, logits, target], logits)
 
 
-def _fits(axis: int, *arrays: Any, least: int | None = None) -> bool:
+def _fits(axis: int, *arrays: Any) -> bool:
     """Whether the arrays are alike, float32 in C order, not small, with rows of two numbers or more, and `axis` is the last."""
     first = arrays[0]
     return (
         first.__class__ is np.ndarray
-        and first.size >= (SMALL if least is None else least)
+        and first.size >= SMALL
         and first.shape[-1] > 1  # e^x times 1 / e^x is not always 1
         and axis in (-1, first.ndim - 1)
         and all(
@@ -86,12 +87,18 @@ def _fits(axis: int, *arrays: Any, least: int | None = None) -> bool:
     )
 
 
-def _labels(target: Any, logits: Array) -> bool:
-    return target.__class__ is np.ndarray and target.dtype.kind in "iu" and target.shape == logits.shape[:1]
-
-
-def _numbers(w: Any, logits: Array) -> bool:
-    return w.__class__ is np.ndarray and w.dtype in (FLOAT32, bool) and w.shape == logits.shape[:1]
+def _scored(logits: Any, target: Any, w: Any) -> bool:
+    """Whether there are a matrix of logits with rows of two numbers or more, a label for each row and a number for each row."""
+    if not logits.__class__ is target.__class__ is w.__class__ is np.ndarray or logits.ndim != 2 or not logits.size:
+        return False
+    return (
+        logits.dtype == FLOAT32
+        and logits.flags.c_contiguous
+        and logits.shape[1] > 1
+        and target.shape == w.shape == logits.shape[:1]
+        and target.dtype.kind in "iu"
+        and (w.dtype == FLOAT32 or w.dtype == bool)
+    )
 
 
 def _by_rows(function: Callable[..., object], out: Array | None, arrays: Sequence[Array], like: Array) -> Any:
@@ -101,8 +108,10 @@ def _by_rows(function: Callable[..., object], out: Array | None, arrays: Sequenc
         return None
     n = like.shape[-1]
     rows = like.size // n
-    views = [a.reshape(rows, n) if a.size == like.size and a.shape == like.shape else a for a in (*arrays, y)]
-    step = rows if like.size < chunks.LARGE else -(-rows // chunks.PARTS)
+    views = [a.reshape(rows, n) if a.shape == like.shape else a for a in (*arrays, y)]
+    if like.size < chunks.LARGE:
+        return partial(_filled, function, y, views)
+    step = -(-rows // chunks.PARTS)
     parts = [[a[i : i + step] for a in views] for i in range(0, rows, step)]
 
     def task() -> Array:
@@ -110,6 +119,11 @@ def _by_rows(function: Callable[..., object], out: Array | None, arrays: Sequenc
         return y
 
     return task
+
+
+def _filled(function: Callable[..., object], y: Array, views: Sequence[Array]) -> Array:
+    function(*views)
+    return y
 
 
 @helper

@@ -15,7 +15,7 @@ from ...ops.pool import Windows
 from ...ops.windows import last_view
 from .compiled import helper, loop
 from .images import by_images, like, order, view
-from .pool import are_tiles
+from .pool import FLOAT32, UINT8, are_tiles
 from .vectors import LANES, equal, larger, load, load_bytes, nothing, splat, store, store_bytes
 
 SMALL = 1 << 10
@@ -26,32 +26,32 @@ Array = np.ndarray
 
 def prepare_max(out: Array | None, x: Any, *, windows: Windows) -> Any:
     """A task for ``max_pool``; None for other windows and images."""
-    if not _takes(x, np.float32) or not _are_halves(windows, x.shape[2:]):
+    if not _takes(x, FLOAT32) or not _are_halves(windows, x.shape[2:]):
         return None
-    y = like("last", (*x.shape[:2], *windows.grid), np.float32) if out is None else out
+    y = like("last", (*x.shape[:2], *windows.grid), FLOAT32) if out is None else out
     return by_images(_max, y, [view("last", x), view("last", y)]) if _is_last(y) else None
 
 
 def prepare_which(out: Array | None, x: Any, top: Any, *, windows: Windows) -> Any:
     """A task for ``max_pool_which``."""
-    if not _takes(x, np.float32) or not _are_halves(windows, x.shape[2:]):
+    if not _takes(x, FLOAT32) or not _are_halves(windows, x.shape[2:]):
         return None
-    y = like("last", (*x.shape[:2], *windows.grid), np.uint8) if out is None else out
+    y = like("last", (*x.shape[:2], *windows.grid), UINT8) if out is None else out
     return by_images(_which, y, [view("last", x), view("last", y)]) if _is_last(y) else None
 
 
 def prepare_put(out: Array | None, u: Any, which: Any, *, sizes: Any, windows: Windows) -> Any:
     """A task for ``put_elements``."""
-    if order(u, np.float32) is None or not _takes(which, np.uint8) or not _are_halves(windows, sizes):
+    if order(u, FLOAT32) is None or not _takes(which, UINT8) or not _are_halves(windows, sizes):
         return None
-    y = like("last", (*u.shape[:2], *sizes), np.float32) if out is None else out
+    y = like("last", (*u.shape[:2], *sizes), FLOAT32) if out is None else out
     if not _is_last(y):
         return None
     return by_images(_put, y, [view("last", u), view("last", which), view("last", y)])
 
 
 def _takes(a: Any, dtype: Any) -> bool:
-    return order(a, dtype) is not None and a.size >= SMALL and 1 < a.shape[1] < LANES and _is_last(a)
+    return order(a, dtype) is not None and 1 < a.shape[1] < LANES and a.size >= SMALL and _is_last(a)
 
 
 def _is_last(a: Array) -> bool:

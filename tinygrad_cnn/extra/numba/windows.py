@@ -43,15 +43,15 @@ def prepare(
     out: Array | None, x: Any, w: Any, b: Any = None, *, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> Any:
     """A task for ``convolve``; None for other windows and dtypes, and where another kernel is faster."""
-    if not _fits(w.shape, stride, dilation, groups) or (how := order(x, np.float32)) is None:
+    if not _fits(w.shape, stride, dilation, groups) or (how := order(x, FLOAT32)) is None:
         return None
-    if not _are_floats(w) or not (b is None or _are_floats(b)):
+    if not _is_plain(w) or not (b is None or _is_plain(b)):
         return None
     grid = output_sizes(x.shape[2:], w.shape[2:], stride, padding, dilation)
     if not _pays(len(x) * math.prod(grid), w.shape):
         return None
     y = like("last", (len(x), len(w), *grid), FLOAT32) if out is None else out
-    if order(y, np.float32) is None or not last_view(y).flags.c_contiguous:
+    if out is not None and (order(y, FLOAT32) is None or not last_view(y).flags.c_contiguous):
         return None
     shift = np.zeros(len(w), np.float32) if b is None else b
     return by_images(_convolve, y, [view(how, x), last_view(y)], how == "first", w, shift, *steps(stride, padding))
@@ -61,12 +61,12 @@ def prepare_dx(
     out: Array | None, u: Any, w: Any, *, shape: Any, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> Any:
     """A task for ``convolve_dx``."""
-    if not _fits(w.shape, stride, dilation, groups) or order(u, np.float32) is None or not _are_floats(w):
+    if not _fits(w.shape, stride, dilation, groups) or order(u, FLOAT32) is None or not _is_plain(w):
         return None
     if not _pays(u.size // len(w), w.shape):
         return None
     x = like("last", shape, FLOAT32) if out is None else out
-    if order(x, np.float32) is None or not last_view(x).flags.c_contiguous:
+    if out is not None and (order(x, FLOAT32) is None or not last_view(x).flags.c_contiguous):
         return None
     return by_images(_spread, x, [last_view(u), last_view(x)], w, *steps(stride, padding))
 
@@ -75,9 +75,9 @@ def prepare_dw(
     out: Array | None, x: Any, u: Any, *, shape: Any, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> Any:
     """A task for ``convolve_dw``."""
-    if not _fits(shape, stride, dilation, groups) or order(u, np.float32) is None:
+    if not _fits(shape, stride, dilation, groups) or order(u, FLOAT32) is None:
         return None
-    how = order(x, np.float32)
+    how = order(x, FLOAT32)
     if how is None:
         return None
     if not _pays(u.size // shape[0], shape):
@@ -106,10 +106,15 @@ def _fits(w: Any, stride: Any, dilation: Any, groups: int) -> bool:
     """Whether copying columns for BLAS would take long beside the products with them, and most lanes of vectors are used."""
     if groups != 1 or len(w) != 4 or w[2] * w[3] < LARGE or not FINDS:
         return False
-    outputs, channels, _, long = w
-    are_few = FEWEST <= channels * w[2] * long <= MOST and outputs <= OUTPUTS
-    are_used = all(n >= USED * LANES * -(-n // LANES) for n in (outputs, channels * long))
-    return bool(are_few and are_used and dilation[0] == dilation[1] == 1)
+    outputs, channels, tall, long = w
+    if outputs > OUTPUTS or not FEWEST <= channels * tall * long <= MOST or not dilation[0] == dilation[1] == 1:
+        return False
+    return _are_used(outputs) and _are_used(channels * long)
+
+
+def _are_used(n: int) -> bool:
+    """Whether most lanes of vectors with n numbers are used."""
+    return n >= USED * LANES * -(-n // LANES)
 
 
 def _pays(pixels: int, w: Any) -> bool:
@@ -122,8 +127,9 @@ def _up(n: int, step: int) -> int:
     return (n + step - 1) // step * step
 
 
-def _are_floats(*arrays: Any) -> bool:
-    return all(a.__class__ is np.ndarray and a.dtype == FLOAT32 and a.flags.c_contiguous for a in arrays)
+def _is_plain(a: Any) -> bool:
+    """Whether `a` is an array of float32 in C order."""
+    return bool(a.__class__ is np.ndarray and a.dtype == FLOAT32 and a.flags.c_contiguous)
 
 
 @helper
