@@ -31,9 +31,9 @@ def remedy(theirs: str, name: str, others: object = None) -> str | None:
     """The replacement for a name of the namespace `theirs`, such as "torch.nn": Python, or a reason in brackets.
 
     A name that ends with an underscore writes in place in PyTorch. It is answered if `others` has the name without the
-    underscore. None for a name that nobody has.
+    underscore. None for a name that nobody has; of private ones, those in the table of `theirs` alone are answered.
     """
-    if name.startswith("_"):
+    if name.startswith("_") and name not in TABLES[theirs]:
         return None
     places = (theirs, "torch", *OTHERS.get(theirs, ()))
     known = next((TABLES[place][name] for place in places if name in TABLES[place]), None)

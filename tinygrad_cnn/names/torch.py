@@ -137,6 +137,7 @@ _NN = {
 }  # fmt: skip
 
 _MODULE = {
+    "type(model).__name__": "_get_name",
     "tg.compile(step), of the whole step, or tg.fit, which compiles it": "compile",
     "setattr(model.get_submodule(parent), name, module)": "set_submodule", "model.register_full_backward_hook":
     "register_backward_hook", "model.register_buffer": "get_extra_state set_extra_state",
@@ -176,6 +177,7 @@ _OPTIM = {
 }  # fmt: skip
 
 _SCHEDULES = {
+    "optim.lr_scheduler.LRScheduler": "_LRScheduler",
     "optim.CosineAnnealingLR(optimizer, T_max=anneal_epochs, eta_min=swa_lr)": "SWALR",
 }
 
@@ -197,6 +199,7 @@ _RANDOM = {
 }  # fmt: skip
 
 _INIT = {
+    "math.prod(weight.shape[1:]), weight.size // weight.shape[1]": "_calculate_fan_in_and_fan_out",
     "param.copy_(values)": "sparse sparse_",
     **{f"nn.init.{name}_": name for name in (
         "constant", "dirac", "eye", "kaiming_normal", "kaiming_uniform", "normal", "orthogonal", "uniform", "xavier_normal",
