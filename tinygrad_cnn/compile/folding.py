@@ -35,7 +35,7 @@ class Folded:
 
     def __init__(self, layer: Any, norm: Module, fused: Module) -> None:
         self._layer, self._norm = layer, norm
-        self._fused = turned_or(fused) if type(fused) is linear.Linear else fused.forward
+        self._fused = transposed_or(fused) if type(fused) is linear.Linear else fused.forward
         self._dtype, self._ndim = layer.weight.dtype, layer.weight.ndim
 
     def __call__(self, x: Any) -> Any:
@@ -44,8 +44,11 @@ class Folded:
         return self._norm(self._layer(x))
 
 
-class Turned:
-    """A linear layer whose weight has the order in memory in which BLAS reads it, for inputs in its dtype."""
+class Transposed:
+    """A linear layer with a copy of its weight in the order in which BLAS reads it, for inputs in its dtype.
+
+    The copy holds for the values that the weight had: who keeps it asks :class:`~.layers.State` before each call.
+    """
 
     def __init__(self, layer: Any) -> None:
         self._weight, self._bias = Tensor._of(np.asfortranarray(layer.weight._array)), layer.bias
@@ -58,16 +61,16 @@ class Turned:
         return linear_function(x, self._weight, self._bias)
 
 
-def turned(layer: Any) -> Turned | None:
-    """A layer with its weight turned; None if it is no linear layer, or a compiled kernel lays the weight out."""
+def transposed(layer: Any) -> Transposed | None:
+    """The layer with its weight transposed; None if it is no linear layer, or a compiled kernel lays the weight out."""
     if type(layer) is not linear.Linear or layer.weight.dtype not in DTYPES:
         return None
-    return Turned(layer) if linear_function.op.prepare is prepare_linear else None
+    return Transposed(layer) if linear_function.op.prepare is prepare_linear else None
 
 
-def turned_or(layer: Any) -> Callable[[Any], Any]:
-    """A call of the layer with its weight turned, or of the layer."""
-    if (call := turned(layer)) is None:
+def transposed_or(layer: Any) -> Callable[[Any], Any]:
+    """A call of a linear layer, with its weight transposed in memory where that gains."""
+    if (call := transposed(layer)) is None:
         return layer.forward  # type: ignore[no-any-return]
     return lambda x: call(x) if call.takes(x) else layer.forward(x)
 
@@ -83,7 +86,7 @@ def folded(layers: Iterable[Module]) -> list[Callable[[Any], Any]]:
             calls[-1] = partial(clipped_norm, before, layer)
         else:
             calls.append(layer)
-    return [turned_or(call) if type(call) is linear.Linear else call for call in calls]
+    return [transposed_or(call) if type(call) is linear.Linear else call for call in calls]
 
 
 def _both(layer: Any, norm: Any) -> Folded | None:

@@ -22,7 +22,7 @@ from ..ops.normalization import batch_norm
 from ..scope import both
 from ..tensor import Tensor
 from .compiled import Compiled
-from .folding import folded, turned
+from .folding import folded, transposed
 from .layers import LAYERS, LEAVES, State, is_known
 from .program import Program, in_bytes
 from .rules import Rules, Walk
@@ -317,14 +317,14 @@ class Leaf(Present):
 
     def __init__(self, layer: Module, memory: Memory) -> None:
         super().__init__([layer], memory)
-        self._turned = None if self.is_broken else turned(layer)
+        self._transposed = None if self.is_broken else transposed(layer)
 
     def answer(self, layer: Module, x: Any) -> Any:
         """The output; NotImplemented unless the layer is as the library defines it."""
         if self.is_broken:
             return NotImplemented
-        is_turned = self._turned is not None and self._turned.takes(x)
-        return self.output(self._turned if is_turned else layer.forward, x)  # type: ignore[arg-type]
+        fits = self._transposed is not None and self._transposed.takes(x)
+        return self.output(self._transposed if fits else layer.forward, x)  # type: ignore[arg-type]
 
 
 def _is_undisturbed() -> bool:
