@@ -14,11 +14,14 @@ from .numpy_api.matrix_functions import (
     trace,
 )
 from .numpy_api.products import cross, vecdot
-from .ops.decomposition import eig, eigh, eigvals, eigvalsh, lstsq, matrix_rank, pinv, qr, svd, svdvals
+from .ops.eigen import eig, eigh, eigvals, eigvalsh
+from .ops.least_squares import lstsq, matrix_rank, pinv
 from .ops.linalg import cholesky, det, inv, slogdet, solve
 from .ops.matmul import matmul, tensordot
+from .ops.qr import qr
 from .ops.reduce import norm as vector_norm
 from .ops.shape import matrix_transpose
+from .ops.singular import svd, svdvals
 
 __all__ = [
     "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "inv", "lstsq", "matmul",

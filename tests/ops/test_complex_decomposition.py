@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import linalg
-from tinygrad_cnn.ops import decomposition
+from tinygrad_cnn.ops import eigen, singular
 from tinygrad_cnn.testing.cases import Arg, Case
 
 from ..complex_rows import outcome
@@ -62,10 +62,10 @@ FUNCTIONS = [
     ("spectral norm", lambda a: np.linalg.norm(a, 2), [(3, 3)]),
     ("smallest singular value", lambda a: np.linalg.norm(a, -2), [(3, 3)]),
     ("cond", np.linalg.cond, [(3, 3)]),
-    ("symmetric_weighted", decomposition.symmetric_weighted, [(3, 3), (3,)]),
-    ("symmetric_diagonal", decomposition.symmetric_diagonal, [(3, 3), (3, 3)]),
-    ("singular_weighted", decomposition.singular_weighted, [(4, 2), (2,)]),
-    ("singular_diagonal", decomposition.singular_diagonal, [(2, 4), (2, 4)]),
+    ("symmetric_weighted", eigen.symmetric_weighted, [(3, 3), (3,)]),
+    ("symmetric_diagonal", eigen.symmetric_diagonal, [(3, 3), (3, 3)]),
+    ("singular_weighted", singular.singular_weighted, [(4, 2), (2,)]),
+    ("singular_diagonal", singular.singular_diagonal, [(2, 4), (2, 4)]),
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Rows for ops/decomposition.py. Vectors are compared up to their sign, which no definition fixes."""
+"""Rows for ops/eigen.py, singular.py, qr.py and least_squares.py. Vectors are compared up to their sign: none is defined."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_cnn.ops import decomposition as ops
+from tinygrad_cnn.ops import eigen, least_squares, qr, singular
 from tinygrad_cnn.testing.cases import Arg, Case
 
 SMALL = {n: Arg((n, n), low=-0.25, high=0.25) for n in (1, 2, 3)}
@@ -143,74 +143,74 @@ CASES = [
         Case(f, (arg,), g, via=via, order=2)
         for arg in (SMALL[1], SMALL[3], STACK)
         for f, g, via in (
-            (ops.eigvalsh, np.linalg.eigvalsh, apart),
-            (ops.symmetric_values, lambda a: np.linalg.eigvalsh(_symmetric(a)), apart),
-            (ops.symmetric_vectors, lambda a: np.linalg.eigh(_symmetric(a))[1], lambda f: lambda a: _unsigned(apart(f)(a))),
-            (ops.eigh, np.linalg.eigh, _values),
-            (ops.eigh, np.linalg.eigh, _vectors),
+            (eigen.eigvalsh, np.linalg.eigvalsh, apart),
+            (eigen.symmetric_values, lambda a: np.linalg.eigvalsh(_symmetric(a)), apart),
+            (eigen.symmetric_vectors, lambda a: np.linalg.eigh(_symmetric(a))[1], lambda f: lambda a: _unsigned(apart(f)(a))),
+            (eigen.eigh, np.linalg.eigh, _values),
+            (eigen.eigh, np.linalg.eigh, _vectors),
         )
     ),
     *(
         Case(f, (arg,), g, via=via, order=2)
         for arg in (SMALL[1], SMALL[2], Arg((2, 2, 2), low=-0.25, high=0.25))
         for f, g, via in (
-            (ops.eigvals, lambda a: _eig(a)[0], _sorted),
-            (ops.general_values, lambda a: _eig(a)[0], _sorted),
-            (ops.general_vectors, lambda a: _eig(a)[1], lambda f: lambda a: _ordered(apart(f)(a))),
-            (ops.eig, _eig, lambda f: lambda a: np.sort(f(a + _spread(a))[0])),
-            (ops.eig, _eig, lambda f: lambda a: _ordered(f(a + _spread(a))[1])),
+            (eigen.eigvals, lambda a: _eig(a)[0], _sorted),
+            (eigen.general_values, lambda a: _eig(a)[0], _sorted),
+            (eigen.general_vectors, lambda a: _eig(a)[1], lambda f: lambda a: _ordered(apart(f)(a))),
+            (eigen.eig, _eig, lambda f: lambda a: np.sort(f(a + _spread(a))[0])),
+            (eigen.eig, _eig, lambda f: lambda a: _ordered(f(a + _spread(a))[1])),
         )
     ),
     *(
         Case(f, (arg,), g, via=via, order=2)
         for arg in SHAPES
         for f, g, via in (
-            (ops.svdvals, lambda a: np.linalg.svd(a, compute_uv=False), apart),
-            (ops.singular_values, lambda a: np.linalg.svd(a, compute_uv=False), apart),
-            (ops.singular_vectors, _packed_svd, lambda f: lambda a: np.square(apart(f)(a))),
-            (ops.svd, np.linalg.svd, _rebuilt),
-            (ops.svd, np.linalg.svd, _sides),
-            (ops.qr, np.linalg.qr, lambda f: lambda a: _filled(f)(a)[0]),
-            (ops.qr, np.linalg.qr, lambda f: lambda a: _filled(f)(a)[1]),
-            (ops.pinv, np.linalg.pinv, apart),
+            (singular.svdvals, lambda a: np.linalg.svd(a, compute_uv=False), apart),
+            (singular.singular_values, lambda a: np.linalg.svd(a, compute_uv=False), apart),
+            (singular.singular_vectors, _packed_svd, lambda f: lambda a: np.square(apart(f)(a))),
+            (singular.svd, np.linalg.svd, _rebuilt),
+            (singular.svd, np.linalg.svd, _sides),
+            (qr.qr, np.linalg.qr, lambda f: lambda a: _filled(f)(a)[0]),
+            (qr.qr, np.linalg.qr, lambda f: lambda a: _filled(f)(a)[1]),
+            (least_squares.pinv, np.linalg.pinv, apart),
         )
     ),
     *(
-        Case(ops.symmetric_weighted, (arg, Arg(arg.shape[:-1])), _weighted(_symmetric_parts), via=_first_apart, order=2)
+        Case(eigen.symmetric_weighted, (arg, Arg(arg.shape[:-1])), _weighted(_symmetric_parts), via=_first_apart, order=2)
         for arg in (SMALL[1], SMALL[3], STACK)
     ),
     *(
         Case(
-            ops.singular_weighted, (arg, Arg((*arg.shape[:-2], min(arg.shape[-2:])))),
+            singular.singular_weighted, (arg, Arg((*arg.shape[:-2], min(arg.shape[-2:])))),
             _weighted(_reduced), via=_first_apart, order=2,
         )
         for arg in (SMALL[1], *SHAPES)
     ),
     *(
-        Case(ops.symmetric_diagonal, (arg, arg), _diagonal(_symmetric_parts), via=_first_apart, order=2)
+        Case(eigen.symmetric_diagonal, (arg, arg), _diagonal(_symmetric_parts), via=_first_apart, order=2)
         for arg in (SMALL[1], SMALL[3], STACK)
     ),
     *(
-        Case(ops.singular_diagonal, (arg, arg), _diagonal(_reduced), via=_first_apart, order=2)
+        Case(singular.singular_diagonal, (arg, arg), _diagonal(_reduced), via=_first_apart, order=2)
         for arg in (SMALL[1], *SHAPES)
     ),
-    Case(ops.eigvalsh, (SMALL[3],), np.linalg.eigvalsh, {"UPLO": "U"}, via=apart, order=2),
-    Case(ops.eigh, (SMALL[3],), np.linalg.eigh, {"UPLO": "u"}, via=_vectors, order=2),
-    Case(ops.pinv, (SMALL[3],), np.linalg.pinv, {"hermitian": True}, via=apart, order=2),
-    Case(ops.svd, (SMALL[3],), np.linalg.svd, {"hermitian": True, "compute_uv": False}, via=apart, order=2),
-    Case(ops.symmetric_vectors, (SMALL[1],), lambda a: np.linalg.eigh(a)[1], via=apart, order=2),
-    Case(ops.general_values, (SMALL[1],), lambda a: _eig(a)[0], via=apart, order=2),
-    Case(ops.general_vectors, (SMALL[1],), lambda a: _eig(a)[1], via=apart, order=2),
-    Case(ops.singular_vectors, (SMALL[1],), _packed_svd, via=apart, order=2),
-    Case(ops.svd, (SMALL[3],), np.linalg.svd, {"compute_uv": False}, via=apart, order=2),
-    Case(ops.qr, (SMALL[3],), np.linalg.qr, {"mode": "r"}, via=_filled, order=2),
-    *(Case(ops.complete_basis, (arg,), lambda a: np.linalg.qr(a, "complete")[0], order=0) for arg in (SHAPES[1], SHAPES[3])),
-    *(Case(ops.qr_packed, (arg,), _packed_qr, via=_filled, order=2) for arg in (SMALL[3], SHAPES[1], SHAPES[3])),
-    *(Case(ops.pseudoinverse, (arg,), np.linalg.pinv, {"rtol": 1e-15}, via=lambda f: (
+    Case(eigen.eigvalsh, (SMALL[3],), np.linalg.eigvalsh, {"UPLO": "U"}, via=apart, order=2),
+    Case(eigen.eigh, (SMALL[3],), np.linalg.eigh, {"UPLO": "u"}, via=_vectors, order=2),
+    Case(least_squares.pinv, (SMALL[3],), np.linalg.pinv, {"hermitian": True}, via=apart, order=2),
+    Case(singular.svd, (SMALL[3],), np.linalg.svd, {"hermitian": True, "compute_uv": False}, via=apart, order=2),
+    Case(eigen.symmetric_vectors, (SMALL[1],), lambda a: np.linalg.eigh(a)[1], via=apart, order=2),
+    Case(eigen.general_values, (SMALL[1],), lambda a: _eig(a)[0], via=apart, order=2),
+    Case(eigen.general_vectors, (SMALL[1],), lambda a: _eig(a)[1], via=apart, order=2),
+    Case(singular.singular_vectors, (SMALL[1],), _packed_svd, via=apart, order=2),
+    Case(singular.svd, (SMALL[3],), np.linalg.svd, {"compute_uv": False}, via=apart, order=2),
+    Case(qr.qr, (SMALL[3],), np.linalg.qr, {"mode": "r"}, via=_filled, order=2),
+    *(Case(qr.complete_basis, (arg,), lambda a: np.linalg.qr(a, "complete")[0], order=0) for arg in (SHAPES[1], SHAPES[3])),
+    *(Case(qr.qr_packed, (arg,), _packed_qr, via=_filled, order=2) for arg in (SMALL[3], SHAPES[1], SHAPES[3])),
+    *(Case(least_squares.pseudoinverse, (arg,), np.linalg.pinv, {"rtol": 1e-15}, via=lambda f: (
         lambda a, rtol: f(a + _spread(a), rtol=rtol)
     ), order=2) for arg in SHAPES),
     Case(
-        ops.pinv,
+        least_squares.pinv,
         (Arg((3, 1)), Arg((1, 3))),
         np.linalg.pinv,
         {"rcond": 1e-10},
@@ -218,11 +218,12 @@ CASES = [
         order=2,
     ),
     *(
-        Case(ops.lstsq, (Arg(shape, low=-0.25, high=0.25), Arg(size)), np.linalg.lstsq, via=_lstsq(i), order=2, fixed=True)
+        Case(least_squares.lstsq, (Arg(shape, low=-0.25, high=0.25), Arg(size)), np.linalg.lstsq, via=_lstsq(i), order=2,
+             fixed=True)
         for shape, size in (((4, 2), (4,)), ((4, 2), (4, 3)), ((2, 4), (2, 2)), ((3, 3), (3, 3)))
         for i in ((0, 1) if shape[0] > shape[1] else (0,))
     ),
-    Case(ops.lstsq, (Arg((4, 2), low=-0.25, high=0.25), Arg((4,))), np.linalg.lstsq, via=lambda f: (
+    Case(least_squares.lstsq, (Arg((4, 2), low=-0.25, high=0.25), Arg((4,))), np.linalg.lstsq, via=lambda f: (
         lambda a, b: f(a + _spread(a), b, rcond=None)[3] * b[:2]
     ), order=2, fixed=True),
 ]  # fmt: skip

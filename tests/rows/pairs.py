@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from tinygrad_cnn.ops import decomposition, linalg
+from tinygrad_cnn.ops import eigen, least_squares, linalg, qr, singular
 from tinygrad_cnn.ops.elementwise import copy
 from tinygrad_cnn.testing.cases import Case
 
@@ -14,11 +14,11 @@ from .decomposition import CASES as DECOMPOSITION
 from .matrix import CASES as MATRIX
 
 TWICE = [
-    linalg.inv, linalg.solve_columns, linalg.log_abs_det, linalg.cholesky, decomposition.symmetric_values,
-    decomposition.symmetric_vectors, decomposition.symmetric_weighted, decomposition.symmetric_diagonal,
-    decomposition.general_values, decomposition.general_vectors, decomposition.singular_values,
-    decomposition.singular_vectors, decomposition.singular_weighted, decomposition.singular_diagonal,
-    decomposition.qr_packed, decomposition.pseudoinverse,
+    linalg.inv, linalg.solve_columns, linalg.log_abs_det, linalg.cholesky, eigen.symmetric_values,
+    eigen.symmetric_vectors, eigen.symmetric_weighted, eigen.symmetric_diagonal,
+    eigen.general_values, eigen.general_vectors, singular.singular_values,
+    singular.singular_vectors, singular.singular_weighted, singular.singular_diagonal,
+    qr.qr_packed, least_squares.pseudoinverse,
 ]  # fmt: skip
 
 

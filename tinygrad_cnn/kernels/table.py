@@ -17,14 +17,17 @@ from ..ops import (
     affine,
     clipped,
     conv,
-    decomposition,
+    eigen,
     elementwise,
     index,
+    least_squares,
     linalg,
     pool,
+    qr,
     reduce,
     resize,
     shape,
+    singular,
     softmax,
     standardize,
     transcendental,
@@ -151,12 +154,11 @@ kernel(standardize.correlations, norms.prepare_correlations, "residual", 6.7, al
 kernel(standardize.normalized_dx, norms.prepare_normalized_dx, "residual", 7.2, along=("u", "x", "y"), in_place=True)
 
 for function in (
-    decomposition.complete_basis, decomposition.general_values, decomposition.general_vectors, decomposition.pseudoinverse,
-    decomposition.qr_packed, decomposition.singular_values, decomposition.singular_vectors, decomposition.symmetric_values,
-    decomposition.symmetric_vectors, decomposition.symmetric_weighted, decomposition.symmetric_diagonal,
-    decomposition.singular_weighted, decomposition.singular_diagonal,
-    linalg.cholesky, linalg.cofactors, linalg.det, linalg.det_sign, linalg.det_phase, linalg.inv,
-    linalg.log_abs_det, linalg.solve_columns, decomposition.matrix_rank,
+    eigen.symmetric_values, eigen.symmetric_vectors, eigen.symmetric_weighted, eigen.symmetric_diagonal, eigen.general_values,
+    eigen.general_vectors, singular.singular_values, singular.singular_vectors, singular.singular_weighted,
+    singular.singular_diagonal, qr.qr_packed, qr.complete_basis, least_squares.pseudoinverse, least_squares.matrix_rank,
+    linalg.cholesky, linalg.cofactors, linalg.det, linalg.det_sign, linalg.det_phase, linalg.inv, linalg.log_abs_det,
+    linalg.solve_columns,
 ):  # fmt: skip
     lapack.alone(function)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..checks import Check, checked, finite, non_negative, number, one_of, whole
 from ..core.remedies import publish
-from ..ops.decomposition import qr_packed
+from ..ops.qr import qr_packed
 from ..ops.random import Seed, generator
 from ..tensor import Tensor
 

@@ -15,12 +15,13 @@ from ..core.registry import numpy_ops
 from ..core.remedies import publish
 from ..ops import matmul, rearrange, reduce
 from ..ops.composite import accept_lists
-from ..ops.decomposition import matrix_rank, svdvals
 from ..ops.elementwise import abs, in_floats, where
+from ..ops.least_squares import matrix_rank
 from ..ops.linalg import inv, solve, square
 from ..ops.lists import members
 from ..ops.real import is_integer
 from ..ops.shape import Axis, different_axes, expand_dims, moveaxis, ravel, reshape
+from ..ops.singular import svdvals
 from .products import outer as flat_outer
 
 __all__ = [

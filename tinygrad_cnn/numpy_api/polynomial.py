@@ -12,8 +12,9 @@ from ..core.remedies import publish
 from ..ops.complex_numbers import conjugate
 from ..ops.composite import accept_lists
 from ..ops.conv import conv1d
-from ..ops.decomposition import eigvals, pseudoinverse
+from ..ops.eigen import eigvals
 from ..ops.elementwise import add, astype, cast, in_floats, sqrt, sub, where
+from ..ops.least_squares import pseudoinverse
 from ..ops.matmul import matmul
 from ..ops.rearrange import flip
 from ..ops.reduce import sum

@@ -33,6 +33,12 @@ def square(name: str, a: Array) -> None:
         raise np.linalg.LinAlgError(f"{name}: `a` has shape {shape}; its last two axes must be equal: a square matrix")
 
 
+def matrix(name: str, a: Array) -> None:
+    """LinAlgError unless `a` is a matrix, or a stack of them."""
+    if np.ndim(a) < 2:
+        raise np.linalg.LinAlgError(f"{name}: `a` has shape {np.shape(a)}; it must be a matrix, or a stack of them")
+
+
 def _told() -> bool:
     """Whether NumPy raises for a singular matrix. WebAssembly has no floating-point flags to tell: there the result is NaN."""
     try:
@@ -74,8 +80,14 @@ def inv(a: Array) -> Array:
     return _factored("inv", *_INVERTIBLE, np.linalg.inv, a)
 
 
-def _transposed(m: Array) -> Array:
+def transposed(m: Array) -> Any:
+    """m^T, of each matrix of a stack."""
     return m.swapaxes(-1, -2)
+
+
+def adjoint(m: Array) -> Any:
+    """m^H = m~^T, of each matrix of a stack."""
+    return conjugate(transposed(m))
 
 
 def mirrored(a: Array, upper: bool = False) -> Any:
@@ -83,11 +95,11 @@ def mirrored(a: Array, upper: bool = False) -> Any:
     half: Any = triu if upper else tril
     kept = half(a)
     if kept.dtype.kind == "c":  # with a real diagonal
-        return kept + conj(_transposed(kept)) - np.eye(kept.shape[-1], dtype=kept.dtype) * real(kept)
-    return kept + _transposed(half(a, 1 if upper else -1))
+        return kept + conj(transposed(kept)) - np.eye(kept.shape[-1], dtype=kept.dtype) * real(kept)
+    return kept + transposed(half(a, 1 if upper else -1))
 
 
-inv.vjp(a=lambda g, y: matmul(matmul(_transposed(y), -g), _transposed(y)))
+inv.vjp(a=lambda g, y: matmul(matmul(transposed(y), -g), transposed(y)))
 inv.jvp(a=lambda t, y: matmul(matmul(y, -t), y))
 
 
@@ -98,8 +110,8 @@ def solve_columns(a: Array, b: Array) -> Array:
 
 
 solve_columns.vjp(
-    a=lambda g, y, a, in_shape: sum_to(matmul(solve_columns(_transposed(a), -g), _transposed(y)), shape=in_shape),
-    b=lambda g, a, in_shape: sum_to(solve_columns(_transposed(a), g), shape=in_shape),
+    a=lambda g, y, a, in_shape: sum_to(matmul(solve_columns(transposed(a), -g), transposed(y)), shape=in_shape),
+    b=lambda g, a, in_shape: sum_to(solve_columns(transposed(a), g), shape=in_shape),
 )
 solve_columns.jvp(a=lambda t, y, a: solve_columns(a, matmul(-t, y)))
 
@@ -160,9 +172,7 @@ def _cofactors(m: np.ndarray, directions: tuple[np.ndarray, ...]) -> Any:
         return np.linalg.det(m)[..., None, None] * inverse
     less: list[Any] = [_cofactors(m, (*directions[:i], *directions[i + 1 :])) for i in range(len(directions))]
     value: Any = np.sum(less[-1] * directions[-1], axis=(-2, -1), keepdims=True)
-    products = functools.reduce(
-        operator.add, (matmul(_transposed(x), c) for x, c in zip(directions, less, strict=True))
-    )
+    products = functools.reduce(operator.add, (matmul(transposed(x), c) for x, c in zip(directions, less, strict=True)))
     return matmul(inverse, value * np.eye(m.shape[-1], dtype=m.dtype) - products)
 
 
@@ -224,7 +234,7 @@ def det_phase(a: Array) -> Array:
     return np.linalg.slogdet(a)[0]
 
 
-det_phase.vjp(a=lambda g, y, a: reshape(imag(g * y) * 1j, shape=(*g.shape, 1, 1)) * _transposed(inv(a)))
+det_phase.vjp(a=lambda g, y, a: reshape(imag(g * y) * 1j, shape=(*g.shape, 1, 1)) * transposed(inv(a)))
 
 
 @op(complex=True)
@@ -233,8 +243,8 @@ def log_abs_det(a: Array) -> Array:
     return np.linalg.slogdet(a)[1]
 
 
-log_abs_det.vjp(a=lambda g, a: reshape(g, shape=(*g.shape, 1, 1)) * _transposed(inv(a)))
-log_abs_det.jvp(a=lambda t, a: sum(t * _transposed(inv(a)), axis=(-2, -1)))
+log_abs_det.vjp(a=lambda g, a: reshape(g, shape=(*g.shape, 1, 1)) * transposed(inv(a)))
+log_abs_det.jvp(a=lambda t, a: sum(t * transposed(inv(a)), axis=(-2, -1)))
 
 
 @implements(np.linalg.slogdet)
@@ -277,14 +287,14 @@ def cholesky(a: Array, *, upper: bool = False) -> Array:
 
 
 def _cholesky_rule(g: Array, y: Array, upper: bool) -> Array:
-    adjoint, g = (y, _transposed(g)) if upper else (conjugate(_transposed(y)), conjugate(g))
-    product = matmul(adjoint, g)
+    left, g = (y, transposed(g)) if upper else (adjoint(y), conjugate(g))
+    product = matmul(left, g)
     p = tril(product) + tril(product, -1)
-    middle = (p + conjugate(_transposed(p))) * 0.25
-    half = solve_columns(adjoint, middle)
-    whole = conjugate(solve_columns(adjoint, conjugate(_transposed(half))))
+    middle = (p + adjoint(p)) * 0.25
+    half = solve_columns(left, middle)
+    whole = conjugate(solve_columns(left, adjoint(half)))
     triangle: Any = triu if upper else tril
-    return triangle(whole) + triangle(conjugate(_transposed(whole)), 1 if upper else -1)
+    return triangle(whole) + triangle(adjoint(whole), 1 if upper else -1)
 
 
 cholesky.vjp(a=_cholesky_rule)

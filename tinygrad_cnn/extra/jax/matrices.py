@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ...ops import decomposition, linalg
+from ...ops import eigen, linalg
 from . import checks
 from .array import Array, is_traced
 from .definitions import helper
@@ -21,7 +21,7 @@ def well_conditioned(a: Any) -> list[tuple[float, None]]:
     return [(1.0, None)]
 
 
-@helper(decomposition._eig)
+@helper(eigen._eig)
 def eig(a: Any) -> tuple[Array, Array]:
     """Eigenvalues and eigenvectors. Those of a real matrix are real; NaN if an eigenvalue is not, as dtypes are known first."""
     if jax.default_backend() == "tpu":

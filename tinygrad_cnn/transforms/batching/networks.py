@@ -16,17 +16,20 @@ from ...ops import (
     affine,
     compare,
     conv,
-    decomposition,
     dropout,
+    eigen,
     einsum,
     elementwise,
     index,
+    least_squares,
     linalg,
     matmul,
     pool,
+    qr,
     recurrent,
     reduce,
     shape,
+    singular,
     standardize,
 )
 from ...ops.losses import classification, labels, regression
@@ -222,20 +225,17 @@ def _contract(call: Call) -> Any:
 
 
 @rule(
-    linalg.inv, linalg.det, linalg.det_sign, linalg.det_phase,
-    linalg.log_abs_det, linalg.cholesky, decomposition.symmetric_values,
-    decomposition.symmetric_vectors, decomposition.general_values, decomposition.general_vectors,
-    decomposition.singular_values, decomposition.singular_vectors, decomposition.qr_packed, decomposition.complete_basis,
-    decomposition.pseudoinverse,
-    matrix_functions.matrix_rank,
+    linalg.inv, linalg.det, linalg.det_sign, linalg.det_phase, linalg.log_abs_det, linalg.cholesky, eigen.symmetric_values,
+    eigen.symmetric_vectors, eigen.general_values, eigen.general_vectors, singular.singular_values, singular.singular_vectors,
+    qr.qr_packed, qr.complete_basis, least_squares.pseudoinverse, matrix_functions.matrix_rank,
 )  # fmt: skip
 def _matrices(call: Call) -> Any:
     return call.run(call.values[0])
 
 
 @rule(
-    linalg.cofactors, decomposition.symmetric_diagonal, decomposition.symmetric_weighted, decomposition.singular_diagonal,
-    decomposition.singular_weighted,
+    linalg.cofactors, eigen.symmetric_diagonal, eigen.symmetric_weighted, singular.singular_diagonal,
+    singular.singular_weighted,
 )  # fmt: skip
 def _all_full(call: Call) -> Any:
     return call.run(*(call.full(i) for i in range(len(call.values))))
