@@ -204,7 +204,7 @@ def test_a_call_while_layers_are_prepared_anew(make, monkeypatch):
 
     room = import_module("tinygrad_cnn.compile.frozen")
     monkeypatch.setattr(room, "folded", between(room.folded))
-    monkeypatch.setattr(room, "turned", between(room.turned))
+    monkeypatch.setattr(room, "transposed", between(room.transposed))
     assert_near(predict(x).numpy(), plain(model, x))
     assert len(inner) == 4
     for y in inner[1:]:
