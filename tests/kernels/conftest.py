@@ -51,7 +51,7 @@ TINY = {
     extrema: {"SHORT": 1}, lines: {"FEW": 1, "LONG": 16},
     norm: {"FEW": 1}, normalization: {"FEW": 1, "FEW_SCALED": 1},
     piecewise: {"SHORT": 1, "LONG": 7}, gelu: {"SHORT": 1}, power: {"SHORT": 1}, sigmoid: {"SHORT": 1},
-    relu: {"LARGE": 2, "SHORT": 1},
+    relu: {"LARGE": 2},
     resample: {"FEW": 1}, rows: {"SMALL": 1, "BLOCK": 7}, scatter: {"WIDE": 1},
     update: {"LONG": 5}, matmul: {"SMALL": 1, "FEW": 1}, where: {"SHORT": 1, "LARGE": 2, "LONG": 1},
 }  # fmt: skip
