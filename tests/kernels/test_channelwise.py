@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tinygrad_cnn.kernels import channelwise, normalization, sums
+from tinygrad_cnn.kernels import block_sums, channelwise, normalization, product_sums, sums
 from tinygrad_cnn.ops.affine import affine
 from tinygrad_cnn.ops.standardize import Over, moments
 
@@ -22,6 +22,8 @@ def small_arrays_too():
     with tuned() as tune:
         tune(channelwise, LONG=16)
         tune(normalization, FEW=1, FEW_SCALED=1)
+        tune(block_sums, SMALL=1, BLOCK=4, SHORT=2)
+        tune(product_sums, BLOCK=4, SHORT=2)
         tune(sums, SMALL=1, BLOCK=4, SHORT=2)
         yield
 
@@ -49,7 +51,7 @@ def test_sums_over_axes_in_any_layout(case):
         (sums.total(a, axes, True), a.sum(axes, keepdims=True)),
         (sums.total(a, axes), a.sum(axes)),
         (sums.total(a, axes, out=np.empty_like(a.sum(axes))), a.sum(axes)),
-        (sums.product_sums(a, b, axes), (a * b).sum(axes, keepdims=True)),
+        (product_sums.product_sums(a, b, axes), (a * b).sum(axes, keepdims=True)),
     ):
         assert y.dtype == a.dtype
         np.testing.assert_array_equal(y, expected)
@@ -93,7 +95,7 @@ def test_float32_sums_of_many_rows_stay_accurate():
 def test_arrays_that_disagree_are_refused():
     a = np.ones((4, 3), np.float32)
     with pytest.raises(ValueError, match=r"operand|broadcast"):
-        sums.product_sums(a, a[:2], (0,))
+        product_sums.product_sums(a, a[:2], (0,))
     with pytest.raises(ValueError, match="broadcast"):
         affine(a, np.ones(2, np.float32))
 
@@ -102,7 +104,8 @@ def test_arrays_that_disagree_are_refused():
 @pytest.mark.parametrize("shape", [(4, 2, 16, 16), (3, 600), (5, 1, 300), (1, 40, 40)])
 def test_sums_over_all_axes_but_one_in_memory_order(shape, compiled, tuning):
     """As the gradient of the biases of a convolution, whose channels come first in memory, and are the second axis."""
-    tuning(sums, SMALL=1 << 12, BLOCK=64, SHORT=16)
+    for module in (block_sums, sums):
+        tuning(module, SMALL=1 << 12, BLOCK=64, SHORT=16)
     rng = np.random.default_rng(0)
     for place in range(len(shape)):
         a = np.moveaxis(rng.normal(size=shape).astype(np.float32), 0, place)

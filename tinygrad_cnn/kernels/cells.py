@@ -14,10 +14,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from .block_sums import ones
 from .channelwise import has_no_gaps, joined, most_joined
 from .parallel.task import Call, Work, halved
 from .parallel.workspace import scratch
-from .sums import ones
 
 Array = np.ndarray
 

@@ -15,10 +15,10 @@ import numpy as np
 
 from ..ops.standardize import Over, correlations, normalized, normalized_dx
 from .blas import Matrix, Products, Term
+from .block_sums import SHORT, ones
 from .cells import QUIET, Cells, Copied, cells, dots
 from .parallel.task import Call, Work
 from .parallel.workspace import buffer, scratch
-from .sums import SHORT, ones
 
 if TYPE_CHECKING:
     from .normalization import Centred

@@ -11,7 +11,8 @@ import numpy as np
 from numpy import ndarray
 
 from ..ops.losses.classification import softmax_nll
-from .sums import BLOCK, SHORT, ones, total
+from .block_sums import BLOCK, SHORT, ones
+from .sums import total
 
 FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
 """In native byte order."""

@@ -10,7 +10,7 @@ import numpy as np
 from ..ops.reduce import power_norm, reduced_axes
 from ..ops.shape import Axis
 from ..scope import errors
-from .sums import product_sums
+from .product_sums import product_sums
 
 _overflow = errors(over="ignore", under="ignore", invalid="ignore")
 

@@ -21,7 +21,7 @@ from .cells import QUIET, Cells, Copied, cells, cells_of, fit, is_alike
 from .parallel.chunks import LARGE
 from .parallel.task import Work
 from .parallel.workspace import scratch
-from .sums import product_sums
+from .product_sums import product_sums
 
 Array = np.ndarray
 

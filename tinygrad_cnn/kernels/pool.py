@@ -17,12 +17,13 @@ import numpy as np
 
 from ..ops.pool import Windows, lowest
 from ..ops.windows import Pairs, Sizes, interior, last_view
+from .block_sums import SHORT
 from .blocking import copy_channels_last
 from .parallel import chunks
 from .parallel.chunks import by_images
 from .parallel.task import Call
 from .parallel.workspace import with_workspace
-from .sums import SHORT, total
+from .sums import total
 from .where import BITS, BOOL
 
 Array = np.ndarray

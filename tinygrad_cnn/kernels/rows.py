@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..scope import errors
-from . import sums
+from .block_sums import BLOCK as MOST
+from .block_sums import FEW, SHORT, ones
 from .parallel import chunks
 from .parallel.threads import each
 from .parallel.workspace import scratch, with_workspace
-from .sums import FEW, SHORT, ones
 
 _infinities = errors(invalid="ignore", over="ignore")
 
@@ -150,7 +150,7 @@ def _sums(a: Array) -> Array:
 
 def _block(columns: int) -> int:
     """How many terms of a row BLAS adds with enough precision, as a divisor of their number; 0 if there is none."""
-    return columns if columns <= sums.BLOCK else next((k for k in range(sums.BLOCK, FEW, -1) if columns % k == 0), 0)
+    return columns if columns <= MOST else next((k for k in range(MOST, FEW, -1) if columns % k == 0), 0)
 
 
 def _together(a: Array, parts: Array) -> Array:
@@ -325,6 +325,6 @@ def _known(target: Array, classes: int) -> Array:
 
 def _few_sums(a: Array) -> Array:
     """The sums of rows, of the dtype of a."""
-    if a.shape[1] <= sums.BLOCK:
+    if a.shape[1] <= MOST:
         return np.asarray(a.dot(ones(a.shape[1], a.dtype)))
     return np.asarray(np.add.reduce(a, 1, np.float64)).astype(a.dtype)

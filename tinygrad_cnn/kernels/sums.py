@@ -1,8 +1,6 @@
 """Sums over any axes, in any memory order, accurate to a few units in the last place of float32.
 
-NumPy sums pairwise only along the innermost axis in memory. Along other axes it adds sequentially, and a million terms cost
-four digits. So a long sum is cut into blocks of up to BLOCK terms. BLAS sums each block as a product with a vector of ones,
-and the sums of the blocks are added in float64. float16 is added in float32.
+Many terms are summed by blocks (``block_sums.py``), few by NumPy, or by BLAS as a product with a vector of ones.
 """
 
 from __future__ import annotations
@@ -10,34 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy import ndarray
 
 from ..ops.reduce import reduced_axes
 from ..ops.shape import Axis, Shape, as_shape, repeated_axes
-from ..scope import errors
-from .channelwise import has_no_gaps, joined, most_joined
-from .parallel.threads import blas_alone
+from .block_sums import BLOCK, SHORT, SMALL, ones, plan_of, wide
+from .channelwise import has_no_gaps
 from .parallel.workspace import buffer
-
-_overflow = errors(over="ignore", invalid="ignore")
-
-SMALL = 1 << 12
-"""Smaller arrays are summed in one call, in float64 if necessary."""
 
 PAIRWISE = 1 << 15
 """NumPy sums fewer float64 without gaps soonest, and pairwise."""
-
-FEW = 8
-"""Up to this many parts of a matrix are summed with one call each."""
-
-PARTS = 1 << 16
-"""Block sums computed before they are added in float64, few enough to stay in the cache."""
-
-BLOCK, SHORT = 64, 16
-"""The most terms BLAS sums with enough precision, and the most terms that may be added sequentially."""
 
 
 def prepare(
@@ -168,7 +151,7 @@ def _rows(
     the order of the axes there, the length of a row, and ones for it; None if they are not, or have several axes."""
     if len(axes) != len(shape) - 1:
         return None
-    plan = _plan(shape, strides, axes)
+    plan = plan_of(shape, strides, axes)
     gaps = not has_no_gaps([shape[i] for i in plan.order], [strides[i] for i in plan.order], 4)
     if gaps or [reduced for reduced, _ in plan.groups] != [False, True]:
         return None
@@ -236,201 +219,3 @@ def _loses(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ..
             break
         run, stride = run * shape[i], strides[i] * shape[i]
     return terms // run > SHORT or run > 2 * SHORT
-
-
-@lru_cache(maxsize=256)
-def ones(n: int, dtype: np.dtype[Any]) -> np.ndarray:
-    """A read-only row of ones, cached."""
-    row = np.ones(n, dtype)
-    row.flags.writeable = False
-    return row
-
-
-class _Plan(NamedTuple):
-    """How to sum arrays of one layout: the array without broadcast axes, its axes in memory order, grouped into runs of axes
-    that are all kept or all reduced, and the permutation back."""
-
-    once: tuple[slice, ...]
-    repeats: int
-    order: tuple[int, ...]
-    groups: tuple[tuple[bool, int], ...]
-    kept: tuple[int, ...]
-    back: tuple[int, ...]
-
-
-@lru_cache(maxsize=1024)
-def _plan(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ...]) -> _Plan:
-    repeated = [i for i in axes if strides[i] == 0]
-    sizes = [1 if i in repeated else n for i, n in enumerate(shape)]
-    order = tuple(sorted(range(len(shape)), key=lambda i: -abs(strides[i])))
-    groups: list[tuple[bool, int]] = []
-    for i in order:
-        if groups and groups[-1][0] == (i in axes):
-            groups[-1] = groups[-1][0], groups[-1][1] * sizes[i]
-        elif sizes[i] > 1:
-            groups.append((i in axes, sizes[i]))
-    kept = [i for i in order if i not in axes]
-    once = tuple(slice(0, 1) if i in repeated else slice(None) for i in range(len(shape)))
-    back = tuple(np.argsort(kept).tolist())
-    return _Plan(once, math.prod(shape[i] for i in repeated), order, tuple(groups), tuple(shape[i] for i in kept), back)
-
-
-def wide(a: np.ndarray, axes: tuple[int, ...]) -> Callable[[], np.ndarray]:
-    """A task for the sum of floating-point numbers over `axes`, in float64; the task owns the result's memory."""
-    if a.size < SMALL:
-        return lambda: np.asarray(np.add.reduce(a, axes, np.float64))
-    calls: list[Callable[[], object]] = []
-    plan = _plan(a.shape, a.strides, axes)
-    y = a[plan.once].transpose(plan.order)
-    if a.dtype.char == "e" or not y.flags.c_contiguous:
-        source, y = y, np.empty(y.shape, np.float32 if a.dtype.char == "e" else a.dtype)
-        calls.append(partial(np.copyto, y, source))
-    y = _arranged(y, list(plan.groups), calls)
-
-    def task() -> np.ndarray:
-        with _overflow:
-            blas_alone(_run, calls)
-        if not np.isfinite(y).all():  # a block was too large for float32
-            return np.asarray(np.add.reduce(a.astype(np.float64), axes))
-        found = y.reshape(plan.kept).transpose(plan.back).astype(np.float64, copy=False)
-        return found * plan.repeats if plan.repeats != 1 else found
-
-    return task
-
-
-def _run(calls: list[Callable[[], object]]) -> None:
-    for call in calls:
-        call()
-
-
-def _arranged(y: np.ndarray, groups: list[tuple[bool, int]], calls: list[Callable[[], object]]) -> np.ndarray:
-    """A buffer for the sums over the reduced groups of axes. The calls that compute it are appended: BLAS calls, and NumPy
-    calls where the terms are already float64."""
-    added = False
-    while (at := max((i for i, (reduced, _) in enumerate(groups) if reduced), default=-1)) >= 0:
-        if added:
-            over = tuple(i for i, (reduced, _) in enumerate(groups) if reduced)
-            y = y.reshape([n for _, n in groups])
-            total = np.empty([n for reduced, n in groups if not reduced])
-            calls.append(partial(np.add.reduce, y, over, None, total))
-            return total
-        lead = math.prod(n for _, n in groups[:at])
-        length = groups.pop(at)[1]
-        if at == len(groups):
-            y = _along(y.reshape(lead, length), calls)
-        else:
-            y = _across(y.reshape(lead, length, -1), calls)
-        added = length > SHORT
-        if 0 < at < len(groups):
-            groups[at - 1 : at + 1] = [(False, groups[at - 1][1] * groups[at][1])]
-    return y
-
-
-def _along(x: np.ndarray, calls: list[Callable[[], object]]) -> np.ndarray:
-    """A buffer for the row sums of a matrix; the calls that compute it are appended."""
-    rows, length = x.shape
-    if length <= SHORT:
-        y = np.empty(rows, x.dtype)
-        calls.append(partial(np.matmul, x, ones(length, x.dtype), y))  # np.add.reduce takes ten times as long
-        return y
-    block, y = _block(length), np.empty(rows)
-    blocks, rest = divmod(length, block)
-    if rest and blocks * FEW < rows:
-        calls.append(partial(y.fill, 0))
-        part = np.empty(rows, x.dtype)
-        for start in range(0, length, block):
-            terms = x[:, start : start + block]
-            calls.append(partial(np.matmul, terms, ones(terms.shape[1], x.dtype), part))
-            calls.append(partial(np.add, y, part, y))
-        return y
-    whole = x[:, : length - rest].reshape(rows, blocks, block) if rest else x.reshape(-1, block)
-    parts = np.empty(whole.shape[:-1], x.dtype)
-    exact = np.empty((rows, blocks))
-    calls += [
-        partial(np.matmul, whole, ones(block, x.dtype), parts),
-        partial(np.copyto, exact, parts.reshape(rows, blocks)),
-    ]
-    calls.append(partial(np.matmul, exact, ones(blocks, exact.dtype), y))
-    if rest:
-        part = np.empty(rows, x.dtype)
-        calls += [partial(np.add.reduce, x[:, length - rest :], 1, None, part), partial(np.add, y, part, y)]
-    return y
-
-
-@lru_cache(maxsize=256)
-def _block(length: int) -> int:
-    """The largest block, up to BLOCK terms, that divides the length evenly; BLOCK if that block would be short."""
-    return next((n for n in range(BLOCK, FEW - 1, -1) if length % n == 0), BLOCK)
-
-
-def _across(x: np.ndarray, calls: list[Callable[[], object]]) -> np.ndarray:
-    """A buffer for the column sums of matrices x (n, rows, columns); the calls that compute it are appended. BLAS may add the
-    terms of a column sequentially."""
-    n, rows, columns = x.shape
-    if rows <= SHORT:
-        y = np.empty((n, columns), x.dtype)
-        calls.append(partial(np.add.reduce, x, 1, None, y))
-        return y
-    few = -(-rows // SHORT) if rows <= SHORT * SHORT else 1
-    fold = max(few if few <= FEW else 1, min(most_joined(columns), 1 << (rows // SHORT).bit_length() - 1))
-    length, left = divmod(rows, fold)
-    width = fold * columns
-    y, total = np.empty((n, width)), np.empty((n, columns))
-    calls.append(partial(y.fill, 0))
-    body = x[:, : rows - left].reshape(n, length, width)
-    most = max(1, PARTS // (n * width))
-    whole, rest = divmod(length, SHORT)
-    term, size = np.empty((n, width)), (n, min(most, whole), width)
-    sums_buffer, exact_buffer = np.empty(size, x.dtype), np.empty(size)
-    for start in range(0, whole, most):
-        parts = body[:, start * SHORT : min(whole, start + most) * SHORT].reshape(n, -1, SHORT, width)
-        sums, exact = sums_buffer[:, : parts.shape[1]], exact_buffer[:, : parts.shape[1]]
-        calls += [partial(np.matmul, ones(SHORT, x.dtype), parts, sums), partial(np.copyto, exact, sums)]
-        if exact.shape[1] == 1:
-            calls.append(partial(np.add, y, exact[:, 0], y))
-        else:
-            calls += [partial(np.matmul, ones(exact.shape[1], y.dtype), exact, term), partial(np.add, y, term, y)]
-    if rest:
-        part = np.empty((n, width), x.dtype)
-        calls += [partial(np.matmul, ones(rest, x.dtype), body[:, length - rest :], part), partial(np.add, y, part, y)]
-    calls.append(partial(np.add.reduce, y.reshape(n, fold, columns), 1, None, total))
-    if left:
-        last = np.empty((n, columns))
-        calls += [partial(np.add.reduce, x[:, rows - left :], 1, np.float64, last), partial(np.add, total, last, total)]
-    return total
-
-
-def product_sums(a: np.ndarray, b: np.ndarray, axes: tuple[int, ...], share: float = 1) -> Any:
-    """The sum of a b, for equal shapes, over `axes` with keepdims, divided by `share`."""
-    if a.shape != b.shape:
-        raise ValueError(f"product_sums: operands of shapes {a.shape} and {b.shape} do not agree; they must be equal")
-    dtype = np.result_type(a, b)
-    plan = _plan(a.shape, a.strides, axes)
-    first, second = (m.transpose(plan.order) for m in (a, b))
-    at = max((i for i, (reduced, _) in enumerate(plan.groups) if reduced), default=-1)
-    dense = a.dtype == b.dtype and dtype.char in "fd" and first.flags.c_contiguous and second.flags.c_contiguous
-    if not dense or at < 0 or not a.size:
-        products = np.multiply(a, b, dtype=np.result_type(dtype, np.float32) if dtype.kind == "f" else dtype)
-        return np.asarray(total(products, axes, True, None, share), dtype if dtype.kind == "f" else None)
-    sizes = [n for _, n in plan.groups]
-    lead, length, columns = sizes[:at], sizes[at], math.prod(sizes[at + 1 :])
-    few = BLOCK if columns == 1 else 2 * SHORT
-    fold = joined(length, 1, min(most_joined(columns), max(1, length // few))) if columns > 1 else 1
-    terms = length // fold
-    step = min(terms, few)
-    whole = terms - terms % step
-    parts = [
-        _products(*(m.reshape(-1, terms, fold * columns)[:, start:stop].reshape(math.prod(lead), -1, most, fold * columns)
-                    for m in (first, second)))
-        for start, stop, most in ((0, whole, step), (whole, terms, terms - whole))
-        if start < stop
-    ]  # fmt: skip
-    sums = (parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)).reshape(*lead, -1, columns)
-    over = (*(i for i, (reduced, _) in enumerate(plan.groups[:at]) if reduced), at)
-    y = (wide(sums, over)() / share).reshape(plan.kept).transpose(plan.back)
-    return y.reshape([1 if i in axes else n for i, n in enumerate(a.shape)]).astype(dtype)
-
-
-def _products(a: np.ndarray, b: np.ndarray) -> Any:
-    """The sum of a b over the second-last axis."""
-    return np.vecdot(a[..., 0], b[..., 0])[..., None] if a.shape[-1] == 1 else np.einsum("nbij,nbij->nbj", a, b)
