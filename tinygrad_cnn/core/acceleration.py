@@ -100,5 +100,5 @@ _accelerations = 0
 
 
 def accelerations() -> int:
-    """How often a kernel was attached: who keeps prepared tasks makes new ones when it grows."""
+    """The number of kernels attached so far. Tasks that were prepared earlier are out of date when it has grown."""
     return _accelerations

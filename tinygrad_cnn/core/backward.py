@@ -24,10 +24,9 @@ from .registry import above
 
 Finished: TypeAlias = Callable[[Place, Array], None]
 
-
 repeating: Scoped[Callable[..., dict[Place, Array] | None] | None] = Scoped("repeating", None)
-"""Who is asked in this context before a walk that records nothing: ``f(roots, wanted, retain, finished)`` gives the gradients,
-or None, and the walk goes on by itself. See ``compile/``."""
+"""Asked in this context before a walk that records nothing: ``f(roots, wanted, retain, finished)`` returns the gradients, or
+None for the walk to run. ``compile/`` sets it."""
 
 _number = attrgetter("number")
 

@@ -53,12 +53,8 @@ COMPLEX = "({0}_n is not None and {0}_n.dtype.kind == 'c')"
 def emit_call(sig: Signature, first: str) -> str:
     """Source of the public function: unwrap, run, wrap, and record if an input requires a gradient. `first` is its head."""
     inputs, served, xs = sig.inputs, sig.served, sig.inputs[0]
-    s = {
-        "name": sig.name,
-        "params": _tuple(sig.params),
-        "results": ", ".join(["_y", *map("{}_".format, sig.residuals)]),
-        "inside": "",
-    }
+    s = {"name": sig.name, "params": _tuple(sig.params), "inside": ""}
+    s["results"] = ", ".join(["_y", *map("{}_".format, sig.residuals)])
     if sig.variadic:
         source, given, arrays = f"    {xs} = _operands({xs}, '{sig.name}')\n", [f"*{xs}"], [f"*{xs}_"]
         s |= {"inputs": xs, "arrays": f"tuple({xs}_)", "parents": f"{xs}_n", "wanted": f"any({xs}_n)"}
@@ -71,7 +67,7 @@ def emit_call(sig: Signature, first: str) -> str:
     else:
         source, given, arrays = "", list(inputs), [*map("{}_".format, inputs)]
         s |= {"inputs": _tuple(given), "arrays": _tuple(arrays), "parents": _tuple([*map("{}_n".format, served)])}
-        is_tensor = "({0}.__class__ is not _ndarray and isinstance({0}, Tensor))"  # the class alone is soonest compared
+        is_tensor = "({0}.__class__ is not _ndarray and isinstance({0}, Tensor))"  # comparing the class is fastest
         s |= {"some_tensor": _any(is_tensor, inputs), "wanted": _any("{}_n is not None", served)}
         s |= {"inside": f"if {_any(ODD, inputs)}: return _inside(_op, {s['inputs']}, {s['params']})\n        "}
         labels = [n for n in inputs if served and n not in served]
@@ -100,7 +96,7 @@ def _tuple(items: Sequence[str]) -> str:
 
 
 def _any(form: str, names: Sequence[str]) -> str:
-    """Source for: does the condition `form` hold of one of the names, which stand in place of {}?"""
+    """Source of a test: whether `form` holds with one of the names in place of {}."""
     text = " or ".join([form.format(name) for name in names])
     return text if len(names) == 1 else f"({text})"
 

@@ -1,7 +1,7 @@
 """Operands of ops: Tensors, arrays and numbers; and lists, tuples and object arrays, which may hold Tensors.
 
 What holds Tensors becomes one Tensor, so that the gradient reaches each of them: see ``ops/lists.py``. An array in the other
-byte order is copied where it enters, so no op and no kernel meets one.
+byte order is copied where it enters, and where a definition returns one, so no op and no kernel meets one.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ NUMBERS = frozenset({bool, int, float, complex, type(None)})
 
 NUMPY_NUMBERS = frozenset(np.dtype(code).type for code in "?bhilqBHILQefd")
 FINE = NUMBERS | NUMPY_NUMBERS
-"""Classes of operands that hold nothing."""
+"""Classes of operands that hold no Tensors."""
 
 PLAIN = frozenset(np.dtype(code) for code in "?bhilqBHILQefdgFDG")
 """Dtypes of arrays that ops take unchanged: numbers and Booleans in the machine's byte order."""
 
 ODD = "({0}.dtype not in _PLAIN if {0}.__class__ is _ndarray else {0}.__class__ not in _FINE)"
-"""Python source for: does an operand need a closer look? All other operands cost no call."""
+"""Source of a test: whether an operand must be looked at, and perhaps converted. Other operands cost no call."""
 
 
 def operand(value: Any, name: str, is_label: bool, beside: Sequence[Any]) -> tuple[Any, Any, Any]:
@@ -51,10 +51,7 @@ def operands(values: Iterable[Any], name: str) -> tuple[Any, ...]:
 
 
 def output(value: Any, name: str) -> np.ndarray:
-    """What a definition returned, a NumPy scalar or an unusual array, as an array that ops take.
-
-    TypeError, beginning with `name`, for a masked array.
-    """
+    """A result of the op `name`, a NumPy scalar or an unusual array, as an array that ops take; TypeError for a masked one."""
     return np.asarray(above.plain(value, name) if isinstance(value, np.ndarray) else value)
 
 

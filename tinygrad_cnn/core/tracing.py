@@ -80,7 +80,7 @@ _called: Any = lambda _, function, *arrays: function(*arrays)  # noqa: E731
 
 
 class _Performer(Tracer):
-    """It performs every event as if there were no tracer."""
+    """Performs every event, as if there were no tracer."""
 
     follows_rules = False
     call = read = assign = draw = set_grad = _ignored
@@ -101,7 +101,7 @@ class _Observing(Tracer):
 
 
 class _Outermost(Tracer):
-    """It passes all events to the performer, or to the tracer that :func:`attach` has put between."""
+    """Passes all events to the performer, or to the tracer that :func:`attach` put between them."""
 
     outer: Tracer = _Performer()
 

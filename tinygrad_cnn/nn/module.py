@@ -342,7 +342,7 @@ class Module:
             dtype: floating point, such as ``np.float64``.
 
         Raises:
-            TypeError: if `dtype` is another one, or a device, of which there is only one.
+            TypeError: if `dtype` is not floating point, or is a device (everything runs on the CPU).
 
         >>> import numpy as np
         >>> from tinygrad_cnn import nn

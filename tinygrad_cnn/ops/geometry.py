@@ -60,7 +60,7 @@ def are_plain(*given: Any) -> bool:
 
 
 def looked_up(check: Callable[P, R]) -> Callable[P, R]:
-    """`check`, which depends on its arguments alone, with its results kept where they :func:`are_plain`."""
+    """`check`, whose result depends on its arguments alone, cached for arguments that :func:`are_plain`."""
     known: Any = lru_cache(maxsize=1024)(check)
 
     @wraps(check)

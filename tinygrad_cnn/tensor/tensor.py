@@ -480,14 +480,6 @@ def incoming(name: str, output: Tensor, gradient: TensorLike | None, create: boo
 _FORM = frozenset({np.shape, np.ndim, np.size})  # layers ask for these in every call: they look at no value
 lists.register(Tensor, shape.stack)
 register_tensor(
-    Tensor,
-    adapt=lists.adapt,
-    gather=lists.gather,
-    broadcast_to=shape.broadcast_to,
-    copy=elementwise.copy,
-    keep_freed_memory=keep_by_default,
-    laid_out=elementwise.laid_out,
-    plain=plain,
-    real=complex_numbers.real,
-    sum_to=shape.sum_to,
-)
+    Tensor, adapt=lists.adapt, gather=lists.gather, plain=plain, broadcast_to=shape.broadcast_to, sum_to=shape.sum_to,
+    copy=elementwise.copy, laid_out=elementwise.laid_out, real=complex_numbers.real, keep_freed_memory=keep_by_default,
+)  # fmt: skip
