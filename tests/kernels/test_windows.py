@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
@@ -35,6 +35,7 @@ pairs = st.tuples(st.integers(0, 4), st.integers(0, 4))
     stride=st.tuples(st.integers(1, 3), st.integers(1, 3)), padding=st.tuples(pairs, pairs), bias=st.booleans(),
     cut=st.booleans(), first=st.booleans(),
 )  # fmt: skip
+@example(0, 1, 2, 2, 1, 1, (0, 0), (7, 7), ((3, 3), (3, 3)), False, False, False)  # the only window is in the padding
 def test_convolution_and_both_adjoints(
     seed, n, before, after, tall, long, more, stride, padding, bias, cut, first
 ):  # fmt: skip

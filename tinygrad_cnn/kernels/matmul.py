@@ -83,7 +83,7 @@ def _dot(out: np.ndarray | None, a: np.ndarray, b: np.ndarray) -> Callable[[], A
 
 
 def _alone(out: np.ndarray | None, a: np.ndarray, b: np.ndarray) -> Callable[[], Any]:
-    return partial(blas_alone, np.matmul, a, b, out)
+    return partial(blas_alone, (_dot if a.ndim == 2 and b.ndim < 3 else _matmul)(out, a, b))
 
 
 def _shared(out: np.ndarray | None, a: np.ndarray, b: np.ndarray) -> Callable[[], Any]:

@@ -19,7 +19,7 @@ from ...ops.reduce import reduced_axes
 from ...ops.shape import Axis
 from ...ops.standardize import NEAR, Over, moments
 from ...ops.windows import last_view
-from .compiled import Number, loop
+from .compiled import Number, exact, loop
 from .images import each_part
 from .vectors import LANES, fetch, load, nothing, store, sum_of
 
@@ -95,7 +95,7 @@ def prepare_sum(out: Array | None, a: Any, *, axis: Axis, keepdims: bool) -> Any
 
     def task() -> Array:
         add_up(_sums, parts, totals)
-        y[...] = np.add.reduce(totals.reshape(-1, rows.channels), 0)
+        _fold(totals.reshape(-1, rows.channels), y)
         return y
 
     return task
@@ -113,7 +113,7 @@ def _sum_first(out: Array | None, a: Array) -> Any:
 
     def task() -> Array:
         add_up(_sums_first, parts, totals)
-        y[...] = totals[0] if len(totals) == 1 else np.add.reduce(totals, 0)
+        _fold(totals, y)
         return y
 
     return task
@@ -148,6 +148,16 @@ def add_up(function: Callable[..., object], parts: list[Any], totals: Array, *nu
         function(*parts[0], *numbers, totals[0])
     else:
         each_part(lambda part: function(*part[0], *numbers, part[1]), list(zip(parts, totals, strict=True)))
+
+
+@exact
+def _fold(x: Array, y: Array) -> None:
+    """The sums of the rows, in their order."""
+    for j in range(x.shape[1]):
+        total = x[0, j]
+        for i in range(1, x.shape[0]):
+            total += x[i, j]
+        y[j] = total
 
 
 @loop

@@ -76,8 +76,10 @@ def _takes(how: str, channels: int, sizes: Any, windows: Windows) -> bool:
         return False
     if len(sizes) != 2 or windows.size[0] * windows.size[1] > MANY:
         return False
-    tiles = windows.size == (2, 2) and are_tiles(windows)
-    return how == "last" or (tiles and all(2 * o <= n for o, n in zip(windows.grid, sizes, strict=True)))
+    if how == "last":
+        return True
+    (rows, columns), (height, width) = windows.grid, sizes
+    return windows.size == (2, 2) and are_tiles(windows) and 2 * rows <= height and 2 * columns <= width
 
 
 def are_tiles(windows: Windows) -> bool:

@@ -42,7 +42,7 @@ def prepare_which(out: Array | None, x: Any, top: Any, *, windows: Windows) -> A
 
 def prepare_put(out: Array | None, u: Any, which: Any, *, sizes: Any, windows: Windows) -> Any:
     """A task for ``put_elements``."""
-    if order(u, FLOAT32) is None or not _takes(which, UINT8) or not _are_halves(windows, sizes):
+    if not _takes(which, UINT8) or order(u, FLOAT32) is None or not _are_halves(windows, sizes):
         return None
     y = like("last", (*u.shape[:2], *sizes), FLOAT32) if out is None else out
     if not _is_last(y):
@@ -51,7 +51,9 @@ def prepare_put(out: Array | None, u: Any, which: Any, *, sizes: Any, windows: W
 
 
 def _takes(a: Any, dtype: Any) -> bool:
-    return order(a, dtype) is not None and 1 < a.shape[1] < LANES and a.size >= SMALL and _is_last(a)
+    if a.__class__ is not np.ndarray or a.ndim != 4 or not 1 < a.shape[1] < LANES or a.size < SMALL:
+        return False
+    return a.dtype == dtype and _is_last(a)
 
 
 def _is_last(a: Array) -> bool:

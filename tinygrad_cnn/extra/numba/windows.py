@@ -255,12 +255,14 @@ def _spread(u: Array, x: Array, w: Array, stride: Any, before: Any) -> None:
     run = long * channels
     step, pixels = _up(run, LANES), height * width
     wide = tall * step
-    filters = np.zeros(outputs * wide, np.float32)
+    filters, flat, places = np.zeros(outputs * wide, np.float32), w.reshape(outputs, -1), np.empty(w[0].size, np.int64)
+    for c in range(channels):
+        for r in range(tall):
+            for k in range(long):
+                places[(c * tall + r) * long + k] = r * step + k * channels + c
     for o in range(outputs):
-        for c in range(channels):
-            for r in range(tall):
-                for k in range(long):
-                    filters[o * wide + r * step + k * channels + c] = w[o, c, r, k]
+        for t in range(places.size):
+            filters[o * wide + places[t]] = flat[o, t]
     inside = np.zeros(step, np.float32)
     inside[:run] = 1.0
     rows, pitch = (height - 1) * stride[0] + tall, ((width - 1) * stride[1] + long) * channels
@@ -290,10 +292,17 @@ def _spread(u: Array, x: Array, w: Array, stride: Any, before: Any) -> None:
                     for k in range(0, step, LANES):
                         v = above(load(inside, k), half, load(sums, q * wide + r * step + k), nothing())
                         store(spread, place + k, load(spread, place + k) + v)
+        first = max(0, -before[1]) * channels
+        stop = max(first, min(x.shape[2] * channels, pitch - before[1] * channels))
         for i in range(x.shape[1]):
-            row = i + before[0]
-            for j in range(x.shape[2]):
-                at = row * pitch + (j + before[1]) * channels
-                for c in range(channels):
-                    is_read = 0 <= row < rows and 0 <= j + before[1] < pitch // channels
-                    x[image, i, j, c] = spread[at + c] if is_read else np.float32(0.0)
+            row, target = i + before[0], x[image, i].reshape(-1)
+            at = row * pitch + before[1] * channels
+            if not 0 <= row < rows:
+                target[:] = 0.0
+                continue
+            for j in range(first):
+                target[j] = 0.0
+            for j in range(first, stop):
+                target[j] = spread[at + j]
+            for j in range(stop, target.size):
+                target[j] = 0.0
