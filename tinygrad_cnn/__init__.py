@@ -72,7 +72,9 @@ if TYPE_CHECKING:
     from .transforms.anomaly import *
     from .transforms.autograd import *
     from .transforms.checkpoint import *
+    from .transforms.gradients import *
     from .transforms.implicit import implicit as implicit
+    from .transforms.jacobians import *
     from .transforms.ravel import ravel_pytree as ravel_pytree
     from .transforms.vmap import vmap as vmap
 
@@ -175,10 +177,11 @@ _NAMES = {
     "numpy_api.select": "argpartition choose compress extract meshgrid partition searchsorted select trim_zeros",
     "numpy_api.statistics": "average corrcoef cov median percentile ptp quantile",
     "transforms.anomaly": "AnomalyError detect_anomaly",
-    "transforms.autograd": """
-        grad gradients hessian holomorphic_grad hvp jacfwd jacobian jacrev jvp linearize value_and_grad vjp""",
+    "transforms.autograd": "grad holomorphic_grad hvp jvp linearize value_and_grad vjp",
     "transforms.checkpoint": "checkpoint",
+    "transforms.gradients": "gradients",
     "transforms.implicit": "implicit",
+    "transforms.jacobians": "hessian jacfwd jacobian jacrev",
     "transforms.ravel": "ravel_pytree",
     "transforms.vmap": "vmap",
 }

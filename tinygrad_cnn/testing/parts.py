@@ -11,7 +11,7 @@ import numpy as np
 from ..ops.complex_numbers import imag, real
 from ..ops.elementwise import add, mul
 from ..tensor import Tensor
-from ..transforms.autograd import gradients
+from ..transforms.gradients import gradients
 from .levels import Arrays, floating_outputs
 from .report import Failure, Report
 

@@ -1,4 +1,4 @@
-"""Derivatives of Tensors and of functions.
+"""Derivatives of functions: gradients, and products with Jacobians and Hessians.
 
 A transform such as :func:`grad` calls its function on new nodes, one for each floating-point leaf of the arguments, and
 walks back from the results to exactly these nodes. So nested derivatives are kept apart: the inner walk does not stop at the
@@ -13,13 +13,12 @@ from typing import Any, Literal, ParamSpec, overload
 
 import numpy as np
 
-from ..core.backward import pull_back
 from ..core.grad_mode import enable_grad, is_grad_enabled, no_grad
 from ..core.remedies import publish
 from ..ops.data import TensorLike
-from ..ops.elementwise import copy
 from ..ops.real import check_callable, kind
-from ..tensor.tensor import Tensor, incoming
+from ..tensor.tensor import Tensor
+from .gradients import gradients
 from .pytree import leaves, matched, rebuild
 from .recorded_call import (
     Argnums,
@@ -34,13 +33,8 @@ from .values import as_tensor
 
 __all__ = [
     "grad",
-    "gradients",
-    "hessian",
     "holomorphic_grad",
     "hvp",
-    "jacfwd",
-    "jacobian",
-    "jacrev",
     "jvp",
     "linearize",
     "value_and_grad",
@@ -48,82 +42,6 @@ __all__ = [
 ]
 
 P = ParamSpec("P")
-
-
-@overload
-def gradients(
-    outputs: Tensor | Iterable[Tensor], inputs: Tensor | Iterable[Tensor],
-    grad_outputs: TensorLike | Sequence[TensorLike | None] | None = None, retain_graph: bool | None = None,
-    create_graph: bool = False, allow_unused: Literal[False] = False,
-) -> tuple[Tensor, ...]: ...  # fmt: skip
-@overload
-def gradients(
-    outputs: Tensor | Iterable[Tensor], inputs: Tensor | Iterable[Tensor],
-    grad_outputs: TensorLike | Sequence[TensorLike | None] | None = None, retain_graph: bool | None = None,
-    create_graph: bool = False, allow_unused: bool = False,
-) -> tuple[Tensor | None, ...]: ...  # fmt: skip
-def gradients(
-    outputs: Tensor | Iterable[Tensor], inputs: Tensor | Iterable[Tensor],
-    grad_outputs: TensorLike | Sequence[TensorLike | None] | None = None, retain_graph: bool | None = None,
-    create_graph: bool = False, allow_unused: bool = False,
-) -> tuple[Any, ...]:  # fmt: skip
-    """Gradients of sum <output, grad_output> with respect to each input. No ``grad`` is changed.
-
-    Args:
-        outputs: one Tensor or several.
-        inputs: the Tensors, leaves or not, to differentiate by.
-        grad_outputs: one incoming gradient per output; None for an output of a single element means 1.
-        retain_graph: keep the graph for another backward; by default, what `create_graph` is.
-        create_graph: record the gradients, so that they can be differentiated in turn.
-        allow_unused: return None for an input on which no output depends, instead of raising.
-
-    Returns:
-        One gradient per input, in its shape and dtype.
-
-    Raises:
-        RuntimeError: if an output or input does not require a gradient, an input is unused, or the graph was freed.
-        ValueError: if the numbers of outputs and gradients, or their shapes, disagree.
-
-    >>> import tinygrad_cnn as tg
-    >>> x = tg.Tensor(3.0, requires_grad=True)
-    >>> (g,) = tg.gradients(x**3, x, create_graph=True)
-    >>> (h,) = tg.gradients(g, x)
-    >>> g.item(), h.item()
-    (27.0, 18.0)
-    """
-    outs, ins = _tensors("outputs", outputs), _tensors("inputs", inputs)
-    starts: list[Any] = [grad_outputs]
-    if grad_outputs is None:
-        starts = [None] * len(outs)
-    elif isinstance(grad_outputs, list | tuple) and not isinstance(outputs, Tensor):
-        starts = list(grad_outputs)
-    if len(starts) != len(outs):
-        raise ValueError(f"gradients: {len(starts)} `grad_outputs` for {len(outs)} `outputs`; give one for each")
-    for i, t in enumerate(ins):
-        if t._node is None:
-            raise RuntimeError(f"gradients: `inputs[{i}]` does not require a gradient; set requires_grad=True before")
-    roots = [incoming("gradients", out, start, create_graph) for out, start in zip(outs, starts, strict=True)]
-    retain = create_graph if retain_graph is None else retain_graph
-    places = {t._node for t in ins if t._node is not None}
-    found = pull_back(roots, places, retain=retain, create=create_graph)
-    results: list[Tensor | None] = []
-    for i, t in enumerate(ins):
-        g = found.get(t._node) if t._node is not None else None
-        if g is None and not allow_unused:
-            raise RuntimeError(f"gradients: no output depends on `inputs[{i}]`; allow_unused=True returns None for it")
-        if g is not None and any(t is earlier for earlier in ins[:i]):
-            g = copy(g)  # an input named twice gets two gradients that share nothing
-        results.append(g if g is None or isinstance(g, Tensor) else Tensor._of(g))
-    return tuple(results)
-
-
-def _tensors(name: str, given: Any) -> list[Tensor]:
-    """One Tensor, or an iterable of them, as a list."""
-    found = list(given) if isinstance(given, Iterable) and not isinstance(given, Tensor) else [given]
-    for each in found:
-        if not isinstance(each, Tensor):
-            raise TypeError(f"gradients: `{name}` holds {kind(each)}; it must be a Tensor, or a list of Tensors")
-    return found
 
 
 @overload
@@ -381,78 +299,6 @@ def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
         slopes = run.pull([(run.scalar(run.result), None)], create=True, retain=True)
     products = run.detached(run.like_arguments(run.push(directions, slopes)))
     return products[0] if len(primals) == 1 else products
-
-
-def jacobian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
-    """The function that returns df_i/dx_j, of shape f's shape + x's shape, by one walk for each element of the result.
-
-    The Jacobian has the structure of f's result, and for each leaf the structure of the arguments at `argnums`, with None for
-    leaves that are not floating point.
-
-    Raises:
-        TypeError: when called, if an argument holds no floating-point number.
-        ValueError: when called, if `argnums` does not fit the arguments.
-
-    >>> import tinygrad_cnn as tg
-    >>> tg.jacobian(lambda x: x * x)(tg.Tensor([1.0, 2.0])).tolist()
-    [[2.0, 0.0], [0.0, 4.0]]
-    """
-    return _jacobian("jacobian", f, argnums)
-
-
-def jacrev(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
-    """:func:`jacobian` by its name in JAX and PyTorch: one backward walk for each element of the result."""
-    return _jacobian("jacrev", f, argnums)
-
-
-def jacfwd(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
-    """The function that gives the same as :func:`jacobian`, by one forward walk for each element of the arguments.
-
-    It is the cheaper one where the result has more elements than the arguments.
-
-    Raises:
-        TypeError, ValueError: as :func:`jacobian`.
-
-    >>> import tinygrad_cnn as tg
-    >>> tg.jacfwd(lambda x: x * x)(tg.Tensor([1.0, 2.0])).tolist()
-    [[2.0, 0.0], [0.0, 4.0]]
-    """
-    check_callable("jacfwd", f)
-
-    def columns(*args: P.args, **kwargs: P.kwargs) -> Any:
-        run = Run("jacfwd", f, args, kwargs, argnums)
-        found = iter(run.columns([as_tensor(leaf) for _, leaf in leaves(run.result) if is_differentiable(leaf)]))
-        return rebuild(
-            run.result,
-            [
-                run.detached(run.like_arguments(next(found))) if is_differentiable(leaf) else None
-                for _, leaf in leaves(run.result)
-            ],
-        )
-
-    return named_after(f, columns)
-
-
-def hessian(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:
-    """The function that returns the second derivatives of `f`, of shape f's shape + x's shape + x's shape.
-
-    It is jacfwd(jacrev(f)): forward over reverse.
-
-    >>> import tinygrad_cnn as tg
-    >>> tg.hessian(lambda x: x[0] ** 2 * x[1])(tg.Tensor([3.0, 4.0])).tolist()
-    [[8.0, 6.0], [6.0, 0.0]]
-    """
-    return jacfwd(_jacobian("hessian", f, argnums), argnums)
-
-
-def _jacobian(name: str, f: Callable[P, Any], argnums: Argnums) -> Callable[P, Any]:
-    check_callable(name, f)
-
-    def rows(*args: P.args, **kwargs: P.kwargs) -> Any:
-        run = Run(name, f, args, kwargs, argnums)
-        return rebuild(run.result, [run.detached(run.jacobian(leaf)) for _, leaf in leaves(run.result)])
-
-    return named_after(f, rows)
 
 
 publish(globals())

@@ -21,8 +21,9 @@ from ..ops.lists import gather
 from ..ops.real import check_callable
 from ..scope import contained, silent
 from ..tensor import Tensor
-from .autograd import jacrev, jvp, linearize, vjp
+from .autograd import jvp, linearize, vjp
 from .batching.call import looped, rule
+from .jacobians import jacrev
 from .pytree import leaves, rebuild
 from .recorded_call import fresh, named_after
 from .values import as_tensor
