@@ -1,113 +1,180 @@
-"""Who comes in between changes nothing: a profiler, and a signal handler, that call the op that they interrupt.
+"""Who comes in between changes nothing: handlers, finalizers and profilers that call the op which they interrupt.
 
-CPython runs signal handlers where it also tells a profiler: where a function begins, or one of C has ended. So a profiler comes
-in at chosen ones of these points.
+CPython runs them behind a call. So the tests make a call of the same op, with the same shapes and other values, behind each one
+that a kernel makes; and one test has signals by a clock.
 """
 
 from __future__ import annotations
 
+import ast
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from itertools import count
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import tinygrad_cnn as tg
+from tinygrad_cnn import nn
+from tinygrad_cnn.compile import memory
 from tinygrad_cnn.core import versions
-from tinygrad_cnn.testing.cases import Draws
 
-from .test_accelerations import ACCELERATED, users
+from ..tuning import forget, tuned
+from .between import CALLS, PACKAGE, AfterEachCall, Call, conv, lines
 
-PACKAGE = str(Path(tg.__file__).parent)
-
-few = settings(
-    max_examples=max(1, settings.default.max_examples // 4),
-    suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture],
-)
-"""Each example is interrupted at ten points, and each op has four sets of examples: with one thread and two, with the
-kernels' constants and with tiny ones."""
+TAKES = {"scratch", "blank", "arranged", "temporary", "with_plan"}
+"""What kernels call for memory that later calls reuse."""
 
 
-def results(case, arrays, dtype):
-    """The value of a row, and the gradients of a weighted sum of it."""
-    xs = [tg.Tensor(a.astype(dtype), requires_grad=True) if a.dtype.kind == "f" else a for a in arrays]
-    y = case.call(*xs)
-    found, floats = (
-        [np.array(y.numpy() if isinstance(y, tg.Tensor) else y)],
-        [x for x in xs if isinstance(x, tg.Tensor)],
-    )
-    if case.order and isinstance(y, tg.Tensor) and y.requires_grad:
-        weights = np.arange(1, y.size + 1, dtype=y.dtype).reshape(y.shape)
-        found += [g.numpy() for g in tg.gradients(y, floats, weights, allow_unused=True) if g is not None]
+@pytest.fixture
+def call(request, tiny, tuning):
+    """A call of the table, with the sizes for it."""
+    found = CALLS[request.param]
+    for module, values in found.sizes.items():
+        tuning(module, **values)
     return found
 
 
-class ComesInBetween:
-    """Makes a call at some of the points where a handler may run."""
-
-    def __init__(self, call, points):
-        self.call, self.points, self.count, self.found = call, points, 0, []
-
-    def __call__(self, frame, event, argument):
-        if event in ("call", "c_return") and frame.f_code.co_filename.startswith((PACKAGE, "<")):
-            self.count += 1
-            if self.count in self.points:
-                sys.setprofile(None)
-                self.found.append(self.call())
-                sys.setprofile(self)
-
-    def during(self, call):
-        before = sys.getprofile()
-        sys.setprofile(self)
-        try:
-            return call()
-        finally:
-            sys.setprofile(before)
+every_call = pytest.mark.parametrize("call", CALLS, indirect=True)
 
 
-def compare(found, expected):
-    for y, right in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(y, right, strict=True)
+def leaves(arrays):
+    return [tg.Tensor(a, requires_grad=True) for a in arrays]
 
 
-def check(op, data, dtype):
-    case, seed = data.draw(st.sampled_from(users()[op])), data.draw(st.integers(0, 2**32 - 2))
-    first, second = (case.draw(Draws(np.random.default_rng(seed + i))) for i in range(2))
-    ours, theirs = lambda: results(case, first, dtype), lambda: results(case, second, dtype)
-    right, right_of_theirs = ours(), theirs()
-    counted = ComesInBetween(None, ())
-    compare(counted.during(ours), right)
-    points = {*np.random.default_rng(seed).integers(1, counted.count + 1, size=10).tolist()}
-    between = ComesInBetween(theirs, points)
-    compare(between.during(ours), right)
-    assert between.found
-    for found in between.found:
-        compare(found, right_of_theirs)
+def weights(y):
+    return tg.Tensor(np.arange(1, y.size + 1, dtype=y.dtype).reshape(y.shape))
+
+
+def in_bytes(*tensors):
+    return [t.numpy().tobytes() for t in tensors]
+
+
+def check(function, first, second, *folders):
+    """Values and gradients of `function` beside those of undisturbed calls, where calls with `second` come in between."""
+    ours, theirs = leaves(first), leaves(second)
+    right = [function(*xs) for xs in (ours, theirs)]
+    y, z = right
+    gradients, others = (
+        in_bytes(*tg.gradients(a, xs, weights(a), retain_graph=True))
+        for a, xs in zip(right, (ours, theirs), strict=True)
+    )
+    forget()
+    counts = []
+    values = AfterEachCall(lambda: counts.append(in_bytes(function(*theirs)) == in_bytes(z)), *folders)
+    found = values.during(lambda: function(*ours))
+    assert in_bytes(found) == in_bytes(y)
+    walks = AfterEachCall(
+        lambda: counts.append(in_bytes(*tg.gradients(z, theirs, weights(z), retain_graph=True)) == others), *folders
+    )
+    assert in_bytes(*walks.during(lambda: tg.gradients(found, ours, weights(found)))) == gradients
+    assert counts
+    assert all(counts)
+
+
+@pytest.mark.whole
+@every_call
+def test_a_call_in_between_those_of_a_kernel(call):
+    check(call.function, call.draw(1), call.draw(2), "kernels")
+
+
+def test_the_calls_reach_each_file_that_keeps_memory(tiny):
+    reached = set()
+    for call in CALLS.values():
+        with tuned() as tune:
+            for module, values in call.sizes.items():
+                tune(module, **values)
+            seen = AfterEachCall(lambda: None, "kernels")
+            xs = leaves(call.draw(0))
+            seen.during(lambda: tg.gradients(call.function(*xs).sum(), xs))  # noqa: B023
+            reached |= lines(seen)
+    for file in (PACKAGE / "kernels").rglob("*.py"):
+        nodes = [node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.Call)]
+        places = [node.lineno for node in nodes if isinstance(node.func, ast.Name) and node.func.id in TAKES]
+        assert not places or any((str(file), line) in reached for line in places), (
+            f"no call in between.py reaches {file}"
+        )
+
+
+COMPILED = (
+    "batch_norm", "layer_norm", "cross_entropy", "linear", "sum", "max_pool", "columns", "columns, transposed", "im2col",
+    "kn2row", "kn2row, unpacked", "few positions", "few positions, unpacked", "depthwise", "grouped", "pointwise",
+)  # fmt: skip
 
 
 @pytest.mark.part(8)
-@pytest.mark.parametrize("n", [1, 2])
-@pytest.mark.parametrize("op", ACCELERATED, ids=lambda op: op.name)
-@few
-@given(dtype=st.sampled_from([np.float64, np.float32]), data=st.data())
-def test_a_profiler_that_calls_the_op_which_it_interrupts(op, n, sizes, dtype, data):
-    tg.set_num_threads(n)
-    check(op, data, dtype)
+@pytest.mark.parametrize("is_same", [True, False])
+@pytest.mark.parametrize("is_small", [True, False])
+@pytest.mark.parametrize("call", COMPILED, indirect=True)
+def test_a_call_in_between_those_of_a_compiled_backward_pass(call, is_same, is_small, tuning):
+    """While it runs plainly, is recorded, is prepared and is repeated, with memory of its own and with an arena. Calls of the
+    same function, and of another one."""
+    tuning(memory, **({} if is_small else {"SMALL_BYTES": 0}))
+    tracer = None
+
+    def step(xs):
+        nonlocal tracer
+        y = call.function(*xs)
+        walk, tracer = (tracer.during if tracer else lambda f: f()), None
+        return in_bytes(y, *walk(lambda: tg.gradients(y, xs, weights(y))))
+
+    ours, theirs = leaves(call.draw(1)), leaves(call.draw(2))
+    right, right_of_theirs = step(ours), step(theirs)
+    compiled = tg.compile(step)
+    other = compiled if is_same else tg.compile(step)
+    found = []
+    for _ in range(4):
+        tracer = AfterEachCall(lambda: found.append(other(theirs)), "kernels", "compile")
+        assert compiled(ours) == right
+    assert found
+    assert all(each == right_of_theirs for each in found)
 
 
-NUMBA = ("convolve", "cumsum", "gelu", "layer_norm", "log_softmax", "max_pool", "silu", "softmax", "softmax_nll")
+@pytest.mark.parametrize("is_same", [True, False])
+@pytest.mark.parametrize("is_small", [True, False])
+def test_a_call_in_between_those_of_a_frozen_model(is_same, is_small, tuning):
+    """With memory of its own, and with an arena."""
+    tuning(memory, **({} if is_small else {"SMALL_BYTES": 0}))
+
+    def made():
+        tg.manual_seed(0)
+        layers = nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(36, 5), nn.GELU()
+        return tg.compile(nn.Sequential(*layers).eval(), freeze=True)
+
+    rng = np.random.default_rng(0)
+    first, second = (tg.Tensor(rng.normal(size=(2, 2, 5, 5)).astype(np.float32)) for _ in range(2))
+    alone, model = made(), made()
+    right, right_of_second = ([in_bytes(alone(x)) for _ in range(3)][-1] for x in (first, second))
+    other = model if is_same else made()
+    if not is_same:
+        model(first)  # while layers are recorded, a tracer sees all ops, and the other model folds none
+    found = []
+    for _ in range(3):
+        tracer = AfterEachCall(lambda: found.append(in_bytes(other(second))), "kernels", "compile")
+        assert in_bytes(tracer.during(lambda: model(first))) == right
+    assert found
+    assert all(each == right_of_second for each in found)
+
+
+NUMBA = (
+    "gelu", "silu", "softmax", "softmax, narrow", "cross_entropy", "batch_norm, last", "layer_norm", "max_pool", "linear",
+    "columns", "kn2row", "depthwise", "few positions",
+)  # fmt: skip
 
 
 @pytest.mark.part(3)
-@pytest.mark.parametrize("op", [op for op in ACCELERATED if op.name in NUMBA], ids=lambda op: op.name)
-@few
-@given(data=st.data())
-def test_the_same_with_compiled_kernels(op, tiny, numba, data):
-    check(op, data, np.float32)
+@pytest.mark.parametrize("call", NUMBA, indirect=True)
+def test_a_call_in_between_those_of_a_compiled_kernel(call, numba):
+    check(call.function, call.draw(1), call.draw(2), "kernels", "extra/numba")
+
+
+def test_a_call_in_between_those_of_winograds_convolution(numba, tuning):
+    from tinygrad_cnn.extra.numba import winograd
+
+    tuning(winograd, GAIN=1e6, EXTRA={2: 0, 4: 0}, EXTRA_DW={2: 0, 4: 0}, FEWEST=3, MOST=3)
+    call = Call(conv(), ((2, 16, 9, 7), (16, 16, 3, 3), (16,)))
+    check(call.function, call.draw(1), call.draw(2), "kernels", "extra/numba")
 
 
 SIGNALS = """
@@ -180,24 +247,26 @@ print(sorted(set(found)))
 def test_a_signal_handler_that_calls_the_op_which_it_interrupts(threads):
     ended = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", SIGNALS, threads],
-        capture_output=True, encoding="utf-8", cwd=Path(PACKAGE).parent, timeout=300, check=False,
+        capture_output=True, encoding="utf-8", cwd=PACKAGE.parent, timeout=300, check=False,
     )  # fmt: skip
     assert (ended.returncode, ended.stdout) == (0, "[]\n"), ended.stdout + ended.stderr
 
 
-def test_a_write_in_between_another_is_not_forgotten():
-    a, b = np.zeros(3), np.zeros(3)
+@pytest.mark.parametrize("same", [False, True])
+def test_a_write_in_between_another_is_not_forgotten(same):
+    a = np.zeros(3)
+    b = a if same else np.zeros(3)
+    versions.mark_written(a, b)  # from then on, their memory is known
+    points = count()
+    AfterEachCall(lambda: next(points), "core").during(lambda: versions.mark_written(a))
+    for point in range(next(points)):
+        points, found = count(), []
 
-    def write():
-        versions.mark_written(b)
-        return versions.latest
+        def write():
+            if next(points) == point:  # noqa: B023
+                versions.mark_written(b)
+                found.append(versions.latest)  # noqa: B023
 
-    counted = ComesInBetween(None, ())
-    for _ in range(2):  # from the second time on, their memory is known
-        counted.count = 0
-        counted.during(lambda: versions.mark_written(a))
-    for point in range(1, counted.count + 1):
-        between = ComesInBetween(write, {point})
-        between.during(lambda: versions.mark_written(a))
-        assert versions.latest >= between.found[0]
-        assert versions.written_since(between.found[0] - 1, [b])
+        AfterEachCall(write, "core").during(lambda: versions.mark_written(a))
+        assert versions.latest >= found[0]
+        assert versions.written_since(found[0] - 1, [b])

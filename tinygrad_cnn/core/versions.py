@@ -62,10 +62,9 @@ def marking(*arrays: np.ndarray) -> Callable[[], None]:
         global latest
         with _latest_lock:
             now = tick()
-            if latest < now:  # else a signal handler has set it further
-                latest = now
+            latest = now if latest < now else latest  # a handler, which may set it further, comes between two lines
         for write in writes:
-            write.time = now
+            write.time = now if write.time < now else write.time
 
     return mark
 

@@ -53,11 +53,11 @@ class Workspace:
 
 
 class _Here(threading.local):
-    """What a thread has: workspaces that no call uses, and the pool for the tasks that are prepared now."""
+    """What a thread has: workspaces that no call uses, and the pool for the tasks that are prepared now, if it is not taken."""
 
     def __init__(self) -> None:
         self.free: list[Workspace] = []
-        self.pool: Pool | None = None
+        self.pools: list[Pool] = []
         self.packs = False  # whether all inputs of these tasks but the first keep their values
 
 
@@ -126,11 +126,11 @@ class Pool:
     def lends(self, find: Callable[[], list[tuple[int, int]]] | None = None) -> Iterator[None]:
         """Tasks that are prepared meanwhile, in this thread, take their buffers here. They may run at the same time. `find`
         returns the start and end of each part of the arena that has no values; None if it has none at all."""
-        before, _here.pool, self._given, self._find, self._gaps = _here.pool, self, 0, find, None
+        before, _here.pools, self._given, self._find, self._gaps = _here.pools, [self], 0, find, None
         try:
             yield
         finally:
-            _here.pool = before
+            _here.pools = before
 
     def array(self, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
         """A part of the arena; or the next buffer, or a larger one in its place."""
@@ -162,12 +162,12 @@ class Pool:
 def packing() -> Iterator[None]:
     """Tasks that are prepared meanwhile, in this thread, have constants for inputs, but for the first one: they may lay these
     out now. Their buffers are their own, and keep their values."""
-    before = _here.pool, _here.packs
-    _here.pool, _here.packs = None, True
+    before = _here.pools, _here.packs
+    _here.pools, _here.packs = [], True
     try:
         yield
     finally:
-        _here.pool, _here.packs = before
+        _here.pools, _here.packs = before
 
 
 def packs() -> bool:
@@ -177,9 +177,14 @@ def packs() -> bool:
 
 def buffer(shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
     """An uninitialized array for the task that is prepared now, whose values no later run of it needs."""
-    if _here.pool is None:
+    pools = _here.pools
+    if not pools:
         return np.ndarray(shape, dtype, aligned(volume(shape) * dtype.itemsize))
-    return _here.pool.array(shape, dtype)
+    pool = pools.pop()
+    try:
+        return pool.array(shape, dtype)
+    finally:
+        pools.append(pool)
 
 
 def aligned(size: int) -> np.ndarray:
