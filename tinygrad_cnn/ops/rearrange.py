@@ -157,7 +157,7 @@ def split(a: Array, indices_or_sections: Integers, axis: int = 0) -> list[Tensor
         and sum(sections) == n > max(sections)
         and any(j <= i for i, j in pairwise(sections))
     ):
-        text = f"split: {sections!r:.60} are positions, as in NumPy, and leave empty parts; for PyTorch's sizes, give "
+        text = f"split: {sections!r:.60} are positions, as in NumPy, and leave empty parts; if they are sizes, give "
         warn_user(f"{text}np.cumsum(sizes)[:-1]")
     return _parts("split", a, sections, at)
 

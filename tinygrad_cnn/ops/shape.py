@@ -105,12 +105,10 @@ def unpacked(sizes: tuple[Any, ...]) -> Any:
 
 
 def check_pair(ndim: int, i: int, j: int) -> None:
-    """Two separate axes, which PyTorch's transpose exchanges: a ValueError or a warning that names swapaxes."""
+    """Two separate axes, perhaps of a pair to exchange: a ValueError or a warning that names swapaxes."""
     if ndim == 2 and i not in (0, -2):
         return
-    remedy = (
-        f"transpose takes all axes in their new order, as in NumPy; PyTorch's transpose({i}, {j}) is swapaxes({i}, {j})"
-    )
+    remedy = f"transpose takes all axes in their new order, as in NumPy; swapaxes({i}, {j}) exchanges two axes"
     if ndim != 2:
         raise ValueError(f"transpose: `axes` are {i}, {j}, and there are {ndim} axes; {remedy}")
     warnings.warn(f"transpose({i}, {j}) of two axes changes nothing: {remedy}", stacklevel=3)
