@@ -45,9 +45,10 @@ def compile(function: Any = None, /, *, cache_size: int = 8, freeze: bool = Fals
     but layers of this library that follow each other in a Sequential are prepared at the second call with inputs of a shape,
     and run as one flat list from then on. There a batch norm is folded into the convolution or linear layer before it. So are
     convolutions, linear layers and norms that ``forward`` calls itself, each alone. The weights may change: whenever they, a
-    buffer or an attribute of these layers did, they are prepared anew. Outputs differ from those of the model by the roundings
-    of folded weights, a few units in the last place of sum |w x| |scale| + |mean scale| + |shift|. Layers with hooks, computed
-    weights or in training mode run as written.
+    buffer or an attribute of these layers did, they are prepared anew. Writes by NumPy into memory that a buffer shares with an
+    array are not seen until ``clear()``. Outputs differ from those of the model by the roundings of folded weights, a few units
+    in the last place of sum |w x| |scale| + |mean scale| + |shift|. Layers with hooks, computed weights or in training mode run
+    as written.
 
     Args:
         function: any function; it may return anything. With `freeze`, an ``nn.Module`` after ``eval()``.

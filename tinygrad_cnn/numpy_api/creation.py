@@ -67,8 +67,9 @@ def from_numpy(array: NDArray[Any], *, requires_grad: bool = False) -> Tensor:
     :class:`Tensor` copies, also what cannot be shared: lists, and arrays in the other byte order.
 
     A graph notices when this library overwrites values that it saved, through either array, and refuses to run backward.
-    It cannot notice writes by NumPy: the gradient is then computed with the new values. Nor can the library tell that two
-    arrays map the same memory at two addresses, unless they are ``np.memmap`` of one file.
+    It cannot notice writes by NumPy: the gradient is then computed with the new values, and a model frozen by
+    ``compile(model, freeze=True)`` keeps the old values of a buffer with this memory until its ``clear()``. Nor can the library
+    tell that two arrays map the same memory at two addresses, unless they are ``np.memmap`` of one file.
 
     Raises:
         TypeError: if `array` is not an ndarray of numbers or Booleans, is a masked array, or is in the other byte order.
