@@ -66,13 +66,13 @@ def test_a_kernel_that_gains_nothing_is_told(monkeypatch, capsys):
     op = tg.relu.op
     monkeypatch.setattr(ablation, "OWN", [Line(op, "perceptron", 9.0, "")])
     monkeypatch.setattr(ablation, "seconds", lambda call, least: 1.0)
-    monkeypatch.setattr("sys.argv", ["ablation", "--steps", "perceptron"])
+    monkeypatch.setattr("sys.argv", ["ablation", "--lines", "relu,pointwise", "--steps", "perceptron"])
     prepare = op.prepare
     ablation.main()
     assert op.prepare is prepare
     told = capsys.readouterr().out
     assert "perceptron                1.00 (9)" in told
-    assert "below the limits:\nrelu: no reason given" in told
+    assert "pointwise.py: pointwise 1.00\nbelow the limits:\nrelu: no reason given" in told
     monkeypatch.setattr(ablation, "seconds", lambda call, least: 2.0 if getattr(call, "func", None) is op.raw else 1.0)
     ablation.main()
     assert "each earns its place" in capsys.readouterr().out

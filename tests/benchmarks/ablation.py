@@ -186,7 +186,8 @@ def main() -> None:
     parser.add_argument("--no-steps", dest="steps", action="store_const", const=())
     arguments = parser.parse_args()
     tg.keep_freed_memory()
-    lines = [line for line in OWN if any(fnmatch(line.op.name, p) for p in arguments.lines.split(","))]
+    asked = arguments.lines.split(",")
+    lines = [line for line in OWN if any(fnmatch(line.op.name, pattern) for pattern in asked)]
     made = {row: built(row) for row in dict.fromkeys([*(line.row for line in lines), *arguments.steps])}
     weak: list[str] = []
     print(f"{'op':28} {'row':24} gain (table)  steps", flush=True)
@@ -198,7 +199,7 @@ def main() -> None:
         print(f"{line.op.name:28} {line.row:24} {measured:5.2f} ({line.gain:g})  {told}", flush=True)
         if measured < least(line.op) and max(ratios.values(), default=0) < STEP:
             weak.append(f"{line.op.name}: {line.why or 'no reason given'}")
-    if fnmatch("pointwise", arguments.lines):
+    if any(fnmatch("pointwise", pattern) for pattern in asked):
         print(f"pointwise.py: {of_pointwise(made | {'pointwise': built('pointwise')})}", flush=True)
     print("\n".join(["below the limits:", *weak] if weak else ["each earns its place"]))
 
