@@ -5,6 +5,10 @@ keeps none of them in registers over the iterations of a loop around it. So wher
 it is written with vectors: `load` and `store` move them, and a sum or a product is one instruction, or several on a processor
 with shorter registers. No index is checked.
 
+Measured on Zen 4, for rows of 192 and 256 numbers: the gradient of layer norm as a plain loop takes 2.5 to 3.0 times as long
+where its result takes the place of an input, as in compiled steps, since the check then finds that arrays overlap. Elsewhere a
+plain loop takes 1.0 to 1.2 times as long.
+
 AVX-512 looks up a vector in a table of 32 numbers, which is two registers, by one instruction: `found`. To look up sixteen
 numbers in memory takes 15 times as long or more. Other processors have no such instruction (`FINDS`).
 """
