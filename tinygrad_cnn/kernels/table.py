@@ -137,6 +137,7 @@ kernel(classification.softmax_nll, rows.prepare_nll, "cross_entropy", 2.2)
 kernel(classification.softmax_nll_pull, rows.prepare_nll_pull, "cross_entropy", 1.5, why="a step of perceptron: 11 %")
 kernel(transcendental.erf, erf.prepare, "erf", 11)
 kernel(transcendental.sigmoid, sigmoid.prepare, "sigmoid", 2.1)
+# Of 1 x 1 filters: conv/pointwise.py, row "pointwise", 0.96 there; a step of MobileNet with one image: 14 %
 kernel(conv.convolve, convolution.convolve, "conv-64x32x14-64x5", 2.2, along=("x", "y"))
 kernel(conv.convolve_dx, convolution.convolve_dx, "conv-64x32x14-64x5", 2.9, along=("u", "y"))
 kernel(conv.convolve_dw, convolution.convolve_dw, "conv-64x32x14-64x5", 2.2, along=("x", "u"))

@@ -1,6 +1,8 @@
 """1 x 1 convolution: one GEMM with a row for each pixel.
 
-By `kn2row` it takes 1.1 times as long, and a step of MobileNet 1.15 times: `python -m tests.benchmarks.ablation`.
+Its gain over `kn2row`, by `python -m tests.benchmarks.ablation --lines pointwise`: none on its own row, 64 filters for
+32 x 64 x 32 x 32 (0.87 to 1.28, median 0.96), and 1.14 on a step of MobileNet with one image (1.04 to 1.61), for which
+it is here.
 """
 
 from __future__ import annotations
