@@ -45,7 +45,8 @@ class Entry:
             return name
         reached = module.split(".")[1:2]
         if reached == ["extra"]:
-            return "tg" + self.path.removeprefix(f"{PACKAGE}.extra")
+            path = self.path.removeprefix(f"{PACKAGE}.extra")
+            return "tg" + path.replace(".show.", ".viz.")  # `tg.show` is the function
         return self.path if reached and reached[0] not in tg.__all__ else "tg" + self.path.removeprefix(PACKAGE)
 
 
