@@ -281,9 +281,12 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32", choices=["float32", "float64"])
     parser.add_argument("--seconds", type=float, default=0.4, help="for each call that is measured")
     options = parser.parse_args()
+    known = [*FUNCTIONS, *NETWORKS, "waves"]
+    if unknown := [name for name in options.names if name not in known]:
+        parser.error(f"{', '.join(unknown)}: none of {', '.join(known)}")
     torch.set_num_threads(1)
     tg.set_num_threads(1)
-    dtype, asked = np.dtype(options.dtype), options.names or [*FUNCTIONS, *NETWORKS, "waves"]
+    dtype, asked = np.dtype(options.dtype), options.names or known
     if functions := [name for name in FUNCTIONS if name in asked]:
         print(
             f"| {SAMPLES} samples, ms, ours / PyTorch | {' | '.join(DERIVATIVES)} |\n{'| --- ' * (1 + len(DERIVATIVES))}|"
