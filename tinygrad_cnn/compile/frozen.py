@@ -300,9 +300,10 @@ class Run:
         self.now = Fold(layers, memory)
 
     def __call__(self, x: Any) -> Any:
-        if (
-            tracing.tracer() is not NO_TRACER
-        ):  # who looks at the ops, or answers them, as vmap does, sees those of the model
+        tracer = tracing.tracer()
+        # Who looks at the ops, or answers them, as vmap does, sees those of the model. A record of other ops does neither: this
+        # is a call in between, as in a signal handler.
+        if tracer is not NO_TRACER and tracer.__class__ is not Rules:
             for call in joined(self._layers):
                 x = call(x)
             return x
