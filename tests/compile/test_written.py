@@ -638,3 +638,52 @@ def test_a_compiled_program_leaves_what_the_plain_one_does(run):
     if run is a_thread_computes_inside and sys.platform == "emscripten":
         pytest.skip("a browser's Python cannot start threads")
     assert seen(run(tg.compile)) == seen(run(lambda function: function))
+
+
+def added(a):
+    a += 1
+    return a
+
+
+def assigned_view(a):
+    a[1:][0] = 5
+
+
+@pytest.mark.parametrize(
+    "write", [lambda a: a.__setitem__(0, 7), lambda a: a.__setitem__(..., a * 2), assigned_view, added]
+)
+@pytest.mark.parametrize("given", ["array", "list", "keyword"])
+def test_an_array_that_the_function_was_given_is_not_written(write, given):
+    """NumPy would change the array of the caller; a Tensor in its place would not."""
+    a = np.arange(3.0)
+    step = {"array": write, "list": lambda s: write(s[0]), "keyword": lambda *, x: write(x)}[given]
+    call = {"array": lambda f: f(a), "list": lambda f: f([a]), "keyword": lambda f: f(x=a)}[given]
+    for compiled in [tg.compile(step)] * 4:
+        with pytest.raises(RuntimeError, match=r"stands for an array that a compiled function was given.*return it"):
+            call(compiled)
+    np.testing.assert_array_equal(a, np.arange(3.0))
+    x = tg.from_numpy(a)
+    write(x)  # outside, it is a Tensor as any other
+
+
+def test_what_an_array_was_computed_to_may_be_written():
+    @tg.compile
+    def f(a, t):
+        b, c = a * 2, a.copy()
+        b[0], c[1] = 9, 8
+        b += 1
+        t[0] = 4  # a Tensor, given by the caller
+        inner(a)
+        with pytest.raises(RuntimeError, match="stands for"):
+            a[0] = 1
+        return b + c
+
+    @tg.compile
+    def inner(a):
+        with pytest.raises(RuntimeError, match="stands for"):
+            a[0] = 1
+
+    for _ in range(4):
+        t = tg.zeros(3)
+        assert f(np.ones(3), t).tolist() == [11, 11, 4]
+        assert t.tolist() == [4, 0, 0]

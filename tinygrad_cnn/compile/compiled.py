@@ -50,7 +50,9 @@ class Compiled(Generic[P, R]):
                 for x in (*args, *kwargs.values()) if kwargs else args:
                     if x.__class__ is not Tensor:
                         given = _Given(not self._ends_later)
-                        return self._function(*given.tensors(args), **given.keywords(kwargs))
+                        tensors, named = given.tensors(args), given.keywords(kwargs)
+                        given.stand()
+                        return self._function(*tensors, **named)
                 return self._function(*args, **kwargs)
         finally:
             if given is not None:
@@ -82,6 +84,7 @@ class _Given:
         self._fills = fills  # whether lists and dicts are changed
         self._seen: dict[int, Any] = {}  # lists and dicts by their id
         self._known: dict[int, tuple[Any, Any]] = {}  # by the id of a Tensor or of a tuple of them, what it stands for
+        self._before = replaced.standing.get()
 
     def tensors(self, tree: Any) -> Any:
         """Nested lists, tuples and dicts with Tensors in place of arrays."""
@@ -107,8 +110,14 @@ class _Given:
         """Keyword arguments with Tensors in place of arrays."""
         return {name: self.tensors(value) for name, value in kwargs.items()}
 
+    def stand(self) -> None:
+        """Let it be an error, until :meth:`restore`, to assign to the Tensors."""
+        tensors = [t for t, _ in self._known.values() if t.__class__ is Tensor]
+        replaced.standing.set((*self._before, *tensors))
+
     def restore(self) -> None:
         """Put the arrays back into lists and dicts, wherever the function left their Tensors."""
+        replaced.standing.set(self._before)
         for tree in self._seen.values():
             for key, part in _items(tree):
                 if (known := self._known.get(id(part))) is not None:

@@ -96,6 +96,7 @@ def operator(sign: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, A
 
     def write(self: Any, other: Any) -> Any:
         if not self.is_leaf or not self.requires_grad or isinstance(self._node, Argument):
+            replaced.check_changeable(self, sign)
             return NotImplemented  # Python then computes x = x + y
         if is_grad_enabled():
             raise RuntimeError(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Sequence
+from contextvars import ContextVar
 from functools import partial
 from sys import getrefcount
 from threading import RLock
@@ -44,6 +45,9 @@ permitted = Scoped("permitted", False)
 
 lent: Scoped[Sequence[Tensor]] = Scoped("lent", ())
 """The arguments of a function that runs in a block. It must not assign to them, since its caller has them too."""
+
+standing: ContextVar[tuple[Tensor, ...]] = ContextVar("standing", default=())
+"""The Tensors that a compiled function is given in place of its caller's arrays, while it runs."""
 
 
 def _references(tensor: Any) -> tuple[int, int]:
@@ -177,8 +181,28 @@ def check_assignable(tensor: Tensor) -> None:
     """RuntimeError if a function is running that must not assign to this Tensor."""
     if reason := refused.get():
         raise RuntimeError(f"Tensor: `x[i] = v`: {reason}; use tinygrad_cnn.index_set(x, i, v)")
-    if any(owner(t._array) is owner(tensor._array) for tensors in lent.all() for t in tensors):
+    if any(_are_on_one_memory(t, tensor) for tensors in lent.all() for t in tensors):
         raise RuntimeError(
             "Tensor: `x[i] = v`, where x is the argument of a function that is differentiated or batched, or a view of it, "
             "would change what the caller has; assign to a copy, x = x.copy(), or use tinygrad_cnn.index_set(x, i, v)"
         )
+    if any(_are_on_one_memory(t, tensor) for t in standing.get()):
+        raise _unlike_numpy("x[i] = v")
+
+
+def _are_on_one_memory(a: Tensor, b: Tensor) -> bool:
+    return owner(a._array) is owner(b._array)
+
+
+def check_changeable(tensor: Tensor, sign: str) -> None:
+    """RuntimeError if `tensor` stands for an array, which NumPy would change by an operator such as `+=`."""
+    if any(t is tensor for t in standing.get()):
+        raise _unlike_numpy(f"x {sign}= v")
+
+
+def _unlike_numpy(what: str) -> RuntimeError:
+    return RuntimeError(
+        f"Tensor: `{what}`, where x stands for an array that a compiled function was given, or is a view of it, would leave "
+        "the array as it is, and NumPy would change it; make a new Tensor, such as x = x + v or index_set(x, i, v), return "
+        "it, and change the array outside; or give the function a Tensor"
+    )
