@@ -95,15 +95,13 @@ def _made(calls: Iterable[Call], y: Array | None = None) -> Any:
 
 def prepare_max(out: Array | None, x: Array, *, windows: Windows) -> Any:
     """The largest element of each window."""
-    if not x.dtype.isnative:
-        return None
     y = np.empty_like(x, shape=(*x.shape[:2], *windows.grid)) if out is None else out
     return _task(_reduce, (np.maximum, lowest(x.dtype), _plan(x.shape[2:], windows)), y, x)
 
 
 def prepare_sum(out: Array | None, x: Array, *, windows: Windows) -> Any:
     """The sum of each window; large tiles are summed like any other array."""
-    if x.dtype.kind != "f" or not x.dtype.isnative:
+    if x.dtype.kind != "f":
         return None
     plan = _plan(x.shape[2:], windows)
     if plan.large:
