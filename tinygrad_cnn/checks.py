@@ -170,6 +170,8 @@ def copied(value: Any) -> NDArray[Any]:
     """
     if not hasattr(value, "__array__") and not hasattr(value, "__dlpack__"):
         raise ValueError(f"a {type(value).__name__}; it must be an array")
+    if isinstance(value, np.ma.MaskedArray):
+        raise ValueError("a masked array, whose mask would be lost; give a.filled(0), or a.data")
     try:
         value = value.detach() if hasattr(value, "detach") else value
         array = np.asarray(value) if hasattr(value, "__array__") else np.from_dlpack(value)

@@ -65,6 +65,25 @@ def hidden(a):
     return np.ma.array(a, mask=a > 2)
 
 
+def with_rule(rule):
+    """The gradient in X by an op's rule."""
+
+    @tg.op
+    def twice(a):
+        return a * 2
+
+    twice.vjp(a=rule)
+    x = tg.Tensor(X, requires_grad=True)
+    twice(x).sum().backward()
+    return x.grad
+
+
+def with_hook(hook):
+    x = tg.Tensor(X, requires_grad=True)
+    x.register_hook(hook)
+    (x * 1).sum().backward()
+
+
 class Gives(tg.nn.Module):
     """A module whose output is given."""
 
@@ -93,8 +112,25 @@ class Gives(tg.nn.Module):
         lambda x, m: tg.compile(lambda y: y)(m),
         lambda x, m: Gives(m)(x),
         lambda x, m: hidden(x),
+        lambda x, m: with_rule(lambda g: np.ma.array(g, mask=g > 0)),
+        lambda x, m: with_hook(lambda g: m),
+        lambda x, m: tg.data.TensorDataset(m),
+        lambda x, m: tg.data.collate([(m, 1)]),
+        lambda x, m: [*tg.data.DataLoader([0, 1], batch_size=2, collate=lambda items: (m,))],
     ],
 )
 def test_a_masked_array_is_refused(call):
     with pytest.raises(TypeError, match=r"masked array.*a\.filled\(0\)"):
         call(tg.Tensor(X), np.ma.array(X, mask=[[True, False], [False, False]]))
+
+
+def test_a_masked_array_is_no_state():
+    with pytest.raises(ValueError, match=r"'bias' is not an array: a masked array, whose mask would be lost"):
+        tg.nn.Linear(2, 2).load_state_dict(
+            {"weight": np.ones((2, 2), "f4"), "bias": np.ma.array([1.0, 2.0], "f4", mask=1)}
+        )
+
+
+@pytest.mark.parametrize("kind", [np.matrix, np.recarray, np.memmap])
+def test_a_gradient_of_a_subclass_counts_as_a_plain_array(kind):
+    assert with_rule(lambda g: (2 * g).view(kind)).tolist() == np.full(X.shape, 2).tolist()

@@ -22,6 +22,7 @@ def fit(r: Array, parent: Place, op: Op, position: int) -> Array:
 
     TypeError if it is no array.
     """
+    r = above.plain(r, op.name)
     try:
         shape, _ = r.shape, r.dtype
     except AttributeError:
@@ -38,9 +39,7 @@ def fit(r: Array, parent: Place, op: Op, position: int) -> Array:
             ) from None
     if r.dtype == parent.dtype:
         return r
-    if (
-        r.dtype.kind == "c" and parent.dtype.kind == "f" and op.signature.takes_complex
-    ):  # dx is real: Re(r dx) = Re(r) dx
+    if r.dtype.kind == "c" and parent.dtype.kind == "f" and op.signature.takes_complex:  # Re(r dx) = Re(r) dx
         r = above.real(r)
         return r if r.dtype == parent.dtype else r.astype(parent.dtype)
     if r.dtype.kind not in ("biufc" if parent.dtype.kind == "c" else "biuf"):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.grad_mode import is_grad_enabled
+from ..ops.data import of_numpy
 from ..tensor import Tensor, get_default_dtype
 
 Array: TypeAlias = NDArray[Any]
@@ -216,7 +217,7 @@ def as_array(value: Any) -> Array:
                 "a field of an example is a Tensor that requires a gradient, which data would lose; give t.detach()"
             )
         return value.numpy()
-    array = np.asarray(value)
+    array = of_numpy(np.asanyarray(value), "a field of an example")
     if array.dtype.kind in "OV":
         raise TypeError(
             f"a field of an example is a {type(value).__name__}; it must be a number, a str or an array of them"

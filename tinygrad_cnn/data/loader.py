@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import Loadable, checked, entries, flag, loadable, whole
-from ..ops.data import native
+from ..ops.data import plain
 from ..ops.random import generator
 from ..ops.replaced import apart
 from ..tensor import Tensor
@@ -84,7 +84,7 @@ def _check_batch(name: str, batch: Any) -> None:
 def _as_tensors(batch: Any) -> Any:
     """A batch with Tensors that share the memory of its arrays, in place of those that a Tensor can hold."""
     if isinstance(batch, np.ndarray):
-        return Tensor._of(native(apart(batch.view(np.ndarray)))) if batch.dtype.kind in "biufc" else batch
+        return Tensor._of(apart(plain(batch, "DataLoader"))) if batch.dtype.kind in "biufc" else batch
     if isinstance(batch, dict):
         return {name: _as_tensors(part) for name, part in batch.items()}
     if isinstance(batch, tuple | list):

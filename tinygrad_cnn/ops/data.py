@@ -41,19 +41,25 @@ def get_default_dtype() -> np.dtype[Any]:
 def plain(value: Any, name: str = "Tensor") -> Any:
     """An array as one of NumPy's own class, in the machine's byte order: what may be an operand.
 
-    A subclass, such as np.matrix, may give operators another meaning. An array in the other byte order is copied.
-    TypeError, beginning with `name`, for a masked array, whose mask would be lost. Anything else is returned as it is.
+    An array in the other byte order is copied. TypeError, beginning with `name`, for a masked array. Anything else is returned
+    as it is.
     """
-    if not isinstance(value, np.ndarray):
-        return value
-    if value.__class__ is np.ndarray:
-        return native(value)
-    if isinstance(value, np.ma.MaskedArray):
+    return native(of_numpy(value, name)) if isinstance(value, np.ndarray) else value
+
+
+def of_numpy(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """The array as one of NumPy's own class: a subclass, such as np.matrix, may give operators another meaning.
+
+    TypeError, beginning with `name`, for a masked array, whose mask would be lost.
+    """
+    if array.__class__ is np.ndarray:
+        return array
+    if isinstance(array, np.ma.MaskedArray):
         raise TypeError(
-            f"{name}: an operand is a masked array, and its mask would be lost; give a.filled(0), or a.data, and where the "
-            "mask is to count, tinygrad_cnn.where(a.mask, 0, x)"
+            f"{name}: there is a masked array, whose mask would be lost; give a.filled(0), or a.data, and where the mask is to "
+            "count, tinygrad_cnn.where(a.mask, 0, x)"
         )
-    return native(value.view(np.ndarray))
+    return array.view(np.ndarray)
 
 
 def native(array: NDArray[Any]) -> NDArray[Any]:

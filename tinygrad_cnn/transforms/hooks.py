@@ -13,6 +13,7 @@ from ..core.grad_mode import no_grad
 from ..core.graph import Array
 from ..core.node import Place, hooked
 from ..core.versions import tick
+from ..ops.data import plain
 from ..tensor import Tensor
 
 Hook: TypeAlias = Callable[[Any], Any]
@@ -81,7 +82,7 @@ def replaced(name: str, replacement: Any, given: Any) -> Any:
         TypeError, ValueError: if it does not fit.
     """
     if isinstance(replacement, np.ndarray | np.generic):
-        replacement = Tensor._of(np.asarray(replacement))
+        replacement = Tensor._of(np.asarray(plain(replacement, name)))
     if not isinstance(replacement, Tensor):
         raise TypeError(
             f"{name}: the hook returned {replacement!r:.60}; it must return None or a Tensor for the gradient"
