@@ -19,7 +19,6 @@ FUNCTIONS = [
     (activation.rectify_pull, 2, (0.1,), {}),
     (activation.rectify_pull, 2, (0.0,), {}),
     (activation.rectify_pull, 2, (1.0,), {}),
-    (activation.hardsigmoid, 1, (), {}),
     (activation.hardsigmoid_pull, 2, (), {}),
     (activation.hardswish_pull, 2, (), {}),
     (activation.exponential_linear, 1, (), ELU),

@@ -37,11 +37,6 @@ def prepare_rectify_pull(out: np.ndarray | None, u: Any, a: Any, slope: Any) -> 
     return _prepared(_rectify_pull, out, u, a, slope=slope) if slope.__class__ is float and 0 <= slope <= 1 else None
 
 
-def prepare_hardsigmoid(out: np.ndarray | None, a: Any) -> Any:
-    """A task for ``hardsigmoid``; None for few elements."""
-    return _prepared(_hardsigmoid, out, a)
-
-
 def prepare_hardsigmoid_pull(out: np.ndarray | None, u: Any, a: Any) -> Any:
     """A task for ``hardsigmoid_pull``; None for few elements, or arrays that differ."""
     return _prepared(_hardsigmoid_pull, out, u, a)
@@ -142,13 +137,6 @@ def _rectify_pull(u: np.ndarray, x: np.ndarray, y: np.ndarray, slope: float) -> 
     np.copyto(t, above.view(INT8))
     t.clip(_number(slope, y.dtype), _number(1, y.dtype), t)
     np.multiply(u, t, y)
-
-
-def _hardsigmoid(x: np.ndarray, y: np.ndarray) -> None:
-    """The steps of the definition, in the memory of y."""
-    np.add(x, _number(3, y.dtype), y)
-    y.clip(_number(0, y.dtype), _number(6, y.dtype), y)
-    np.divide(y, _number(6, y.dtype), y)
 
 
 def _hardsigmoid_pull(u: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
