@@ -1,4 +1,4 @@
-"""How an update rule is applied to the memory of a parameter, and the seams for other ways and other fused of it."""
+"""How an update rule is applied to the memory of a parameter; and the seams for another way, and for a fused form of a rule."""
 
 from __future__ import annotations
 
