@@ -42,7 +42,9 @@ def results(case, arrays, change):
 @pytest.mark.parametrize("op", ACCELERATED, ids=lambda op: op.name)
 def test_the_byte_order_changes_no_bit(op, kernels):
     for case in users()[op][:2]:
-        arrays = [a.astype(np.float32) if a.dtype.kind == "f" else a for a in case.draw(Draws(np.random.default_rng(0)))]
+        arrays = [
+            a.astype(np.float32) if a.dtype.kind == "f" else a for a in case.draw(Draws(np.random.default_rng(0)))
+        ]
         for found, right in zip(results(case, arrays, swapped), results(case, arrays, np.copy), strict=True):
             for y, expected in zip(found, right, strict=True):
                 assert np.asarray(y.numpy() if isinstance(y, tg.Tensor) else y).dtype.isnative

@@ -389,6 +389,8 @@ class Module:
     def state_dict(self, prefix: str = "") -> dict[str, NDArray[Any]]:
         """Copies of all parameters and persistent buffers as arrays, under PyTorch's names.
 
+        They share no memory with the module, so ``clone()``, ``detach()`` and ``cpu()``, which arrays lack, are not needed.
+
         PyTorch loads them: ``torch_model.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})``.
         """
         return {name: tensor.numpy().copy() for name, tensor in self._stateful(prefix).items()}
