@@ -334,6 +334,23 @@ def test_a_pixel_that_is_not_finite_reaches_its_own_elements_of_the_filters():
     )
 
 
+@needs_numba
+@pytest.mark.parametrize("memory", ["first", "last"])
+@pytest.mark.parametrize(("k", "stride"), [(3, 1), (3, 2), (7, 1)])
+def test_depthwise_adjoints_have_no_more_nan_than_the_definition(k, stride, memory):
+    rng, outputs = np.random.default_rng(0), ((11 - k) // stride + 1,) * 2
+    x, w, u = (rng.uniform(0.5, 1.5, s).astype(np.float32) for s in ((2, 16, 9, 9), (16, 1, k, k), (2, 16, *outputs)))
+    x, u = ordered(x, memory), ordered(u, memory)
+    how = {"stride": (stride,) * 2, "padding": ((1, 1),) * 2, "dilation": (1, 1), "groups": 16}
+    w[3, 0, 0, 0] = x[1, 5, 8, 0] = np.inf
+    for prepare, op, arrays, size in (
+        (depthwise.prepare_dx, conv.convolve_dx, (u, w), x.shape),
+        (depthwise.prepare_dw, conv.convolve_dw, (x, u), w.shape),
+    ):
+        expected = op.op.raw(*arrays, shape=size, **how)
+        np.testing.assert_allclose(prepare(None, *arrays, shape=size, **how)(), expected, rtol=1e-5)
+
+
 SPECIAL = np.array([np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-40, 100, -100, 3e38, -3e38], np.float32)
 
 

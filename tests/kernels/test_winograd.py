@@ -183,6 +183,17 @@ def test_a_pixel_that_is_not_finite_reaches_the_windows_that_hold_it(tile, place
         np.testing.assert_array_equal(y[~finite], exact[~finite].astype(np.float32))
 
 
+def test_a_weight_that_is_not_finite_meets_no_zeros_around_the_gradient(tile, blocks):
+    rng = np.random.default_rng(0)
+    u, w = (rng.uniform(0.5, 1.5, s).astype(np.float32) for s in ((3, 16, 9, 11), (16, 32, 3, 3)))
+    w[5, 7, 0, 2] = np.inf
+    how = {**HOW, "shape": (3, 32, 9, 11), "padding": ((1, 1), (1, 1))}
+    expected = conv.convolve_dx.op.raw(u, w, **how)
+    with np.errstate(invalid="ignore"):
+        found = winograd.prepare_dx(None, u, w, **how)()
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
 def test_numbers_near_the_largest(tile):
     rng = np.random.default_rng(0)
     x, w, u = (rng.random(s, np.float32) for s in ((2, 16, 8, 8), (16, 16, 3, 3), (2, 16, 8, 8)))

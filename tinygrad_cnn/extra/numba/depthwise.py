@@ -6,10 +6,13 @@ write few arrays: before each loop the compiled code checks that no two overlap,
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ...kernels.blocking import Geometry
+from ...kernels.conv import nonfinite
 from ...kernels.parallel.task import Call, Work
 from ...ops.windows import output_sizes
 from .depthwise_first import convolve_first, correlate_first, spread_first
@@ -63,8 +66,13 @@ def prepare_dx(
         before = w.shape[2] - 1 - top, w.shape[3] - 1 - left
         if min(before) < 0:
             return None
-        return by_images(_convolve(how), x, views, w[:, 0], np.zeros(len(w), FLOAT32), 1, *before, True)
-    return by_images(spread_last if how == "last" else spread_first, x, views, w[:, 0], stride[0], top, left)
+        others: Any = np.zeros(len(w), FLOAT32), 1, *before, True
+        function = _convolve(how)
+    else:
+        others = stride[0], top, left
+        function = spread_last if how == "last" else spread_first
+    geometry = Geometry(w.shape[2:], u.shape[2:], stride, padding, dilation)
+    return by_images(partial(_pull, function, geometry), x, views, w[:, 0], *others)
 
 
 def prepare_dw(
@@ -82,11 +90,13 @@ def prepare_dw(
     totals = np.empty((len(images), *shape[:1], *shape[2:]))
     function: Any = correlate_last if how == "last" else correlate_first
     xs, us = view(how, x), view(how, u)
+    geometry = Geometry(shape[2:], u.shape[2:], stride, padding, dilation)
 
     def arrange(i: int) -> list[Call]:
         def call() -> None:
             pulled = np.ascontiguousarray(us[images[i]])
             function(_rows(how, xs[images[i]]), _rows(how, pulled), totals[i], stride[0], top, left)
+            nonfinite.mend_filters(totals[i].reshape(-1), geometry, x[images[i]], u[images[i]], totals[i][:, None])
 
         return [call]
 
@@ -117,6 +127,21 @@ def _plain(a: Any) -> bool:
 
 def _convolve(how: str) -> Any:
     return convolve_first if how == "first" else convolve_last
+
+
+def _pull(function: Any, g: Geometry, u: Array, x: Array, w: Array, *others: Any) -> None:
+    """Fill x from u, both as in memory, by a loop, which multiplies by zeros around u; or, if the filters are not finite, by
+    the definition."""
+    if nonfinite.is_finite(w):
+        function(u, x, w, *others)
+        return
+    pulled, images = (_by_channels(a, len(w)) for a in (u, x))
+    images[...] = nonfinite.by_definition(g, pulled, w[:, None], images.shape)
+
+
+def _by_channels(a: Array, channels: int) -> Array:
+    """Images (n, c, H, W), from those that :func:`_rows` made."""
+    return a if a.ndim == 4 else np.moveaxis(a.reshape(*a.shape[:2], -1, channels), -1, 1)
 
 
 def _rows(how: str, a: Array) -> Array:

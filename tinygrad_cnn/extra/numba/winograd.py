@@ -19,7 +19,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ...kernels.blocking import ALONE, Block, Geometry, copy_channels_last, rows_of
-from ...kernels.conv import convolution
+from ...kernels.conv import convolution, nonfinite
 from ...kernels.parallel.task import Call, Work, halved
 from ...kernels.parallel.workspace import KEPT_BYTES, buffer, scratch
 from ...ops.windows import Sizes, last_view
@@ -181,6 +181,11 @@ def _convolve(m: int, x: Array, w: Array, b: Array | None, out: Array | None, pa
                 seen, pads = rows_of(x, Block(block.images, rows), around)
                 by = w[:, :, ::-1, ::-1].swapaxes(0, 1) if flipped else w
                 np.copyto(target[:, rows], last_view(convolution.convolve(None, seen, by, b, padding=pads, **ONES)()))
+                if flipped:
+                    pads = tuple((2 - before, 2 - after) for before, after in padding)
+                    g = around._replace(out=x.shape[2:], padding=pads)
+                    given = g, x[block.images], w, np.moveaxis(target, -1, 1), rows
+                    nonfinite.mend_images(target[0, rows.start, 0], *given)
             if target is not part:
                 np.copyto(part[:, rows], target[:, rows])
 

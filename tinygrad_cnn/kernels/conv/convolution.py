@@ -21,7 +21,7 @@ from ...ops.half import HALF
 from ...ops.windows import Pairs, Sizes, last_view, output_sizes, volume
 from ..blocking import Geometry, flipped, is_last
 from ..parallel.task import Task, Work, together
-from . import cached_im2col, depthwise, few_positions, im2col, kn2row, pointwise
+from . import cached_im2col, depthwise, few_positions, im2col, kn2row, nonfinite, pointwise
 from .cached_im2col import Columns
 
 FEW_CHANNELS = 8
@@ -68,8 +68,10 @@ def convolve_dx(
     if how.flipped is not None:
         given = u, flipped(w).swapaxes(0, 1), None, x
         if out is None:
-            return partial(cached_im2col.with_plan, how.flipped, dtype, cached_im2col.convolve, *given)
-        return cached_im2col.convolve(cached_im2col.Plan(how.flipped, dtype), *given)
+            task: Any = partial(cached_im2col.with_plan, how.flipped, dtype, cached_im2col.convolve, *given)
+        else:
+            task = cached_im2col.convolve(cached_im2col.Plan(how.flipped, dtype), *given)
+        return partial(nonfinite.checked, task, how.g, u, w)
     module = how.module
     if module in (im2col, kn2row):
         module = kn2row if w.shape[1] * w.shape[-1] >= LONG_RUN else im2col

@@ -24,6 +24,7 @@ from .. import blocking
 from ..blocking import Block, Geometry, channels_last, flipped, rows_of
 from ..parallel.task import Call, Work
 from ..parallel.workspace import blank, scratch
+from . import nonfinite
 
 _overflow = errors(over="ignore", invalid="ignore")
 
@@ -60,7 +61,7 @@ def input_gradient(g: Geometry, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> 
     around = g.flipped(x.shape[2:])
     alike = w.shape[0] == x.shape[1] and u.dtype == x.dtype
     if alike and around is not None and all(s == 1 for s in g.stride):
-        return convolve(around, u, flipped(w), None, x)
+        return nonfinite.mended(convolve(around, u, flipped(w), None, x), g, u, w, x)
     filters, laid_out = _repeated(w, g.out[-1], x.dtype)
 
     def arrange(block: Block) -> list[Call]:

@@ -21,6 +21,7 @@ from ..blas import GEMM, READS_SMALL, Matrix, Products, Term, in_columns, in_row
 from ..blocking import Block, Geometry, copying, is_last, rows_of
 from ..parallel.task import Call, Work
 from ..parallel.workspace import arranged, blank, scratch
+from . import nonfinite
 
 APART = 64
 """Bytes between the rows of a matrix: rows that are a large power of two apart map to the same cache sets."""
@@ -123,6 +124,9 @@ def input_gradient(g: Geometry, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> 
             spans = [overlap(a[0], m, a[3], r - a[4][0]) for a, m, r in zip(axes, pitches, phase, strict=True)]
             source, target = zip(*spans, strict=True)
             calls.append(copying(images[(..., *target)], total[(*phase, ..., *source)]))
+        if not last and len(x):  # the terms at the first position have all elements of the filters
+            few = nonfinite.first_pixel(parts[-1][0].swapaxes(0, 1))
+            calls.append(partial(nonfinite.mend_images, few, g, u[block.images], w, x[block.images]))
         return calls
 
     before = partial(np.copyto, filters.T.reshape(w.shape), w)

@@ -42,6 +42,7 @@ from ..blocking import (
 )
 from ..parallel.task import Call, Work, halved
 from ..parallel.workspace import arranged, blank, buffer, scratch
+from . import nonfinite
 from .kn2row_layout import Layout, layout, pitch
 
 BLOCK_BYTES = 5 << 18
@@ -94,7 +95,7 @@ def input_gradient(g: Geometry, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> 
     if max(g.stride) == 1 and (around := g.flipped(x.shape[2:])) is not None:
         filters = flipped(w).swapaxes(0, 1)
         if _reads_small(around, u.shape, filters.shape, x.dtype):
-            return convolve(around, u, filters, None, x)
+            return nonfinite.mended(convolve(around, u, filters, None, x), g, u, w, x)
     filters, laid_out = _filters(w, x.dtype)
     unrolled = _is_unrolled(g, w.shape)
 
@@ -115,9 +116,15 @@ def input_gradient(g: Geometry, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> 
                 calls.append(partial(np.add, last_view(target), source, last_view(target)))
         if total is not part:
             calls.append(partial(copy_channels_first, part, last_view(total)))
+        calls.append(partial(_mend, image.reshape(-1, x.shape[1]), how.first, g, u[block.images], w, part))
         return calls
 
     return by_block(*_blocks(g, x.shape, w.shape, x.itemsize, unrolled, whole=True), arrange, laid_out)
+
+
+def _mend(pixels: np.ndarray, first: np.ndarray, g: Geometry, u: np.ndarray, w: np.ndarray, x: np.ndarray) -> None:
+    """Compute x without the zeros between rows if filters are not finite: the pixels under the first position show it."""
+    nonfinite.mend_images(pixels.take(first, 0), g, u, w, x)
 
 
 def weight_gradient(g: Geometry, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> Work:
@@ -131,7 +138,7 @@ def weight_gradient(g: Geometry, x: np.ndarray, u: np.ndarray, w: np.ndarray) ->
         how, image, calls = _image(g, x, block, unrolled, w.dtype)
         grid, spread = _grid(how, u[block.images, :, block.rows], w.dtype)
         products = _products("w", how, x.shape[1], len(w), w.dtype).on(grid, image, out)
-        return [*calls, *spread, products]
+        return [*calls, *spread, products, _mend_term(g, x, u, block, out)]
 
     return summed(blocks, little, last_view(w).shape, w.dtype, term, w, lambda total: np.moveaxis(total, -1, 1))
 
@@ -146,9 +153,19 @@ def _by_channels(g: Geometry, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> Wo
         grid, spread = _grid(how, u, w.dtype)
         out = scratch("term", last_view(part).shape, w.dtype)
         products = _products("w", how, part.shape[1], len(w), w.dtype).on(grid, image, out)
-        return [*calls, *spread, products, partial(np.copyto, last_view(part), out)]
+        mend = _mend_term(g, x[:, own], u, whole, out)
+        return [*calls, *spread, products, mend, partial(np.copyto, last_view(part), out)]
 
     return Work(halved(w.shape[1], w.shape[1]), arrange)
+
+
+def _mend_term(g: Geometry, x: np.ndarray, u: np.ndarray, block: Block, out: np.ndarray) -> Call:
+    """The call that computes a block's term (O, *k, c) without the zeros between rows if pixels are not finite: each is in a
+    sum for the first filter."""
+    images, padding = rows_of(x, block, g)
+    part = u[block.images, :, block.rows]
+    few, term = out.reshape(len(out), -1)[0], np.moveaxis(out, -1, 1)
+    return partial(nonfinite.mend_filters, few, g._replace(padding=padding), images, part, term)
 
 
 @lru_cache(maxsize=256)

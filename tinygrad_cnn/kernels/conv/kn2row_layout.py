@@ -50,6 +50,7 @@ class Layout:
             offset in pixels from the position.
         grid: the shape (*outer, n, row) of the positions.
         positions: the number of positions up to the last one that is used.
+        first: the pixels under the first position, counted through all phases.
     """
 
     def __init__(self, n: int, sizes: Sizes, g: Geometry, unrolled: bool) -> None:
@@ -85,6 +86,9 @@ class Layout:
             self.elements += [(phase, offset + j) for j in columns]
         furthest = max(offset for _, offset in self.elements)
         self.length = max(volume(self.image), (self.positions - 1) * self.step + furthest + self.run)
+
+        under = [phase * self.length + offset + i for phase, offset in self.elements for i in range(self.run)]
+        self.first = np.array(under, np.intp)
 
         self.copies: list[Copy] = []
         for phase, rest in enumerate(remainders):
