@@ -1,8 +1,14 @@
 """x minus its mean, divided by its standard deviation: the ops of normalization. Layers differ in the axes.
 
 With s = (x - mean) r and r = 1 / sqrt(variance + eps), y = s w + b. In docstrings, g is the incoming gradient and a' the
-gradient with respect to a. The moments are computed once and passed on as an input without a gradient, only to save passes
-over memory: the rules differentiate through the mean and variance of x themselves.
+gradient with respect to a.
+
+A layer in training records one node, :func:`normalized`, whose joint rule gives x', w' and b'. The rule calls two more ops:
+:func:`normalized_dx` is x', and :func:`correlations` are w' and b', which x' needs as well where there is one number for each
+mean. Since an op has one output, these are two; since their own rules consist of the same three ops, there are gradients of
+any order. :func:`moments` is an op because the running averages read its result, too. It is passed on as `stats`, an input
+without a gradient, to save passes over memory: the rules differentiate through the mean and variance of x themselves.
+:func:`normalized_by` is the op of a layer in evaluation, whose statistics are given.
 
 References: Ioffe and Szegedy, "Batch normalization", arXiv:1502.03167; Ba, Kiros and Hinton, "Layer normalization",
 arXiv:1607.06450; Zhang and Sennrich, "Root mean square layer normalization", arXiv:1910.07467.
