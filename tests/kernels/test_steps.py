@@ -45,8 +45,8 @@ def numba():
 
 
 def trained(make, compiled, dtype, taken):
-    """Parameters after some steps: one of few numbers, one of many, one whose memory order is another. Whether each is taken by
-    a compiled step is added to a list."""
+    """Parameters after some steps: of few numbers, of many, of none, and one whose memory order is another. Whether each is
+    taken by a compiled step is added to a list."""
     tg.use_numba(compiled)
 
     def noted(form):
@@ -59,7 +59,7 @@ def trained(make, compiled, dtype, taken):
     for update, form in steps.STEPS.items() if compiled else ():
         updates.fuse(update, noted(form))
     rng = np.random.default_rng(0)
-    arrays = [rng.standard_normal(shape).astype(dtype) for shape in ((7,), (90, 70), (60, 50, 20))]
+    arrays = [rng.standard_normal(shape).astype(dtype) for shape in ((7,), (90, 70), (60, 50, 20), (0, 3))]
     p = [tg.Tensor(a, requires_grad=True) for a in (*arrays, np.asfortranarray(arrays[1]))]
     optimizer = make(p)
     for _ in range(4):

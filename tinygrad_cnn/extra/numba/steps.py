@@ -63,7 +63,7 @@ def _prepared(
 ) -> Step | None:
     """A step that calls ``function(p, g, *slots, *numbers)`` with parts of arrays of one form."""
     slots, size = [(name, state[name]) for name in names], p.size
-    if any(
+    if not size or any(
         a.__class__ is not np.ndarray or a.dtype != FLOAT32 or a.size != size or not a.flags.c_contiguous
         for a in (p, *[slot for _, slot in slots])
     ):
