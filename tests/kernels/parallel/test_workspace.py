@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 import weakref
+from contextvars import copy_context
+from itertools import count
 
 import numpy as np
 import pytest
@@ -155,3 +158,38 @@ def test_arrangements_are_of_one_workspace_and_few():
         return count()
 
     assert with_workspace(many)
+
+
+def test_an_interrupt_leaves_no_pool_lent_and_nothing_to_pack():
+    """Wherever Python raises it while the blocks are entered and left; its traceback may live on."""
+    kept = []
+
+    def prepare(pool):
+        with pool.lends(), module.packing():
+            module.buffer((3,), F)
+
+    def interrupted(point):
+        """Whether there is such a point, and whether a later call finds nothing of the blocks."""
+        numbers, pool = count(), module.Pool()
+
+        def profile(frame, event, argument):
+            if event in ("call", "c_return") and frame.f_code is not prepare.__code__ and next(numbers) == point:
+                raise KeyboardInterrupt
+
+        sys.setprofile(profile)
+        try:
+            prepare(pool)
+        except KeyboardInterrupt as error:
+            kept.append(error)
+        finally:
+            sys.setprofile(None)
+        size = pool.nbytes
+        module.buffer((100,), F)
+        return next(numbers) > point, pool.nbytes == size and not module.packs()
+
+    for point in range(1000):
+        is_there, is_restored = copy_context().run(interrupted, point)
+        assert is_restored
+        if not is_there:
+            break
+    assert kept

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
 from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ...ops.windows import Sizes, volume
+from ...scope import Block, Scoped, both
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -53,16 +53,18 @@ class Workspace:
 
 
 class _Here(threading.local):
-    """What a thread has: workspaces that no call uses, and the pool for the tasks that are prepared now, if it is not taken."""
+    """What a thread has: workspaces that no call uses."""
 
     def __init__(self) -> None:
         self.free: list[Workspace] = []
-        self.pools: list[Pool] = []
-        self.packs = False  # whether all inputs of these tasks but the first keep their values
 
 
 _here = _Here()
 _current: ContextVar[Workspace | None] = ContextVar("workspace", default=None)
+_pools: Scoped[list[Pool]] = Scoped("pools", [])
+"""The pool for the tasks that are prepared now, if it is not taken."""
+_packs = Scoped("packs", False)
+"""Whether all inputs of these tasks but the first keep their values."""
 
 
 def with_workspace(call: Callable[..., R], *args: Any) -> R:
@@ -122,15 +124,11 @@ class Pool:
             self._arena = aligned(size)
         return self._arena
 
-    @contextmanager
-    def lends(self, find: Callable[[], list[tuple[int, int]]] | None = None) -> Iterator[None]:
-        """Tasks that are prepared meanwhile, in this thread, take their buffers here. They may run at the same time. `find`
+    def lends(self, find: Callable[[], list[tuple[int, int]]] | None = None) -> Block:
+        """Tasks that are prepared in the block take their buffers here. They may run at the same time. `find`
         returns the start and end of each part of the arena that has no values; None if it has none at all."""
-        before, _here.pools, self._given, self._find, self._gaps = _here.pools, [self], 0, find, None
-        try:
-            yield
-        finally:
-            _here.pools = before
+        self._given, self._find, self._gaps = 0, find, None
+        return _pools([self])
 
     def array(self, shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
         """A part of the arena; or the next buffer, or a larger one in its place."""
@@ -158,26 +156,20 @@ class Pool:
         return self._arena[start : start + size]
 
 
-@contextmanager
-def packing() -> Iterator[None]:
-    """Tasks that are prepared meanwhile, in this thread, have constants for inputs, but for the first one: they may lay these
-    out now. Their buffers are their own, and keep their values."""
-    before = _here.pools, _here.packs
-    _here.pools, _here.packs = [], True
-    try:
-        yield
-    finally:
-        _here.pools, _here.packs = before
+def packing() -> Block:
+    """Tasks that are prepared in the block have constants for inputs, but for the first one: they may lay these out now. Their
+    buffers are their own, and keep their values."""
+    return both(_pools([]), _packs(True))
 
 
 def packs() -> bool:
     """Whether the task that is prepared now may lay out its inputs, but for the first one: see :func:`packing`."""
-    return _here.packs
+    return _packs.get()
 
 
 def buffer(shape: Sizes, dtype: np.dtype[Any]) -> np.ndarray:
     """An uninitialized array for the task that is prepared now, whose values no later run of it needs."""
-    pools = _here.pools
+    pools = _pools.get()
     if not pools:
         return np.ndarray(shape, dtype, aligned(volume(shape) * dtype.itemsize))
     pool = pools.pop()
