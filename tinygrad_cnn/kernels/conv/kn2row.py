@@ -138,7 +138,7 @@ def weight_gradient(g: Geometry, x: np.ndarray, u: np.ndarray, w: np.ndarray) ->
         how, image, calls = _image(g, x, block, unrolled, w.dtype)
         grid, spread = _grid(how, u[block.images, :, block.rows], w.dtype)
         products = _products("w", how, x.shape[1], len(w), w.dtype).on(grid, image, out)
-        return [*calls, *spread, products, _mend_term(g, x, u, block, out)]
+        return [*calls, *spread, products, partial(_mend_term, g, x, u, block, out)]
 
     return summed(blocks, little, last_view(w).shape, w.dtype, term, w, lambda total: np.moveaxis(total, -1, 1))
 
@@ -153,19 +153,19 @@ def _by_channels(g: Geometry, x: np.ndarray, u: np.ndarray, w: np.ndarray) -> Wo
         grid, spread = _grid(how, u, w.dtype)
         out = scratch("term", last_view(part).shape, w.dtype)
         products = _products("w", how, part.shape[1], len(w), w.dtype).on(grid, image, out)
-        mend = _mend_term(g, x[:, own], u, whole, out)
+        mend = partial(_mend_term, g, x[:, own], u, whole, out)
         return [*calls, *spread, products, mend, partial(np.copyto, last_view(part), out)]
 
     return Work(halved(w.shape[1], w.shape[1]), arrange)
 
 
-def _mend_term(g: Geometry, x: np.ndarray, u: np.ndarray, block: Block, out: np.ndarray) -> Call:
-    """The call that computes a block's term (O, *k, c) without the zeros between rows if pixels are not finite: each is in a
-    sum for the first filter."""
-    images, padding = rows_of(x, block, g)
-    part = u[block.images, :, block.rows]
-    few, term = out.reshape(len(out), -1)[0], np.moveaxis(out, -1, 1)
-    return partial(nonfinite.mend_filters, few, g._replace(padding=padding), images, part, term)
+def _mend_term(g: Geometry, x: np.ndarray, u: np.ndarray, block: Block, out: np.ndarray) -> None:
+    """Compute a block's term (O, *k, c) without the zeros between rows if pixels are not finite: each is in a sum for the
+    first filter."""
+    if not nonfinite.is_finite(out[0]):
+        images, padding = rows_of(x, block, g)
+        part, term = u[block.images, :, block.rows], np.moveaxis(out, -1, 1)
+        nonfinite.mend_filters(out[0], g._replace(padding=padding), images, part, term)
 
 
 @lru_cache(maxsize=256)
