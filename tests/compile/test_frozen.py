@@ -170,6 +170,7 @@ LEAF_CHANGES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:a float64 value meets")
 @pytest.mark.whole
 @pytest.mark.parametrize("change", LEAF_CHANGES)
 def test_layers_that_a_forward_calls(change):
@@ -231,6 +232,7 @@ def test_a_layer_that_a_forward_makes_is_freed():
     assert not any(layer() for layer in made)
 
 
+@pytest.mark.filterwarnings("ignore:a float64 value meets")
 def test_what_is_not_folded():
     """Inputs without a batch, and in another dtype; norms in another dtype, and of which the weights would be infinite."""
     layers = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
@@ -432,6 +434,7 @@ def test_shared_layers_and_weights():
     assert_frozen(predict, model, 2, 3, 5, 5)
 
 
+@pytest.mark.filterwarnings("ignore:a float64 value meets")
 def test_inputs_of_other_forms():
     model = drawn(network())
     predict = tg.compile(model, freeze=True, cache_size=2)

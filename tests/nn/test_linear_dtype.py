@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 
 import numpy as np
@@ -19,26 +20,80 @@ LAYERS = {
 }
 
 
+TEXT = r"float64 value meets a float32 parameter.*astype\(np\.float32\)"
+
+
 @pytest.mark.parametrize("name", LAYERS)
-def test_a_float64_input_of_a_float32_layer_warns_in_backward(name):
+def test_a_float64_input_of_a_float32_layer_warns_at_the_line_of_the_user(name):
     layer, shape = LAYERS[name]
     x = np.ones(shape)
     inputs = (x, x) if name == "bilinear" else (x,)
-    y = layer(*inputs).sum()
-    with pytest.warns(UserWarning, match=r"float64 value meets a float32 parameter.*astype\(np\.float32\)") as caught:
-        y.backward()
-    assert {each.filename for each in caught} == {__file__}
+    with pytest.warns(UserWarning, match=TEXT) as caught:
+        layer(*inputs).sum().backward()
+    assert [each.filename for each in caught] == [__file__]
     layer(*(a.astype(np.float32) for a in inputs)).sum().backward()
     layer(*(tg.Tensor(a, dtype=np.float32) for a in inputs)).sum().backward()
 
 
+@pytest.mark.parametrize("name", [name for name in LAYERS if name != "bilinear"])
+def test_it_warns_where_nothing_is_recorded(name):
+    layer, shape = LAYERS[name]
+    x = np.ones(shape)
+    with tg.no_grad(), pytest.warns(UserWarning, match=TEXT) as caught:
+        layer(x)
+    assert len(caught) == 1
+    with tg.no_grad(), pytest.warns(UserWarning, match=TEXT):
+        tg.compile(layer)(x)
+    with pytest.warns(UserWarning, match=TEXT):
+        tg.compile(copy.deepcopy(layer).eval(), freeze=True)(x)
+    with pytest.warns(UserWarning, match=TEXT):
+        tg.evaluate(layer, (x, np.ones(layer(x.astype(np.float32)).shape)), lambda y, t: tg.mean(y))
+    layer.eval()(x.astype(np.float32))
+
+
+def network():
+    layers = (
+        nn.Conv2d(1, 2, 3),
+        nn.BatchNorm2d(2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(8, 4),
+        nn.LayerNorm(4),
+        nn.Linear(4, 2),
+    )
+    return nn.Sequential(*layers).eval()
+
+
 def test_a_place_warns_once():
-    layer = nn.Linear(3, 2)
+    model, frozen = network(), tg.compile(network(), freeze=True)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         for _ in range(3):
-            layer(tg.where(np.ones((4, 3), bool), 1.0, 0.0)).sum().backward()
-    assert len([each for each in caught if "float32 parameter" in str(each.message)]) <= 2  # of the weight and the bias
+            model(tg.where(np.ones((2, 1, 4, 4), bool), 1.0, 0.0)).sum().backward()
+        assert len(caught) == 1
+        for _ in range(3):
+            frozen(np.ones((2, 1, 4, 4)))
+    assert len(caught) == 2
+    assert caught[0].lineno != caught[1].lineno
+
+
+def test_what_is_meant_does_not_warn():
+    model = network()
+    wide, half = network().to(np.float64), network().to(np.float16)
+    wide(np.ones((2, 1, 4, 4))).sum().backward()
+    half(np.ones((2, 1, 4, 4), np.float16)).sum().backward()
+    model(np.ones((2, 1, 4, 4), np.float16)).sum().backward()
+    model(np.ones((2, 1, 4, 4), np.uint8))
+    assert nn.Linear(3, 2)(np.ones((4, 3), int)).dtype == np.float64
+    x, w = np.ones((4, 3)), np.ones((2, 3), np.float32)
+    assert tg.linear(x, w).dtype == tg.linear(tg.Tensor(x), w).dtype == tg.linear(x, tg.Tensor(w)).dtype == np.float64
+
+
+def test_the_export_of_a_model_of_both_dtypes_warns(tmp_path):
+    pytest.importorskip("onnx")
+    with pytest.warns(UserWarning, match=TEXT) as caught:
+        tg.onnx.export(network(), np.ones((2, 1, 4, 4)), tmp_path / "model.onnx")
+    assert {each.filename for each in caught} == {__file__}
 
 
 def test_a_leaf_that_is_no_parameter_may_meet_float64():

@@ -352,7 +352,7 @@ def test_an_optimizer_from_before_says_so(kind):
 def test_a_compiled_function_notices_the_conversion():
     model = nn.Linear(3, 2)
     run = tg.compile(lambda x: model(x))
-    x = tg.Tensor(np.ones((2, 3)))
+    x = tg.ones(2, 3)
     with tg.no_grad():
         for _ in range(3):
             run(x)

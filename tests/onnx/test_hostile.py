@@ -33,6 +33,9 @@ def small_file():
     )
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:a float64 value meets")  # where a dtype is damaged
+
+
 def read_or_refuse(source):
     """Read and call a file; whether it was refused with an error of the library."""
     try:

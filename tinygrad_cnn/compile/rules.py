@@ -20,6 +20,7 @@ from ..core import tracing
 from ..core.gradients import fit, input_name, unusable
 from ..core.graph import Op
 from ..core.node import Node
+from ..core.operands import output as as_array
 from ..core.tracing import NO_TRACER, Args, performed
 from ..core.versions import owner
 from ..kernels.parallel.workspace import aligned
@@ -167,7 +168,7 @@ class Rules(tracing.Tracer):
             y = op.run(*[x._array if isinstance(x, Tensor) else x for x in inputs], **named)
         except Exception:
             return performed(op, inputs, params, self)  # which explains the error
-        output = self._tensor(np.asarray(y[0] if op.signature.residuals else y))
+        output = self._tensor(as_array(y[0] if op.signature.residuals else y, op, inputs))
         if id(output._array) not in self._values:  # else the op returned its input
             self.calls.append(Call(op.name, *given, taken.values, (self._made(output._array),), op))
         return output

@@ -32,7 +32,7 @@ TENSORS = """\
     try: {results} = {run}
     except (ValueError, TypeError, IndexError, AttributeError) as _error:
         raise _explain(_op, _error, {arrays}) from _error
-    if _y.__class__ is not _ndarray or _y.dtype not in _PLAIN: _y = _output(_y, '{name}')
+    if _y.__class__ is not _ndarray or _y.dtype not in _EXPECTED: _y = _output(_y, _op, {inputs})
     _t = _new(Tensor); _t._array = _y; _t._node = None
 """
 """A call with a Tensor."""

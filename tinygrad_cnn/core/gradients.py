@@ -47,7 +47,7 @@ def fit(r: Array, parent: Place, op: Op, position: int) -> Array:
             f"{op.name}: the rule for {input_name(op, position)} returned {r.dtype} for an input of {parent.dtype}"
         )
     if parent.op is None and (r.dtype.char, parent.dtype.char) == ("d", "f"):
-        above.widened(parent, op)
+        above.wide_gradient(op, parent)
     return r.astype(parent.dtype)
 
 

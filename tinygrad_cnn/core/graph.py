@@ -341,6 +341,6 @@ def op(
 namespace.update(
     _Node=Node, _new=object.__new__, _ndarray=np.ndarray, _count=tick, _recording=_recording.get,
     _watchers=watchers, _tracer=tracer, _FINE=operands.FINE, _PLAIN=operands.PLAIN, _NUMBERS=operands.NUMBERS,
-    _operand=operands.operand, _operands=operands.operands, _inside=operands.call_with_lists, _output=operands.output,
-    _explain=explain, _refuse=refuse, _lacking=lacking, _miscounted=miscounted, _real_only=real_only,
+    _EXPECTED=operands.PLAIN, _operand=operands.operand, _operands=operands.operands, _inside=operands.call_with_lists,
+    _output=operands.output, _explain=explain, _refuse=refuse, _lacking=lacking, _miscounted=miscounted, _real_only=real_only,
 )  # fmt: skip

@@ -27,6 +27,10 @@ FINE = NUMBERS | NUMPY_NUMBERS
 PLAIN = frozenset(np.dtype(code) for code in "?bhilqBHILQefdgFDG")
 """Dtypes of arrays that ops take unchanged: numbers and Booleans in the machine's byte order."""
 
+DOUBLE = np.dtype(np.float64)
+SINGLE = PLAIN - {DOUBLE}
+"""Dtypes of results in a network of float32. A result of another one is looked at, in ops that declare it."""
+
 ODD = "({0}.dtype not in _PLAIN if {0}.__class__ is _ndarray else {0}.__class__ not in _FINE)"
 """Source of a test: whether an operand must be looked at, and perhaps converted. Other operands cost no call."""
 
@@ -50,9 +54,12 @@ def operands(values: Iterable[Any], name: str) -> tuple[Any, ...]:
     return tuple(found)
 
 
-def output(value: Any, name: str) -> np.ndarray:
-    """A result of the op `name`, a NumPy scalar or an unusual array, as an array that ops take; TypeError for a masked one."""
-    return np.asarray(above.plain(value, name) if isinstance(value, np.ndarray) else value)
+def output(value: Any, op: Op, inputs: Sequence[Any]) -> np.ndarray:
+    """A result of the op, a NumPy scalar or an unusual array, as an array that ops take; TypeError for a masked one."""
+    if value.__class__ is np.ndarray and value.dtype is DOUBLE:
+        above.wide_result(op, inputs)
+        return value
+    return np.asarray(above.plain(value, op.name) if isinstance(value, np.ndarray) else value)
 
 
 def call_with_lists(op: Op, inputs: Sequence[Any], params: Sequence[Any]) -> Any:

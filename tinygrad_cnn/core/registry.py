@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,7 +38,10 @@ class _Above:
     real: Callable[..., Any]
     sum_to: Callable[..., Any]
 
-    def widened(self, leaf: Any, op: Op) -> None:
+    def wide_result(self, op: Op, inputs: Sequence[Any]) -> None:
+        """The result of an op of layers is float64. ``nn/`` replaces this."""
+
+    def wide_gradient(self, op: Op, leaf: Any) -> None:
         """A float64 gradient arrives at a float32 leaf, so the op had another operand of float64. ``nn/`` replaces this."""
 
     def __init__(self) -> None:

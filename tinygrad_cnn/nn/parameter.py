@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from numpy.typing import DTypeLike
 
 from ..core.graph import Op
+from ..core.operands import DOUBLE, SINGLE
 from ..core.registry import above
 from ..frames import warn_user
+from ..ops.conv import convolve, convolve_dx
+from ..ops.matmul import linear
+from ..ops.recurrent import recurrence
+from ..ops.standardize import normalized, normalized_by
 from ..tensor import Tensor
 
 __all__ = ["Parameter"]
@@ -40,14 +45,35 @@ class Parameter(Tensor):
         return partial(type(self), requires_grad=self.requires_grad), (self._array,)
 
 
-def _warn_of_width(leaf: Any, op: Op) -> None:
-    """Warn, once for each place, where float64 met a float32 parameter: all that follows takes twice the time."""
-    if isinstance(leaf.tensor(), Parameter):
-        warn_user(
-            f"{op.name}: a float64 value meets a float32 parameter of shape {leaf.shape}, so what follows is float64, at twice "
-            "the time; convert inputs by astype(np.float32), write constants as Python numbers or in the dtype of x, as in "
-            "tg.where(c, 1.0, 0.0).astype(x.dtype), or create the layer with dtype=np.float64"
-        )
+LAYER_OPS = tuple([function.op for function in (linear, convolve, convolve_dx, normalized, normalized_by, recurrence)])
+"""Ops to which layers give their parameters as they are. They look at float64 results; others, at the gradients of leaves."""
 
 
-vars(above).update(widened=_warn_of_width)
+def _look_at_result(op: Op, inputs: Sequence[Any]) -> None:
+    """Warn if a float64 result comes of a float32 parameter and another input of float64: integers give float64, too."""
+    for w in inputs:
+        if w.__class__ is Parameter and w._array.dtype.char == "f" and op in LAYER_OPS:
+            if inputs[0].dtype.kind == "f" and any(getattr(x, "dtype", None) == DOUBLE for x in inputs):
+                _warn_of_width()
+            return
+
+
+def _look_at_gradient(op: Op, leaf: Any) -> None:
+    """Warn if the float32 leaf at which a float64 gradient arrives is a parameter, unless the op has looked at its result."""
+    if op not in LAYER_OPS and isinstance(leaf.tensor(), Parameter):
+        _warn_of_width()
+
+
+def _warn_of_width() -> None:
+    """Warn, once for each line of the user: the text is the same for all layers, since those behind the first follow it."""
+    warn_user(
+        "a float64 value meets a float32 parameter, so what follows is float64, at twice the time; convert inputs by "
+        "x.astype(np.float32) (np.random, np.linspace and np.array([0.5]) are float64), write constants as Python numbers or "
+        "in the dtype of x, as in tg.where(c, 1.0, 0.0).astype(x.dtype), or create the layer with dtype=np.float64; "
+        'warnings.simplefilter("error") shows the layer'
+    )
+
+
+for _op in LAYER_OPS:
+    _op.globals["_EXPECTED"] = SINGLE
+vars(above).update(wide_result=_look_at_result, wide_gradient=_look_at_gradient)
