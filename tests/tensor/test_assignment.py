@@ -439,7 +439,9 @@ def test_arrays_have_not_changed_and_make_new_tensors():
             np.testing.assert_array_equal(x.numpy(), data)
             x[:, 0] = -1.0
         for _ in range(3):
-            assert step(data).numpy().sum() == data[:, 1].sum()
+            assert step(tg.Tensor(data)).numpy().sum() == data[:, 1].sum()
+            with pytest.raises(RuntimeError, match="stands for an array that a compiled function was given"):
+                step(data)
     assert data[0].tolist() == [0, 1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import sys
 import threading
 import weakref
@@ -176,6 +177,7 @@ def test_an_interrupt_leaves_no_pool_lent_and_nothing_to_pack():
             if event in ("call", "c_return") and frame.f_code is not prepare.__code__ and next(numbers) == point:
                 raise KeyboardInterrupt
 
+        gc.disable()  # else callbacks of the collector, such as Hypothesis has, are interrupted, too
         sys.setprofile(profile)
         try:
             prepare(pool)
@@ -183,6 +185,7 @@ def test_an_interrupt_leaves_no_pool_lent_and_nothing_to_pack():
             kept.append(error)
         finally:
             sys.setprofile(None)
+            gc.enable()
         size = pool.nbytes
         module.buffer((100,), F)
         return next(numbers) > point, pool.nbytes == size and not module.packs()
