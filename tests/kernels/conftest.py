@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 import tinygrad_cnn as tg
@@ -55,6 +57,18 @@ TINY = {
     resample: {"FEW": 1}, rows: {"SMALL": 1, "BLOCK": 7}, scatter: {"WIDE": 1},
     update: {"LONG": 5}, matmul: {"SMALL": 1, "FEW": 1}, where: {"SHORT": 1, "LARGE": 2, "LONG": 1},
 }  # fmt: skip
+
+
+@pytest.fixture
+def numpy_alone():
+    """The kernels of NumPy, also where others run with those of Numba."""
+    attached = sys.modules.get("tinygrad_cnn.extra.numba.attached")
+    is_on = attached is not None and attached.is_attached()
+    if is_on:
+        tg.use_numba(False)
+    yield
+    if is_on:
+        tg.use_numba()
 
 
 @pytest.fixture

@@ -75,11 +75,11 @@ def check(function, first, second, *folders):
 
 @pytest.mark.whole
 @every_call
-def test_a_call_in_between_those_of_a_kernel(call):
+def test_a_call_in_between_those_of_a_kernel(call, numpy_alone):
     check(call.function, call.draw(1), call.draw(2), "kernels")
 
 
-def test_the_calls_reach_each_file_that_keeps_memory(tiny):
+def test_the_calls_reach_each_file_that_keeps_memory(tiny, numpy_alone):
     reached = set()
     for call in CALLS.values():
         with tuned() as tune:

@@ -68,7 +68,7 @@ def prepare(out: Array | None, a: Any, b: Any) -> Any:
 
 def prepare_linear(out: Array | None, x: Any, w: Any, b: Any = None) -> Any:
     """A task for ``linear``."""
-    if x.__class__ is not np.ndarray or x.ndim < 2 or not x.flags.c_contiguous or x.size < ROWS * x.shape[-1]:
+    if x.__class__ is not np.ndarray or x.ndim < 2 or not x.flags.c_contiguous or x.size < ROWS * max(1, x.shape[-1]):
         return None
     rows = x.reshape(-1, x.shape[-1])
     if not _are_matrices(rows, w) or rows.shape[1] != w.shape[1] or not _is_bias(b, len(w)):
