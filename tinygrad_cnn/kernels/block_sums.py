@@ -55,6 +55,7 @@ class Plan(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def plan_of(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ...]) -> Plan:
+    """The plan for arrays of this layout, which are summed over `axes`."""
     repeated = [i for i in axes if strides[i] == 0]
     sizes = [1 if i in repeated else n for i, n in enumerate(shape)]
     order = tuple(sorted(range(len(shape)), key=lambda i: -abs(strides[i])))
