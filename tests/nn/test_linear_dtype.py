@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import warnings
 
 import numpy as np
@@ -16,26 +17,54 @@ LAYERS = {
     "conv2d": (nn.Conv2d(3, 2, 2), (1, 3, 4, 4)),
     "conv_transpose": (nn.ConvTranspose2d(3, 2, 2), (1, 3, 4, 4)),
     "layer_norm": (nn.LayerNorm(3), (4, 3)),
+}
+RESHAPED = {
+    "group_norm": (nn.GroupNorm(1, 3), (4, 3, 2)),
+    "instance_norm": (nn.InstanceNorm1d(3, affine=True), (4, 3, 5)),
+    "batch_norm": (nn.BatchNorm2d(3), (4, 3, 2, 2)),
+    "prelu": (nn.PReLU(), (4, 3)),
+    "prelu of channels": (nn.PReLU(3), (4, 3)),
     "bilinear": (nn.Bilinear(3, 3, 2), (4, 3)),
 }
+"""Layers that reshape their parameters, which an op sees at the latest in the backward pass."""
 
 
 TEXT = r"float64 value meets a float32 parameter.*astype\(np\.float32\)"
 
 
-@pytest.mark.parametrize("name", LAYERS)
+def inputs_of(name, shape):
+    return (np.ones(shape),) * (2 if name == "bilinear" else 1)
+
+
+@pytest.mark.parametrize("name", [*LAYERS, *RESHAPED])
 def test_a_float64_input_of_a_float32_layer_warns_at_the_line_of_the_user(name):
-    layer, shape = LAYERS[name]
-    x = np.ones(shape)
-    inputs = (x, x) if name == "bilinear" else (x,)
-    with pytest.warns(UserWarning, match=TEXT) as caught:
+    layer, shape = {**LAYERS, **RESHAPED}[name]
+    inputs = inputs_of(name, shape)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
         layer(*inputs).sum().backward()
     assert [each.filename for each in caught] == [__file__]
+    assert re.search(TEXT, str(caught[0].message))
     layer(*(a.astype(np.float32) for a in inputs)).sum().backward()
     layer(*(tg.Tensor(a, dtype=np.float32) for a in inputs)).sum().backward()
 
 
-@pytest.mark.parametrize("name", [name for name in LAYERS if name != "bilinear"])
+@pytest.mark.parametrize("name", RESHAPED)
+def test_a_layer_that_reshapes_its_parameter_warns_where_it_is_called(name):
+    layer, shape = RESHAPED[name]
+    inputs = inputs_of(name, shape)
+    for call in (layer, tg.compile(layer)):
+        with pytest.warns(UserWarning, match=TEXT) as caught:
+            call(*inputs)
+        assert [each.filename for each in caught] == [__file__]
+        with tg.no_grad(), pytest.warns(UserWarning, match=TEXT) as caught:
+            call(*inputs)
+        assert [each.filename for each in caught] == [__file__]
+    wide = copy.deepcopy(layer).to(np.float64)
+    assert layer(*(np.ones(shape, int) for _ in inputs)).shape == wide(*inputs).shape
+
+
+@pytest.mark.parametrize("name", LAYERS)
 def test_it_warns_where_nothing_is_recorded(name):
     layer, shape = LAYERS[name]
     x = np.ones(shape)

@@ -99,7 +99,7 @@ class RReLU(Layer, function=f.rrelu):
         self.lower, self.upper, self.inplace = lower, upper, inplace
 
 
-class PReLU(Layer, function=f.prelu, shown="num_parameters={num_parameters}"):
+class PReLU(Layer, function=f.prelu, reshapes=True, shown="num_parameters={num_parameters}"):
     """y = x where x > 0, else weight x, with a learned weight: :func:`~tinygrad_cnn.prelu`.
 
     Args:

@@ -17,7 +17,7 @@ from ..ops.geometry import sizes
 from ..ops.real import dtype_of
 from . import init
 from .module import Module
-from .parameter import Parameter
+from .parameter import Parameter, look_at_output
 
 TORCH_NAMES = {"a": "x", "axis": "dim", "start_axis": "start_dim", "end_axis": "end_dim"}
 """PyTorch's names, which layers have, for parameters of functions."""
@@ -33,6 +33,8 @@ class Layer(Module):
     function: ClassVar[Callable[..., Any]]
     takes_complex: ClassVar[bool] = False
     """Whether the parameters may be complex."""
+    reshapes: ClassVar[bool] = False
+    """Whether the function reshapes the weight, so that ``forward`` has to look for float64 beside it."""
     reset_parameters: Callable[[], None]  # of layers with parameters
     shown: ClassVar[str | None] = None
     """The format of the arguments in ``repr``, such as "{size}, alpha={alpha}"; None for all arguments of ``__init__``."""
@@ -97,8 +99,12 @@ def _forward(cls: type[Layer], function: Callable[..., Any]) -> Callable[..., An
             arguments.append(f"{name}=self.{ours}")
         elif parameter.default is parameter.empty:
             inputs.append(ours)
-    source = f"def forward(self, {', '.join(inputs)}):\n    return function({', '.join([*inputs, *arguments])})\n"
-    forward: Callable[..., Any] = made(f"<{cls.__name__}: call>", source, {"function": function})
+    result = f"function({', '.join([*inputs, *arguments])})"
+    if cls.reshapes:
+        result = f"look_at_output({result}, self.weight, {', '.join(inputs)})"
+    source = f"def forward(self, {', '.join(inputs)}):\n    return {result}\n"
+    names = {"function": function, "look_at_output": look_at_output}
+    forward: Callable[..., Any] = made(f"<{cls.__name__}: call>", source, names)
     forward.__module__, forward.__qualname__ = cls.__module__, f"{cls.__qualname__}.forward"
     forward.__doc__ = f":func:`~tinygrad_cnn.{function.__name__}` of {', '.join(inputs)}, with the layer's arguments."
     return forward

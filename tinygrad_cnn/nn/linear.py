@@ -66,7 +66,7 @@ class Linear(Weighted):
         return linear(x, self.weight, self.bias)
 
 
-class Bilinear(Weighted, function=bilinear):
+class Bilinear(Weighted, function=bilinear, reshapes=True):
     """y_k = x1^T W_k x2 + b_k, for x1 (..., in1_features) and x2 (..., in2_features): :func:`~tinygrad_cnn.bilinear`.
 
     Args:

@@ -17,7 +17,7 @@ from ..ops.shape import get_shape
 from ..scope import Scoped
 from ..tensor import Tensor
 from .layer import Layer, size
-from .parameter import Parameter
+from .parameter import Parameter, look_at_output
 
 __all__ = [
     "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "LayerNorm",
@@ -99,7 +99,8 @@ class _BatchNorm(_RunningNorm):
             if self.momentum is None:
                 momentum = 1 / self.num_batches_tracked
         mean, var = self.running_mean, self.running_var
-        return function(x, mean, var, self.weight, self.bias, self._uses_batch, momentum, self.eps)
+        y = function(x, mean, var, self.weight, self.bias, self._uses_batch, momentum, self.eps)
+        return look_at_output(y, self.weight, x) if self._uses_batch else y
 
     @property
     def _uses_batch(self) -> bool:
@@ -159,7 +160,7 @@ class _InstanceNorm(_RunningNorm):
         momentum = 0.0 if self.momentum is None else self.momentum
         x, alone = batched(type(self).__name__, x, self.ndim)
         y = instance_norm(x, self.running_mean, self.running_var, self.weight, self.bias, by_input, momentum, self.eps)
-        return unbatched(y, alone)  # type: ignore[no-any-return]
+        return look_at_output(unbatched(y, alone), self.weight, x)
 
 
 class InstanceNorm1d(_InstanceNorm, ndim=1):
@@ -207,7 +208,7 @@ class GroupNorm(_Norm, shown="{num_groups}, {num_channels}, eps={eps}, affine={a
         if get_shape(x)[1:2] != (self.num_channels,):
             wanted = f"(N, C, ...) with `num_channels` {self.num_channels}"
             raise ValueError(f"GroupNorm: `x` has shape {get_shape(x)}; it must be {wanted}")
-        return group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+        return look_at_output(group_norm(x, self.num_groups, self.weight, self.bias, self.eps), self.weight, x)
 
 
 class LayerNorm(_Norm, function=layer_norm):

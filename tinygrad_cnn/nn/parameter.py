@@ -58,6 +58,14 @@ def _look_at_result(op: Op, inputs: Sequence[Any]) -> None:
             return
 
 
+def look_at_output(y: Tensor, parameter: Parameter | None, *inputs: Any) -> Tensor:
+    """y, after that warning if it is due: for layers whose function reshapes the parameter, so that no op sees it."""
+    single = type(parameter) is Parameter and parameter._array.dtype.char == "f"
+    if single and y.dtype == DOUBLE and any(getattr(x, "dtype", None) == DOUBLE for x in inputs):
+        _warn_of_width()
+    return y
+
+
 def _look_at_gradient(op: Op, leaf: Any) -> None:
     """Warn if the float32 leaf at which a float64 gradient arrives is a parameter, unless the op has looked at its result."""
     if op not in LAYER_OPS and isinstance(leaf.tensor(), Parameter):
