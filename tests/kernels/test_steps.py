@@ -23,6 +23,8 @@ MAKERS = {
     "momentum": lambda p: optim.SGD(p, lr=0.1, momentum=0.9),
     "decay": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.01),
     "plain": lambda p: optim.SGD(p, lr=0.1),
+    "plain-decay": lambda p: optim.SGD(p, lr=0.1, weight_decay=0.01),
+    "plain-ascent": lambda p: optim.SGD(p, lr=0.1, maximize=True),
     "nesterov": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
     "dampening": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, dampening=0.5),
     "ascent": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, maximize=True),
@@ -32,7 +34,7 @@ MAKERS = {
     "amsgrad": lambda p: optim.Adam(p, lr=0.1, amsgrad=True),
     "adam-ascent": lambda p: optim.Adam(p, lr=0.1, maximize=True),
 }
-TAKEN = {"momentum", "decay", "adam", "adam-decay", "adamw"}
+TAKEN = {"momentum", "decay", "plain", "plain-decay", "adam", "adam-decay", "adamw"}
 
 
 @pytest.fixture(autouse=True)
@@ -122,11 +124,12 @@ def test_state_and_memory_that_change_between_steps():
     assert np.array_equal(after(False), after(True))
 
 
-def test_a_parameter_that_became_read_only_is_not_written():
+@pytest.mark.parametrize("momentum", [0, 0.9])
+def test_a_parameter_that_became_read_only_is_not_written(momentum):
     tg.use_numba()
     a = np.ones((30, 20), np.float32)
     p = tg.from_numpy(a, requires_grad=True)
-    optimizer = optim.SGD([p], lr=0.1, momentum=0.9)
+    optimizer = optim.SGD([p], lr=0.1, momentum=momentum)
     for _ in range(3):
         p.grad = tg.ones(30, 20)
         optimizer.step()
@@ -138,15 +141,29 @@ def test_a_parameter_that_became_read_only_is_not_written():
     assert np.array_equal(p.numpy(), before)
 
 
-def test_a_gradient_that_shares_memory_with_its_parameter():
+SHARED = {  # a gradient that lies before its parameter would be read after it is written
+    "both are views": lambda a: (a[1:], a[:-1]),
+    "the gradient lies behind": lambda a: (a[:-1], a[1:]),
+    "both are matrices": lambda a: (a[1:].reshape(100, 100), a[:-1].reshape(100, 100)),
+    "the parameter is a view of bytes": lambda a: (np.frombuffer(a.data, np.float32, offset=4), a[:-1]),
+    "the gradient is a view of bytes": lambda a: (a[1:], np.frombuffer(a.data, np.float32, a.size - 1)),
+    "the parameter is a view of the gradient": lambda a: (a[:][:], a),
+    "the same array": lambda a: (a, a),
+}
+
+
+@pytest.mark.parametrize("momentum", [0, 0.9])
+@pytest.mark.parametrize("shared", SHARED)
+def test_a_gradient_that_shares_memory_with_its_parameter(shared, momentum):
     def after(compiled):
         tg.use_numba(compiled)
         a = np.random.default_rng(0).standard_normal(10_001).astype(np.float32)
-        p = tg.from_numpy(a[:-1])
+        value, gradient = SHARED[shared](a)
+        p = tg.from_numpy(value)
         p.requires_grad = True
-        optimizer = optim.SGD([p], lr=0.1, momentum=0.9)
+        optimizer = optim.SGD([p], lr=0.1, momentum=momentum)
         for _ in range(3):
-            p.grad = tg.from_numpy(a[1:])
+            p.grad = tg.from_numpy(gradient)
             optimizer.step()
         return a
 

@@ -1,4 +1,4 @@
-"""Steps of optimizers in one pass over memory, where NumPy makes a pass for each operation: SGD with momentum, and Adam.
+"""Steps of optimizers in one pass over memory, where NumPy makes a pass for each operation: SGD and Adam.
 
 They compute the operations of the optimizers' ``update`` in its order, so the bits are the same. Rare options are left to
 ``update``.
@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ...core.versions import owner
 from ...kernels.parallel import chunks
 from ...kernels.parallel.threads import each
 from ...optim.adam import Adam
@@ -28,11 +29,14 @@ Step: TypeAlias = Callable[[Array], bool]
 
 
 def prepare_sgd(p: Array, state: dict[str, Any], group: dict[str, Any], new: bool) -> Step | None:
-    """The step of SGD with momentum."""
-    if new or group["dampening"] or group["nesterov"] or group["maximize"] or not group["momentum"]:
+    """The step of SGD, with momentum and without."""
+    if new or group["dampening"] or group["nesterov"] or group["maximize"]:
         return None
-    decay = group["weight_decay"]
-    numbers = bool(decay), *map(np.float32, (decay, group["momentum"], group["lr"]))
+    decay, momentum = group["weight_decay"], group["momentum"]
+    decays, slope, rate = bool(decay), np.float32(decay), np.float32(group["lr"])
+    if not momentum:
+        return _prepared(_descent, p, state, [], lambda: (decays, slope, rate))
+    numbers = decays, slope, np.float32(momentum), rate
     return _prepared(_momentum, p, state, ["momentum_buffer"], lambda: numbers)
 
 
@@ -70,11 +74,16 @@ def _prepared(
         return None
     flat, *kept = [a.ravel() for a in (p, *[slot for _, slot in slots])]
     cuts = [slice(i, i + -(-size // chunks.PARTS)) for i in range(0, size, -(-size // chunks.PARTS))]
+    root = owner(p)
+    owned = root.flags.owndata  # then another array that owns its memory shares none with p
 
     def step(g: Array) -> bool:
-        if g.__class__ is not np.ndarray or g.dtype != FLOAT32 or g.size != size or not g.flags.c_contiguous:
+        if g.__class__ is not Array or g.dtype != FLOAT32 or g.size != size or not p.flags.writeable:
             return False
-        if not p.flags.writeable or np.may_share_memory(flat, g):
+        flags = g.flags
+        if not flags.c_contiguous:
+            return False
+        if (not owned or not flags.owndata or g is root) and np.may_share_memory(flat, g):
             return False
         for name, slot in slots:
             if state[name] is not slot:
@@ -87,6 +96,14 @@ def _prepared(
         return True
 
     return step
+
+
+@exact
+def _descent(p: Array, g: Array, decays: bool, decay: Number, rate: Number) -> None:
+    """p = p - rate (g + decay p)."""
+    for i in range(p.size):
+        d = p[i] * decay + g[i] if decays else g[i]
+        p[i] = p[i] - d * rate
 
 
 @exact
