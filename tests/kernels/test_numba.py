@@ -22,6 +22,7 @@ from tinygrad_cnn import nn
 from tinygrad_cnn.kernels.parallel import chunks
 from tinygrad_cnn.ops import activation, conv, pool, reduce, scan, shape, softmax, standardize
 from tinygrad_cnn.ops.losses import classification
+from tinygrad_cnn.ops.losses.labels import label_weights
 from tinygrad_cnn.ops.pool import Windows
 from tinygrad_cnn.ops.standardize import Over
 
@@ -94,6 +95,9 @@ def ordered(a, order):
     return np.ascontiguousarray(np.moveaxis(a, 1, -1)).transpose(0, 3, 1, 2) if order == "last" else a
 
 
+SHARES = {"classes": 130, "function": "f", "dtype": np.dtype(np.float32), "mean": True}
+
+
 def rows_of(rng, order):
     return normal(rng, 37, 130) * 3 if order == "first" else normal(rng, 2, 3, 2500)
 
@@ -162,6 +166,14 @@ def given_to(function, rng, order):
         x, target = labels(rng, order)
         yield [x, target, (target >= 0) * normal(rng, 37)], {}
         yield [x, target, target >= 0], {}
+    elif function is label_weights:
+        _, target = labels(rng, order)
+        for size in ((37,), (1, 37), (0, 3)):
+            some = np.resize(target, size)
+            for ignored in (-1, int(target[0])):
+                yield [np.where(some < 0, ignored, some)], SHARES | {"ignore_index": ignored}
+            yield [some % 130], SHARES | {"ignore_index": None}
+        yield [np.full(3, -1)], SHARES | {"ignore_index": -1}
     elif function is classification.softmax_nll_pull:
         yield [(u := normal(rng, 37)), *labels(rng, order)], {}
         assert u.any()
@@ -274,6 +286,23 @@ def test_rows_of_the_table_agree(function, prepare, sizes, seed, data):
             run(data.draw(st.sampled_from(users()[op])), np.random.default_rng(seed), np.float32)
     finally:
         op.accelerate(before, op.along, op.in_place)
+
+
+@needs_numba
+@pytest.mark.parametrize("ignored", [None, -1, 7, -100])
+@pytest.mark.parametrize("wrong", [-(2**62), -100, -2, -1, 7, 8, 2**62])
+def test_labels_that_are_no_class_are_refused_as_by_the_definition(ignored, wrong):
+    target = np.array([0, 1, 2, 3, wrong, 6])
+    how = {"classes": 7, "ignore_index": ignored, "function": "f", "dtype": np.dtype(np.float32), "mean": True}
+    task = attached.weighing.prepare_label_weights(None, target, **how)
+    if wrong == ignored:
+        assert np.array_equal(task(), np.where(target == ignored, 0, np.float32(1) / np.float32(5)))
+        return
+    with pytest.raises(IndexError) as expected:
+        label_weights.op.raw(target, **how)
+    with pytest.raises(IndexError, match=str(wrong)) as found:
+        task()
+    assert str(found.value) == str(expected.value)
 
 
 @needs_numba

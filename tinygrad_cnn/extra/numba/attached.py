@@ -7,7 +7,7 @@ from typing import Any
 from ...core.acceleration import Prepare, Task, accelerate
 from ...core.signature import asked
 from ...ops import activation, clipped, conv, matmul, pool, reduce, scan, shape, softmax, standardize, updates
-from ...ops.losses import classification
+from ...ops.losses import classification, labels
 from . import (
     batch_norm,
     channels,
@@ -24,6 +24,7 @@ from . import (
     windows,
     winograd,
 )
+from . import labels as weighing
 from . import pool as pooling
 
 KERNELS: list[tuple[Any, Prepare]] = [
@@ -53,6 +54,7 @@ KERNELS: list[tuple[Any, Prepare]] = [
     (conv.convolve_dx, winograd.prepare_dx),
     (conv.convolve_dx, positions.prepare_dx),
     (conv.convolve_dx, products.prepare_dx),
+    (labels.label_weights, weighing.prepare_label_weights),
     (matmul.linear, products.prepare_linear),
     (matmul.matmul, products.prepare),
     (clipped.clipped, batch_norm.prepare_clipped),

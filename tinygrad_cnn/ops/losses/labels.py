@@ -32,13 +32,10 @@ def label_weights(
     if mean and dtype.itemsize < 4:
         dtype = np.dtype(np.float32)  # a sum in float16 overflows, and a share loses digits
     if weight is None:
-        w = kept.astype(dtype)
-    else:
-        w = np.where(kept, np.asarray(weight, dtype)[np.where(kept, target, 0)], 0)
+        return np.divide(kept, np.asarray(np.maximum(np.count_nonzero(kept), 1), dtype)) if mean else kept.astype(dtype)
+    w = np.where(kept, np.asarray(weight, dtype)[np.where(kept, target, 0)], 0)
     if not mean:
         return w
-    if weight is None:
-        return np.divide(w, np.asarray(np.maximum(np.count_nonzero(kept), 1), dtype))
     total = np.asarray(sum(w), dtype)
     return np.divide(w, total + (total == 0))
 
