@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
@@ -103,6 +104,49 @@ def test_a_small_backward_pass_leaves_the_allocator_alone(monkeypatch):
     for size, expected in [((1 << 15) - 1, 0), (1 << 15, 2), (1 << 15, 2)]:
         tg.exp(tg.Tensor([0.0] * size, requires_grad=True)).sum().backward()
         assert len(calls) == expected
+
+
+RESULTS = {
+    "convolution by cached columns": lambda n: tg.conv1d(np.ones((1, 1, n), "f"), np.ones((1, 1, 1), "f")),
+    "convolution": lambda n: tg.conv1d(np.ones((n // 512, 16, 514), "f"), np.ones((1, 16, 3), "f")),
+    "depthwise convolution": lambda n: tg.conv1d(np.ones((1, 8, n // 8), "f"), np.ones((8, 1, 1), "f"), groups=8),
+    "linear": lambda n: tg.linear(np.ones((n // 8, 128), "f"), np.ones((8, 128), "f")),
+    "linear of three axes": lambda n: tg.linear(np.ones((2, n // 16, 128), "f"), np.ones((8, 128), "f")),
+}
+
+
+@on_glibc
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_large_result_of_inference_keeps_freed_memory(name, monkeypatch):
+    calls = []
+    monkeypatch.setattr(allocator, "_decided", False)
+    monkeypatch.setattr(
+        allocator, "find_glibc", lambda: SimpleNamespace(mallopt=lambda *a: calls.append(a), **REFUSING)
+    )
+    with tg.no_grad():
+        for size, expected in [((1 << 15) - 16, 0), (1 << 15, 2), (1 << 15, 2)]:
+            RESULTS[name](size)
+            assert len(calls) == expected
+
+
+@on_glibc
+def test_a_large_result_with_numba_keeps_freed_memory(monkeypatch):
+    pytest.importorskip("numba")
+    from tinygrad_cnn.extra.numba import attached
+
+    before, calls = attached.is_attached(), []
+    monkeypatch.setattr(allocator, "_decided", False)
+    monkeypatch.setattr(
+        allocator, "find_glibc", lambda: SimpleNamespace(mallopt=lambda *a: calls.append(a), **REFUSING)
+    )
+    tg.use_numba()
+    try:
+        tg.conv2d(np.ones((1, 128, 15, 16), "f"), np.ones((128, 128, 3, 3), "f"), padding=1)
+        assert not calls
+        tg.conv2d(np.ones((1, 128, 16, 16), "f"), np.ones((128, 128, 3, 3), "f"), padding=1)
+        assert calls
+    finally:
+        tg.use_numba(before)
 
 
 @on_glibc

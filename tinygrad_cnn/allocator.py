@@ -35,6 +35,9 @@ TOP_PAD = 1 << 17
 HUGE_PAGES = "NUMPY_MADVISE_HUGEPAGE"
 """NumPy's environment variable: with 0, nobody asks for huge pages."""
 
+LARGE = 1 << 15
+"""Elements of a result for which freed memory is kept by default."""
+
 _decided = False
 
 
@@ -48,10 +51,11 @@ def keep_freed_memory(nbytes: int = KEPT) -> None:
     4 MiB on. A processor finds all of these in its table of pages, and not the 512 times as many of 4 KiB. No memory is taken
     before it is needed. The environment variable ``NUMPY_MADVISE_HUGEPAGE=0`` prevents that.
 
-    The library calls this itself, once, in the first backward pass with a gradient of 32,768 or more elements, or the first
-    forward-mode walk or ``vmap`` that computes as many. To prevent that, call ``keep_freed_memory(0)`` before, or set the
-    environment variable ``TINYGRAD_CNN_KEEP_FREED_MEMORY=0``; another number there is used for `nbytes`. It concerns every
-    library in the process. Without glibc (macOS, Windows, musl) it does nothing.
+    The library calls this itself, once, in the first backward pass with a gradient of 32,768 or more elements, the first
+    forward-mode walk or ``vmap`` that computes as many, or the first convolution or linear layer with so many results. To
+    prevent that, call ``keep_freed_memory(0)`` before, or set the environment variable ``TINYGRAD_CNN_KEEP_FREED_MEMORY=0``;
+    another number there is used for `nbytes`. It concerns every library in the process. Without glibc (macOS, Windows, musl)
+    it does nothing.
 
     What it costs: after a large model was deleted, up to `nbytes` stay with the process until ``keep_freed_memory(0)``.
 
@@ -110,6 +114,12 @@ def keep_by_default() -> None:
         if not text.isdecimal():
             raise ValueError(f"the environment variable {VARIABLE} is {text!r}; it must be a number of bytes, or 0")
         keep_freed_memory(int(text))
+
+
+def keep_for(size: int) -> None:
+    """:func:`keep_by_default` if a result has many elements: inference has no backward pass that would see to it."""
+    if size >= LARGE:
+        keep_by_default()
 
 
 def give_back() -> None:

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy import ndarray
 
+from ..allocator import keep_for
 from ..ops.matmul import linear
 from . import lapack, thin
 from .parallel.threads import blas_alone, each
@@ -112,6 +113,7 @@ def prepare_linear(out: np.ndarray | None, x: Any, w: Any, b: Any = None) -> Cal
         fits = fits and b.__class__ is ndarray and b.shape == w.shape[:1] and b.dtype == w.dtype == x.dtype
     if fits and x.ndim == 2 and x.size * len(w) < SMALL and min(len(x), len(w)) > 1:  # a definition with less to check
         return partial(_few_linear, out, x, w, b)
+    keep_for(math.prod(x.shape[:-1]) * len(w))
     if not fits:  # BLAS alone: with several threads it may round otherwise
         return lapack.task(out, partial(linear.op.raw, x, w, b))
     if x.ndim == 2:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...allocator import keep_for
 from ...kernels.parallel.chunks import PARTS
 from ...kernels.parallel.task import Call, Work, halved
 from ...kernels.parallel.threads import each
@@ -40,6 +41,7 @@ def at_line(shape: Sequence[int], dtype: Any) -> Array:
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if size < SHORT:
         return np.empty(shape, dtype)
+    keep_for(math.prod(shape))
     memory = np.empty(size + LINE - 1, np.uint8)
     start = -memory.__array_interface__["data"][0] % LINE
     a: Array = memory[start : start + size].view(dtype)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ...allocator import keep_for
 from ...ops.half import HALF
 from ...ops.windows import Pairs, Sizes, last_view, output_sizes, volume
 from ..blocking import Geometry, flipped, is_last
@@ -44,6 +45,7 @@ def convolve(
     if dtype is HALF:
         return _in_float32(convolve, out, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
     how = method(x.shape, w.shape, stride, padding, dilation, groups)
+    keep_for(how.size)
     if how.columns is not None and out is None:
         return partial(cached_im2col.with_plan, how.columns, dtype, cached_im2col.convolve, x, w, b, None)
     y = _result(out, (len(x), len(w), *how.g.out), dtype, last=True)
@@ -114,6 +116,8 @@ class Method:
     """The columns of the images, if they are so few that cached_im2col.py computes the convolution."""
     flipped: Columns | None = None
     """Those of the outputs' gradient, if cached_im2col.py computes the gradient in the images."""
+    size: int = 0
+    """The number of elements of the result."""
 
     def work(self, function: Callable[..., Work], out: np.ndarray, *parts: tuple[Any, int]) -> Work:
         """The work of one of the module's functions, on arrays split along the given axes, to fill `out`."""
@@ -130,10 +134,11 @@ class Method:
 def method(x: Sizes, w: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, groups: int) -> Method:
     """The method for x (N, C, *sizes) and w (O, C / groups, *k)."""
     g = Geometry(w[2:], output_sizes(x[2:], w[2:], stride, padding, dilation), stride, padding, dilation)
+    size = x[0] * w[0] * volume(g.out)
     if w[1] == 1 and groups > 1:
-        return Method(g, depthwise, 1)
+        return Method(g, depthwise, 1, size=size)
     if few_positions.serves(g, x, w, groups):
-        return Method(g, few_positions, groups)
+        return Method(g, few_positions, groups, size=size)
     few = w[1] < FEW_CHANNELS
     columns, around = None, None
     if groups == 1 and (few or volume(g.kernel) > 1):
@@ -143,7 +148,7 @@ def method(x: Sizes, w: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, g
         if volume(w) <= cached_im2col.FEW_NUMBERS and 0 < windows * w[0] * volume(x[2:]) <= cached_im2col.MOST_FLIPPED:
             around = g.flipped(x[2:])
     spread = around and Columns((x[0], w[0], *g.out), around, stride)
-    return Method(g, im2col if few else pointwise if g.is_pointwise else kn2row, groups, columns, spread)
+    return Method(g, im2col if few else pointwise if g.is_pointwise else kn2row, groups, columns, spread, size)
 
 
 def _in_float32(prepare: Callable[..., Task], out: np.ndarray | None, *arrays: np.ndarray | None, **how: Any) -> Task:
