@@ -60,6 +60,8 @@ def test_a_layer_that_reshapes_its_parameter_warns_where_it_is_called(name):
         with tg.no_grad(), pytest.warns(UserWarning, match=TEXT) as caught:
             call(*inputs)
         assert [each.filename for each in caught] == [__file__]
+    with tg.no_grad(), pytest.warns(UserWarning, match=TEXT):
+        layer(*(x.astype(x.dtype.newbyteorder()) for x in inputs))
     wide = copy.deepcopy(layer).to(np.float64)
     assert layer(*(np.ones(shape, int) for _ in inputs)).shape == wide(*inputs).shape
 

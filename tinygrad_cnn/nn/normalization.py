@@ -160,7 +160,8 @@ class _InstanceNorm(_RunningNorm):
         momentum = 0.0 if self.momentum is None else self.momentum
         x, alone = batched(type(self).__name__, x, self.ndim)
         y = instance_norm(x, self.running_mean, self.running_var, self.weight, self.bias, by_input, momentum, self.eps)
-        return look_at_output(unbatched(y, alone), self.weight, x)
+        y = unbatched(y, alone)
+        return look_at_output(y, self.weight, x) if by_input else y
 
 
 class InstanceNorm1d(_InstanceNorm, ndim=1):

@@ -61,7 +61,8 @@ def _look_at_result(op: Op, inputs: Sequence[Any]) -> None:
 def look_at_output(y: Tensor, parameter: Parameter | None, *inputs: Any) -> Tensor:
     """y, after that warning if it is due: for layers whose function reshapes the parameter, so that no op sees it."""
     single = type(parameter) is Parameter and parameter._array.dtype.char == "f"
-    if single and y.dtype == DOUBLE and any(getattr(x, "dtype", None) == DOUBLE for x in inputs):
+    given = [getattr(getattr(x, "dtype", None), "char", None) for x in inputs]  # in either byte order
+    if single and y.dtype == DOUBLE and DOUBLE.char in given:
         _warn_of_width()
     return y
 
