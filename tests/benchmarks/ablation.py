@@ -68,7 +68,6 @@ FUNCTIONS: dict[str, Callable[[], Callable[[], Any]]] = {
     "cube": partial(differentiated, lambda x: x**3, MATRIX),
     "elu": partial(differentiated, tg.elu, MATRIX),
     "erf": partial(differentiated, tg.erf, MATRIX),
-    "hardsigmoid": partial(differentiated, tg.hardsigmoid, MATRIX),
     "hardswish": partial(differentiated, tg.nn.functional.hardswish, MATRIX),
     "leaky-relu": partial(differentiated, tg.leaky_relu, MATRIX),
     "max": partial(differentiated, lambda x: x.max(axis=1), MATRIX),

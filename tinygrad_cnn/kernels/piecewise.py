@@ -37,11 +37,6 @@ def prepare_rectify_pull(out: np.ndarray | None, u: Any, a: Any, slope: Any) -> 
     return _prepared(_rectify_pull, out, u, a, slope=slope) if slope.__class__ is float and 0 <= slope <= 1 else None
 
 
-def prepare_hardsigmoid_pull(out: np.ndarray | None, u: Any, a: Any) -> Any:
-    """A task for ``hardsigmoid_pull``; None for few elements, or arrays that differ."""
-    return _prepared(_hardsigmoid_pull, out, u, a)
-
-
 def prepare_hardswish_pull(out: np.ndarray | None, u: Any, a: Any) -> Any:
     """A task for ``hardswish_pull``; None for few elements, or arrays that differ."""
     return _prepared(_hardswish_pull, out, u, a)
@@ -137,17 +132,6 @@ def _rectify_pull(u: np.ndarray, x: np.ndarray, y: np.ndarray, slope: float) -> 
     np.copyto(t, above.view(INT8))
     t.clip(_number(slope, y.dtype), _number(1, y.dtype), t)
     np.multiply(u, t, y)
-
-
-def _hardsigmoid_pull(u: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
-    """u / 6, of which the bits stay where |x| < 3. Bits of numbers from 0 on have the order of the numbers, below NaN."""
-    integer = BITS[y.dtype]
-    mask = scratch("inside", x.shape, integer)
-    np.bitwise_and(x.view(integer), ~SIGN[y.dtype], mask)
-    np.subtract(mask, _number(3, y.dtype).view(integer), mask)
-    np.right_shift(mask, integer.type(8 * y.itemsize - 1), mask)  # all bits of a negative number, else none
-    bits = np.divide(u, _number(6, y.dtype), y).view(integer)
-    np.bitwise_and(bits, mask, bits)
 
 
 def _hardswish_pull(u: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
