@@ -154,6 +154,16 @@ def test_the_cross_entropy_of_many_rows():
     np.testing.assert_allclose(logits.grad.numpy()[:, 1].astype(float), 0.5 / MANY, atol=TINY)
 
 
+@pytest.mark.parametrize("weight", [None, np.float16([1, 3])], ids=["alike", "weighed"])
+def test_the_mean_of_many_labelled_rows(weight):
+    q = tg.Tensor(np.tile(np.float16([-1, -2]), (MANY, 1)), requires_grad=True)
+    loss = tg.nll_loss(q, np.arange(MANY) % 2, weight=weight)
+    assert loss.item() == (1.5 if weight is None else 1.75)
+    loss.backward()
+    top = 1 if weight is None else 1.5
+    np.testing.assert_allclose(q.grad.numpy().astype(float).min(), -top / MANY, atol=TINY)
+
+
 @pytest.mark.parametrize(
     ("f", "value", "slope"),
     [
