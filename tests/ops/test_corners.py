@@ -64,6 +64,14 @@ def documented(name, shape, how):
     return False
 
 
+@pytest.mark.parametrize("axis", [None, 0])
+@pytest.mark.parametrize("shape", [(), (3,), (3, 2)])
+def test_the_gradient_of_nothing_taken(shape, axis):
+    x = tg.ones(*shape, requires_grad=True) if shape else tg.Tensor(1.0, requires_grad=True)
+    tg.take(x, [], axis=axis).sum().backward()
+    assert np.array_equal(x.grad.numpy(), np.zeros(shape))
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # means of nothing
 @pytest.mark.parametrize("name", CALLS)
 @given(shape=shapes, dtype=dtypes, data=st.data())

@@ -52,6 +52,8 @@ def add_taken(u: Array, indices: Array, *, axis: int | None, shape: tuple[int, .
     """y = zeros of `shape`, with u added at `indices` of `axis`: the adjoint of take.   u' = take(g)."""
     sizes = (math.prod(shape),) if axis is None else shape or (1,)
     at = normalize_axis_index(axis or 0, len(sizes))
+    if not np.size(indices):
+        indices = np.zeros(np.shape(indices), np.intp)  # NumPy makes floats of the empty list
     index = (*(slice(None),) * at, indices) if at else indices
     return add_at_zeros(u, index=index, shape=sizes).reshape(shape)
 
