@@ -310,6 +310,20 @@ def test_labels_that_are_no_class_are_refused_as_by_the_definition(ignored, wron
 
 
 @needs_numba
+@pytest.mark.parametrize("ignored", [2**63 - 1, 2**63, 2**70, -(2**63), -(2**63) - 1])
+def test_labels_beside_a_number_that_none_can_be(ignored):
+    before, x = attached.is_attached(), normal(np.random.default_rng(0), 3, 4)
+    found = []
+    try:
+        for on in (False, True):
+            tg.use_numba(on)
+            found.append(tg.cross_entropy(x, np.array([0, 3, 2]), ignore_index=ignored).item())
+    finally:
+        tg.use_numba(before)
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
+
+
+@needs_numba
 @pytest.mark.parametrize("channels", [16, 20, 33])
 @pytest.mark.parametrize("geometry", [*GEOMETRIES, (3, 1, 0, 0), (3, 2, 2, 2), (7, 1, 6, 6)])
 def test_depthwise_convolution_fills_its_memory_and_no_other(channels, geometry):

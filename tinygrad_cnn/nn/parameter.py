@@ -61,8 +61,7 @@ def _look_at_result(op: Op, inputs: Sequence[Any]) -> None:
 def look_at_output(y: Tensor, parameter: Parameter | None, *inputs: Any) -> Tensor:
     """y, after that warning if it is due: for layers whose function reshapes the parameter, so that no op sees it."""
     single = type(parameter) is Parameter and parameter._array.dtype.char == "f"
-    given = [getattr(getattr(x, "dtype", None), "char", None) for x in inputs]  # in either byte order
-    if single and y.dtype == DOUBLE and DOUBLE.char in given:
+    if single and y.dtype == DOUBLE and any(getattr(x, "dtype", y.dtype).char == DOUBLE.char for x in inputs):
         _warn_of_width()
     return y
 

@@ -38,10 +38,11 @@ SHORT = 1 << 14
 
 def at_line(shape: Sequence[int], dtype: Any) -> Array:
     """A new array in C order, from the beginning of a line on, but if it is short."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
+    count = math.prod(shape)
+    size = count * np.dtype(dtype).itemsize
     if size < SHORT:
         return np.empty(shape, dtype)
-    keep_for(math.prod(shape))
+    keep_for(count)
     memory = np.empty(size + LINE - 1, np.uint8)
     start = -memory.__array_interface__["data"][0] % LINE
     a: Array = memory[start : start + size].view(dtype)

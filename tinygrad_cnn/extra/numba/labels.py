@@ -11,6 +11,9 @@ from .compiled import Number, loop
 
 FLOAT32, INDEX = np.dtype(np.float32), np.dtype(np.intp)
 
+LEAST = -(1 << (8 * INDEX.itemsize - 1))
+"""The least number that a label can be."""
+
 Array = np.ndarray
 
 
@@ -21,13 +24,13 @@ def prepare_label_weights(
     """A task for ``label_weights`` with `mean` and without weights, of labels in C order; None for others."""
     if not mean or weight is not None or dtype != FLOAT32 or target.__class__ is not np.ndarray:
         return None
-    if target.dtype != INDEX or not target.flags.c_contiguous:
+    ignored = -1 if ignore_index is None else ignore_index
+    if target.dtype != INDEX or not target.flags.c_contiguous or not LEAST <= ignored <= -LEAST - 1:
         return None
     y = np.empty(target.shape, FLOAT32) if out is None else out
     if not y.flags.c_contiguous:
         return None
     labels, shares = (target, y) if y.ndim == 1 else (target.reshape(-1), y.reshape(-1))
-    ignored = -1 if ignore_index is None else ignore_index
 
     def task() -> Array:
         if not _shares(labels, classes, ignored, ignore_index is not None, shares):
